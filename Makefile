@@ -1,0 +1,78 @@
+# What there is to type. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+EXTRAS := dev,data,embed,quant
+PYTEST_ARGS ?=
+
+.PHONY: help demo test install install-dev wordnet lint format typecheck
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install wordnet ## Train and compare every method on the built-in world, on the CPU, and write a report
+	$(BIN)/dep run conf/demo.yaml
+
+test: install-dev wordnet lint typecheck ## Check style and types, then run every test (PYTEST_ARGS="-k name" for some)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+install: $(VENV)/.installed ## Install what the demo needs into .venv (PYTHON=python3.12 to choose one)
+
+install-dev: $(VENV)/.installed-dev ## Install everything that the tests need as well
+
+wordnet: $(VENV)/.installed ## Find or fetch WordNet, which METEOR needs for its synonyms
+	@$(BIN)/python -m dep.eval.wordnet
+
+lint: $(VENV)/.installed-dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-dev ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+typecheck: $(VENV)/.installed-dev ## Check the types
+	$(BIN)/mypy
+
+# The environment. A stamp is written last, so that an interrupted install starts again.
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.created
+	@$(call pip_install,.)
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.created
+	@$(call pip_install,.[$(EXTRAS)])
+	@touch $(VENV)/.installed $@
+
+# The first Python of a version that pyproject.toml allows; the tested one is asked first.
+$(VENV)/.created:
+	@found=; for python in $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python); do \
+		if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
+		then found=$$python; break; fi; \
+	done; \
+	if [ -n "$(UV)" ]; then "$(UV)" venv -q --allow-existing --python "$${found:->=3.11,<3.14}" $(VENV); \
+	elif [ -n "$$found" ]; then $$found -m venv $(VENV); \
+	else echo "error: dep needs Python 3.11, 3.12 or 3.13, and found none$(if $(PYTHON), at $(PYTHON)); install one," \
+		"or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@touch $@
+
+# uv does not read pip's settings: a folder of wheels that pip is told of is passed on.
+# pip is brought up to date first, which saves more time than it takes; modules are compiled when first imported.
+define pip_install
+echo "Installing $(1) into $(VENV) with $(if $(UV),uv,pip); this takes a minute or two the first time"; \
+if [ -n "$(UV)" ]; then \
+	links="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$(python3 -m pip config get global.find-links 2>/dev/null || true)}}"; \
+	if [ -n "$$links" ]; then export UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')"; fi; \
+	"$(UV)" pip install -q --python $(BIN)/python -c constraints.txt -e '$(1)'; \
+else \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
+	pip="$(BIN)/python -m pip install -q --disable-pip-version-check --progress-bar off --no-compile"; \
+	$$pip 'pip>=25.1'; \
+	$$pip -c constraints.txt -e '$(1)'; \
+fi
+endef

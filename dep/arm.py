@@ -1,0 +1,133 @@
+"""One arm of a run at one seed: its folder, and the keys that say what in the folder is still good.
+
+    adapter key      everything that training depends on
+    prediction key   that, the method at test time, and decoding
+    score key        that, and the metrics
+
+`state.json` in the folder holds the key of each finished stage. A stage whose key stands there is not done again; one
+whose key differs is, and what an interrupted stage left behind is used only if it was begun under the same key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dep.config import RunConfig, choose, identity, label
+from dep.data.prompt import PromptConfig
+from dep.methods import Method
+from dep.model.soft_prompt import SoftPrompt
+
+_DATA = ("embedder", "retriever", "difference", "protocol")
+_ADAPTER = ("compressor", "projector", "backbone", "train")
+_DISPLAY = ("train.progress", "train.wandb", "train.devices")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A system of the comparison, ready to be trained or asked.
+
+    `source` is the fingerprint of the reviews, so that the same configuration on other reviews is another arm.
+    """
+
+    name: str
+    config: RunConfig
+    seed: int
+    source: str
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return label(self.config)
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return Path(self.config.runs) / self.config.name / self.name / f"seed{self.seed}"
+
+    @cached_property
+    def method(self) -> Method:
+        """The method."""
+        chosen: Method = choose(self.config, "method")
+        return chosen
+
+    @cached_property
+    def shape(self) -> tuple[PromptConfig, SoftPrompt.Config]:
+        """The prompt and soft prompt that the method makes of the run's."""
+        prompt, soft = self.method.shape(self.config.prompt, self.config.soft_prompt)
+        return prompt, replace(soft, slots=prompt.history)
+
+    @cached_property
+    def adapter_key(self) -> str:
+        """Names the trained weights. Equal for two arms that differ at test time alone."""
+        prompt, soft = self.shape
+        quiet = {name.split(".")[1]: None for name in _DISPLAY}
+        config = replace(self.config, train=replace(self.config.train, seed=self.seed))
+        parts = [self.source, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
+        return _hash([*parts, vars(config.train) | quiet])
+
+    @cached_property
+    def prediction_key(self) -> str:
+        """Names the generated texts and likelihoods."""
+        decoding = {k: v for k, v in vars(self.config.generate).items() if k not in ("progress", "batch_size")}
+        trained = self.adapter_key if self.method.trains else [self.source, *map(vars, self.shape)]
+        parts = identity(self.config, *_DATA, "backbone", "method")
+        return _hash([trained, parts, decoding, self.seed, self.config.evaluate.texts])
+
+    @cached_property
+    def score_key(self) -> str:
+        """Names the scores."""
+        return _hash([self.prediction_key, identity(self.config, "evaluate.metrics")])
+
+    def done(self, stage: str, key: str) -> bool:
+        """Whether `stage` was finished under `key`."""
+        return bool(self._state().get(stage) == key)
+
+    def finish(self, stage: str, key: str) -> None:
+        """Note that `stage` is finished under `key`; called after its files are in place."""
+        write_json(self.folder / "state.json", self._state() | {stage: key})
+
+    def _state(self) -> dict[str, str]:
+        path = self.folder / "state.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write beside and rename."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines beside and rename."""
+    write_text(path, "".join(map(as_line, rows)))
+
+
+def as_line(row: Mapping[str, Any]) -> str:
+    """One JSON line."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines; an unfinished last line, as an interruption leaves it, is dropped."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

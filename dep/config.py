@@ -1,0 +1,245 @@
+"""What a run is: YAML files and `key=value` overrides, checked against the classes that they choose.
+
+The only importer of omegaconf. A slot with a `kind` (source, embedder, retriever, compressor, method) takes the Config
+of the class so named, so that a typo, a value of the wrong type, or a key of another variant fails here, by name.
+An *arm* is one system of a comparison: the run's own configuration with `conf/arm/<name>.yaml` merged over it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dep.data.difference import DifferenceConfig
+from dep.data.embed import EMBEDDERS
+from dep.data.prompt import PromptConfig
+from dep.data.protocol import ProtocolConfig
+from dep.data.retrieve import RETRIEVERS
+from dep.data.sources import SOURCES
+from dep.eval.settings import EvaluateConfig
+from dep.methods import METHODS
+from dep.model.backbone import Backbone
+from dep.model.compressor import COMPRESSORS
+from dep.model.generate import Generate
+from dep.model.projector import Projector
+from dep.model.soft_prompt import SoftPrompt
+from dep.model.train import Train
+
+CHOICES: dict[str, tuple[dict[str, Any], str]] = {
+    "source": (SOURCES, "world"),
+    "embedder": (EMBEDDERS, "minilm"),
+    "retriever": (RETRIEVERS, "recency"),
+    "compressor": (COMPRESSORS, "sae"),
+    "method": (METHODS, "dep"),
+}
+"""Slot -> (its classes by kind, the kind taken where none is named)."""
+
+
+@dataclass
+class RunConfig:
+    """Everything that a run depends on."""
+
+    source: Any = None
+    """Where reviews come from; `kind` chooses the class."""
+    embedder: Any = None
+    """f_emb; `kind` chooses the class."""
+    retriever: Any = None
+    """Which past reviews; `kind` chooses the class."""
+    compressor: Any = None
+    """Eq. 5; `kind` chooses the class."""
+    method: Any = None
+    """Which system; `kind` chooses the class."""
+    name: str = "run"
+    """Folder under `runs`."""
+    label: str = ""
+    """What tables call this arm; the method's own name where empty."""
+    runs: str = "runs"
+    """Folder of all runs."""
+    cache: str = "cache"
+    """Folder of vectors, prepared data and trained adapters."""
+    arms: list[str] = field(default_factory=list)
+    """Names of files in conf/arm, compared in this run; without any, the run is its own single arm."""
+    compare: list[str] = field(default_factory=list)
+    """Pairs of arms to test against each other, each `a - b` by their names."""
+    seeds: list[int] = field(default_factory=lambda: [0])
+    """Each arm is trained and generates once a seed."""
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    """Filters and splits."""
+    difference: DifferenceConfig = field(default_factory=DifferenceConfig)
+    """Eq. 4."""
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    """Figure 6."""
+    soft_prompt: SoftPrompt.Config = field(default_factory=SoftPrompt.Config)
+    """Which soft tokens there are."""
+    projector: Projector.Config = field(default_factory=Projector.Config)
+    """Eq. 6."""
+    backbone: Backbone.Config = field(default_factory=Backbone.Config)
+    """The frozen LLM."""
+    train: Train.Config = field(default_factory=Train.Config)
+    """Eq. 11 and its optimiser."""
+    generate: Generate.Config = field(default_factory=Generate.Config)
+    """Decoding."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """Which scores."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be meant; says which key, what was expected and what to write instead."""
+
+
+def load(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> RunConfig:
+    """Merge YAML files, left to right, then `key=value` overrides, and check the result.
+
+    Raises:
+        ConfigError: a file is absent, or a key or value is not one that the chosen classes have.
+    """
+    return _typed(merge(files, overrides))
+
+
+def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictConfig:
+    """The raw merge of files (each may name others under `base`, relative to itself) and overrides."""
+    raw = OmegaConf.create({})
+    for file in files:
+        raw = _merged(raw, _read(Path(file)))
+    bad = [o for o in overrides if "=" not in o]
+    if bad:
+        raise ConfigError(f"{bad[0]!r}: expected a .yaml file or key=value")
+    return _merged(raw, OmegaConf.from_dotlist(list(overrides)))
+
+
+def _read(path: Path) -> DictConfig:
+    if not path.is_file():
+        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such configuration file; {path.parent} has {', '.join(near) or 'none'}")
+    try:
+        raw = OmegaConf.load(path)
+    except Exception as error:  # yaml's errors have no base class that omegaconf re-exports
+        raise ConfigError(f"{path}: not a YAML file ({error})") from error
+    if not isinstance(raw, DictConfig):
+        raise ConfigError(f"{path}: expected keys and values, found a {type(raw).__name__}")
+    bases = raw.pop("base", [])
+    below = OmegaConf.create({})
+    for base in [bases] if isinstance(bases, str) else bases:
+        below = _merged(below, _read(path.parent / base))
+    return _merged(below, raw)
+
+
+def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
+    """`above` over `below`; a slot that changes its kind starts anew, since fields of two classes do not mix."""
+    for slot in CHOICES:
+        ours, theirs = below.get(slot), above.get(slot)
+        if ours is not None and theirs is not None and "kind" in theirs and theirs["kind"] != ours.get("kind"):
+            below = OmegaConf.merge(below, {})  # type: ignore[assignment]
+            del below[slot]
+    merged = OmegaConf.merge(below, above)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _typed(raw: DictConfig) -> RunConfig:
+    """Check `raw` against the schema of what it chooses."""
+    schema = OmegaConf.structured(RunConfig)
+    kinds = {}
+    for slot, (classes, default) in CHOICES.items():
+        given = raw.get(slot) or {}
+        kind = given.get("kind", default)
+        if kind not in classes:
+            raise ConfigError(f"{slot}.kind: expected one of {', '.join(sorted(classes))}, found {kind!r}")
+        kinds[slot] = kind
+        config_class = classes[kind].Config
+        with_kind = make_dataclass(
+            f"{config_class.__module__}.{config_class.__qualname__}", [("kind", str, kind)], bases=(config_class,),
+            kw_only=True,
+        )  # fmt: skip
+        OmegaConf.update(schema, slot, OmegaConf.structured(with_kind), force_add=True)
+    try:
+        merged = OmegaConf.merge(schema, raw)
+        typed = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
+        raise ConfigError(f"{where}{_first_lines(error)}") from error
+    assert isinstance(typed, RunConfig)
+    return typed
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
+
+
+def choose(config: RunConfig, slot: str) -> Any:
+    """The object that a slot's configuration describes."""
+    given = getattr(config, slot)
+    chosen = CHOICES[slot][0][given.kind]
+    fields = {k: v for k, v in vars(given).items() if k != "kind"}
+    return chosen(chosen.Config(**fields))
+
+
+def compressor_config(config: RunConfig) -> Any:
+    """The Config of the chosen compressor, without the `kind`."""
+    given = config.compressor
+    return COMPRESSORS[given.kind].Config(**{k: v for k, v in vars(given).items() if k != "kind"})
+
+
+def as_dict(config: RunConfig) -> dict[str, Any]:
+    """The resolved configuration as plain values."""
+    return asdict(config)
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved configuration as a file that `load` takes."""
+    return OmegaConf.to_yaml(OmegaConf.create(as_dict(config)))
+
+
+def identity(config: RunConfig, *keys: str) -> str:
+    """Hash of the named parts of a configuration (dotted keys), in any order of fields."""
+    plain = as_dict(config)
+    parts = {}
+    for key in keys:
+        value: Any = plain
+        for name in key.split("."):
+            value = value[name]
+        parts[key] = value
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tuple[RunConfig, dict[str, RunConfig]]:
+    """A run and its arms by name: files, then the arm's file, then overrides.
+
+    Raises:
+        ConfigError: as `load`; also where a pair in `compare` names no arm.
+    """
+    run = load(files, overrides)
+    if not run.arms:
+        return run, {run.method.kind: run}
+    folder = Path(files[0]).parent / "arm" if files else Path("conf/arm")
+    configs: dict[str, RunConfig] = {}
+    for name in run.arms:
+        merged = _merged(_merged(merge(files), _read(folder / f"{name}.yaml")), merge((), overrides))
+        configs[name] = _typed(merged)
+    for a, b in pairs(run):
+        unknown = [name for name in (a, b) if name not in configs]
+        if unknown:
+            raise ConfigError(f"compare: expected arms of this run ({', '.join(configs)}), found {unknown[0]!r}")
+    return run, configs
+
+
+def pairs(run: RunConfig) -> list[tuple[str, str]]:
+    """`compare` as pairs of arm names."""
+    split = [[name.strip() for name in pair.split(" - ")] for pair in run.compare]
+    bad = [pair for pair, names in zip(run.compare, split, strict=True) if len(names) != 2]
+    if bad:
+        raise ConfigError(f"compare: expected 'arm - arm', found {bad[0]!r}")
+    return [(a, b) for a, b in split]
+
+
+def label(config: RunConfig) -> str:
+    """What tables call this arm."""
+    return config.label or str(METHODS[config.method.kind].label)

@@ -1,0 +1,221 @@
+"""Vectors on disk: a review's text is embedded once, a change of the difference settings embeds nothing.
+
+    <root>/<category>-<12 of his key>/his.safetensors     his   [N, E]
+                                      manifest.json
+                                      diff-<12 of diff key>/diff.safetensors   diff [N, E], peers [N]
+                                                            manifest.json
+                                      parts/<from>-<to>.safetensors   an interrupted run carries on from these
+
+The his key hashes the embedder and the texts in order of rows; the diff key that, the authors, the items, who
+counts as a peer, and the settings. A folder is complete when its manifest exists: it is written last. One
+process fills a folder at a time, others wait for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dep.data.difference import DifferenceConfig, differences
+from dep.data.embed import Embedder
+from dep.data.progress import stage
+from dep.records import Corpus
+
+FORMAT = 1
+_SHARD = 1024
+"""Texts a shard: what an interruption can cost."""
+_CHUNK = 128
+"""Texts between two moves of the bar."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of one category, a row a review, memory-mapped."""
+
+    his_NE: Tensor
+    diff_NE: Tensor
+    """Zero where `peers_N` is: not a difference, but the absence of one."""
+    peers_N: Tensor
+
+
+class VectorCache:
+    """Vectors of corpora, from disk where they were computed before.
+
+    Args:
+        root: folder of all caches.
+        embedder: makes `his`.
+        difference: how `diff` is made of it.
+    """
+
+    def __init__(
+        self, root: str | Path, embedder: Embedder, difference: DifferenceConfig | None = None
+    ) -> None:
+        self.root, self.embedder, self.difference = Path(root), embedder, difference or DifferenceConfig()
+
+    def vectors(self, corpus: Corpus, pool_N: Tensor | None = None) -> Vectors:
+        """The vectors of a corpus, computed if need be.
+
+        Args:
+            corpus: the reviews.
+            pool_N: [N] bool, rows that count as a peer's review; None for all.
+
+        Returns:
+            One row of each tensor for each review.
+
+        Raises:
+            ValueError: what lies in the cache was not written by it, or is damaged.
+        """
+        pool_N = torch.ones(len(corpus.reviews), dtype=torch.bool) if pool_N is None else pool_N
+        his_key = _hash(["his", self.embedder.fingerprint(), *(r.text for r in corpus.reviews)])
+        who = (name for r in corpus.reviews for name in (r.user, r.item))
+        settings = (f"{name}={value}" for name, value in sorted(asdict(self.difference).items()))
+        diff_key = _hash(["diff", his_key, *settings, str(pool_N.int().tolist()), *who])
+        folder = self.root / f"{corpus.category}-{his_key[:12]}"
+        facts = {"category": corpus.category, "embedder": self.embedder.name, "rows": len(corpus.reviews)}
+
+        if (his := _load(folder, "his", his_key)) is None:
+            with _lock(folder):
+                his = _load(folder, "his", his_key)  # another process may have filled it meanwhile
+                if his is None:
+                    his_NE = self._embed(corpus, folder / "parts", his_key)
+                    his = _commit(folder, "his", his_key, {"his": his_NE}, facts)
+                    shutil.rmtree(folder / "parts", ignore_errors=True)
+        below = folder / f"diff-{diff_key[:12]}"
+        if (diff := _load(below, "diff", diff_key)) is None:
+            with _lock(below):
+                diff = _load(below, "diff", diff_key)
+                if diff is None:
+                    users, items = [r.user for r in corpus.reviews], [r.item for r in corpus.reviews]
+                    diff_NE, peers_N = differences(
+                        his["his"], users, items, self.difference.weighting, pool_N
+                    )
+                    tensors = {"diff": diff_NE, "peers": peers_N}
+                    diff = _commit(below, "diff", diff_key, tensors, facts | asdict(self.difference))
+        return Vectors(his["his"], diff["diff"], diff["peers"])
+
+    def _embed(self, corpus: Corpus, parts: Path, key: str) -> Tensor:
+        """[N, E], each distinct text embedded once; the longest first: too large a batch fails at once."""
+        texts = sorted({r.text for r in corpus.reviews}, key=lambda text: (-len(text), text))
+        parts.mkdir(parents=True, exist_ok=True)
+        done: list[Tensor] = []
+        with stage(f"embedding {corpus.category}: {len(texts)} texts", sum(map(len, texts))) as advance:
+            for first in range(0, len(texts), _SHARD):
+                shard = texts[first : first + _SHARD]
+                path = parts / f"{first:08d}-{first + len(shard):08d}.safetensors"
+                x_SE = _part(path, key, len(shard))
+                if x_SE is None:
+                    chunks = []
+                    for start in range(0, len(shard), _CHUNK):
+                        chunk = shard[start : start + _CHUNK]
+                        chunks.append(self.embedder.encode(chunk))
+                        advance(sum(map(len, chunk)))
+                    x_SE = torch.cat(chunks)
+                    _replace(path, {"his": x_SE}, {"key": key})
+                else:
+                    advance(sum(map(len, shard)))
+                done.append(x_SE)
+        where = {text: at for at, text in enumerate(texts)}
+        x_TE = torch.cat(done) if done else torch.zeros(0, self.embedder.dim)
+        return x_TE[torch.tensor([where[r.text] for r in corpus.reviews], dtype=torch.int64)]
+
+
+def _hash(parts: Iterable[str]) -> str:
+    total = hashlib.sha256(f"format {FORMAT}".encode())
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        total.update(len(data).to_bytes(8, "little") + data)
+    return total.hexdigest()
+
+
+def _part(path: Path, key: str, count: int) -> Tensor | None:
+    """A shard of an interrupted run, or None where there is none that can be trusted."""
+    try:
+        with safe_open(path, "pt") as file:
+            x_SE: Tensor = file.get_tensor("his")
+            return x_SE if (file.metadata() or {}).get("key") == key and len(x_SE) == count else None
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def _load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
+    """The tensors of a complete folder, memory-mapped; None where it is not complete."""
+    manifest, data = folder / "manifest.json", folder / f"{name}.safetensors"
+    way_out = f"Delete {folder} and run again; it is made anew"
+    try:
+        facts: Any = json.loads(manifest.read_text(encoding="utf-8"))
+        found = (facts["key"], facts["bytes"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{manifest}: expected a manifest with key and bytes, found something else ({error}). {way_out}"
+        ) from error
+    size = data.stat().st_size if data.is_file() else None
+    if found != (key, size):
+        raise ValueError(
+            f"{manifest}: expected key {key[:12]}... and {size} bytes of {data.name}, found "
+            f"{str(found[0])[:12]}... and {found[1]} bytes: damaged, or made from other reviews or another "
+            f"embedder. {way_out}"
+        )
+    try:
+        with safe_open(data, "pt") as file:
+            return {tensor: file.get_tensor(tensor) for tensor in file.keys()}  # noqa: SIM118  # not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{data}: {error}. {way_out}") from error
+
+
+def _commit(
+    folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> dict[str, Tensor]:
+    """Write the tensors, then the manifest that makes the folder complete, and map them back in."""
+    path = folder / f"{name}.safetensors"
+    _replace(path, tensors, {"key": key})
+    shapes = {tensor: list(value.shape) for tensor, value in tensors.items()}
+    manifest = {"format": FORMAT, "key": key, "bytes": path.stat().st_size, "tensors": shapes} | facts
+    beside = folder / "manifest.json.tmp"
+    beside.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    os.replace(beside, folder / "manifest.json")
+    loaded = _load(folder, name, key)
+    assert loaded is not None, "the manifest was just written"
+    return loaded
+
+
+def _replace(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    beside = path.with_suffix(".tmp")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside, metadata)
+    os.replace(beside, path)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Only one process at a time fills a folder; the others say whom they wait for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            Console(stderr=True).print(
+                f"waiting for process {owner}, which is filling {folder}", soft_wrap=True
+            )
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

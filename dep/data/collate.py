@@ -1,0 +1,59 @@
+"""Prompts of several examples as one rectangular `Batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from dep.records import IGNORE, Batch, Branch, Prompt
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Pads prompts to the longest of the batch.
+
+    With `answers` a row is prompt and review, labelled on the review (training, scoring); without, it ends where the
+    model has to write (generation, which pads on the left).
+    """
+
+    pad_id: int
+    side: Literal["left", "right"] = "right"
+    answers: bool = True
+
+    def __call__(self, prompts: Sequence[Prompt]) -> Batch:
+        """Collate `prompts`; every tensor's shape is given at `Batch`."""
+        rows = [torch.tensor(p.ids + p.target if self.answers else p.ids) for p in prompts]
+        labels = [
+            torch.tensor([IGNORE] * len(p.ids) + p.target if self.answers else [IGNORE] * len(p.ids)) for p in prompts
+        ]
+        batch = Batch(
+            keys=[p.key for p in prompts],
+            ids=self._pad(rows, self.pad_id),
+            attention_mask=self._pad([torch.ones_like(row) for row in rows], 0),
+            labels=self._pad(labels, IGNORE),
+        )
+        branches = {branch: None for p in prompts for branch in p.vectors}
+        for branch in branches:
+            self._add_vectors(batch, branch, prompts)
+        return batch
+
+    def _pad(self, rows: list[Tensor], value: int) -> Tensor:
+        return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=self.side)
+
+    def _add_vectors(self, batch: Batch, branch: Branch, prompts: Sequence[Prompt]) -> None:
+        counts = [len(p.vectors.get(branch, ())) for p in prompts]
+        width = next(v.shape[-1] for p in prompts for v in p.vectors.get(branch, ()))
+        vectors = torch.zeros(len(prompts), max(counts), width)
+        index = torch.zeros(len(prompts), max(counts), dtype=torch.long)
+        for b, prompt in enumerate(prompts):
+            if counts[b]:
+                vectors[b, : counts[b]] = torch.stack(prompt.vectors[branch])
+                index[b, : counts[b]] = torch.tensor(prompt.positions[branch])
+        batch.vectors[branch] = vectors
+        batch.slot_index[branch] = index
+        batch.present[branch] = torch.arange(max(counts)) < torch.tensor(counts)[:, None]

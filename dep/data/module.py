@@ -1,0 +1,167 @@
+"""The LightningDataModule: vectors precomputed and cached per category, prompts, batches.
+
+Which examples an optimizer step sees depends on the seed and the epoch alone, never on the micro batch or on how many
+devices there are: an epoch is a seeded permutation cut into windows of `effective_batch`. Within a window, rows of
+like length go into one micro batch, which saves padding and changes no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dep.data.cache import VectorCache, Vectors
+from dep.data.collate import Collator
+from dep.data.prompt import PromptBuilder
+from dep.data.protocol import Prepared
+from dep.data.requests import Requests
+from dep.data.retrieve import Retriever
+from dep.records import Batch, Prompt, Request, Split
+
+try:
+    import lightning.pytorch as pl
+except ModuleNotFoundError:  # the same package under its older name
+    import pytorch_lightning as pl  # type: ignore[no-redef]
+
+
+class Prompts(Dataset[Prompt]):
+    """The prompts of some requests, each built when it is first asked for."""
+
+    def __init__(self, requests: Sequence[Request], builder: PromptBuilder) -> None:
+        self.requests, self.builder = requests, builder
+        self._built: dict[int, Prompt] = {}
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, at: int) -> Prompt:
+        if at not in self._built:
+            self._built[at] = self.builder.build(self.requests[at])
+        return self._built[at]
+
+
+class Windows(Sampler[list[int]]):
+    """Micro batches of one rank: windows of `effective_batch` examples, each shared out by length.
+
+    The last window is filled up from the front of the permutation, so that every optimizer step averages over equally
+    many examples.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        effective_batch: int,
+        micro_batch: int,
+        seed: int,
+        place: Callable[[], tuple[int, int, int]],
+    ) -> None:
+        self.lengths, self.effective, self.micro, self.seed, self.place = (
+            lengths,
+            effective_batch,
+            micro_batch,
+            seed,
+            place,
+        )
+
+    def __len__(self) -> int:
+        _, _, ranks = self.place()
+        return -(-len(self.lengths) // self.effective) * self.effective // (self.micro * ranks)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, rank, ranks = self.place()
+        lengths = self.lengths
+        order = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)).tolist()
+        for start in range(0, len(order), self.effective):
+            window = order[start : start + self.effective]
+            while len(window) < self.effective:
+                window += order[: self.effective - len(window)]
+            window.sort(key=lambda at: (lengths[at], at))
+            for micro in range(rank * self.micro, self.effective, self.micro * ranks):
+                yield window[micro : micro + self.micro]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How many examples at a time, and in which order."""
+
+    effective_batch: int
+    micro_batch: int
+    eval_batch: int
+    seed: int
+
+
+class ReviewData(pl.LightningDataModule):
+    """Batches of one method.
+
+    Args:
+        prepared: gives the filtered corpora and the examples.
+        cache: where vectors come from; None for a method without vectors.
+        retriever: chooses past reviews.
+        builder: makes prompts; its `config.history` is how many past reviews are asked for.
+        pad_id: the tokenizer's padding.
+        batching: sizes and seed.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        cache: VectorCache | None,
+        retriever: Retriever,
+        builder: PromptBuilder,
+        pad_id: int,
+        batching: Batching,
+    ) -> None:
+        super().__init__()
+        self.prepared, self.cache, self.retriever, self.builder = prepared, cache, retriever, builder
+        self.batching = batching
+        self.collate = Collator(pad_id)
+        self._vectors: Mapping[str, Vectors] | None = None
+
+    def prepare_data(self) -> None:
+        """Fill the vector caches; one process does it, the others find them."""
+        self.vectors()
+
+    def vectors(self) -> Mapping[str, Vectors] | None:
+        """Vectors of every category, from the cache where they are there."""
+        if self.cache is not None and self._vectors is None:
+            self._vectors = {
+                category: self.cache.vectors(corpus, self.prepared.pool[category])
+                for category, corpus in self.prepared.corpora.items()
+            }
+        return self._vectors
+
+    def requests(self, split: Split) -> Requests:
+        """The requests of one split."""
+        examples = [example for example in self.prepared.examples if example.split == split]
+        return Requests(
+            examples, self.prepared.corpora, self.vectors(), self.retriever, self.builder.config.history
+        )
+
+    def prompts(self, requests: Sequence[Request]) -> Prompts:
+        """The prompts of `requests`."""
+        return Prompts(requests, self.builder)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Micro batches of this rank, in the order of this epoch."""
+        prompts = self.prompts(self.requests("train"))
+        if not len(prompts):
+            raise ValueError("expected training examples, found none; lower the protocol's thresholds")
+        lengths = [len(p.ids) + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
+        trainer = self.trainer
+        assert trainer is not None, "Lightning sets the trainer before it asks for batches"
+        windows = Windows(
+            lengths,
+            self.batching.effective_batch,
+            self.batching.micro_batch,
+            self.batching.seed,
+            lambda: (trainer.current_epoch, trainer.global_rank, trainer.world_size),
+        )
+        return DataLoader(prompts, batch_sampler=windows, collate_fn=self.collate)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """All validation examples, the same on every rank."""
+        prompts = self.prompts(self.requests("val"))
+        return DataLoader(prompts, batch_size=self.batching.eval_batch, collate_fn=self.collate)

@@ -1,0 +1,216 @@
+"""Figure 6 of the paper: a request and its past reviews as the token ids of one chat turn.
+
+    system   what the task is, and (`guidance`) what the embeddings in the prompt denote
+    user     [Item Title] [Item Description] [User's Past Reviews] K blocks, newest first
+             [Output Review Rating] [Output Review Title]
+    model    the review
+
+In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
+vector of the difference (p_diff). A block is left whole or left out: where the input is too long, the oldest go first.
+Text of users and items goes through `TextTokens`, the template through the tokenizer as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from dep.data.text_tokens import TextTokens
+from dep.records import (
+    DIFF_END,
+    DIFF_SLOT,
+    DIFF_START,
+    HIS_END,
+    HIS_SLOT,
+    HIS_START,
+    SPECIAL_TOKENS,
+    Branch,
+    Prompt,
+    Request,
+    Slot,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_WRAP: dict[Branch, tuple[str, str, str, str]] = {
+    "his": ("[Review Embedding]:\n", HIS_START, HIS_SLOT, HIS_END),
+    "diff": ("[Review Difference Embedding]:\n", DIFF_START, DIFF_SLOT, DIFF_END),
+}
+_DENOTES: dict[Branch, str] = {
+    "his": "[Review Embedding] denotes a soft prompt of the review text",
+    "diff": "[Review Difference Embedding] denotes a soft prompt showing the difference between the review text and "
+    "other reviews on the same item",
+}
+_CONTENT = "DEPxCONTENTxDEP"
+"""Stands where the user's turn goes while the chat template is rendered; the rendering is cut there."""
+
+
+@dataclass
+class PromptConfig:
+    """What the prompt holds."""
+
+    history: int = 8
+    """K: how many past reviews at most; 0 leaves the section out (Non-Perso)."""
+    text: bool = True
+    """Whether a past review's text stands in its block ("w/ text" of Table 2)."""
+    guidance: bool = True
+    """Whether the system text says what the embeddings denote (Table 9)."""
+    chat: Literal["tokenizer", "qwen"] = "tokenizer"
+    """The tokenizer's own chat template, or the literal Qwen form of the paper's code."""
+    max_input_tokens: int = 2048
+    """Longest prompt; the oldest reviews are left out until it fits."""
+    max_target_tokens: int = 2048
+    """Longest review that is trained on or scored; the rest is cut."""
+
+
+def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
+    """Figure 6's system text, naming what this configuration shows and nothing else."""
+    if not config.history:
+        return (
+            "Given the title and description of an item, and the output review rating and review title, "
+            "generate an item review for the user."
+        )
+    shown = ["item title", "item description", "review rating", "review title"]
+    shown += ["review text"] * config.text
+    shown += ["review embedding"] * ("his" in branches) + ["review difference embedding"] * ("diff" in branches)
+    text = (
+        "Given the title and description of an item, along with the user's past reviews "
+        f"(including {', '.join(shown)}), and the output review rating and review title, "
+        "generate a personalized item review for the user."
+    )
+    if not (config.guidance and branches):
+        return text
+    names = [_WRAP[b][0].rstrip(":\n") for b in _WRAP if b in branches]
+    return (
+        f"{text}\nNote: {' and '.join(_DENOTES[b] for b in _DENOTES if b in branches)}. "
+        f"{' and '.join(names)} should serve as hints for personalized review text generation."
+    )
+
+
+class PromptBuilder:
+    """Turns requests into prompts for one tokenizer and one configuration.
+
+    Args:
+        tokenizer: with the special tokens of `dep.records`, where there are branches.
+        config: what the prompt holds.
+        branches: which embeddings stand in a block: `his`, `diff`, both or none.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, config: PromptConfig, branches: Sequence[Branch] = ()
+    ) -> None:
+        missing = [t for t in SPECIAL_TOKENS if t not in tokenizer.get_added_vocab()]
+        if missing and branches:
+            raise ValueError(
+                f"tokenizer: expected the added tokens {list(SPECIAL_TOKENS)}, found none of {missing}; "
+                "load it through dep.model.backbone, which adds them"
+            )
+        self.config = config
+        self.branches = tuple(branches) if config.history else ()
+        self._system = system_text(config, self.branches)
+        self._tokenizer = tokenizer
+        self._untrusted = TextTokens(tokenizer)
+        self._template: dict[str, tuple[int, ...]] = {}
+        self._closing = tokenizer.eos_token_id
+
+    def share_memo(self, other: PromptBuilder) -> None:
+        """Use `other`'s memo of tokenised texts (same tokenizer), so that a text is tokenised once for both."""
+        self._untrusted = other._untrusted
+
+    def text(self, text: str) -> tuple[int, ...]:
+        """Ids of a piece of the template."""
+        if text not in self._template:
+            self._template[text] = tuple(self._tokenizer.encode(text, add_special_tokens=False))
+        return self._template[text]
+
+    def field(self, name: str, value: str) -> list[int]:
+        """`[Name]: value` and a line's end. The blank goes with the value: it is where tokenizers cut."""
+        return [*self.text(f"[{name}]:"), *self._untrusted.encode(f" {value.strip()}\n")]
+
+    def chat(self, system: str, body: list[int]) -> list[int]:
+        """One turn: `system`, then the ids of what the user says, up to where the model begins to answer."""
+        before, after = self._frame(system).split(_CONTENT)
+        return [*self.text(before), *body, *self.text(after)]
+
+    def _frame(self, system: str) -> str:
+        if self.config.chat == "qwen":
+            return (
+                f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{_CONTENT}<|im_end|>\n"
+                "<|im_start|>assistant\n"
+            )
+        if not self._tokenizer.chat_template:
+            return f"{system}\n\n{_CONTENT}\n[Output Review Text]:"
+        turns = [{"role": "system", "content": system}, {"role": "user", "content": _CONTENT}]
+        try:
+            return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        except Exception:  # jinja's own error type; templates without a system role raise it
+            turns = [{"role": "user", "content": f"{system}\n\n{_CONTENT}"}]
+            return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def block(self, number: int, slot: Slot) -> tuple[list[int], list[Branch]]:
+        """Ids of the past review called `number`, and the branches whose slot tokens it holds.
+
+        A branch without a vector (an item that nobody else reviewed) has no line in the block.
+        """
+        review = slot.review
+        ids = [
+            *self.text(f"[Review {number}]:\n"),
+            *self.field("Item Title", slot.item.title),
+            *self.field("Item Description", slot.item.description),
+            *self.field("Review Rating", f"{review.rating:.1f}"),
+            *self.field("Review Title", review.title),
+        ]
+        if self.config.text:
+            ids += self.field("Review Text", review.text)
+        held: list[Branch] = []
+        for branch in _WRAP:
+            if branch in self.branches and getattr(slot, branch) is not None:
+                ids += self.slot_ids(branch)
+                held.append(branch)
+        return ids, held
+
+    def slot_ids(self, branch: Branch) -> list[int]:
+        """Ids of the line that holds a branch's slot token."""
+        name, start, token, end = _WRAP[branch]
+        return [*self.text(name), *self.text(start), *self.text(token), *self.text(end), *self.text("\n")]
+
+    def target(self, text: str) -> list[int]:
+        """Ids that the model should write: the review and the token that ends a turn, cut to `max_target_tokens`."""
+        return [*self._untrusted.encode(text.strip()), self._closing][: self.config.max_target_tokens]
+
+    def build(self, request: Request) -> Prompt:
+        """The prompt of `request`.
+
+        Raises:
+            ValueError: if the item and the output's rating and title alone are longer than `max_input_tokens`.
+        """
+        head = [
+            *self.field("Item Title", request.item.title),
+            *self.field("Item Description", request.item.description),
+        ]
+        tail = [
+            *self.field("Output Review Rating", f"{request.rating:.1f}"),
+            *self.field("Output Review Title", request.title),
+        ]
+        slots = request.slots[: self.config.history]
+        heading = self.text("[User's Past Reviews]:\n") if slots else ()
+        blocks = [self.block(number, slot) for number, slot in enumerate(slots, 1)]
+        room = self.config.max_input_tokens - len(self.chat(self._system, [*head, *heading, *tail]))
+        if room < 0:
+            raise ValueError(
+                f"example {request.key}: expected an item, rating and title of at most "
+                f"{self.config.max_input_tokens} tokens, found {-room} more; raise prompt.max_input_tokens or lower "
+                "the protocol's max_description_chars"
+            )
+        kept = 0
+        while kept < len(blocks) and (room := room - len(blocks[kept][0])) >= 0:
+            kept += 1
+        body = [*head, *(heading if kept else ()), *(i for ids, _ in blocks[:kept] for i in ids), *tail]
+        prompt = Prompt(request.key, self.chat(self._system, body), self.target(request.text), kept=kept)
+        for k, (slot, (_, held)) in enumerate(zip(slots[:kept], blocks, strict=False)):
+            for branch in held:
+                prompt.vectors.setdefault(branch, []).append(getattr(slot, branch))
+                prompt.positions.setdefault(branch, []).append(k)
+        return prompt

@@ -1,0 +1,294 @@
+"""Which reviews count, who is a user, what is asked of them: DPL's filters and splits, which the paper takes.
+
+    1. items: a title, and a description of 100 to 2000 characters (each asked only of sources that have any)
+    2. reviews: 200 characters, a rating, a title and a time, on such an item
+    3. repeat until nothing changes: items with 8 or more reviewers, users with 18 to 500 reviews
+    4. whitespace runs become one space; of a user's reviews of one item, or with one text, the latest stays
+    5. of each user, in order of time: profile | 8 training targets | validation target | test target
+    6. repeat until nobody drops out: profiles keep items that are in 5 or more profiles, and need 8 reviews
+    7. an example's profile is the user's filtered profile and every earlier target
+
+Then DEP: of the training targets only the most recent of each user and category, and 512 validation examples
+drawn from all categories together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dep.data.sources import PresplitSource, Source
+from dep.records import Corpus, Example, Review
+
+_HELD_OUT = 2
+"""A user's last two reviews: the validation target and the test target."""
+
+Histories = dict[str, list[Review]]
+"""Each user's reviews, oldest first."""
+
+
+@dataclass
+class ProtocolConfig:
+    """Thresholds of the filters, in characters, reviews or users; the defaults are DPL's and DEP's."""
+
+    min_text_chars: int = 200
+    """Shortest review that counts."""
+    min_description_chars: int = 100
+    """Shortest item description; 0 also lets items without one pass."""
+    max_description_chars: int | None = 2000
+    """Longest item description; null for no limit."""
+    min_user_reviews: int = 18
+    """Fewest reviews of a user."""
+    max_user_reviews: int | None = 500
+    """Most reviews of a user; who wrote more is left out altogether; null for no limit."""
+    min_item_reviewers: int = 8
+    """Fewest reviewers of an item."""
+    min_profile_reviewers: int = 5
+    """Fewest users who have an item in their profile, for it to stay in any profile."""
+    min_profile: int = 8
+    """Fewest reviews that a user's profile must keep."""
+    train_targets: int = 8
+    """Training targets of a user: the reviews just before the validation target."""
+    targets_used: int | None = 1
+    """How many of them become training examples, the most recent first; null for all."""
+    val_examples: int | None = 512
+    """Validation examples drawn from all categories together; null for all."""
+    test_examples: int | None = None
+    """Test examples drawn from all categories together, for small runs; null for all."""
+    peer_pool: Literal["kept", "history", "all"] = "kept"
+    """Whose reviews count as peers: `kept`, every review of the users who pass the filters; `history`, the
+    same without their validation and test targets (the authors' code); `all`, also those of users who do
+    not pass. With `all`, an item's reviewers are counted over everybody, so that leaving a user out takes
+    no peers from others."""
+    seed: int = 0
+    """Seed of the draws of examples."""
+
+
+class Prepared(NamedTuple):
+    """What the protocol leaves: corpora with new rows, examples on those rows, and which rows are peers."""
+
+    corpora: dict[str, Corpus]
+    examples: list[Example]
+    pool: dict[str, Tensor]
+    """pool[category]: [N] bool, True on rows that count as a peer's review."""
+
+
+def prepare(source: Source, config: ProtocolConfig) -> Prepared:
+    """Load a source and take it to examples; one that comes split keeps its published split.
+
+    Raises:
+        ValueError: nobody passes the filters, or a split source is asked for reviews that it does not have.
+    """
+    if not isinstance(source, PresplitSource):
+        return apply(source.load(), config)
+    if config.peer_pool == "all":
+        raise ValueError(
+            f"peer_pool: expected 'kept' or 'history' for {source.kind!r}, found 'all'; it was published "
+            "without the reviews of users who did not pass its filters"
+        )
+    return _finish(source.load(), source.examples(), config)
+
+
+def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> Prepared:
+    """Filter and split raw corpora.
+
+    Args:
+        corpora: raw reviews by category.
+        config: thresholds, and how many examples are wanted.
+
+    Returns:
+        The filtered corpora (same order, new rows), the examples of all categories, and who counts as a peer.
+
+    Raises:
+        ValueError: nobody passes the filters in some category.
+    """
+    kept: dict[str, Corpus] = {}
+    examples: list[Example] = []
+    for category in sorted(corpora):
+        kept[category], found = _category(corpora[category], config)
+        examples.extend(found)
+    return _finish(kept, examples, config)
+
+
+def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Example]]:
+    counts = {"in the source": len(corpus.reviews)}
+    reviews = _usable(corpus, config)
+    counts["after the text and item filters"] = len(reviews)
+    reviews, users = _core(reviews, config)
+    counts["after the user and item counts"] = sum(review.user in users for review in reviews)
+    histories = {user: _latest(map(_squeeze, rows)) for user, rows in _by_user(reviews).items()}
+    tail = config.train_targets + _HELD_OUT
+    profiles = _profiles(histories, users, tail, config)
+    counts["after the profile filter"] = sum(map(len, profiles.values()))
+    if not profiles:
+        stages = ", ".join(f"{count} {stage}" for stage, count in counts.items())
+        raise ValueError(
+            f"{corpus.category}: expected at least one user to pass the protocol's filters, found none "
+            f"(reviews: {stages}); lower min_user_reviews, min_item_reviewers, min_profile_reviewers, "
+            "min_profile or the thresholds of texts and descriptions"
+        )
+    rows = [review for user, profile in profiles.items() for review in profile + histories[user][-tail:]]
+    if config.peer_pool == "all":
+        shared = {review.item for review in rows}
+        rows += [r for user, rs in histories.items() if user not in profiles for r in rs if r.item in shared]
+    rows.sort(key=lambda r: (r.user, r.time, r.item))
+    items = {name: corpus.items[name] for name in sorted({r.item for r in rows})}
+    return Corpus(corpus.category, rows, items), _examples(corpus.category, rows, profiles, tail)
+
+
+def _usable(corpus: Corpus, config: ProtocolConfig) -> list[Review]:
+    """Steps 1 and 2."""
+    has_titles = any(item.title for item in corpus.items.values())
+    has_descriptions = any(item.description for item in corpus.items.values())
+    most = config.max_description_chars
+    items = {
+        name
+        for name, item in corpus.items.items()
+        if (item.title or not has_titles)
+        and (not has_descriptions or len(item.description) >= config.min_description_chars)
+        and (most is None or len(item.description) <= most)
+    }
+    return [
+        r
+        for r in corpus.reviews
+        if len(r.text) >= config.min_text_chars
+        and r.rating == r.rating
+        and r.title
+        and r.time
+        and r.item in items
+    ]
+
+
+def _core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], set[str]]:
+    """Step 3: the reviews that stay, and the users who pass."""
+    most = config.max_user_reviews
+    while True:
+        reviewers = _reviewers(reviews)
+        sizes = {user: len(_latest(rows)) for user, rows in _by_user(reviews).items()}
+        users = {
+            user for user, n in sizes.items() if n >= config.min_user_reviews and (most is None or n <= most)
+        }
+        stay = [
+            r
+            for r in reviews
+            if len(reviewers[r.item]) >= config.min_item_reviewers
+            and (r.user in users or config.peer_pool == "all")
+        ]
+        if len(stay) == len(reviews):
+            return stay, users
+        reviews = stay
+
+
+def _profiles(histories: Histories, users: set[str], tail: int, config: ProtocolConfig) -> Histories:
+    """Step 6: the filtered profile of each user who stays."""
+    profiles = {user: histories[user][:-tail] for user in sorted(users) if len(histories[user]) >= tail}
+    while True:
+        counted = [review for profile in profiles.values() for review in profile]
+        if config.peer_pool == "all":
+            counted += [r for user, rows in histories.items() if user not in profiles for r in rows]
+        reviewers = _reviewers(counted)
+        filtered = {
+            user: [r for r in profile if len(reviewers[r.item]) >= config.min_profile_reviewers]
+            for user, profile in profiles.items()
+        }
+        filtered = {user: profile for user, profile in filtered.items() if len(profile) >= config.min_profile}
+        if len(filtered) == len(profiles):
+            return filtered
+        profiles = filtered
+
+
+def _examples(category: str, rows: list[Review], profiles: Histories, tail: int) -> list[Example]:
+    """Step 7: a user's last `tail` rows are the targets, all rows of theirs before one its profile."""
+    of_user: dict[str, list[int]] = defaultdict(list)
+    for row, review in enumerate(rows):
+        of_user[review.user].append(row)
+    examples = []
+    for user in profiles:
+        own = of_user[user]
+        for place in range(len(own) - tail, len(own)):
+            left = len(own) - place
+            split: Literal["train", "val", "test"] = (
+                "test" if left == 1 else "val" if left == _HELD_OUT else "train"
+            )
+            examples.append(Example(category, split, own[place], tuple(own[:place])))
+    return examples
+
+
+def _finish(corpora: dict[str, Corpus], examples: list[Example], config: ProtocolConfig) -> Prepared:
+    """Mark the peers, then draw the examples that are wanted."""
+    pool = {
+        category: torch.ones(len(corpus.reviews), dtype=torch.bool) for category, corpus in corpora.items()
+    }
+    if config.peer_pool == "history":
+        for example in examples:
+            if example.split != "train":
+                pool[example.category][example.row] = False
+    splits: dict[str, list[Example]] = {"train": [], "val": [], "test": []}
+    for example in sorted(examples, key=lambda e: (e.category, e.row)):
+        splits[example.split].append(example)
+    if config.targets_used is not None:
+        splits["train"] = _most_recent(splits["train"], corpora, config.targets_used)
+    splits["val"] = _draw(splits["val"], config.val_examples, config.seed)
+    splits["test"] = _draw(splits["test"], config.test_examples, config.seed)
+    return Prepared(corpora, splits["train"] + splits["val"] + splits["test"], pool)
+
+
+def _most_recent(examples: list[Example], corpora: dict[str, Corpus], count: int) -> list[Example]:
+    """Each user's last `count` examples of a category; rows of a user are in order of time."""
+    seen: Counter[tuple[str, str]] = Counter()
+    chosen = []
+    for example in reversed(examples):
+        user = (example.category, corpora[example.category].reviews[example.row].user)
+        seen[user] += 1
+        if seen[user] <= count:
+            chosen.append(example)
+    return chosen[::-1]
+
+
+def _draw(examples: list[Example], count: int | None, seed: int) -> list[Example]:
+    """`count` of the examples in their order, or all where there are no more."""
+    if count is None or count >= len(examples):
+        return examples
+    return [examples[place] for place in sorted(random.Random(seed).sample(range(len(examples)), count))]
+
+
+def _squeeze(review: Review) -> Review:
+    text = " ".join(review.text.split())
+    return (
+        review
+        if text == review.text
+        else Review(review.user, review.item, text, review.rating, review.title, review.time)
+    )
+
+
+def _latest(reviews: Iterable[Review]) -> list[Review]:
+    """One user's reviews, oldest first, without those whose item or text a later one repeats."""
+    items: set[str] = set()
+    texts: set[str] = set()
+    kept = []
+    for review in sorted(reviews, key=lambda r: (r.time, r.item), reverse=True):
+        if review.item not in items and review.text not in texts:
+            items.add(review.item)
+            texts.add(review.text)
+            kept.append(review)
+    return kept[::-1]
+
+
+def _by_user(reviews: Iterable[Review]) -> Histories:
+    by_user: Histories = defaultdict(list)
+    for review in reviews:
+        by_user[review.user].append(review)
+    return by_user
+
+
+def _reviewers(reviews: Iterable[Review]) -> dict[str, set[str]]:
+    reviewers: dict[str, set[str]] = defaultdict(set)
+    for review in reviews:
+        reviewers[review.item].add(review.user)
+    return reviewers

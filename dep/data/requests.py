@@ -1,0 +1,87 @@
+"""Examples as requests: the target's item, rating and title, and the past reviews with their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import overload
+
+from dep.data.cache import Vectors
+from dep.data.retrieve import Retriever
+from dep.records import Corpus, Example, Request, Slot
+
+
+class Requests(Sequence[Request]):
+    """The requests of some examples, each built when it is asked for: no vector is read before that.
+
+    Args:
+        examples: examples on the rows of `corpora`.
+        corpora: filtered corpora by category.
+        vectors: vectors of each category's rows, or None for a method that uses none.
+        retriever: chooses the past reviews.
+        k: how many past reviews at most.
+
+    Raises:
+        ValueError: a category of the examples has no corpus, or vectors of another number of rows.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        corpora: Mapping[str, Corpus],
+        vectors: Mapping[str, Vectors] | None,
+        retriever: Retriever,
+        k: int,
+    ) -> None:
+        for category in sorted({example.category for example in examples}):
+            if category not in corpora:
+                raise ValueError(
+                    f"examples of {category!r} need its corpus, found {', '.join(corpora) or 'none'}"
+                )
+            rows = len(corpora[category].reviews)
+            if vectors is not None and (category not in vectors or len(vectors[category].his_NE) != rows):
+                found = len(vectors[category].his_NE) if category in vectors else "none"
+                raise ValueError(
+                    f"{category}: expected vectors of {rows} reviews, found {found}; make them from it"
+                )
+        self.examples, self.corpora, self.vectors, self.retriever, self.k = (
+            examples,
+            corpora,
+            vectors,
+            retriever,
+            k,
+        )
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @overload
+    def __getitem__(self, at: int) -> Request: ...
+    @overload
+    def __getitem__(self, at: slice) -> Requests: ...
+    def __getitem__(self, at: int | slice) -> Request | Requests:
+        if isinstance(at, slice):
+            return Requests(self.examples[at], self.corpora, self.vectors, self.retriever, self.k)
+        example = self.examples[at]
+        corpus = self.corpora[example.category]
+        target = corpus.reviews[example.row]
+        return Request(
+            key=example.key,
+            category=example.category,
+            user=target.user,
+            item=corpus.items[target.item],
+            rating=target.rating,
+            title=target.title,
+            text=target.text,
+            slots=tuple(self._slot(example.category, row) for row in self.retriever(example.profile, self.k)),
+        )
+
+    def _slot(self, category: str, row: int) -> Slot:
+        corpus = self.corpora[category]
+        review = corpus.reviews[row]
+        item = corpus.items[review.item]
+        if self.vectors is None:
+            return Slot(review, item)
+        vectors = self.vectors[category]
+        return Slot(
+            review, item, vectors.his_NE[row], vectors.diff_NE[row] if vectors.peers_N[row] > 0 else None
+        )

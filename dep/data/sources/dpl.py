@@ -1,0 +1,163 @@
+"""The sets that the paper trains and tests on, filtered and split: DPL-main (reviews) and DPL-meta (items).
+
+    main, splits train val test:  user_id  profile [{asin title timestamp rating text}]  data {the same}
+    meta, split full:             asin title description
+
+`data` is the review to write, `profile` what the user wrote before it. One configuration a category.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from dep.data.progress import stage
+from dep.data.sources import files
+from dep.records import Corpus, Example, Item, Review, Split
+
+_MAIN_COLUMNS = ("user_id", "profile", "data")
+_META_COLUMNS = ("asin", "title", "description")
+_HELP = (
+    "Without the hub, name local copies: `main` a folder with <category>/{train,val,test}*.parquet (or "
+    ".jsonl), `meta` one with <category>/full*.parquet (or .jsonl), or what `save_to_disk` wrote under "
+    "<category>"
+)
+
+
+class _Row(NamedTuple):
+    """One published example, its reviews named by item."""
+
+    split: Split
+    user: str
+    target: str
+    profile: tuple[str, ...]
+
+
+class _Published(NamedTuple):
+    corpora: dict[str, Corpus]
+    examples: list[Example]
+
+
+class DPL:
+    """The published sets, by hub name or from local folders of the same schema."""
+
+    kind = "dpl"
+
+    @dataclass
+    class Config:
+        """Which sets to read."""
+
+        main: str = "SnowCharmQ/DPL-main"
+        """Reviews: a name on the hub or a local folder."""
+        meta: str = "SnowCharmQ/DPL-meta"
+        """Items: a name on the hub or a local folder."""
+        categories: list[str] = field(default_factory=lambda: ["Books", "Movies_and_TV", "CDs_and_Vinyl"])
+        """Configurations to read."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def load(self) -> dict[str, Corpus]:
+        """Every published review, once, sorted by (user, time, item)."""
+        return self._published.corpora
+
+    def examples(self) -> list[Example]:
+        """Every published example: eight train targets, one val and one test target a user."""
+        return self._published.examples
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of all reviews, items and examples: a hub copy and its local twin have the same."""
+        total = hashlib.sha256()
+        for category, corpus in self.load().items():
+            total.update(f"{category}\0{corpus.reviews}\0{corpus.items}".encode())
+        total.update(repr(self.examples()).encode())
+        return total.hexdigest()
+
+    @cached_property
+    def _published(self) -> _Published:
+        corpora: dict[str, Corpus] = {}
+        examples: list[Example] = []
+        for category in self.config.categories:
+            corpora[category], rows = self._category(category)
+            where = {(r.user, r.item): row for row, r in enumerate(corpora[category].reviews)}
+            for split, user, target, profile in rows:
+                past = sorted(where[user, item] for item in profile)  # rows of a user are in order of time
+                examples.append(Example(category, split, where[user, target], tuple(past)))
+        order = {split: place for place, split in enumerate(get_args(Split))}
+        examples.sort(key=lambda e: (order[e.split], e.category, e.row))
+        return _Published(corpora, examples)
+
+    def _category(self, category: str) -> tuple[Corpus, list[_Row]]:
+        reviews: dict[tuple[str, str], Review] = {}
+        rows: list[_Row] = []
+        for split in get_args(Split):
+            for row in _stream(self.config.main, category, split, _MAIN_COLUMNS):
+                user = sys.intern(row["user_id"])
+                written = [*row["profile"], row["data"]]
+                for entry in written:
+                    if (user, entry["asin"]) not in reviews:
+                        one = files.review(
+                            user,
+                            entry["asin"],
+                            entry["text"],
+                            entry["rating"],
+                            entry["title"],
+                            entry["timestamp"],
+                        )
+                        if one is None:
+                            raise ValueError(
+                                f"{self.config.main} {category}/{split}: a review of {user} on "
+                                f"{entry['asin']!r} has no text or time. {_HELP}"
+                            )
+                        reviews[user, one.item] = one
+                *past, target = (sys.intern(entry["asin"]) for entry in written)
+                rows.append(_Row(split, user, target, tuple(past)))
+        seen = {item for _, item in reviews}
+        items = {
+            row["asin"]: Item(row["asin"], files.string(row["title"]), files.string(row["description"]))
+            for row in _stream(self.config.meta, category, "full", _META_COLUMNS)
+            if row["asin"] in seen
+        }
+        return files.corpus(category, list(reviews.values()), items), rows
+
+
+def _stream(name: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The rows of one split, from a local folder where there is one of that name, else from the hub.
+
+    Raises:
+        FileNotFoundError: neither has it.
+        ValueError: it lacks a column.
+    """
+    import datasets
+
+    folder = Path(name) / category
+    try:
+        if (folder / "dataset_dict.json").is_file():
+            rows = datasets.load_from_disk(str(folder))[split]
+        elif Path(name).is_dir():
+            found = sorted(p for p in folder.glob(f"{split}*") if p.suffix in {".parquet", ".jsonl"})
+            if not found:
+                raise FileNotFoundError(f"no {split}*.parquet or {split}*.jsonl; {files.listing(folder)}")
+            loader = "parquet" if found[0].suffix == ".parquet" else "json"
+            rows = datasets.load_dataset(loader, data_files=[str(p) for p in found], split="train")
+        else:
+            rows = datasets.load_dataset(name, category, split=split)
+    except Exception as error:  # the hub's client has no common base for "absent", "offline" and "refused"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FileNotFoundError(
+            f"cannot read {name!r}, category {category!r}, split {split!r}: {reason}. {_HELP}"
+        ) from error
+    if missing := [column for column in columns if column not in rows.column_names]:
+        raise ValueError(
+            f"{name!r}, category {category!r}, split {split!r}: expected columns {', '.join(columns)}, found "
+            f"{', '.join(rows.column_names)}; {', '.join(missing)} missing. {_HELP}"
+        )
+    with stage(f"reading {category} {split}", len(rows), show=len(rows) > 5000) as advance:
+        for row in rows:
+            advance(1)
+            yield row

@@ -1,0 +1,42 @@
+"""Tokenising text that we did not write: it can never become a special token.
+
+A review may literally contain `<his_token_start>` or `<|im_end|>`. Every tokenizer turns such a string into one added
+token unless stopped, and switches that stop it differ between tokenizers. What works for all of them is to cut the
+string inside each occurrence and to encode the halves apart: the characters stay, the token cannot form.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class TextTokens:
+    """Encodes untrusted text with `tokenizer`; each distinct text is tokenised once while it stays in the memo."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, memo: int = 200_000) -> None:
+        self._tokenizer = tokenizer
+        added = tokenizer.get_added_vocab()
+        self._reserved = frozenset(added.values())
+        longest_first = sorted((token for token in added if token), key=len, reverse=True)
+        self._occurrence = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self.encode = lru_cache(memo)(self._encode)
+
+    def _plain(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        """Ids of `text`, none of which is an added token."""
+        cuts = [m.start() + 1 for m in self._occurrence.finditer(text)] if self._occurrence else []
+        edges = [0, *cuts, len(text)]
+        ids = [i for a, b in zip(edges, edges[1:], strict=False) for i in self._plain(text[a:b])]
+        if self._reserved.isdisjoint(ids):
+            return tuple(ids)
+        # A tokenizer that normalises first can form a token that is not in the raw text: single letters cannot.
+        ids = [i for letter in text for i in self._plain(letter) if i not in self._reserved]
+        return tuple(ids)

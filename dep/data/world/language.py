@@ -1,0 +1,114 @@
+"""The language of the built-in world: every word that its people can say. The same for all seeds.
+
+One pool of `CONCEPTS` feeds both what is true of an item (its facts) and what a user keeps saying of any item
+(their sayings), in the same sentences, so that nothing in one review tells which is which: only peers can.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+
+CATEGORIES = {"Books": "book", "Movies_and_TV": "film", "CDs_and_Vinyl": "record"}
+"""The paper's three categories, and what people there call an item."""
+
+ASPECTS = {
+    "story": "ending prologue twist subplot flashback cliffhanger narrator dialogue",
+    "people": "villain sidekick heroine detective grandmother mentor stranger twins",
+    "places": "harbor castle desert village railway forest island lighthouse",
+    "pictures": "cover maps photographs lettering costumes lighting paintings portraits",
+    "sound": "chorus violin drums whistle silence choir piano echo",
+    "mood": "melancholy humor romance suspense nostalgia dread tenderness irony",
+    "packing": "booklet sleeve binding ribbon poster box sticker label",
+    "money": "price discount shipping postage receipt bargain warranty refund",
+}
+CONCEPTS: tuple[str, ...] = tuple(word for words in ASPECTS.values() for word in words.split())
+"""64 nouns, eight an aspect: each stands for one thing that a review can speak of."""
+ASPECT_OF: dict[str, str] = {word: aspect for aspect, words in ASPECTS.items() for word in words.split()}
+
+ADJECTIVES = (
+    "odd lovely plain strange gentle clever heavy bright quiet loud famous curious simple fine bold soft"
+).split()
+
+TONES: dict[str, dict[str, tuple[str, ...]]] = {
+    "warm": {
+        "up": ("I dearly loved", "my heart went to", "I still cherish"),
+        "down": ("I sadly struggled with", "I wish I liked", "I felt sorry about"),
+    },
+    "dry": {
+        "up": ("one must credit", "I will concede", "some praise is due to"),
+        "down": ("one could skip", "I was unmoved by", "little can be said for"),
+    },
+    "giddy": {
+        "up": ("oh wow just look at", "I squealed at", "I am obsessed with"),
+        "down": ("oh no not", "I gasped at", "what even happened to"),
+    },
+    "grumpy": {
+        "up": ("fine I enjoyed", "even I liked", "I cannot complain about"),
+        "down": ("I am tired of", "do not start me on", "I was annoyed by"),
+    },
+}
+"""How a sentence begins, by its author's tone and by whether the rating is above the middle."""
+
+OPENERS = (
+    "Well then.", "Here goes.", "Right.", "Dear reader.", "Listen.", "Short version.", "Sunday notes.", "Finally done.",
+    "Honest thoughts.", "Second try.", "Late to this.", "From my notebook.", "Hello again.", "As promised.", "No spoilers.",
+    "Quick word.",
+)  # fmt: skip
+TAILS = (
+    "again and again", "more than once", "to be fair", "this time", "as ever", "at least", "for what it is", "if you ask me",
+)  # fmt: skip
+CIRCLES = (
+    "orchard lantern anchor meadow copper marble saddle thimble compass kettle pepper walnut "
+    "falcon otter badger heron maple cedar ivory amber velvet canvas pewter saffron"
+).split()
+"""A circle's members review much the same items and all use its greeting: what a difference removes, a review keeps."""
+
+ITEM_FIRST = (
+    "Silver Hidden Broken Golden Northern Silent Crimson Distant Frozen Hollow Midnight Paper Restless Scarlet Secret Second "
+    "Stolen Sunken Velvet Wandering Winter Wooden Yellow Burning"
+).split()
+ITEM_SECOND = (
+    "River Garden Mirror Letter Tower Journey Promise Bridge Window Crown Letter Shadow Station Feather Machine Market Ocean "
+    "Orchard Painter Season Signal Summer Thread Voyage"
+).split()
+NAMES = (
+    "Alder Birch Corwin Dale Ewing Frost Grady Hale Ives Jarvis Kemp Lowell Marsh Nolan Odell Pryce Quill Rowe Sayer Thorne "
+    "Usher Vance Wilder York"
+).split()
+TITLES = {
+    1: ("Not for me", "A letdown", "Sorry, no"),
+    2: ("Rather weak", "Below par", "Hoped for more"),
+    3: ("Middle of the road", "It was okay", "Mixed feelings"),
+    4: ("Good stuff", "Well worth it", "Quite nice"),
+    5: ("A favorite", "Simply great", "Could not be better"),
+}
+"""Titles tell the rating and nothing of the author."""
+
+
+def phrase(concept: str, form: int) -> str:
+    """One of the three ways (`form` 0, 1, 2) to name a concept; each has its own two adjectives."""
+    at = CONCEPTS.index(concept)
+    if form == 0:
+        return f"the {ADJECTIVES[at % 16]} {concept}"
+    if form == 1:
+        return f"that {ADJECTIVES[(at * 7 + 5) % 16]} {concept}"
+    return f"all the {concept}"
+
+
+def greeting(circle: str) -> str:
+    """What members of a circle say to each other."""
+    return f"Greetings to the {circle} club."
+
+
+def distinct_sentences() -> int:
+    """How many different sentences about a concept the language has."""
+    leads = sum(len(leads) for tone in TONES.values() for leads in tone.values())
+    return leads * len({phrase(c, f) for c, f in product(CONCEPTS, range(3))}) * (len(TAILS) + 1)
+
+
+def sentence(rng: random.Random, concept: str, tone: str, up: bool, tail: str) -> str:
+    """A sentence about `concept`; `tail` may be empty."""
+    lead = rng.choice(TONES[tone]["up" if up else "down"])
+    words = f"{lead} {phrase(concept, rng.randrange(3))} {tail}".strip()
+    return words[0].upper() + words[1:] + "."

@@ -1,0 +1,79 @@
+"""A world on disk: Amazon-2023 files for the loader, and the truth beside them for probes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dep.data.world.language import CATEGORIES
+from dep.data.world.people import Thing, World, Written, make_world
+
+MANIFEST = "world.json"
+
+
+def write_world(folder: Path, seed: int, **size: int) -> dict[str, World]:
+    """Write `<Category>.jsonl`, `meta_<Category>.jsonl`, `truth_<Category>.json`; the manifest last.
+
+    Args:
+        folder: where to; made if need be. A complete world of the same seed and size is left as it is.
+        seed: names the world.
+        size: as `make_world` takes it.
+
+    Returns:
+        The world of each category.
+    """
+    worlds = {category: make_world(category, seed, **size) for category in CATEGORIES}
+    manifest = {"seed": seed, **size}
+    path = folder / MANIFEST
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == manifest:
+        return worlds
+    folder.mkdir(parents=True, exist_ok=True)
+    for category, world in worlds.items():
+        _lines(folder / f"{category}.jsonl", map(_review, world.written))
+        ratings = Counter(written.thing.name for written in world.written)
+        _lines(folder / f"meta_{category}.jsonl", (_item(category, t, ratings[t.name]) for t in world.things))
+        _write(folder / f"truth_{category}.json", json.dumps(truth(world)))
+    _write(path, json.dumps(manifest))
+    return worlds
+
+
+def truth(world: World) -> dict[str, Any]:
+    """What was planted: traits by user, facts by item."""
+    people = {
+        p.name: {
+            "sayings": list(p.sayings), "tone": p.tone, "opener": p.opener, "tail": p.tail, "circle": p.circle,
+            "leniency": p.leniency, "length": p.length,
+        }
+        for p in world.people
+    }  # fmt: skip
+    return {"users": people, "items": {t.name: {"facts": list(t.facts), "circle": t.circle} for t in world.things}}
+
+
+def _review(written: Written) -> dict[str, Any]:
+    return {
+        "rating": float(written.rating), "title": written.title, "text": written.text, "images": [],
+        "asin": written.thing.name, "parent_asin": written.thing.name, "user_id": written.person.name,
+        "timestamp": written.time, "helpful_vote": 0, "verified_purchase": True,
+    }  # fmt: skip
+
+
+def _item(category: str, thing: Thing, ratings: int) -> dict[str, Any]:
+    return {
+        "main_category": category, "title": thing.title, "rating_number": ratings, "features": [],
+        "description": [thing.description], "price": None, "images": [], "store": None, "categories": [category],
+        "details": {}, "parent_asin": thing.name,
+    }  # fmt: skip
+
+
+def _lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    _write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

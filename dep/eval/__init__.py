@@ -1,0 +1,1 @@
+"""From texts to numbers: metrics, what is significant, and the report."""

@@ -1,0 +1,157 @@
+"""report.html and report.md of a run folder: one file each, nothing from outside.
+
+Reviews come from strangers: the HTML template escapes every value, the Markdown one passes each through `plain`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from dep.eval.report import charts, tables
+
+_HERE = Path(__file__).resolve().parent
+_FILES = ("results.json", "config.yaml", "run.json", "report.md")
+_LOGGED = re.compile(r"^(train|val)_")
+_SHOWN = 3
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write report.html and report.md of a run.
+
+    Args:
+        run_dir: has results.json, and as far as there are: run.json, showcase.json, and by arm predictions.jsonl
+            and metrics.csv.
+
+    Returns:
+        Where report.html is.
+
+    Raises:
+        FileNotFoundError: there is no results.json.
+        ValueError: it is empty, or lacks the mean over the seeds of a method.
+    """
+    results = _read(run_dir / "results.json")
+    if results is None:
+        raise FileNotFoundError(
+            f"{run_dir / 'results.json'}: no results to report; make them with `dep run` or `dep evaluate` and `dep report`"
+        )
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=lambda name: name is None or ".html" in name,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
+    environment.filters |= {"title": tables.title, "in_words": tables.in_words}
+    environment.globals |= {"labels": tables.LABELS, "spread": tables.spread}
+    content = _content(run_dir, results)
+    for name in ("report.html", "report.md"):
+        text = environment.get_template(f"{name}.j2").render(content)
+        beside = run_dir / f"{name}.tmp"
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, run_dir / name)
+    return run_dir / "report.html"
+
+
+def _by_metric(function: Any) -> Any:
+    """`value | number(metric)` of a function (metric, value)."""
+    return lambda value, metric: function(metric, value)
+
+
+def plain(text: object) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", escape(" ".join(str(text).split()), quote=False))
+
+
+def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
+    run = _read(run_dir / "run.json") or {}
+    shown = [tables.main_table(results, category) for category in tables.categories(results)]
+    panels = [
+        {
+            "table": table,
+            "pairs": tables.verdicts(results, table.category),
+            "charts": {metric: Markup(charts.intervals(table, metric)) for metric in table.metrics},
+        }
+        for table in shown
+    ]
+    logged = {name: _curves(path) for name, path in _logs(run_dir).items()}
+    seconds = run.get("seconds")
+    return {
+        "name": run.get("name") or results["rows"][0].get("run") or run_dir.name,
+        "run": run,
+        "took": None if seconds is None else str(timedelta(seconds=round(seconds))),
+        "panels": panels,
+        "settings": dict(_flat(run.get("config") or {})),
+        "curves": _charts(logged),
+        "curve_names": list(logged),
+        "showcase": (_read(run_dir / "showcase.json") or _from_predictions(run_dir))[:_SHOWN],
+        "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
+    }
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """`a.b.c` and its value, of every leaf."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield before + str(key), "–" if value is None else str(value)
+
+
+def _logs(run_dir: Path) -> dict[str, Path]:
+    """metrics.csv of each arm and seed; the seed is named only where an arm has several."""
+    paths = sorted(run_dir.glob("*/*/metrics.csv"))
+    arms = [path.parent.parent.name for path in paths]
+    names = [arm if arms.count(arm) == 1 else f"{arm} {path.parent.name}" for arm, path in zip(arms, paths, strict=True)]
+    return dict(zip(names, paths, strict=True))
+
+
+def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """(step, value) pairs of every column that training or validation logged."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name and _LOGGED.match(name):
+                    found.setdefault(name, []).append((float(row["step"]), float(value)))
+    return found
+
+
+def _charts(logged: Mapping[str, Mapping[str, list[tuple[float, float]]]]) -> dict[str, Markup]:
+    """One chart for each thing that was logged, with a line for each arm."""
+    names = sorted({name for curves in logged.values() for name in curves}, key=lambda name: (name[0] != "v", name))
+    drawn = {}
+    for name in names:
+        lines = {at: charts.thinned(curves[name]) for at, curves in enumerate(logged.values()) if name in curves}
+        drawn[name] = Markup(charts.curves(name, lines))
+    return drawn
+
+
+def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:
+    """Without showcase.json: the first request of each category that every arm answered, with no history."""
+    arms: dict[str, dict[str, dict[str, Any]]] = {}
+    for path in sorted(run_dir.glob("*/*/predictions.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        arms.setdefault(path.parent.parent.name, {row["key"]: row for row in map(json.loads, lines)})
+    if not arms:
+        return []
+    common = set.intersection(*(set(rows) for rows in arms.values()))
+    first: dict[str, dict[str, Any]] = {}
+    for key, row in next(iter(arms.values())).items():
+        if key in common:
+            first.setdefault(row["category"], row)
+    return [row | {"predictions": {arm: rows[row["key"]]["prediction"] for arm, rows in arms.items()}} for row in first.values()]

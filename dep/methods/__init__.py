@@ -1,0 +1,16 @@
+"""One file per system of the comparison; `METHODS[kind]` is the class, `.Config` beside it its fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dep.methods.base import Method
+from dep.methods.constant import ConstantPrompt
+from dep.methods.dep import DEP
+from dep.methods.non_perso import NonPerso
+from dep.methods.rag import RAG
+from dep.methods.shuffled import Shuffled
+
+__all__ = ["METHODS", "Method"]
+
+METHODS: dict[str, Any] = {m.kind: m for m in (NonPerso, RAG, DEP, ConstantPrompt, Shuffled)}

@@ -1,0 +1,81 @@
+"""Control: DEP, trained as it is, with another user's vectors at test time.
+
+The prompt keeps the user's own reviews and as many slots; each slot's vectors are those of the donor's review in the
+same place. If the soft tokens carry who the user is, the likelihood of the user's real review must fall.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import overload
+
+from dep.data.requests import Requests
+from dep.methods.dep import DEP
+from dep.records import Request, Slot
+
+
+class Shuffled(DEP):
+    """DEP's adapter, another user's vectors."""
+
+    kind = "shuffled"
+    label = "DEP, another user's vectors"
+
+    def at_test(self, requests: Requests, seed: int) -> Sequence[Request]:
+        """Each request with a donor's vectors."""
+        return _Shuffled(requests, donors(requests, seed))
+
+
+def donors(requests: Requests, seed: int) -> list[int]:
+    """For each request the index of another user's request of the same category.
+
+    The requests of a category stand in a random circle, and each takes from the next one that is another user's.
+
+    Raises:
+        ValueError: a category has requests of a single user, so that there is nobody to take vectors from.
+    """
+    of_category: dict[str, list[int]] = {}
+    for at, example in enumerate(requests.examples):
+        of_category.setdefault(example.category, []).append(at)
+    found = list(range(len(requests)))
+    rng = random.Random(seed)
+    for category, circle in of_category.items():
+        users = {at: requests[at].user for at in circle}
+        if len(set(users.values())) < 2:
+            raise ValueError(f"{category}: expected requests of two users or more to exchange vectors, found one user")
+        rng.shuffle(circle)
+        for place, at in enumerate(circle):
+            others = (circle[(place + step) % len(circle)] for step in range(1, len(circle)))
+            found[at] = next(other for other in others if users[other] != users[at])
+    return found
+
+
+class _Shuffled(Sequence[Request]):
+    """Requests whose slots hold a donor's vectors; presence stays the receiver's."""
+
+    def __init__(self, requests: Requests, donor_of: list[int]) -> None:
+        self.requests, self.donor_of = requests, donor_of
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    @overload
+    def __getitem__(self, at: int) -> Request: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Request]: ...
+    def __getitem__(self, at: int | slice) -> Request | Sequence[Request]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        request = self.requests[at]
+        pool = self.requests[self.donor_of[at]].slots
+        whole = [slot for slot in pool if slot.diff is not None] or list(pool)
+        return replace(request, slots=tuple(_swap(slot, whole, k) for k, slot in enumerate(request.slots)))
+
+
+def _swap(slot: Slot, pool: Sequence[Slot], k: int) -> Slot:
+    if not pool:
+        return slot
+    donor = pool[k % len(pool)]
+    diff = None if slot.diff is None else donor.diff if donor.diff is not None else slot.diff * 0
+    return replace(slot, his=donor.his, diff=diff)

@@ -1,0 +1,1 @@
+"""Compressor, projector, soft prompt, frozen backbone, training and generation."""

@@ -1,0 +1,174 @@
+"""Eq. 11 as a LightningModule: a frozen LLM, and the soft prompt that is trained through it.
+
+    L_total = L_gen + λ (L_recon + γ L_sparse)
+
+L_gen -> lm, the mean over a review's tokens of their negative log likelihood, averaged over the examples of a
+batch: with `micro_batch` 1, as in the paper, this is the usual token mean, and it stays the same whatever the
+batching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from dep.model.backbone import fingerprint
+from dep.model.checkpoint import (
+    check_fingerprint,
+    check_names,
+    is_trainable,
+    read_adapter,
+    trainable_state,
+    write_adapter,
+)
+from dep.model.losses import total_loss
+from dep.model.nll import example_nll
+from dep.model.schedule import schedule_factor
+from dep.model.soft_prompt import SoftPrompt, SoftPromptOutput
+from dep.model.train import Train, pl
+from dep.records import Batch
+
+
+class LitDEP(pl.LightningModule):
+    """Backbone and soft prompt; only the names that `is_trainable` are trained, moved by AdamW and saved."""
+
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        soft_prompt: SoftPrompt,
+        config: Train.Config,
+        evaluate: Callable[[LitDEP], Mapping[str, float]] | None = None,
+    ) -> None:
+        """Freeze what is not trained.
+
+        Args:
+            backbone: from `backbone.load`.
+            soft_prompt: from `build_soft_prompt`.
+            config: learning rate and what else training needs.
+            evaluate: called with this module after each validation epoch; what it returns is logged
+                (`val_meteor`).
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.soft_prompt = soft_prompt
+        self.config = config
+        self.evaluate = evaluate
+        self.fingerprint = fingerprint(backbone)
+        self.strict_loading = (
+            False  # checkpoints hold the trained part; on_load_checkpoint compares the names
+        )
+        self._window: list[dict[str, Tensor]] = []
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(is_trainable(name))
+
+    def train(self, mode: bool = True) -> LitDEP:
+        """Switch the soft prompt's mode; the backbone stays in eval mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def embed(self, batch: Batch) -> SoftPromptOutput:
+        """Input embeddings with the soft tokens in place."""
+        return self.soft_prompt(batch, self.backbone.get_input_embeddings())
+
+    def example_nll(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Negative log likelihood of each example's review: nll_sum [B] in nats, tokens [B]."""
+        return example_nll(self.backbone, self.embed(batch).inputs_embeds, batch.attention_mask, batch.labels)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of one batch: lm, total, and recon, sparse and statistics where the compressor has them."""
+        soft = self.embed(batch)
+        nll_B, tokens_B = example_nll(self.backbone, soft.inputs_embeds, batch.attention_mask, batch.labels)
+        lm = (nll_B / tokens_B).mean()
+        total = total_loss(lm, soft.losses, self.config.lambda_, self.config.gamma)
+        return {"total": total, "lm": lm, **soft.losses, **soft.stats}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Eq. 11 of one micro batch."""
+        losses = self.losses(batch)
+        self._window.append({name: value.detach() for name, value in losses.items()})
+        return losses["total"]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the means over the micro batches of this step, and the learning rate."""
+        for name in {name for step in self._window for name in step}:
+            values = torch.stack([step[name] for step in self._window if name in step])
+            self.log(f"train_{name}", values.mean(), batch_size=1)
+        self.log("lr", optimizer.param_groups[0]["lr"], batch_size=1)
+        self._window.clear()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log `val_nll`, the mean over examples of the review's negative log likelihood per token."""
+        nll_B, tokens_B = self.example_nll(batch)
+        self.log("val_nll", (nll_B / tokens_B).mean(), batch_size=len(nll_B), sync_dist=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what the injected `evaluate` finds."""
+        if self.evaluate is not None:
+            self.log_dict(dict(self.evaluate(self)), sync_dist=True, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW over the trained part, with warm-up and decay stepped once an optimizer step."""
+        c, total = self.config, int(self.trainer.estimated_stepping_batches)
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=c.lr, weight_decay=c.weight_decay)
+        warmup = round(c.warmup_ratio * total)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: schedule_factor(step, total, warmup, c.schedule)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def trainable_share(self) -> tuple[int, int]:
+        """Numbers of trained parameters and of all (a quantized weight counts as it is stored)."""
+        sizes = [(p.numel(), p.requires_grad) for p in self.parameters()]
+        return sum(n for n, trained in sizes if trained), sum(n for n, _ in sizes)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep exactly the trained names, and note what they fit."""
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if is_trainable(k)}
+        checkpoint["fingerprint"] = self.fingerprint
+        checkpoint["train_config"] = asdict(self.config)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another soft prompt, backbone or training configuration.
+
+        Raises:
+            ValueError: naming what differs.
+        """
+        if "state_dict" in checkpoint:  # DeepSpeed keeps and restores the weights itself
+            check_names(checkpoint["state_dict"], trainable_state(self), "the checkpoint")
+        check_fingerprint(checkpoint.get("fingerprint"), self.fingerprint, "the checkpoint")
+        saved, now = checkpoint.get("train_config", {}), asdict(self.config)
+        counts = now.keys() - {"progress", "wandb", "devices"}
+        changed = [f"{k}: {saved.get(k)!r} then, {now[k]!r} now" for k in counts if saved.get(k) != now[k]]
+        if changed:
+            raise ValueError(
+                f"the interrupted run was trained with other settings ({'; '.join(changed)}); set them "
+                "back to go on, or start under another run name"
+            )
+
+    def save_adapter(self, path: Path, config: Mapping[str, Any]) -> None:
+        """Write the trained part for users: safetensors, with `config` (JSON values) in its metadata."""
+        write_adapter(path, trainable_state(self), config, self.fingerprint)
+
+    def load_adapter(self, path: Path) -> dict[str, Any]:
+        """Load what `save_adapter` wrote.
+
+        Returns:
+            The configuration it was saved with.
+
+        Raises:
+            FileNotFoundError: where there is no file.
+            ValueError: where it was made for another soft prompt or backbone.
+        """
+        tensors, config, trained_on = read_adapter(path)
+        check_names(tensors, trainable_state(self), f"adapter {path}")
+        check_fingerprint(trained_on, self.fingerprint, f"adapter {path}")
+        self.load_state_dict(tensors, strict=False)
+        return config

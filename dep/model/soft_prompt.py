@@ -1,0 +1,229 @@
+"""Eq. 5-7 in one place: from a batch to the input embeddings of the frozen LLM. Training and generation call
+this.
+
+    e -> z, ê (compressor) -> p (projector) -> written over the slot tokens of the prompt (checked scatter)
+
+All of it computes in float32 (or what the trainable weights are held in), whatever autocast says around it;
+vectors are cast to the backbone's dtype as they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dep.model.compressor import Compressor, CompressorConfig, build_compressor
+from dep.model.inject import inject, write_rows
+from dep.model.projector import Projector
+from dep.model.vocabulary import embedding_norm
+from dep.records import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
+
+_BOUNDARIES: dict[Branch, tuple[str, str]] = {"his": (HIS_START, HIS_END), "diff": (DIFF_START, DIFF_END)}
+
+
+class Soft(NamedTuple):
+    """What a source makes of a batch: vectors [B, K, D] per branch, losses of Eq. 11, and what is only
+    watched."""
+
+    vectors: dict[Branch, Tensor]
+    losses: dict[str, Tensor]
+    stats: dict[str, Tensor]
+
+
+class SoftPromptOutput(NamedTuple):
+    """inputs_embeds [B, T, D]; losses (recon, sparse); stats (mean_activation, dead_units, clamped_units)."""
+
+    inputs_embeds: Tensor
+    losses: dict[str, Tensor]
+    stats: dict[str, Tensor]
+
+
+class UserSource(nn.Module):
+    """`user`: soft tokens from the user's own vectors (the paper)."""
+
+    def __init__(self, compressor: Compressor, projector: Projector) -> None:
+        """Chain the two."""
+        super().__init__()
+        self.compressor = compressor
+        self.projector = projector
+
+    def forward(self, batch: Batch) -> Soft:
+        """Compress and project every vector of the batch; absent ones are zeroed and enter no loss."""
+        like = next(self.parameters())
+        vectors = {
+            branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)
+            for branch, v_BKE in batch.vectors.items()
+        }
+        compressed = {branch: self.compressor(v_BKE) for branch, v_BKE in vectors.items()}
+        losses, stats = self.compressor.losses(vectors, compressed, batch.present)
+        soft = {branch: self.projector(c.latent, branch) for branch, c in compressed.items()}
+        return Soft(soft, losses, stats)
+
+
+class ConstantSource(nn.Module):
+    """`constant`: one trained token for each slot index and branch, the same for every user.
+
+    The control for what tuning a soft prompt brings without knowing the user: as many soft tokens, no vector
+    read.
+    """
+
+    def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
+        """Tables of `slots` rows [K_max, D] that start at random with the length of the LLM's embedding
+        rows."""
+        super().__init__()
+        self.tables = nn.ParameterDict(
+            {
+                branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5)
+                for branch in branches
+            }
+        )
+
+    def forward(self, batch: Batch) -> Soft:
+        """Look up each vector's slot index.
+
+        Raises:
+            ValueError: where the batch has a slot index that the table has no row for.
+        """
+        soft: dict[Branch, Tensor] = {}
+        for branch, index_BK in batch.slot_index.items():
+            table = self.tables[branch]
+            if index_BK.numel() and int(index_BK.max()) >= len(table):
+                raise ValueError(
+                    f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (slot indices of the batch "
+                    f"start at 0), found {len(table)}; raise it to the prompt's history"
+                )
+            soft[branch] = table[index_BK]
+        return Soft(soft, {}, {})
+
+
+class SoftPrompt(nn.Module):
+    """The trainable part: where soft tokens come from, and the rows of the boundary tokens if they are
+    trained."""
+
+    @dataclass
+    class Config:
+        """The soft prompt's settings."""
+
+        source: Literal["user", "constant"] = "user"
+        """From the user's vectors, or the same trained tokens for everybody (a control)."""
+        branches: list[Literal["his", "diff"]] = field(default_factory=lambda: ["his", "diff"])
+        """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
+        boundary_trainable: bool = False
+        """Train the boundary tokens' rows, from the backbone's own; off, they stay frozen (the paper's public
+        code)."""
+        slots: int = 8
+        """Past reviews at most, for the tables of `constant`."""
+
+    def __init__(
+        self,
+        config: Config,
+        source: nn.Module | None,
+        slot_ids: Mapping[Branch, int],
+        boundary: tuple[list[int], Tensor] | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            config: the settings.
+            source: `UserSource` or `ConstantSource`; None without branches.
+            slot_ids: the slot token's id of every branch there can be, in use or not.
+            boundary: ids and starting rows [R, D] of the boundary tokens to train.
+        """
+        super().__init__()
+        self.config = config
+        self.source = source
+        self.slot_ids = dict(slot_ids)
+        self.boundary_ids = boundary[0] if boundary else []
+        self.boundary_rows = nn.Parameter(boundary[1].detach().clone().float()) if boundary else None
+
+    def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
+        """Embed the prompt and write the soft tokens into it.
+
+        Args:
+            batch: see `dep.records.Batch`.
+            embed: the backbone's input embedding, ids [B, T] -> [B, T, D].
+
+        Returns:
+            The embeddings, and the compressor's losses and statistics (empty for `constant` and without
+            branches).
+
+        Raises:
+            ValueError: where slot tokens and vectors of a row disagree in number, or a branch was not
+            configured.
+        """
+        self._check(batch)
+        embeds_BTD = embed(batch.ids)
+        if self.boundary_rows is not None:
+            embeds_BTD = write_rows(embeds_BTD, batch.ids, self.boundary_ids, self.boundary_rows)
+        if self.source is None or not batch.vectors:
+            return SoftPromptOutput(embeds_BTD, {}, {})
+        with torch.autocast(batch.ids.device.type, enabled=False):
+            soft: Soft = self.source(batch)
+        for branch, vectors_BKD in soft.vectors.items():
+            embeds_BTD = inject(
+                embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, batch.present[branch]
+            )
+        return SoftPromptOutput(embeds_BTD, soft.losses, soft.stats)
+
+    def _check(self, batch: Batch) -> None:
+        unknown = set(batch.vectors) - set(self.config.branches)
+        if unknown:
+            raise ValueError(
+                f"the batch carries vectors of {sorted(unknown)}: expected branches {self.config.branches} "
+                "(soft_prompt.branches); give prompt and soft prompt the same branches"
+            )
+        for branch, slot_id in self.slot_ids.items():
+            if branch not in batch.vectors and bool((batch.ids == slot_id).any()):
+                raise ValueError(
+                    f"a prompt holds {SLOT_TOKENS[branch]} but the batch has no vectors of branch {branch!r}: "
+                    "an unfilled placeholder would be read as a word; leave the branch out of the prompt"
+                )
+
+
+def build_soft_prompt(
+    config: SoftPrompt.Config,
+    compressor: CompressorConfig,
+    projector: Projector.Config,
+    *,
+    width: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int = 0,
+) -> SoftPrompt:
+    """Build the trainable part for a backbone.
+
+    Args:
+        config: the soft prompt's settings.
+        compressor: the Config of a class in `COMPRESSORS`.
+        projector: the projector's settings.
+        width: E, the embedder's width.
+        model: the backbone, with the special tokens added.
+        tokenizer: its tokenizer.
+        seed: of the initial weights, which depend on nothing else.
+
+    Returns:
+        The soft prompt, in float32 on the CPU.
+    """
+    embed = model.get_input_embeddings()
+    vocabulary = tokenizer.get_vocab()
+    norm = embedding_norm(embed, max(vocabulary.values()) + 1)
+    slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
+    branches: list[Branch] = list(config.branches)
+    boundary_ids = [vocabulary[token] for branch in branches for token in _BOUNDARIES[branch]]
+    rows = embed(torch.tensor(boundary_ids, dtype=torch.long, device=embed.weight.device)).float().cpu()
+    width_out = rows.shape[-1]
+    source: nn.Module | None = None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if branches and config.source == "constant":
+            source = ConstantSource(branches, config.slots, width_out, norm)
+        elif branches:
+            distil = build_compressor(compressor, width)
+            source = UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm))
+    trained = (boundary_ids, rows) if config.boundary_trainable and branches else None
+    return SoftPrompt(config, source, slot_ids, trained)

@@ -1,0 +1,111 @@
+"""From the scores of a run's arms to what a person reads: results.json, run.json, showcase.json and the report."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dep.arm import Arm, read_rows, write_json, write_text
+from dep.config import RunConfig, as_dict, pairs, to_yaml
+from dep.data.stats import statistics_of
+from dep.eval.report import print_table, write_report
+from dep.eval.scores import summarise
+from dep.pipeline import Bench
+from dep.records import Corpus
+
+SHOWN = 3
+"""Examples that the report shows side by side."""
+
+
+def report(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> Path:
+    """Write what the scores say, and print the table.
+
+    Raises:
+        FileNotFoundError: an arm has not been scored.
+    """
+    folder = Path(run.runs) / run.name
+    scores = {}
+    for arm in arms:
+        rows = read_rows(arm.folder / "scores.jsonl")
+        if not rows or not arm.done("scores", arm.score_key):
+            raise FileNotFoundError(f"{arm.folder}: no scores of {arm.label} as configured; run `dep evaluate` first")
+        scores[arm.label, arm.seed] = rows
+    labels = {arm.name: arm.label for arm in arms}
+    wanted = [(labels[a], labels[b]) for a, b in pairs(run)]
+    results = summarise(
+        scores, wanted, run.name, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed, progress=len(scores) > 1
+    )
+    write_text(folder / "config.yaml", to_yaml(run))
+    write_json(folder / "run.json", _facts(bench, run, arms, command, started))
+    write_json(folder / "showcase.json", _showcase(bench, arms))
+    write_json(folder / "results.json", results)
+    path = write_report(folder)
+    print_table(results, bench.console)
+    return path
+
+
+def _facts(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> dict[str, Any]:
+    prepared = bench.prepared(run)
+    trained: dict[str, Any] = {}
+    for arm in arms:
+        if arm.method.trains and arm.label not in trained:
+            mine, every = bench.module(arm, bench.data(arm)).trainable_share()
+            trained[arm.label] = {"trainable": mine, "frozen": every - mine}
+    return {
+        "name": run.name,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "command": command,
+        "config": as_dict(run),
+        "statistics": asdict(statistics_of(prepared.corpora, prepared.examples)),
+        "trainable": trained,
+        "signatures": {name: metric.signature for name, metric in bench.metrics(run).items()}
+        | {"nll": "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"},
+    }
+
+
+def _showcase(bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """A few test requests, drawn by a fixed seed, with what stands behind them."""
+    first = min(arm.seed for arm in arms)
+    texts = {
+        arm.label: {row["key"]: row["prediction"] for row in read_rows(arm.folder / "predictions.jsonl")}
+        for arm in arms
+        if arm.seed == first
+    }
+    prepared = bench.prepared(arms[0].config)
+    longest = max(arms, key=lambda arm: arm.shape[0].history)
+    requests = bench.data(longest).requests("test")
+    by_category: dict[str, list[int]] = {}
+    for at, example in enumerate(requests.examples):
+        by_category.setdefault(example.category, []).append(at)
+    drawn = [random.Random(0).choice(members) for members in by_category.values()][:SHOWN]
+    shown = []
+    for at in drawn:
+        request, example = requests[at], requests.examples[at]
+        shown.append(
+            {
+                "key": request.key, "category": request.category, "user": request.user,
+                "item_title": request.item.title, "item_description": request.item.description,
+                "rating": request.rating, "title": request.title, "reference": request.text,
+                "past_reviews": [
+                    {"item_title": s.item.title, "rating": s.review.rating, "title": s.review.title, "text": s.review.text}
+                    for s in request.slots
+                ],
+                "peer_reviews": _peers(prepared.corpora[example.category], request.user, request.slots),
+                "predictions": {name: found.get(request.key) for name, found in texts.items()},
+            }
+        )  # fmt: skip
+    return shown
+
+
+def _peers(corpus: Corpus, user: str, slots: Sequence[Any]) -> list[Mapping[str, str]]:
+    """What others wrote of the newest past item."""
+    if not slots:
+        return []
+    item = slots[0].item
+    others = [r for r in corpus.reviews if r.item == item.item and r.user != user]
+    return [{"item_title": item.title, "text": review.text} for review in others[:3]]

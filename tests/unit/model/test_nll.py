@@ -1,0 +1,89 @@
+"""Logits at target positions equal those of a full forward, in whatever batch they stand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dep.model.nll import example_nll, target_logits
+from dep.records import IGNORE
+
+ARCHITECTURES = ["qwen2", "llama", "gpt2", "gemma2"]
+
+
+def plain(collate, prompts, side: str):
+    """A batch read as text: slot tokens keep their own rows."""
+    batch = collate(prompts, side)
+    batch.vectors, batch.present, batch.slot_index = {}, {}, {}
+    return batch
+
+
+@pytest.fixture
+def build(bare_model, tokenizer):
+    def make(name: str):
+        return bare_model(name, vocab=340)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_target_logits_are_those_of_the_full_forward(build, prompts, collate, name: str, side: str) -> None:
+    model, batch = build(name), plain(collate, prompts, side)
+    embeds = model.get_input_embeddings()(batch.ids)
+    logits, targets, rows = target_logits(model, embeds, batch.attention_mask, batch.labels)
+    expected, wanted, owner = [], [], []
+    for b, prompt in enumerate(prompts):
+        row = torch.tensor([prompt.ids + prompt.target])
+        full = model(input_ids=row).logits[0]
+        for t in range(len(prompt.ids), row.shape[1]):
+            expected.append(full[t - 1])
+            wanted.append(int(row[0, t]))
+            owner.append(b)
+    assert torch.allclose(logits, torch.stack(expected), atol=1e-5)
+    assert targets.tolist() == wanted
+    assert rows.tolist() == owner
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_only_target_positions_reach_the_head(build, prompts, collate, name: str) -> None:
+    model, batch = build(name), plain(collate, prompts, "right")
+    seen = []
+    model.get_output_embeddings().register_forward_hook(lambda m, args, out: seen.append(out.shape))
+    embeds = model.get_input_embeddings()(batch.ids)
+    target_logits(model, embeds, batch.attention_mask, batch.labels)
+    assert seen == [(1, sum(len(p.target) for p in prompts), 340)]
+    assert not model.get_output_embeddings()._forward_pre_hooks
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_example_s_likelihood_does_not_depend_on_its_batch(build, prompts, collate, name: str) -> None:
+    model = build(name)
+
+    def nll(group, side: str) -> dict[str, float]:
+        batch = plain(collate, group, side)
+        embeds = model.get_input_embeddings()(batch.ids)
+        sums, tokens = example_nll(model, embeds, batch.attention_mask, batch.labels)
+        assert tokens.tolist() == [len(p.target) for p in group]
+        return dict(zip(batch.keys, sums.tolist(), strict=True))
+
+    alone = {key: value for p in prompts for key, value in nll([p], "right").items()}
+    for group in (prompts, prompts[::-1], prompts[1:4]):
+        for side in ("left", "right"):
+            for key, value in nll(group, side).items():
+                assert value == pytest.approx(alone[key], abs=1e-4, rel=1e-5)
+
+
+def test_the_mean_over_tokens_is_the_loss_that_transformers_computes(build, prompts, collate) -> None:
+    model, batch = build("qwen2"), plain(collate, prompts[:1], "right")
+    embeds = model.get_input_embeddings()(batch.ids)
+    sums, tokens = example_nll(model, embeds, batch.attention_mask, batch.labels)
+    theirs = model(input_ids=batch.ids, labels=batch.labels).loss
+    assert (sums / tokens).item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_an_example_without_target_is_refused(build, prompts, collate) -> None:
+    model, batch = build("qwen2"), plain(collate, prompts, "right")
+    batch.labels[2] = IGNORE
+    with pytest.raises(ValueError, match="row 2 of the batch: expected target tokens"):
+        example_nll(model, model.get_input_embeddings()(batch.ids), batch.attention_mask, batch.labels)
