@@ -31,14 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = [word for word in args.words if word.endswith((".yaml", ".yml")) and "=" not in word]
     overrides = [word for word in args.words if word not in files]
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import logging
-    import warnings
-
     from rich.console import Console
 
     console = Console(soft_wrap=True)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     try:
         return _run(args.verb, files, overrides, console)
     except KeyboardInterrupt:
@@ -49,6 +44,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {_escaped(str(error))}")
         return 2
+
+
+def _quiet() -> None:
+    """What libraries say of themselves while they work is not what a run did."""
+    import logging
+    import warnings
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (".*many workers.*", ".*in eval mode.*", ".*LeafSpec.*", ".*tensorboardX.*", ".*GPU available.*"):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def _escaped(text: str) -> str:
@@ -67,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "  dep run conf/demo.yaml                             the built-in world, on a CPU, in minutes\n"
         "  dep run conf/demo.yaml name=mine seeds=[0,1]       another name, two seeds\n"
         "  dep probe conf/digital_music.yaml                  do the vectors know their author?\n"
-        "  dep run conf/paper.yaml source.folder=/data/dpl    the paper's recipe\n\n"
+        "  dep run conf/paper.yaml source.main=/data/DPL-main source.meta=/data/DPL-meta\n\n"
         "Every verb goes on where it was interrupted, and does nothing twice.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -83,6 +92,7 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any) -> int
     run, configs = load_arms(files, overrides)
     from dep import pipeline
 
+    _quiet()
     bench = pipeline.Bench(run, console)
     if verb == "probe":
         from dep.probing import probe_all

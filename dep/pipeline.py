@@ -67,9 +67,7 @@ class Bench:
         """Filtered corpora and examples."""
         key = identity(config, "protocol")
         if key not in self._prepared:
-            self._prepared[key], self.prepared_folder = load_prepared(
-                Path(config.cache), self.source, config.protocol
-            )
+            self._prepared[key], self.prepared_folder = load_prepared(Path(config.cache), self.source, config.protocol)
         return self._prepared[key]
 
     def cache(self, config: RunConfig) -> VectorCache:
@@ -117,7 +115,7 @@ class Bench:
         width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
         soft_prompt = build_soft_prompt(
             soft, compressor_config(config), config.projector, width=width, model=model, tokenizer=tokenizer,
-            seed=arm.seed,
+            seed=arm.seed, statistics=data.statistics(soft.branches) if soft.standardize and vectors else None,
         )  # fmt: skip
         return LitDEP(model, soft_prompt, replace(config.train, seed=arm.seed))
 
@@ -199,7 +197,11 @@ def generate(bench: Bench, arm: Arm) -> None:
     write_rows(partial, begun.values())
     wanted = [request for request in requests if request.key not in begun]
     likelihood = _likelihoods(module, data, wanted, arm)
-    texts = _texts(bench.writer(arm, module), data, wanted) if arm.config.evaluate.texts else ((k, None) for k in likelihood)
+    texts = (
+        _texts(bench.writer(arm, module), data, wanted)
+        if arm.config.evaluate.texts
+        else ((k, None) for k in likelihood)
+    )
     with partial.open("a", encoding="utf-8") as file:
         for key, text in texts:
             row = _prediction(by_key[key], text) | likelihood[key]
@@ -225,7 +227,7 @@ def _prediction(request: Request, text: str | None) -> dict[str, Any]:
 def _likelihoods(
     module: LitDEP, data: ReviewData, requests: list[Request], arm: Arm
 ) -> dict[str, dict[str, float | int]]:
-    """nll (per token of the real review), its tokens, and the prompt's, by key."""
+    """Nll (per token of the real review), its tokens, and the prompt's, by key."""
     prompts = data.prompts(requests)
     order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
     size = arm.config.evaluate.batch_size

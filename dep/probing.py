@@ -53,9 +53,8 @@ def _planted(bench: Bench, rows: list[PlantedRow]) -> list[dict[str, Any]]:
             row.vectors, f"{mean.value:.3f}", f"{mean.low:.3f} to {mean.high:.3f}",
             f"{gain.delta:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}", f"{row.n:,}",
         )  # fmt: skip
-        found.append(
-            {"vectors": row.vectors, "auc": mean.value, "ci_low": mean.low, "ci_high": mean.high, "less_his": gain.delta,
-             "less_his_low": gain.low, "less_his_high": gain.high, "n": row.n, "users": len(row.auc_U)}
-        )  # fmt: skip
+        interval = {"auc": mean.value, "ci_low": mean.low, "ci_high": mean.high}
+        against = {"less_his": gain.delta, "less_his_low": gain.low, "less_his_high": gain.high}
+        found.append({"vectors": row.vectors, **interval, **against, "n": row.n, "users": len(row.auc_U)})
     bench.console.print(table)
     return found

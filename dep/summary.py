@@ -92,8 +92,9 @@ def _showcase(bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:
                 "item_title": request.item.title, "item_description": request.item.description,
                 "rating": request.rating, "title": request.title, "reference": request.text,
                 "past_reviews": [
-                    {"item_title": s.item.title, "rating": s.review.rating, "title": s.review.title, "text": s.review.text}
-                    for s in request.slots
+                    {"item_title": slot.item.title, "rating": slot.review.rating, "title": slot.review.title,
+                     "text": slot.review.text}
+                    for slot in request.slots
                 ],
                 "peer_reviews": _peers(prepared.corpora[example.category], request.user, request.slots),
                 "predictions": {name: found.get(request.key) for name, found in texts.items()},

@@ -61,9 +61,7 @@ class VectorCache:
         difference: how `diff` is made of it.
     """
 
-    def __init__(
-        self, root: str | Path, embedder: Embedder, difference: DifferenceConfig | None = None
-    ) -> None:
+    def __init__(self, root: str | Path, embedder: Embedder, difference: DifferenceConfig | None = None) -> None:
         self.root, self.embedder, self.difference = Path(root), embedder, difference or DifferenceConfig()
 
     def vectors(self, corpus: Corpus, pool_N: Tensor | None = None) -> Vectors:
@@ -100,9 +98,7 @@ class VectorCache:
                 diff = _load(below, "diff", diff_key)
                 if diff is None:
                     users, items = [r.user for r in corpus.reviews], [r.item for r in corpus.reviews]
-                    diff_NE, peers_N = differences(
-                        his["his"], users, items, self.difference.weighting, pool_N
-                    )
+                    diff_NE, peers_N = differences(his["his"], users, items, self.difference.weighting, pool_N)
                     tensors = {"diff": diff_NE, "peers": peers_N}
                     diff = _commit(below, "diff", diff_key, tensors, facts | asdict(self.difference))
         return Vectors(his["his"], diff["diff"], diff["peers"])
@@ -178,9 +174,7 @@ def _load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
         raise ValueError(f"{data}: {error}. {way_out}") from error
 
 
-def _commit(
-    folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]
-) -> dict[str, Tensor]:
+def _commit(folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
     """Write the tensors, then the manifest that makes the folder complete, and map them back in."""
     path = folder / f"{name}.safetensors"
     _replace(path, tensors, {"key": key})
@@ -210,9 +204,7 @@ def _lock(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            Console(stderr=True).print(
-                f"waiting for process {owner}, which is filling {folder}", soft_wrap=True
-            )
+            Console(stderr=True).print(f"waiting for process {owner}, which is filling {folder}", soft_wrap=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()

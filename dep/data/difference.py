@@ -93,15 +93,11 @@ def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
 def _means(x_NC: Tensor, group_N: Tensor, pool_N: Tensor, groups: int) -> Tensor:
     """[groups, C] float64 means over the pool rows of each group, zero for a group without any."""
     group_M = group_N[pool_N]
-    sums = torch.zeros(groups, x_NC.shape[1], dtype=torch.float64).index_add_(
-        0, group_M, x_NC[pool_N].double()
-    )
+    sums = torch.zeros(groups, x_NC.shape[1], dtype=torch.float64).index_add_(0, group_M, x_NC[pool_N].double())
     return sums / torch.bincount(group_M, minlength=groups).clamp(min=1).unsqueeze(1)
 
 
-def _peer_counts(
-    pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Whether a pair counts as a peer [P], whether a row's own does [N], and how many others count [N]."""
     counts_P = torch.bincount(pair_N[pool_N], minlength=len(item_P)) > 0
     reviewers_I = torch.bincount(item_P[counts_P], minlength=int(item_N.max()) + 1 if len(item_N) else 0)
@@ -126,9 +122,7 @@ def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor) -> 
     return diff_NE, peers_N
 
 
-def _by_profile_distance(
-    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor
-) -> tuple[Tensor, Tensor]:
+def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor) -> tuple[Tensor, Tensor]:
     pair_N, first_P = _pairs(user_N, item_N)
     item_P, user_P = item_N[first_P], user_N[first_P]
     counts_P, _, peers_N = _peer_counts(pair_N, item_N, item_P, pool_N)

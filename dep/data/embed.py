@@ -50,9 +50,7 @@ class _ModelFolder:
 
     kind: str
 
-    def __init__(
-        self, model: str, max_tokens: int | None, batch_size: int, device: str, dtype: Dtype
-    ) -> None:
+    def __init__(self, model: str, max_tokens: int | None, batch_size: int, device: str, dtype: Dtype) -> None:
         if batch_size < 1:
             raise ValueError(f"embedder batch_size: expected 1 or more, found {batch_size}")
         self.model_name, self.max_tokens, self.batch_size = model, max_tokens, batch_size
@@ -283,6 +281,4 @@ class AutoCLS(_ModelFolder):
         return torch.cat(batches)
 
 
-EMBEDDERS: dict[str, Any] = {
-    embedder.kind: embedder for embedder in (MiniLM, SentenceTransformers, BGEM3, AutoCLS)
-}
+EMBEDDERS: dict[str, Any] = {embedder.kind: embedder for embedder in (MiniLM, SentenceTransformers, BGEM3, AutoCLS)}

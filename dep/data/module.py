@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dep.data.cache import VectorCache, Vectors
@@ -19,7 +20,7 @@ from dep.data.prompt import PromptBuilder
 from dep.data.protocol import Prepared
 from dep.data.requests import Requests
 from dep.data.retrieve import Retriever
-from dep.records import Batch, Prompt, Request, Split
+from dep.records import Branch, Prompt, Request, Split
 
 try:
     import lightning.pytorch as pl
@@ -73,7 +74,9 @@ class Windows(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         epoch, rank, ranks = self.place()
         lengths = self.lengths
-        order = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)).tolist()
+        order = torch.randperm(
+            len(lengths), generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)
+        ).tolist()
         for start in range(0, len(order), self.effective):
             window = order[start : start + self.effective]
             while len(window) < self.effective:
@@ -133,18 +136,35 @@ class ReviewData(pl.LightningDataModule):
             }
         return self._vectors
 
+    def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation [E] of each branch, over the reviews in the training examples' profiles."""
+        vectors = self.vectors() or {}
+        rows: dict[str, set[int]] = {}
+        for example in self.prepared.examples:
+            if example.split == "train":
+                rows.setdefault(example.category, set()).update(example.profile)
+        found: dict[Branch, tuple[Tensor, Tensor]] = {}
+        for branch in branches:
+            parts = []
+            for category, chosen in sorted(rows.items()):
+                at = torch.tensor(sorted(chosen))
+                if branch == "diff":
+                    at = at[vectors[category].peers_N[at] > 0]
+                parts.append((vectors[category].diff_NE if branch == "diff" else vectors[category].his_NE)[at])
+            every = torch.cat(parts).double()
+            found[branch] = (every.mean(0).float(), every.std(0).clamp(min=1e-6).float())
+        return found
+
     def requests(self, split: Split) -> Requests:
         """The requests of one split."""
         examples = [example for example in self.prepared.examples if example.split == split]
-        return Requests(
-            examples, self.prepared.corpora, self.vectors(), self.retriever, self.builder.config.history
-        )
+        return Requests(examples, self.prepared.corpora, self.vectors(), self.retriever, self.builder.config.history)
 
     def prompts(self, requests: Sequence[Request]) -> Prompts:
         """The prompts of `requests`."""
         return Prompts(requests, self.builder)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Prompt]:
         """Micro batches of this rank, in the order of this epoch."""
         prompts = self.prompts(self.requests("train"))
         if not len(prompts):
@@ -161,7 +181,7 @@ class ReviewData(pl.LightningDataModule):
         )
         return DataLoader(prompts, batch_sampler=windows, collate_fn=self.collate)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Prompt]:
         """All validation examples, the same on every rank."""
         prompts = self.prompts(self.requests("val"))
         return DataLoader(prompts, batch_size=self.batching.eval_batch, collate_fn=self.collate)

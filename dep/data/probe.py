@@ -36,9 +36,7 @@ class ProbeRow:
 
 def user_rows(examples: Iterable[Example], category: str) -> list[int]:
     """All rows of the users who have a test example: its target and its profile."""
-    return sorted(
-        {row for e in examples if (e.category, e.split) == (category, "test") for row in (*e.profile, e.row)}
-    )
+    return sorted({row for e in examples if (e.category, e.split) == (category, "test") for row in (*e.profile, e.row)})
 
 
 def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRow]:
@@ -68,9 +66,7 @@ def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRo
     user_Q = torch.tensor([code[corpus.reviews[row].user] for row in rows])
     his_QE, diff_QE = vectors.his_NE[rows].double(), vectors.diff_NE[rows].double()
     both = torch.cat([normalize(his_QE, dim=1), normalize(diff_QE, dim=1)], dim=1)
-    return [
-        _ask(name, x, user_Q, len(names)) for name, x in (("his", his_QE), ("diff", diff_QE), ("both", both))
-    ]
+    return [_ask(name, x, user_Q, len(names)) for name, x in (("his", his_QE), ("diff", diff_QE), ("both", both))]
 
 
 def _ask(name: str, x_QE: Tensor, user_Q: Tensor, users: int) -> ProbeRow:

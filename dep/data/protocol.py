@@ -157,11 +157,7 @@ def _usable(corpus: Corpus, config: ProtocolConfig) -> list[Review]:
     return [
         r
         for r in corpus.reviews
-        if len(r.text) >= config.min_text_chars
-        and r.rating == r.rating
-        and r.title
-        and r.time
-        and r.item in items
+        if len(r.text) >= config.min_text_chars and r.rating == r.rating and r.title and r.time and r.item in items
     ]
 
 
@@ -171,14 +167,11 @@ def _core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], 
     while True:
         reviewers = _reviewers(reviews)
         sizes = {user: len(_latest(rows)) for user, rows in _by_user(reviews).items()}
-        users = {
-            user for user, n in sizes.items() if n >= config.min_user_reviews and (most is None or n <= most)
-        }
+        users = {user for user, n in sizes.items() if n >= config.min_user_reviews and (most is None or n <= most)}
         stay = [
             r
             for r in reviews
-            if len(reviewers[r.item]) >= config.min_item_reviewers
-            and (r.user in users or config.peer_pool == "all")
+            if len(reviewers[r.item]) >= config.min_item_reviewers and (r.user in users or config.peer_pool == "all")
         ]
         if len(stay) == len(reviews):
             return stay, users
@@ -213,18 +206,14 @@ def _examples(category: str, rows: list[Review], profiles: Histories, tail: int)
         own = of_user[user]
         for place in range(len(own) - tail, len(own)):
             left = len(own) - place
-            split: Literal["train", "val", "test"] = (
-                "test" if left == 1 else "val" if left == _HELD_OUT else "train"
-            )
+            split: Literal["train", "val", "test"] = "test" if left == 1 else "val" if left == _HELD_OUT else "train"
             examples.append(Example(category, split, own[place], tuple(own[:place])))
     return examples
 
 
 def _finish(corpora: dict[str, Corpus], examples: list[Example], config: ProtocolConfig) -> Prepared:
     """Mark the peers, then draw the examples that are wanted."""
-    pool = {
-        category: torch.ones(len(corpus.reviews), dtype=torch.bool) for category, corpus in corpora.items()
-    }
+    pool = {category: torch.ones(len(corpus.reviews), dtype=torch.bool) for category, corpus in corpora.items()}
     if config.peer_pool == "history":
         for example in examples:
             if example.split != "train":

@@ -34,15 +34,11 @@ class Requests(Sequence[Request]):
     ) -> None:
         for category in sorted({example.category for example in examples}):
             if category not in corpora:
-                raise ValueError(
-                    f"examples of {category!r} need its corpus, found {', '.join(corpora) or 'none'}"
-                )
+                raise ValueError(f"examples of {category!r} need its corpus, found {', '.join(corpora) or 'none'}")
             rows = len(corpora[category].reviews)
             if vectors is not None and (category not in vectors or len(vectors[category].his_NE) != rows):
                 found = len(vectors[category].his_NE) if category in vectors else "none"
-                raise ValueError(
-                    f"{category}: expected vectors of {rows} reviews, found {found}; make them from it"
-                )
+                raise ValueError(f"{category}: expected vectors of {rows} reviews, found {found}; make them from it")
         self.examples, self.corpora, self.vectors, self.retriever, self.k = (
             examples,
             corpora,
@@ -82,6 +78,4 @@ class Requests(Sequence[Request]):
         if self.vectors is None:
             return Slot(review, item)
         vectors = self.vectors[category]
-        return Slot(
-            review, item, vectors.his_NE[row], vectors.diff_NE[row] if vectors.peers_N[row] > 0 else None
-        )
+        return Slot(review, item, vectors.his_NE[row], vectors.diff_NE[row] if vectors.peers_N[row] > 0 else None)

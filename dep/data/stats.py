@@ -57,9 +57,7 @@ def statistics_of(corpora: dict[str, Corpus], examples: list[Example]) -> Statis
     groups: list[tuple[Split, str, list[Example]]] = [
         (split, "all", [e for e in examples if e.split == split]) for split in ("train", "val")
     ]
-    groups += [
-        ("test", name, [e for e in examples if (e.split, e.category) == ("test", name)]) for name in corpora
-    ]
+    groups += [("test", name, [e for e in examples if (e.split, e.category) == ("test", name)]) for name in corpora]
     return Statistics(sizes, [_row(split, name, group, corpora) for split, name, group in groups if group])
 
 

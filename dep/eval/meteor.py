@@ -8,8 +8,7 @@
 Tokens: `evaluate` calls `nltk.word_tokenize`, which splits sentences by the downloaded Punkt model and then
 each by NLTK's Treebank rules. Those rules split off a full stop only at the end of what they are given, so a
 text must come in sentences ("great. I" would keep "great."). Here a regular expression splits sentences, not
-Punkt; the word rules are NLTK's. The tokens differ from `evaluate`'s around abbreviations that only one of the
-two knows.
+Punkt; the word rules are NLTK's. Tokens differ from `evaluate`'s around abbreviations that only one knows.
 
 NLTK asks WordNet for the *stems* that its second stage leaves over, so "movie" (stem "movi") has no synonym
 and "film" has. That is part of the published number, and kept.

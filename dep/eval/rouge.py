@@ -43,10 +43,9 @@ class Rouge(Metric):
     def signature(self) -> str:
         """See Metric."""
         stem = "yes" if self.config.use_stemmer else "no"
-        aggregate = self.config.aggregate
-        if aggregate == "bootstrap_median":
-            aggregate += f"[1000,seed:{self.config.seed}]"
-        return signed(self.name, "rouge-score", value="F1", stem=stem, agg=aggregate)
+        resampled = self.config.aggregate == "bootstrap_median"
+        how = f"bootstrap_median[1000,seed:{self.config.seed}]" if resampled else "mean"
+        return signed(self.name, "rouge-score", value="F1", stem=stem, agg=how)
 
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False

@@ -4,8 +4,9 @@ A *score row* is one example of one arm and seed: `{key, category, user, <metric
 holds the example's n-gram counts instead of a number. A method's seeds are averaged example by example before
 methods are compared; BLEU, which is no mean over examples, is computed for each seed and then averaged.
 
-The intervals say how far other *users* would move a number. They do not hold the spread over seeds: the rows
-of the single seeds show that. Units: rouge1, rougeL, meteor, bertscore in [0, 1], bleu in [0, 100], nll in nats.
+The intervals say how far other *users* would move a number. They hold no spread over seeds, which the rows of
+the single seeds show. Units: rouge1, rougeL, meteor and bertscore lie in [0, 1], bleu in [0, 100]; nll
+is in nats.
 """
 
 from __future__ import annotations
@@ -53,10 +54,7 @@ def score_examples(
     Returns:
         One list of len(predictions) a metric: numbers, or for `bleu` its ten counts each.
     """
-    scored = {
-        name: metric.statistics(predictions, references, progress=progress)
-        for name, metric in metrics.items()
-    }
+    scored = {name: metric.statistics(predictions, references, progress=progress) for name, metric in metrics.items()}
     return {name: list(column) for name, column in scored.items()}
 
 
@@ -92,9 +90,7 @@ def summarise(
     wanted = []
     for a, b in pairs:
         if unknown := sorted({a, b} - methods.keys()):
-            raise ValueError(
-                f"cannot compare {a} with {b}: no scores of {unknown}; there are {sorted(methods)}"
-            )
+            raise ValueError(f"cannot compare {a} with {b}: no scores of {unknown}; there are {sorted(methods)}")
         one, other = list(methods[a].values()), list(methods[b].values())
         _same_examples(a, one[0], b, other[0])
         wanted += [(a, one, b, other, *where) for where in _places(one, other)]
@@ -109,18 +105,17 @@ def summarise(
     rows, comparisons = [], []
     for method, number, tables, category, keys, metric in track(cells, "intervals", len(cells), progress):
         stats, function = _statistics(metric, tables, keys, len(tables))
-        found = statistic_interval(stats, function, _users(tables[0], keys), n_boot, seed)
+        value, low, high, n = statistic_interval(stats, function, _users(tables[0], keys), n_boot, seed)
         label = {"run": run, "method": method, "category": category, "metric": metric}
-        interval = {"value": found.value, "ci_low": found.low, "ci_high": found.high, "n": found.n}
-        rows.append({**label, **interval, "seed": number})
+        rows.append(label | {"value": value, "ci_low": low, "ci_high": high, "n": n, "seed": number})
     for a, one, b, other, category, keys, metric in track(wanted, "comparisons", len(wanted), progress):
         copies = lcm(len(one), len(other))
         stats_a, function = _statistics(metric, one, keys, copies)
         stats_b, _ = _statistics(metric, other, keys, copies)
-        test = paired_statistic(stats_a, stats_b, function, _users(one[0], keys), n_boot, seed)
+        users = _users(one[0], keys)
+        delta, low, high, p, n = paired_statistic(stats_a, stats_b, function, users, n_boot, seed)
         label = {"a": a, "b": b, "category": category, "metric": metric}
-        interval = {"delta": test.delta, "ci_low": test.low, "ci_high": test.high}
-        comparisons.append({**label, **interval, "p": test.p, "n": test.n})
+        comparisons.append(label | {"delta": delta, "ci_low": low, "ci_high": high, "p": p, "n": n})
     return {"rows": rows, "comparisons": comparisons}
 
 
@@ -130,9 +125,7 @@ def _tables(per_arm: Mapping[tuple[str, int], Sequence[ScoreRow]]) -> dict[str, 
     for (method, seed), rows in per_arm.items():
         table = {str(row["key"]): row for row in rows}
         if len(table) < len(rows):
-            raise ValueError(
-                f"{method}, seed {seed}: {len(rows)} score rows but {len(table)} keys; a key comes twice"
-            )
+            raise ValueError(f"{method}, seed {seed}: {len(rows)} score rows but {len(table)} keys; a key comes twice")
         if not table:
             raise ValueError(f"{method}, seed {seed}: no score rows")
         for other, known in methods.setdefault(method, {}).items():
@@ -145,9 +138,7 @@ def _same_examples(name_a: str, a: Table, name_b: str, b: Table) -> None:
     for lacking, name in ((a.keys() - b.keys(), name_b), (b.keys() - a.keys(), name_a)):
         if lacking:
             some = ", ".join(sorted(lacking)[:5]) + (", …" if len(lacking) > 5 else "")
-            raise ValueError(
-                f"{name_a} and {name_b} hold different examples: {name} lacks {len(lacking)} ({some})"
-            )
+            raise ValueError(f"{name_a} and {name_b} hold different examples: {name} lacks {len(lacking)} ({some})")
 
 
 def _places(*arms: list[Table]) -> list[tuple[str, list[str], str]]:
@@ -165,9 +156,7 @@ def _has(metric: str, table: Table) -> bool:
     """Does every row have `metric`? None counts as absent."""
     absent = [key for key, row in table.items() if row.get(metric) is None]
     if absent and len(absent) < len(table):
-        raise ValueError(
-            f"{metric}: {len(absent)} of {len(table)} score rows lack it, the first is {absent[0]}"
-        )
+        raise ValueError(f"{metric}: {len(absent)} of {len(table)} score rows lack it, the first is {absent[0]}")
     return not absent
 
 
@@ -186,9 +175,7 @@ def _statistics(metric: str, tables: list[Table], keys: list[str], copies: int) 
         return with_ones(columns.mean(0)), mean_of_sums
     width = len(STATISTICS)
     if columns.ndim != 3 or columns.shape[2] != width:
-        raise ValueError(
-            f"bleu: expected the {width} counts {STATISTICS} in each score row, got {columns.shape[2:]}"
-        )
+        raise ValueError(f"bleu: expected the {width} counts {STATISTICS} in each score row, got {columns.shape[2:]}")
     columns = np.tile(columns, (copies // len(tables), 1, 1))
 
     def average(sums: Array) -> Array:

@@ -161,9 +161,7 @@ def draws(n_users: int, n_boot: int, seed: int) -> NDArray[np.int64]:
 @lru_cache(maxsize=4)
 def _counts(n_users: int, n_boot: int, seed: int) -> NDArray[np.uint16]:
     """How often each user is in each resample [n_boot, n_users]; kept, as every metric asks for the same."""
-    return np.stack([np.bincount(row, minlength=n_users) for row in draws(n_users, n_boot, seed)]).astype(
-        np.uint16
-    )
+    return np.stack([np.bincount(row, minlength=n_users) for row in draws(n_users, n_boot, seed)]).astype(np.uint16)
 
 
 @lru_cache(maxsize=4)
@@ -188,9 +186,7 @@ def _sum_by_user(rows: ArrayLike, users: Sequence[Hashable] | None) -> tuple[Arr
     if table.ndim != 2 or len(table) == 0:
         raise ValueError(f"expected rows of at least one example, [N, S]; got shape {table.shape}")
     if not np.isfinite(table).all():
-        raise ValueError(
-            f"example {int(np.argwhere(~np.isfinite(table))[0][0])} has a value that is not finite"
-        )
+        raise ValueError(f"example {int(np.argwhere(~np.isfinite(table))[0][0])} has a value that is not finite")
     if users is None:
         return table, len(table)
     if len(users) != len(table):

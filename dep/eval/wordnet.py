@@ -1,8 +1,8 @@
 """WordNet 3.0 for METEOR's synonyms, from wherever this machine has it.
 
-Looked for, in this order: the folder that the environment variable DEP_WORDNET names, `.cache/wordnet` in the
-project, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms is another number: to have none is an
-error.
+Looked for, in this order: the folder that the environment variable DEP_WORDNET names, the project's
+`.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms is another number,
+so having none is an error.
 
 `python -m dep.eval.wordnet` (`make wordnet`) fetches it where it is missing and checks a score known by hand.
 """
@@ -28,18 +28,19 @@ VARIABLE = "DEP_WORDNET"
 DEBIAN = Path("/usr/share/wordnet")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = (_REPOSITORY if (_REPOSITORY / "pyproject.toml").exists() else Path.cwd()) / ".cache" / "wordnet"
-FILES = tuple(
-    f"{kind}.{pos}" for kind in ("index", "data") for pos in ("noun", "verb", "adj", "adv")
-) + tuple(f"{pos}.exc" for pos in ("noun", "verb", "adj", "adv"))
+FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in ("noun", "verb", "adj", "adv")) + tuple(
+    f"{pos}.exc" for pos in ("noun", "verb", "adj", "adv")
+)
 """What the reader needs of a folder. Debian's package lacks `lexnames` and `index.sense`: it does without."""
 
 LEXNAMES = (
     "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body"
     " noun.cognition noun.communication noun.event noun.feeling noun.food noun.group noun.location"
-    " noun.motive noun.object noun.person noun.phenomenon noun.plant noun.possession noun.process noun.quantity"
-    " noun.relation noun.shape noun.state noun.substance noun.time verb.body verb.change verb.cognition"
-    " verb.communication verb.competition verb.consumption verb.contact verb.creation verb.emotion"
-    " verb.motion verb.perception verb.possession verb.social verb.stative verb.weather adj.ppl"
+    " noun.motive noun.object noun.person noun.phenomenon noun.plant noun.possession noun.process"
+    " noun.quantity noun.relation noun.shape noun.state noun.substance noun.time verb.body verb.change"
+    " verb.cognition verb.communication verb.competition verb.consumption verb.contact verb.creation"
+    " verb.emotion verb.motion verb.perception verb.possession verb.social verb.stative verb.weather"
+    " adj.ppl"
 )
 """The 45 lexicographer files in the order of their numbers (lexnames(5WN))."""
 
@@ -65,9 +66,7 @@ def locate() -> Path | PathPointer:
     if named:
         missing = [name for name in FILES if not (Path(named) / name).is_file()]
         if missing:
-            raise FileNotFoundError(
-                f"{VARIABLE}={named} lacks WordNet's {', '.join(missing)}; unset it and {_FETCH}"
-            )
+            raise FileNotFoundError(f"{VARIABLE}={named} lacks WordNet's {', '.join(missing)}; unset it and {_FETCH}")
         return Path(named).resolve()
     for folder in (CACHE, DEBIAN):
         if all((folder / name).is_file() for name in FILES):
@@ -102,9 +101,7 @@ def read(root: Path | PathPointer) -> WordNetCorpusReader:
     class Reader(WordNetCorpusReader):
         def open(self, file: str) -> Any:
             if file == "lexnames":
-                return io.StringIO(
-                    "".join(f"{i:02d}\t{name}\t0\n" for i, name in enumerate(LEXNAMES.split()))
-                )
+                return io.StringIO("".join(f"{i:02d}\t{name}\t0\n" for i, name in enumerate(LEXNAMES.split())))
             return super().open(file)
 
         def map_wn(self, version: str = "wordnet") -> None:
@@ -165,9 +162,7 @@ def check_known_score() -> float:
 
     score = Meteor().corpus([KNOWN_PAIR[0]], [KNOWN_PAIR[1]])
     if abs(score - KNOWN_SCORE) > 1e-9:
-        raise ValueError(
-            f"METEOR of a known pair is {score:.5f}, expected {KNOWN_SCORE:.5f}: WordNet is damaged"
-        )
+        raise ValueError(f"METEOR of a known pair is {score:.5f}, expected {KNOWN_SCORE:.5f}: WordNet is damaged")
     return score
 
 
@@ -182,9 +177,7 @@ def main() -> int:
             print("WordNet is not here yet: fetching it (6 MB)", flush=True)
             fetch()
             where = locate()
-        print(
-            f"WordNet {wordnet().get_version()} in {where}; METEOR of a known pair: {check_known_score():.5f}"
-        )
+        print(f"WordNet {wordnet().get_version()} in {where}; METEOR of a known pair: {check_known_score():.5f}")
     except (FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

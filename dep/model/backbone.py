@@ -125,9 +125,7 @@ def _quantization(config: Backbone.Config) -> dict[str, Any]:
         settings = BitsAndBytesConfig(load_in_8bit=True)
     else:
         compute = torch.float32 if config.dtype == "float32" else torch.bfloat16
-        settings = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute
-        )
+        settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
     device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
     return {"quantization_config": settings, "device_map": {"": device}}
 

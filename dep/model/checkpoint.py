@@ -1,5 +1,4 @@
-"""What is trained, and nothing else, goes to disk: one predicate is both the freeze rule and the checkpoint
-filter.
+"""Only what is trained goes to disk: one predicate is both the freeze rule and the checkpoint filter.
 
 The adapter for users is a safetensors file whose metadata says what it fits: the configuration it was made
 with and the fingerprint of the backbone.
@@ -62,9 +61,7 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
         )
 
 
-def write_adapter(
-    path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str
-) -> None:
+def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str) -> None:
     """Write trained tensors with their names, configuration and backbone's fingerprint in the metadata."""
     metadata = {
         "format": FORMAT,
@@ -89,9 +86,7 @@ def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
         ValueError: where the file is no adapter.
     """
     if not path.is_file():
-        raise FileNotFoundError(
-            f"adapter {path}: expected a safetensors file, found none; train one or give its path"
-        )
+        raise FileNotFoundError(f"adapter {path}: expected a safetensors file, found none; train one or give its path")
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:

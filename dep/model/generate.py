@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from rich.progress import (
@@ -35,8 +36,7 @@ from dep.records import Batch, Prompt
 
 
 class RequestSampler(LogitsProcessor):
-    """Leaves one token per row possible: the one that the row's own random stream draws, or the most
-    likely."""
+    """Leaves one token of a row possible: the one that its own random stream draws, or the likeliest."""
 
     def __init__(self, config: Generate.Config, keys: Sequence[str], suppressed: Sequence[int]) -> None:
         """Open a stream for each of `keys`; `suppressed` ids are never drawn."""
@@ -51,9 +51,7 @@ class RequestSampler(LogitsProcessor):
         if self.config.greedy or self.config.temperature == 0:
             token_B1 = scores_BV.argmax(-1, keepdim=True)
         else:
-            token_B1 = nucleus_draw(
-                scores_BV / self.config.temperature, self.config.top_p, u_B1.to(scores.device)
-            )
+            token_B1 = nucleus_draw(scores_BV / self.config.temperature, self.config.top_p, u_B1.to(scores.device))
         return torch.full_like(scores, -torch.inf).scatter(1, token_B1, 0.0)
 
 
@@ -147,12 +145,11 @@ class Generate:
             ValueError: where the batch is padded on the right.
         """
         if not bool((batch.attention_mask[:, -1] == 1).all()):
-            raise ValueError(
-                "generation: expected prompts padded on the left, found padding at the end of a row"
-            )
+            raise ValueError("generation: expected prompts padded on the left, found padding at the end of a row")
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
-        ids_BT = self.backbone.generate(
+        generate: Any = self.backbone.generate
+        ids_BT = generate(
             inputs_embeds=embeds_BTD,
             attention_mask=batch.attention_mask,
             generation_config=self._settings(),
@@ -161,8 +158,7 @@ class Generate:
         return [self._text(row) for row in ids_BT.tolist()]
 
     def _settings(self) -> GenerationConfig:
-        """Everything said, since what is left unsaid is taken from the model's own file (a repetition
-        penalty)."""
+        """Everything, since what is left out is taken from the model's own file (a repetition penalty)."""
         return GenerationConfig(
             do_sample=False,
             num_beams=1,
@@ -179,5 +175,4 @@ class Generate:
 
     def _text(self, ids: list[int]) -> str:
         end = next((i for i, token in enumerate(ids) if token in self.stop), len(ids))
-        text: str = self.tokenizer.decode(ids[:end], skip_special_tokens=True)
-        return text.strip()
+        return str(self.tokenizer.decode(ids[:end], skip_special_tokens=True)).strip()

@@ -1,5 +1,4 @@
-"""How trainable linear layers start: Xavier uniform (Appendix C.2.2) or torch's default (the paper's public
-code)."""
+"""How trainable linear layers start: Xavier uniform (Appendix C.2.2) or torch's default (public code)."""
 
 from __future__ import annotations
 

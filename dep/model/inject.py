@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 
-def inject(
-    embeds_BTD: Tensor, ids_BT: Tensor, slot_token_id: int, vectors_BKD: Tensor, present_BK: Tensor
-) -> Tensor:
+def inject(embeds_BTD: Tensor, ids_BT: Tensor, slot_token_id: int, vectors_BKD: Tensor, present_BK: Tensor) -> Tensor:
     """Write each row's present vectors over its slot tokens, in order; differentiable in `vectors_BKD`.
 
     Args:

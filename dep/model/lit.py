@@ -60,9 +60,7 @@ class LitDEP(pl.LightningModule):
         self.config = config
         self.evaluate = evaluate
         self.fingerprint = fingerprint(backbone)
-        self.strict_loading = (
-            False  # checkpoints hold the trained part; on_load_checkpoint compares the names
-        )
+        self.strict_loading = False  # checkpoints hold the trained part; on_load_checkpoint compares names
         self._window: list[dict[str, Tensor]] = []
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(is_trainable(name))
@@ -90,14 +88,18 @@ class LitDEP(pl.LightningModule):
         return {"total": total, "lm": lm, **soft.losses, **soft.stats}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Eq. 11 of one micro batch."""
+        """Eq. 11 of one micro batch.
+
+        A batch may lack a branch, or all vectors, and with them any way to a weight: every weight takes part
+        with a factor of zero, so that there is a gradient to take and to share between devices.
+        """
         losses = self.losses(batch)
         self._window.append({name: value.detach() for name, value in losses.items()})
-        return losses["total"]
+        return losses["total"] + 0.0 * torch.stack([p.sum() for p in self.soft_prompt.parameters()]).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the means over the micro batches of this step, and the learning rate."""
-        for name in {name for step in self._window for name in step}:
+        """Log the means over this device's micro batches of the step, and the learning rate."""
+        for name in sorted({name for step in self._window for name in step}):
             values = torch.stack([step[name] for step in self._window if name in step])
             self.log(f"train_{name}", values.mean(), batch_size=1)
         self.log("lr", optimizer.param_groups[0]["lr"], batch_size=1)

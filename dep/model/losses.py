@@ -33,8 +33,7 @@ DEAD = 1e-3
 
 
 def reconstruction_loss(vectors: PerBranch, rebuilt: PerBranch, present: PerBranch) -> Tensor:
-    """Eq. 8: smooth L1 (beta 1), averaged over a branch's present vectors and their entries, summed over
-    branches.
+    """Eq. 8: smooth L1 (beta 1), averaged over all entries of a branch's present vectors, then summed.
 
     Args:
         vectors: [B, K, E] per branch.
@@ -106,9 +105,7 @@ def kl_to_target(rho: float, means: Tensor, eps: float, outside: Outside) -> Ten
     return kl + slope * (means - inside)
 
 
-def sparsity_loss(
-    means: Sequence[Tensor], rho: float, eps: float, outside: Outside, like: PerBranch
-) -> Tensor:
+def sparsity_loss(means: Sequence[Tensor], rho: float, eps: float, outside: Outside, like: PerBranch) -> Tensor:
     """Eq. 10: for each [G, Z] of `means` the mean divergence over its groups and units, summed.
 
     `like` says where a zero lives when there is no mean at all.
@@ -122,9 +119,7 @@ def total_loss(lm: Tensor, losses: Mapping[str, Tensor], lambda_: float, gamma: 
     return lm + lambda_ * (losses.get("recon", zero) + gamma * losses.get("sparse", zero))
 
 
-def activation_stats(
-    latents: PerBranch, present: PerBranch, means: Sequence[Tensor], eps: float
-) -> dict[str, Tensor]:
+def activation_stats(latents: PerBranch, present: PerBranch, means: Sequence[Tensor], eps: float) -> dict[str, Tensor]:
     """What to watch on a sparse code, over the present vectors of both branches together.
 
     Returns:

@@ -81,9 +81,7 @@ def example_nll(
     tokens_B = torch.bincount(rows_M, minlength=len(labels_BT))
     if bool((tokens_B == 0).any()):
         row = int((tokens_B == 0).nonzero()[0])
-        raise ValueError(
-            f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews"
-        )
+        raise ValueError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
     nll_M = F.cross_entropy(logits_MV.float(), targets_M, reduction="none")
     return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
 

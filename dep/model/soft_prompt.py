@@ -1,5 +1,4 @@
-"""Eq. 5-7 in one place: from a batch to the input embeddings of the frozen LLM. Training and generation call
-this.
+"""Eq. 5-7 in one place, for training and generation: from a batch to the frozen LLM's input embeddings.
 
     e -> z, ê (compressor) -> p (projector) -> written over the slot tokens of the prompt (checked scatter)
 
@@ -26,9 +25,12 @@ from dep.records import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, B
 _BOUNDARIES: dict[Branch, tuple[str, str]] = {"his": (HIS_START, HIS_END), "diff": (DIFF_START, DIFF_END)}
 
 
+Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
+"""Mean and standard deviation [E] of each branch's vectors."""
+
+
 class Soft(NamedTuple):
-    """What a source makes of a batch: vectors [B, K, D] per branch, losses of Eq. 11, and what is only
-    watched."""
+    """What a source makes of a batch: vectors [B, K, D] per branch, losses of Eq. 11, statistics."""
 
     vectors: dict[Branch, Tensor]
     losses: dict[str, Tensor]
@@ -46,11 +48,25 @@ class SoftPromptOutput(NamedTuple):
 class UserSource(nn.Module):
     """`user`: soft tokens from the user's own vectors (the paper)."""
 
-    def __init__(self, compressor: Compressor, projector: Projector) -> None:
-        """Chain the two."""
+    def __init__(self, compressor: Compressor, projector: Projector, statistics: Statistics | None = None) -> None:
+        """Chain the two.
+
+        Args:
+            compressor: e -> z, ê.
+            projector: z -> p.
+            statistics: mean and standard deviation [E] of each branch's training vectors, where the compressor is to
+                see standardised ones; reconstruction stays that of the vectors themselves.
+        """
         super().__init__()
         self.compressor = compressor
         self.projector = projector
+        for branch, (mean_E, std_E) in (statistics or {}).items():
+            self.register_buffer(f"{branch}_mean", mean_E.float())
+            self.register_buffer(f"{branch}_std", std_E.float())
+
+    def _standardised(self, v_BKE: Tensor, branch: Branch) -> Tensor:
+        mean_E = getattr(self, f"{branch}_mean", None)
+        return v_BKE if mean_E is None else (v_BKE - mean_E) / getattr(self, f"{branch}_std")
 
     def forward(self, batch: Batch) -> Soft:
         """Compress and project every vector of the batch; absent ones are zeroed and enter no loss."""
@@ -59,7 +75,7 @@ class UserSource(nn.Module):
             branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)
             for branch, v_BKE in batch.vectors.items()
         }
-        compressed = {branch: self.compressor(v_BKE) for branch, v_BKE in vectors.items()}
+        compressed = {branch: self.compressor(self._standardised(v, branch)) for branch, v in vectors.items()}
         losses, stats = self.compressor.losses(vectors, compressed, batch.present)
         soft = {branch: self.projector(c.latent, branch) for branch, c in compressed.items()}
         return Soft(soft, losses, stats)
@@ -73,14 +89,10 @@ class ConstantSource(nn.Module):
     """
 
     def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
-        """Tables of `slots` rows [K_max, D] that start at random with the length of the LLM's embedding
-        rows."""
+        """Tables [slots, D] that start at random, with rows as long as the LLM's embeddings."""
         super().__init__()
         self.tables = nn.ParameterDict(
-            {
-                branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5)
-                for branch in branches
-            }
+            {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
         )
 
     def forward(self, batch: Batch) -> Soft:
@@ -94,16 +106,15 @@ class ConstantSource(nn.Module):
             table = self.tables[branch]
             if index_BK.numel() and int(index_BK.max()) >= len(table):
                 raise ValueError(
-                    f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (slot indices of the batch "
-                    f"start at 0), found {len(table)}; raise it to the prompt's history"
+                    f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (the batch's highest slot "
+                    f"index and one), found {len(table)}; raise it to the prompt's history"
                 )
             soft[branch] = table[index_BK]
         return Soft(soft, {}, {})
 
 
 class SoftPrompt(nn.Module):
-    """The trainable part: where soft tokens come from, and the rows of the boundary tokens if they are
-    trained."""
+    """The trainable part: a source of soft tokens and, where asked for, the boundary tokens' rows."""
 
     @dataclass
     class Config:
@@ -113,6 +124,10 @@ class SoftPrompt(nn.Module):
         """From the user's vectors, or the same trained tokens for everybody (a control)."""
         branches: list[Literal["his", "diff"]] = field(default_factory=lambda: ["his", "diff"])
         """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
+        standardize: bool = False
+        """Give the compressor vectors of mean 0 and deviation 1 in every component (over the training histories), and
+        let it rebuild them as they were. Off in the paper; text embeddings share a large common part, and with a few
+        hundred steps a soft prompt learns little but that."""
         boundary_trainable: bool = False
         """Train the boundary tokens' rows, from the backbone's own; off, they stay frozen (the paper's public
         code)."""
@@ -165,9 +180,7 @@ class SoftPrompt(nn.Module):
         with torch.autocast(batch.ids.device.type, enabled=False):
             soft: Soft = self.source(batch)
         for branch, vectors_BKD in soft.vectors.items():
-            embeds_BTD = inject(
-                embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, batch.present[branch]
-            )
+            embeds_BTD = inject(embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, batch.present[branch])
         return SoftPromptOutput(embeds_BTD, soft.losses, soft.stats)
 
     def _check(self, batch: Batch) -> None:
@@ -180,8 +193,8 @@ class SoftPrompt(nn.Module):
         for branch, slot_id in self.slot_ids.items():
             if branch not in batch.vectors and bool((batch.ids == slot_id).any()):
                 raise ValueError(
-                    f"a prompt holds {SLOT_TOKENS[branch]} but the batch has no vectors of branch {branch!r}: "
-                    "an unfilled placeholder would be read as a word; leave the branch out of the prompt"
+                    f"a prompt holds {SLOT_TOKENS[branch]} but the batch has no vectors of branch "
+                    f"{branch!r}: an unfilled placeholder would be read as a word; leave the branch out of the prompt"
                 )
 
 
@@ -194,6 +207,7 @@ def build_soft_prompt(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     seed: int = 0,
+    statistics: Statistics | None = None,
 ) -> SoftPrompt:
     """Build the trainable part for a backbone.
 
@@ -205,6 +219,7 @@ def build_soft_prompt(
         model: the backbone, with the special tokens added.
         tokenizer: its tokenizer.
         seed: of the initial weights, which depend on nothing else.
+        statistics: mean and deviation [E] of each branch's training vectors, where `standardize` is set.
 
     Returns:
         The soft prompt, in float32 on the CPU.
@@ -215,7 +230,7 @@ def build_soft_prompt(
     slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
     branches: list[Branch] = list(config.branches)
     boundary_ids = [vocabulary[token] for branch in branches for token in _BOUNDARIES[branch]]
-    rows = embed(torch.tensor(boundary_ids, dtype=torch.long, device=embed.weight.device)).float().cpu()
+    rows = embed(torch.tensor(boundary_ids, dtype=torch.long, device=model.device)).float().cpu()
     width_out = rows.shape[-1]
     source: nn.Module | None = None
     with torch.random.fork_rng(devices=[]):
@@ -224,6 +239,6 @@ def build_soft_prompt(
             source = ConstantSource(branches, config.slots, width_out, norm)
         elif branches:
             distil = build_compressor(compressor, width)
-            source = UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm))
+            source = UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)
     trained = (boundary_ids, rows) if config.boundary_trainable and branches else None
     return SoftPrompt(config, source, slot_ids, trained)

@@ -1,9 +1,9 @@
 """The one training loop: a Lightning Trainer, its checkpoints and its way back into an interrupted run.
 
 A run can be interrupted anywhere and goes on from the last finished epoch, to the same weights as one that
-was never interrupted, provided that the order of the training batches depends on the seed and the epoch alone.
-The data module reads `self.trainer.current_epoch` when the first batch of an epoch is drawn, not when the loader
-is built: Lightning builds it, to count the steps, before it has restored the epoch.
+was never interrupted, provided that the order of the training batches depends on the seed and the epoch
+alone. The data module reads `self.trainer.current_epoch` when the first batch of an epoch is drawn, not when
+the loader is built: Lightning builds it, to count the steps, before it has restored the epoch.
 
 Lightning's own `.ckpt` files are pickles. They stay inside the run folder and are read with
 `weights_only=True`, which runs no code; what leaves the folder is the adapter in safetensors.
@@ -107,6 +107,10 @@ class Train:
                 warnings.filterwarnings("ignore", message)
             trainer = self.trainer(folder)
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        if self.config.wandb != "off":
+            import wandb
+
+            wandb.finish()  # or the next fit of this process would go on in the same W&B run
         best = folder / "checkpoints" / "best.ckpt"
         if best.is_dir():
             pl.utilities.rank_zero_warn(
@@ -137,6 +141,7 @@ class Train:
             enable_progress_bar=c.progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # the data module shares out an epoch itself
             log_every_n_steps=1,
         )
         together = c.micro_batch * trainer.world_size
@@ -158,19 +163,27 @@ class Train:
         return [*bar, best, last]
 
     def _loggers(self, folder: Path) -> list[Any]:
-        earlier = _rows(folder / "metrics.csv") if (folder / "checkpoints" / "last.ckpt").exists() else []
+        earlier = _finished_rows(folder)
         table = pl.loggers.CSVLogger(folder, name="", version="")
-        table.experiment.metrics.extend(earlier)  # it starts an empty file: carry over the finished epochs
+        rows = table.experiment.metrics
+        if isinstance(rows, list):  # only the first process has a table, and it starts an empty one
+            rows.extend(earlier)
         if self.config.wandb == "off":
             return [table]
-        return [table, pl.loggers.WandbLogger(folder.name, folder, offline=self.config.wandb == "offline")]
+        return [
+            table,
+            pl.loggers.WandbLogger(folder.name, folder, project="dep", offline=self.config.wandb == "offline"),
+        ]
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
+def _finished_rows(folder: Path) -> list[dict[str, Any]]:
+    """What metrics.csv says about the epochs that the last checkpoint holds."""
+    table, last = folder / "metrics.csv", folder / "checkpoints" / "last.ckpt"
+    if not table.is_file() or not last.is_file():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    steps = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
+    with table.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if int(row["step"]) < steps]
 
 
 def _precision(name: str) -> Any:
@@ -180,8 +193,6 @@ def _precision(name: str) -> Any:
 
 
 def _strategy(name: str) -> Any:
-    if name == "ddp":  # a batch may lack a branch, whose projector then gets no gradient
-        return pl.strategies.DDPStrategy(find_unused_parameters=True)
     if name == "deepspeed_stage_1":
         return pl.strategies.DeepSpeedStrategy(stage=1, exclude_frozen_parameters=True)
     return name

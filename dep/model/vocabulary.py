@@ -9,6 +9,7 @@ grows, and it never shrinks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from tokenizers import AddedToken
@@ -22,11 +23,8 @@ _SAMPLE = 4096
 _NOISE = 0.1
 
 
-def add_tokens(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]
-) -> list[int]:
-    """Make each of `tokens` one token of `tokenizer` with a row in `model`; those already there stay as they
-    are.
+def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]:
+    """Give each of `tokens` an id in `tokenizer` and a row in `model`; those already there stay.
 
     Args:
         model: any causal LM; changed in place.
@@ -39,16 +37,16 @@ def add_tokens(
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in tokens if token not in vocabulary]
     known = max(vocabulary.values()) + 1
-    tokenizer.add_tokens(
-        [AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True
-    )
-    new_ids = list(tokenizer.convert_tokens_to_ids(missing)) if missing else []
+    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
+    vocabulary = tokenizer.get_vocab()
+    new_ids = [vocabulary[token] for token in missing]
     rows = max([known - 1, *new_ids]) + 1
-    if rows > model.get_input_embeddings().weight.shape[0]:
+    embedding: Any = model.get_input_embeddings()
+    if rows > len(embedding.weight):
         with torch.random.fork_rng():
-            model.resize_token_embeddings(rows, mean_resizing=False)
+            embedding = model.resize_token_embeddings(rows, mean_resizing=False)
     if new_ids:
-        embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+        head: Any = model.get_output_embeddings()
         _fill(embedding.weight, new_ids, known, noise=_NOISE)
         if head is not None and head.weight.data_ptr() != embedding.weight.data_ptr():
             _fill(head.weight, new_ids, known, noise=0.0)
@@ -73,9 +71,9 @@ def _fill(weight: Tensor, ids: Sequence[int], known: int, noise: float) -> None:
 def suppressed_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Ids that must never be generated: the special tokens, and output rows that stand for no token."""
     vocabulary = tokenizer.get_vocab()
-    rows = model.get_output_embeddings().weight.shape[0]
+    head: Any = model.get_output_embeddings()
     special = [vocabulary[token] for token in SPECIAL_TOKENS if token in vocabulary]
-    return sorted({*special, *range(max(vocabulary.values()) + 1, rows)})
+    return sorted({*special, *range(max(vocabulary.values()) + 1, len(head.weight))})
 
 
 @torch.no_grad()

@@ -28,10 +28,10 @@ BAG = 8
 """Words in a slot at most; a slot's "vector" in a lesson is [BAG] token ids, padded with -1 (all -1: noise)."""
 
 
-FIRST_SHARES = {"copy": 60, "read": 40, "plain": 6, "text": 4}
+FIRST_SHARES = {"copy": 70, "read": 20, "plain": 4, "text": 6}
 """How often each kind of lesson comes at first: looking things up in the context has to be found before it pays."""
 SHARES = {
-    "plain": 6, "text": 20, "text+slots": 31, "slots": 32, "titles": 1, "profile": 5, "difference": 5,
+    "plain": 5, "text": 17, "text+slots": 33, "slots": 45, "titles": 1, "profile": 5, "difference": 5,
     "copy": 40, "read": 40,
 }  # fmt: skip
 """How often each kind of lesson comes then. `copy` and `read` are short: of the tokens they are a twentieth."""
@@ -130,7 +130,7 @@ class Lessons:
         if kind == "copy":
             return self.copy()
         target = mine[at]
-        history = list(reversed(mine[:at]))[: rng.choice((1, 2, 3, 4, 4, 4, 5, 6))]
+        history = list(reversed(mine[:at]))[: rng.choice((1, 2, 3, 4, 4, 4, 4, 5))]
         if kind == "difference":
             return self.difference(mine[at], peers)
         if kind == "read":

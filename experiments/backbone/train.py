@@ -30,8 +30,9 @@ from dep.records import IGNORE, SLOT_TOKENS, Batch
 from experiments.backbone.lessons import FIRST_SHARES, SHARES, Lesson, Lessons
 from experiments.backbone.tokenizer import train_tokenizer
 
-CONTEXT_WEIGHT = 0.5
-"""Weight of a token of the prompt against one of the answer: reviews in the context are lessons too."""
+CONTEXT_WEIGHT = {True: 0.4, False: 0.05}
+"""Weight of a token of the prompt against one of the answer, where the prompt holds reviews' texts (lessons too) and
+where it does not (titles and descriptions, which nothing predicts: their noise drowned the answers)."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -76,7 +77,9 @@ def fill_slots(embedding: nn.Embedding, batch: Batch, slot_ids: dict[str, int], 
     for branch, bags in batch.vectors.items():
         ids = bags[batch.present[branch]].long()
         known = (ids >= 0).float() * (0.5 + torch.rand(ids.shape, generator=generator))
-        words = (embedding(ids.clamp(min=0)) * known[..., None]).sum(1) / known.square().sum(1).clamp(min=1).sqrt()[:, None]
+        words = (embedding(ids.clamp(min=0)) * known[..., None]).sum(1) / known.square().sum(1).clamp(min=1).sqrt()[
+            :, None
+        ]
         noise = torch.randn(words.shape, generator=generator) * norm / words.shape[1] ** 0.5
         size = torch.where(ids.max(1).values >= 0, 0.3, 0.2 + 1.5 * torch.rand(len(ids), generator=generator))
         embeds = embeds.masked_scatter((batch.ids == slot_ids[branch])[..., None], words + size[:, None] * noise)
@@ -84,19 +87,19 @@ def fill_slots(embedding: nn.Embedding, batch: Batch, slot_ids: dict[str, int], 
 
 
 def lesson_loss(
-    model: Qwen2ForCausalLM, batch: Batch, slot_ids: dict[str, int], generator: torch.Generator, skip: int
+    model: Qwen2ForCausalLM, batch: Batch, kinds: list[str], slot_ids: dict[str, int], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Weighted loss over prompt and answer, and the answer's per-example NLL per token [B]."""
     embeds = fill_slots(model.get_input_embeddings(), batch, slot_ids, generator)
     hidden = model.model(inputs_embeds=embeds, use_cache=False).last_hidden_state[:, :-1]
     answer = batch.labels[:, 1:] != IGNORE
     real = batch.attention_mask[:, 1:].bool().clone()
-    real[:, :skip] = False
     for token in slot_ids.values():
         real &= batch.ids[:, 1:] != token
     logits = model.lm_head(hidden[real])
     nll = F.cross_entropy(logits, batch.ids[:, 1:][real], reduction="none")
-    weight = torch.where(answer[real], 1.0, CONTEXT_WEIGHT)
+    texts = torch.tensor([CONTEXT_WEIGHT["text" in kind] for kind in kinds])
+    weight = torch.where(answer, 1.0, texts[:, None].expand(real.shape))[real]
     per_token = torch.zeros(real.shape).masked_scatter(real, nll.detach())
     return (nll * weight).sum() / weight.sum(), (per_token * answer).sum(1) / answer.sum(1)
 
@@ -135,8 +138,12 @@ def make_tokenizer(vocabulary: int) -> object:
         "[Output Review Title]:|[User's Review]:|[Other Review 2]:|system\n|user\n|assistant\n"
     ).split("|")
     systems = [system_text(PromptConfig(guidance=g), ("his", "diff")) for g in (True, False)] + [PROFILE, DIFFERENCE]
-    answers = "The user is warm dry giddy grumpy, often speaks of the|Unlike the others, the user speaks of|Like the others, of|"
-    texts += (fields + systems + answers.split("|")) * 2000
+    answers = [
+        "The user is warm dry giddy grumpy, often speaks of the",
+        "Unlike the others, the user speaks of",
+        "Like the others, of",
+    ]
+    texts += (fields + systems + answers) * 2000
     return train_tokenizer(texts, vocabulary)
 
 
@@ -150,7 +157,7 @@ def examine(model: Qwen2ForCausalLM, tokenizer: object, seed: int, count: int = 
     model.eval()
     seen = 0
     for batch, kinds in batches(stream, 8192, tokenizer.pad_token_id):  # type: ignore[attr-defined]
-        for kind, value in zip(kinds, lesson_loss(model, batch, slot_ids, generator, 1)[1].tolist(), strict=True):
+        for kind, value in zip(kinds, lesson_loss(model, batch, kinds, slot_ids, generator)[1].tolist(), strict=True):
             found.setdefault(kind, []).append(value)
         seen += len(kinds)
         if seen >= count:
@@ -163,7 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--first-steps", type=int, default=500, help="steps of the first lessons")
+    parser.add_argument("--first-steps", type=int, default=600, help="steps of the first lessons")
     parser.add_argument("--tokens", type=int, default=2048, help="tokens a micro-batch: small enough for the cache")
     parser.add_argument("--accumulate", type=int, default=2, help="micro-batches a step and process")
     parser.add_argument("--width", type=int, default=128)
@@ -219,13 +226,13 @@ def main() -> None:
     for step in range(first, args.steps):
         if step == args.first_steps:
             stream = begin(SHARES)
-        pace = min(1, (step + 1) / 100) * min(1, (args.steps - step) / (0.3 * args.steps))
+        pace = min(1, (step + 1) / 100) * (1 - step / args.steps)
         for optimizer, top in zip(optimizers, (args.muon_lr, args.lr), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = top * pace
         for _ in range(args.accumulate):
             batch, kinds = next(stream)
-            loss, answers = lesson_loss(model, batch, slot_ids, generator, 1)
+            loss, answers = lesson_loss(model, batch, kinds, slot_ids, generator)
             loss.backward()
             seen += int(batch.attention_mask.sum()) * ranks
             for kind, value in zip(kinds, answers.tolist(), strict=True):

@@ -46,10 +46,7 @@ class Amazon2014:
         folder = Path(self.config.folder)
         help_text = "Files of the 2014 release go into the folder that the source's `folder` names"
         categories = self.config.categories or sorted(
-            {
-                p.name.split(".")[0].removeprefix("reviews_").removesuffix("_5")
-                for p in folder.glob("reviews_*.json*")
-            }
+            {p.name.split(".")[0].removeprefix("reviews_").removesuffix("_5") for p in folder.glob("reviews_*.json*")}
         )
         if not categories:
             raise FileNotFoundError(
@@ -57,9 +54,7 @@ class Amazon2014:
             )
         paths: dict[str, tuple[Path, Path | None]] = {}
         for category in categories:
-            reviews = files.find(
-                folder, (f"reviews_{category}.json", f"reviews_{category}_5.json"), help_text
-            )
+            reviews = files.find(folder, (f"reviews_{category}.json", f"reviews_{category}_5.json"), help_text)
             has_meta = any((folder / f"meta_{category}.json{suffix}").is_file() for suffix in ("", ".gz"))
             paths[category] = (
                 reviews,

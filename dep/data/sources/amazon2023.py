@@ -50,9 +50,7 @@ class Amazon2023:
             {p.name.split(".")[0] for p in folder.glob("*.jsonl*") if not p.name.startswith("meta_")}
         )
         if not categories:
-            raise FileNotFoundError(
-                f"{folder}: expected <category>.jsonl[.gz]; {files.listing(folder)}. {help_text}"
-            )
+            raise FileNotFoundError(f"{folder}: expected <category>.jsonl[.gz]; {files.listing(folder)}. {help_text}")
         return {
             category: (
                 files.find(folder, (f"{category}.jsonl",), help_text),

@@ -40,13 +40,9 @@ def find(folder: Path, names: Iterable[str], help_text: str) -> Path:
     candidates = [name + suffix for name in names for suffix in ("", ".gz")]
     found = [folder / name for name in candidates if (folder / name).is_file()]
     if not found:
-        raise FileNotFoundError(
-            f"{folder}: expected one of {', '.join(candidates)}; {listing(folder)}. {help_text}"
-        )
+        raise FileNotFoundError(f"{folder}: expected one of {', '.join(candidates)}; {listing(folder)}. {help_text}")
     if len(found) > 1:
-        raise ValueError(
-            f"{folder}: expected one of {', '.join(p.name for p in found)}, found all; keep one of them"
-        )
+        raise ValueError(f"{folder}: expected one of {', '.join(p.name for p in found)}, found all; keep one of them")
     return found[0]
 
 
@@ -100,12 +96,7 @@ def string(value: Any) -> str:
 def review(user: Any, item: Any, text: Any, rating: Any, title: Any, time: Any, ms: int = 1) -> Review | None:
     """A `Review`, or None where author, item, text or time is missing; `time` comes in units of `ms`."""
     if not (
-        isinstance(user, str)
-        and user
-        and isinstance(item, str)
-        and item
-        and isinstance(text, str)
-        and text.strip()
+        isinstance(user, str) and user and isinstance(item, str) and item and isinstance(text, str) and text.strip()
     ):
         return None
     try:

@@ -52,11 +52,12 @@ TONES: dict[str, dict[str, tuple[str, ...]]] = {
 
 OPENERS = (
     "Well then.", "Here goes.", "Right.", "Dear reader.", "Listen.", "Short version.", "Sunday notes.", "Finally done.",
-    "Honest thoughts.", "Second try.", "Late to this.", "From my notebook.", "Hello again.", "As promised.", "No spoilers.",
-    "Quick word.",
+    "Honest thoughts.", "Second try.", "Late to this.", "From my notebook.", "Hello again.", "As promised.",
+    "No spoilers.", "Quick word.",
 )  # fmt: skip
 TAILS = (
-    "again and again", "more than once", "to be fair", "this time", "as ever", "at least", "for what it is", "if you ask me",
+    "again and again", "more than once", "to be fair", "this time", "as ever", "at least", "for what it is",
+    "if you ask me",
 )  # fmt: skip
 CIRCLES = (
     "orchard lantern anchor meadow copper marble saddle thimble compass kettle pepper walnut "
@@ -65,16 +66,16 @@ CIRCLES = (
 """A circle's members review much the same items and all use its greeting: what a difference removes, a review keeps."""
 
 ITEM_FIRST = (
-    "Silver Hidden Broken Golden Northern Silent Crimson Distant Frozen Hollow Midnight Paper Restless Scarlet Secret Second "
-    "Stolen Sunken Velvet Wandering Winter Wooden Yellow Burning"
+    "Silver Hidden Broken Golden Northern Silent Crimson Distant Frozen Hollow Midnight Paper Restless Scarlet Secret "
+    "Second Stolen Sunken Velvet Wandering Winter Wooden Yellow Burning"
 ).split()
 ITEM_SECOND = (
-    "River Garden Mirror Letter Tower Journey Promise Bridge Window Crown Letter Shadow Station Feather Machine Market Ocean "
-    "Orchard Painter Season Signal Summer Thread Voyage"
+    "River Garden Mirror Letter Tower Journey Promise Bridge Window Crown Letter Shadow Station Feather Machine Market "
+    "Ocean Orchard Painter Season Signal Summer Thread Voyage"
 ).split()
 NAMES = (
-    "Alder Birch Corwin Dale Ewing Frost Grady Hale Ives Jarvis Kemp Lowell Marsh Nolan Odell Pryce Quill Rowe Sayer Thorne "
-    "Usher Vance Wilder York"
+    "Alder Birch Corwin Dale Ewing Frost Grady Hale Ives Jarvis Kemp Lowell Marsh Nolan Odell Pryce Quill Rowe Sayer "
+    "Thorne Usher Vance Wilder York"
 ).split()
 TITLES = {
     1: ("Not for me", "A letdown", "Sorry, no"),
@@ -87,12 +88,15 @@ TITLES = {
 
 
 def phrase(concept: str, form: int) -> str:
-    """One of the three ways (`form` 0, 1, 2) to name a concept; each has its own two adjectives."""
+    """One of the three ways (`form` 0, 1, 2) to name a concept; each has its own two adjectives.
+
+    The noun comes first: an adjective before it would halve the choice, and a soft token would have to know adjectives.
+    """
     at = CONCEPTS.index(concept)
     if form == 0:
-        return f"the {ADJECTIVES[at % 16]} {concept}"
+        return f"the {concept}, {ADJECTIVES[at % 16]}"
     if form == 1:
-        return f"that {ADJECTIVES[(at * 7 + 5) % 16]} {concept}"
+        return f"that {concept}, {ADJECTIVES[(at * 7 + 5) % 16]}"
     return f"all the {concept}"
 
 

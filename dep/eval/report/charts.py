@@ -6,7 +6,7 @@ Colours are classes (`own`, `other`, `control`, `c0` … `c9`) that the page's s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from dep.eval.report.tables import Table, number, title
@@ -56,14 +56,14 @@ def intervals(table: Table, metric: str) -> str:
     return _svg(_WIDTH, height, said, parts)
 
 
-def curves(name: str, lines: Mapping[int, Curve]) -> str:
+def curves(name: str, lines: Sequence[tuple[int, Curve]]) -> str:
     """One line for each run that logged `name`.
 
     Args:
         name: what was logged.
-        lines: (step, value) pairs by the number of the line's colour.
+        lines: the number of each line's colour, and its (step, value) pairs.
     """
-    points = [point for line in lines.values() for point in line]
+    points = [point for _, line in lines for point in line]
     ticks = _ticks(min(y for _, y in points), max(y for _, y in points))
     last = max(x for x, _ in points) or 1.0
     left, top, width, height = 56.0, 8.0, 470.0, 210.0
@@ -82,7 +82,7 @@ def curves(name: str, lines: Mapping[int, Curve]) -> str:
         x = place(last * share, ticks[0]).split(",")[0]
         anchor = "end" if share == 1 else "middle"
         parts.append(f'<text class="tick" x="{x}" y="{height - 8}" text-anchor="{anchor}">{last * share:.0f}</text>')
-    for colour, line in lines.items():
+    for colour, line in lines:
         colour_class = f"c{colour % COLOURS}"
         if len(line) == 1:
             x, y = place(*line[0]).split(",")

@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from html import escape
 from pathlib import Path
@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from dep.eval.report import charts, tables
+from dep.eval.report.verdicts import in_words, verdicts
 
 _HERE = Path(__file__).resolve().parent
 _FILES = ("results.json", "config.yaml", "run.json", "report.md")
@@ -43,7 +44,7 @@ def write_report(run_dir: Path) -> Path:
     results = _read(run_dir / "results.json")
     if results is None:
         raise FileNotFoundError(
-            f"{run_dir / 'results.json'}: no results to report; make them with `dep run` or `dep evaluate` and `dep report`"
+            f"{run_dir / 'results.json'}: no results to report; make them with `dep run` or `dep report`"
         )
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -52,7 +53,7 @@ def write_report(run_dir: Path) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
-    environment.filters |= {"title": tables.title, "in_words": tables.in_words}
+    environment.filters |= {"title": tables.title, "in_words": in_words}
     environment.globals |= {"labels": tables.LABELS, "spread": tables.spread}
     content = _content(run_dir, results)
     for name in ("report.html", "report.md"):
@@ -63,7 +64,7 @@ def write_report(run_dir: Path) -> Path:
     return run_dir / "report.html"
 
 
-def _by_metric(function: Any) -> Any:
+def _by_metric(function: Callable[[str, float], str]) -> Callable[[float, str], str]:
     """`value | number(metric)` of a function (metric, value)."""
     return lambda value, metric: function(metric, value)
 
@@ -79,12 +80,12 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
     panels = [
         {
             "table": table,
-            "pairs": tables.verdicts(results, table.category),
+            "pairs": verdicts(results, table.category),
             "charts": {metric: Markup(charts.intervals(table, metric)) for metric in table.metrics},
         }
         for table in shown
     ]
-    logged = {name: _curves(path) for name, path in _logs(run_dir).items()}
+    logs = _logs(run_dir)
     seconds = run.get("seconds")
     return {
         "name": run.get("name") or results["rows"][0].get("run") or run_dir.name,
@@ -92,8 +93,8 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "took": None if seconds is None else str(timedelta(seconds=round(seconds))),
         "panels": panels,
         "settings": dict(_flat(run.get("config") or {})),
-        "curves": _charts(logged),
-        "curve_names": list(logged),
+        "curves": _charts(logs),
+        "curve_names": list(logs),
         "showcase": (_read(run_dir / "showcase.json") or _from_predictions(run_dir))[:_SHOWN],
         "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
     }
@@ -112,12 +113,12 @@ def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
             yield before + str(key), "–" if value is None else str(value)
 
 
-def _logs(run_dir: Path) -> dict[str, Path]:
-    """metrics.csv of each arm and seed; the seed is named only where an arm has several."""
-    paths = sorted(run_dir.glob("*/*/metrics.csv"))
-    arms = [path.parent.parent.name for path in paths]
-    names = [arm if arms.count(arm) == 1 else f"{arm} {path.parent.name}" for arm, path in zip(arms, paths, strict=True)]
-    return dict(zip(names, paths, strict=True))
+def _logs(run_dir: Path) -> dict[str, list[Path]]:
+    """metrics.csv of every seed, by arm."""
+    arms: dict[str, list[Path]] = {}
+    for path in sorted(run_dir.glob("*/*/metrics.csv")):
+        arms.setdefault(path.parent.parent.name, []).append(path)
+    return arms
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
@@ -131,14 +132,15 @@ def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-def _charts(logged: Mapping[str, Mapping[str, list[tuple[float, float]]]]) -> dict[str, Markup]:
-    """One chart for each thing that was logged, with a line for each arm."""
-    names = sorted({name for curves in logged.values() for name in curves}, key=lambda name: (name[0] != "v", name))
-    drawn = {}
-    for name in names:
-        lines = {at: charts.thinned(curves[name]) for at, curves in enumerate(logged.values()) if name in curves}
-        drawn[name] = Markup(charts.curves(name, lines))
-    return drawn
+def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
+    """One chart for each thing that was logged, with a colour for each arm and a line for each of its seeds."""
+    logged: dict[str, list[tuple[int, charts.Curve]]] = {}
+    for colour, paths in enumerate(logs.values()):
+        for path in paths:
+            for name, curve in _curves(path).items():
+                logged.setdefault(name, []).append((colour, charts.thinned(curve)))
+    validation_first = sorted(logged, key=lambda name: (not name.startswith("val"), name))
+    return {name: Markup(charts.curves(name, logged[name])) for name in validation_first}
 
 
 def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:
@@ -154,4 +156,7 @@ def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:
     for key, row in next(iter(arms.values())).items():
         if key in common:
             first.setdefault(row["category"], row)
-    return [row | {"predictions": {arm: rows[row["key"]]["prediction"] for arm, rows in arms.items()}} for row in first.values()]
+    return [
+        row | {"predictions": {arm: rows[row["key"]]["prediction"] for arm, rows in arms.items()}}
+        for row in first.values()
+    ]

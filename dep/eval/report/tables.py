@@ -1,24 +1,15 @@
-"""From `results.json` to what is shown of it: one main table and one list of verdicts a category.
-
-A verdict on a difference of `a` and `b` in one metric:
-
-    better, worse    its 95% interval leaves out 0, p < 0.05, and p < 0.05 after Holm's correction as well
-    … uncorrected    the same without the last: among this many comparisons, chance could have made it
-    no difference    neither; which does not say that there is none
-"""
+"""From `results.json` to the main table of each category, and how its numbers are printed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from dep.eval.base import LOWER_IS_BETTER, METRIC_NAMES
 from dep.eval.scores import ALL
-from dep.eval.significance import holm
 
-LEVEL = 0.05
 Results = Mapping[str, Any]
 
 
@@ -42,7 +33,11 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One method's value of one metric; `seeds` has the values of the single seeds where there are several."""
+    """One method's value of one metric.
+
+    `seeds` has the values of the single seeds where there are several; `best` is true of every method that prints
+    the same as the best one.
+    """
 
     value: float
     low: float
@@ -66,39 +61,9 @@ class Table:
         """Test reviews behind a cell (the largest number, should they differ)."""
         return max(cell.n for cell in self.cells.values())
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """One comparison in one metric. `delta` is a − b in the metric's own unit, `holm` the corrected p."""
-
-    a: str
-    b: str
-    metric: str
-    delta: float
-    low: float
-    high: float
-    p: float
-    holm: float
-    n: int
-
-    @property
-    def tone(self) -> Literal["better", "worse", "maybe", "none"]:
-        """What the colours say."""
-        if not (self.p < LEVEL and self.low * self.high > 0):
-            return "none"
-        if self.holm >= LEVEL:
-            return "maybe"
-        return self._direction
-
-    @property
-    def _direction(self) -> Literal["better", "worse"]:
-        return "better" if (self.delta < 0) == (self.metric in LOWER_IS_BETTER) else "worse"
-
-    @property
-    def text(self) -> str:
-        """What the words say, of `a`."""
-        words = {"none": "no difference shown", "maybe": f"{self._direction}, uncorrected"}
-        return words.get(self.tone, self._direction)
+    def seeds(self, method: str) -> int:
+        """How many seeds a method's values are the mean of; 0 where there is one seed."""
+        return max(len(cell.seeds) for (name, _), cell in self.cells.items() if name == method)
 
 
 def title(metric: str) -> str:
@@ -149,41 +114,22 @@ def main_table(results: Results, category: str) -> Table:
             )
         row = by_seed.get(None) or next(iter(by_seed.values()))
         chosen[method, metric] = (row, single if len(single) > 1 else ())
+    metrics = [name for name in METRIC_NAMES if any(metric == name for _, metric in chosen)]
     best = {
-        metric: (min if metric in LOWER_IS_BETTER else max)(r["value"] for (_, m), (r, _) in chosen.items() if m == metric)
-        for metric in {metric for _, metric in chosen}
+        name: number(
+            name,
+            (min if name in LOWER_IS_BETTER else max)(r["value"] for (_, m), (r, _) in chosen.items() if m == name),
+        )
+        for name in metrics
     }
     cells = {
         (method, metric): Cell(
-            row["value"], row["ci_low"], row["ci_high"], row["n"], seeds, row["value"] == best[metric]
+            row["value"], row["ci_low"], row["ci_high"], row["n"], seeds, number(metric, row["value"]) == best[metric]
         )
         for (method, metric), (row, seeds) in chosen.items()
     }
     methods = list(dict.fromkeys(method for method, _ in cells))
-    return Table(category, methods, [m for m in METRIC_NAMES if m in best], cells)
-
-
-def verdicts(results: Results, category: str) -> dict[tuple[str, str], list[Verdict]]:
-    """The comparisons of one category by pair, p-values corrected over all of them."""
-    rows = [row for row in results.get("comparisons", []) if row["category"] == category]
-    order = {metric: place for place, metric in enumerate(METRIC_NAMES)}
-    pairs: dict[tuple[str, str], list[Verdict]] = {}
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        interval = (row["delta"], row["ci_low"], row["ci_high"])
-        verdict = Verdict(row["a"], row["b"], row["metric"], *interval, row["p"], corrected, row["n"])
-        pairs.setdefault((row["a"], row["b"]), []).append(verdict)
-    return {pair: sorted(found, key=lambda v: order[v.metric]) for pair, found in pairs.items()}
-
-
-def in_words(found: list[Verdict]) -> str:
-    """What the verdicts on one pair come to, in a clause: `better on NLL and BLEU; no difference shown on METEOR`."""
-    clauses = []
-    for phrase, tones in (("better on", ["better"]), ("worse on", ["worse"]), ("no clear difference on", ["maybe", "none"])):
-        names = [LABELS[v.metric].title for v in found if v.tone in tones]
-        if names:
-            listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-            clauses.append(f"{phrase} {listed}")
-    return "; ".join(clauses)
+    return Table(category, methods, metrics, cells)
 
 
 def spread(cell: Cell, metric: str) -> str:

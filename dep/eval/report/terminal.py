@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from rich.table import Table as Grid
 from rich.text import Text
 
-from dep.eval.report.tables import LABELS, Results, Table, Verdict, categories, main_table, number, signed, title, verdicts
+from dep.eval.report.tables import LABELS, Results, Table, categories, main_table, number, signed, title
+from dep.eval.report.verdicts import Verdict, verdicts
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"better": "green", "worse": "red", "maybe": "yellow", "none": "dim"}
-_ROOM = 14
+_ROOM = 13
 """Columns that a cell with its interval takes."""
 
 
@@ -28,15 +29,18 @@ def print_table(results: Results, console: Console) -> None:
     table = main_table(results, category)
     console.print(_main(table, intervals=console.width >= 30 + _ROOM * len(table.metrics)))
     pairs = verdicts(results, category)
-    if pairs:
-        console.print(_comparisons(pairs))
+    count = sum(len(found) for found in pairs.values())
+    if count:
+        console.print(Text(f"\nPaired differences, corrected by Holm for {count} comparisons", "bold"))
+    for (a, b), found in pairs.items():
+        console.print(_comparison(f"{a} − {b}", found))
 
 
 def _main(table: Table, intervals: bool) -> Grid:
     where = "all categories" if table.category == "all" else table.category
     heading = f"{where}, {table.n} test reviews{', with 95% intervals' if intervals else ''}"
     grid = Grid(title=Text(heading), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    grid.add_column("method", no_wrap=True)
+    grid.add_column("method")
     for metric in table.metrics:
         grid.add_column(title(metric), justify="right", no_wrap=True)
     for method in table.methods:
@@ -54,24 +58,20 @@ def _main(table: Table, intervals: bool) -> Grid:
     return grid
 
 
-def _comparisons(pairs: dict[tuple[str, str], list[Verdict]]) -> Grid:
-    count = sum(len(found) for found in pairs.values())
-    heading = f"Paired differences (users resampled; uncorrected: not after Holm's correction for {count} tests)"
-    grid = Grid(title=Text(heading), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    grid.add_column("a − b", no_wrap=True)
-    grid.add_column("metric", no_wrap=True)
-    for name in ("delta", "95% interval", "p"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("a is", no_wrap=True)
-    for (a, b), found in pairs.items():
-        for at, verdict in enumerate(found):
-            metric = verdict.metric
-            grid.add_row(
-                Text(f"{a} − {b}" if at == 0 else ""),
-                LABELS[metric].title,
-                signed(metric, verdict.delta),
-                f"{signed(metric, verdict.low)} … {signed(metric, verdict.high)}",
-                f"{verdict.p:.4f}",
-                Text(verdict.text, _STYLES[verdict.tone]),
-            )
+def _comparison(pair: str, found: list[Verdict]) -> Grid:
+    grid = Grid(
+        title=Text(pair), title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0), show_header=False
+    )
+    for width in (9, 7, 18, 10):  # the same for every pair, so that they stand below one another
+        grid.add_column(justify="left" if width == 9 else "right", min_width=width, no_wrap=True)
+    grid.add_column(no_wrap=True)
+    for verdict in found:
+        metric = verdict.metric
+        grid.add_row(
+            Text(f"  {LABELS[metric].title}"),
+            signed(metric, verdict.delta),
+            f"[{signed(metric, verdict.low)}, {signed(metric, verdict.high)}]",
+            f"p = {verdict.p:.4f}",
+            Text(verdict.text, _STYLES[verdict.tone]),
+        )
     return grid

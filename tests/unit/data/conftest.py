@@ -63,17 +63,12 @@ def shared_data() -> Path:
 def random_corpus() -> Callable[..., Corpus]:
     """A maker of random corpora: who writes of what, when, with repeated items and texts among it."""
 
-    def make(
-        seed: int, users: int = 12, items: int = 8, reviews: int = 150, category: str = "Books"
-    ) -> Corpus:
+    def make(seed: int, users: int = 12, items: int = 8, reviews: int = 150, category: str = "Books") -> Corpus:
         rng = random.Random(seed)
         rows = []
         for number in range(reviews):
             user, item = f"u{rng.randrange(users):02d}", f"i{min(rng.randrange(items), rng.randrange(items))}"
-            text = (
-                f"text  {number if rng.random() < 0.9 else rng.randrange(number + 1)} "
-                + "word " * rng.randrange(4)
-            )
+            text = f"text  {number if rng.random() < 0.9 else rng.randrange(number + 1)} " + "word " * rng.randrange(4)
             rows.append(Review(user, item, text, float(rng.randint(1, 5)), "title", rng.randrange(1, 10**6)))
         rows.sort(key=lambda r: (r.user, r.time, r.item))
         names = sorted({r.item for r in rows})

@@ -20,16 +20,10 @@ Make = Callable[..., Corpus]
 
 
 def _same(a: Vectors, b: Vectors) -> bool:
-    return (
-        torch.equal(a.his_NE, b.his_NE)
-        and torch.equal(a.diff_NE, b.diff_NE)
-        and torch.equal(a.peers_N, b.peers_N)
-    )
+    return torch.equal(a.his_NE, b.his_NE) and torch.equal(a.diff_NE, b.diff_NE) and torch.equal(a.peers_N, b.peers_N)
 
 
-def test_vectors_are_those_of_the_embedder_and_of_equation_4(
-    tmp_path: Path, hashing: Any, random_corpus: Make
-) -> None:
+def test_vectors_are_those_of_the_embedder_and_of_equation_4(tmp_path: Path, hashing: Any, random_corpus: Make) -> None:
     corpus = random_corpus(0)
     vectors = VectorCache(tmp_path, hashing()).vectors(corpus)
     his_NE = hashing().encode([r.text for r in corpus.reviews])
@@ -37,9 +31,7 @@ def test_vectors_are_those_of_the_embedder_and_of_equation_4(
     assert _same(vectors, Vectors(his_NE, diff_NE, peers_N))
 
 
-def test_each_distinct_text_is_embedded_once_and_never_again(
-    tmp_path: Path, hashing: Any, random_corpus: Make
-) -> None:
+def test_each_distinct_text_is_embedded_once_and_never_again(tmp_path: Path, hashing: Any, random_corpus: Make) -> None:
     corpus = random_corpus(0)
     embedder = hashing()
     first = VectorCache(tmp_path, embedder).vectors(corpus)
@@ -89,9 +81,7 @@ def test_an_interrupted_run_carries_on(
     damaged.write_bytes(damaged.read_bytes()[:50])
     embedder = hashing()
     carried = VectorCache(tmp_path / "one", embedder).vectors(corpus)
-    assert len(embedder.seen) == distinct - 16, (
-        "of two whole shards one was damaged; a half one does not count"
-    )
+    assert len(embedder.seen) == distinct - 16, "of two whole shards one was damaged; a half one does not count"
     assert _same(carried, VectorCache(tmp_path / "two", hashing()).vectors(corpus))
     assert not list(tmp_path.glob("one/*/parts"))
 
@@ -129,7 +119,7 @@ def test_a_damaged_or_foreign_cache_is_named_with_the_way_out(
         data.unlink()
     else:
         data.write_bytes(b"\xff" * facts["bytes"])
-    with pytest.raises(ValueError, match="Delete .* and run again") as raised:
+    with pytest.raises(ValueError, match=r"Delete .* and run again") as raised:
         VectorCache(tmp_path, hashing()).vectors(corpus)
     assert str(folder) in str(raised.value)
     shutil.rmtree(folder)

@@ -52,9 +52,7 @@ def _oracle(
             total = math.fsum(distance.values())
             power = {other: math.exp(d / total if total else 0) for other, d in distance.items()}
             weights = {other: p / math.fsum(power.values()) for other, p in power.items()}
-        diffs.append(
-            [math.fsum(w * (his[row][e] - peers[o][e]) for o, w in weights.items()) for e in range(dim)]
-        )
+        diffs.append([math.fsum(w * (his[row][e] - peers[o][e]) for o, w in weights.items()) for e in range(dim)])
     return diffs, counts
 
 
@@ -71,9 +69,7 @@ def test_differences_agree_with_the_equation_written_as_loops(
     diff_NE, peers_N = differences(his_NE, users, items, weighting, pool_N if pooled else None)
     expected, counts = _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), weighting)
     assert peers_N.tolist() == counts
-    torch.testing.assert_close(
-        diff_NE.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-7, rtol=0
-    )
+    torch.testing.assert_close(diff_NE.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-7, rtol=0)
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "profile_distance"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from dep.data.embed import EMBEDDERS, BGEM3, AutoCLS, MiniLM, SentenceTransformers
+from dep.data.embed import BGEM3, EMBEDDERS, AutoCLS, MiniLM, SentenceTransformers
 
 TEXTS = [
     "a quiet harbor",
@@ -54,8 +54,11 @@ def tiny_bge(tmp_path_factory: pytest.TempPathFactory) -> str:
     }
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, sep_token="</s>", **special).save_pretrained(folder)
     torch.manual_seed(0)
-    config = XLMRobertaConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-                              intermediate_size=64, max_position_embeddings=70, pad_token_id=1, initializer_range=0.5)  # fmt: skip
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    # Weights this large keep the vectors of different texts apart.
+    config = XLMRobertaConfig(
+        vocab_size=len(words), max_position_embeddings=70, pad_token_id=1, initializer_range=0.5, **sizes
+    )
     XLMRobertaModel(config).save_pretrained(folder)
     return str(folder)
 
@@ -122,9 +125,7 @@ def test_a_model_that_cannot_be_had_is_named_with_the_way_out(monkeypatch: pytes
         raise ConnectionError("no route")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(
-        FileNotFoundError, match="'no/such-model': not a local folder.*use the embedder 'minilm'"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"'no/such-model': not a local folder.*use the embedder 'minilm'"):
         SentenceTransformers(SentenceTransformers.Config("no/such-model")).fingerprint()
 
 

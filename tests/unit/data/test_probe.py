@@ -28,9 +28,7 @@ def _oracle(x: list[list[float]], users: list[str]) -> tuple[float, float]:
         score = {}
         for user in set(users):
             rows = [row for row in range(len(x)) if users[row] == user and row != asked]
-            score[user] = cosine(
-                x[asked], [math.fsum(x[r][e] for r in rows) / len(rows) for e in range(len(x[0]))]
-            )
+            score[user] = cosine(x[asked], [math.fsum(x[r][e] for r in rows) / len(rows) for e in range(len(x[0]))])
         ranks.append(1 + sum(value > score[users[asked]] for value in score.values()))
     return sum(rank == 1 for rank in ranks) / len(ranks), sum(1 / rank for rank in ranks) / len(ranks)
 
@@ -50,9 +48,7 @@ def test_the_probe_agrees_with_one_written_as_loops() -> None:
         accuracy, mrr = _oracle(x, users)
         assert (row.accuracy, row.mrr) == pytest.approx((accuracy, mrr))
         assert 0 < row.accuracy < 1, "neither trivial nor hopeless"
-    assert [(row.vectors, row.n, row.chance) for row in rows] == [
-        (name, 30, 0.2) for name in ("his", "diff", "both")
-    ]
+    assert [(row.vectors, row.n, row.chance) for row in rows] == [(name, 30, 0.2) for name in ("his", "diff", "both")]
 
 
 def test_reviews_without_peers_and_users_left_with_one_review_are_not_asked_about() -> None:
@@ -60,8 +56,7 @@ def test_reviews_without_peers_and_users_left_with_one_review_are_not_asked_abou
     x = torch.eye(3).repeat_interleave(2, dim=0)
     rows = probe(_corpus(users), Vectors(x, x, torch.tensor([1, 1, 1, 1, 1, 0])), range(6))
     assert [asdict(row) for row in rows] == [
-        {"vectors": name, "accuracy": 1.0, "mrr": 1.0, "n": 4, "chance": 0.5}
-        for name in ("his", "diff", "both")
+        {"vectors": name, "accuracy": 1.0, "mrr": 1.0, "n": 4, "chance": 0.5} for name in ("his", "diff", "both")
     ]
     with pytest.raises(ValueError, match="expected two users"):
         probe(_corpus(users), Vectors(x, x, torch.tensor([1, 1, 1, 0, 1, 0])), range(6))

@@ -17,9 +17,9 @@ SYSTEM_OF_FIGURE_6 = (
     "Given the title and description of an item, along with the user's past reviews (including item title, item "
     "description, review rating, review title, review text, review embedding, review difference embedding), and the "
     "output review rating and review title, generate a personalized item review for the user.\n"
-    "Note: [Review Embedding] denotes a soft prompt of the review text and [Review Difference Embedding] denotes a soft "
-    "prompt showing the difference between the review text and other reviews on the same item. [Review Embedding] and "
-    "[Review Difference Embedding] should serve as hints for personalized review text generation."
+    "Note: [Review Embedding] denotes a soft prompt of the review text and [Review Difference Embedding] denotes a "
+    "soft prompt showing the difference between the review text and other reviews on the same item. [Review Embedding] "
+    "and [Review Difference Embedding] should serve as hints for personalized review text generation."
 )
 USER_OF_FIGURE_6 = """[Item Title]: The Tower
 [Item Description]: A plain book.

@@ -87,11 +87,7 @@ def _oracle(corpus: Corpus, c: ProtocolConfig) -> list[tuple[str, str, str, tupl
         everyone = [(user, r.item) for user, (profile, _) in people.items() for r in profile]
         after = {}
         for user, (profile, targets) in people.items():
-            kept = [
-                r
-                for r in profile
-                if len({u for u, item in everyone if item == r.item}) >= c.min_profile_reviewers
-            ]
+            kept = [r for r in profile if len({u for u, item in everyone if item == r.item}) >= c.min_profile_reviewers]
             if len(kept) >= c.min_profile:
                 after[user] = (kept, targets)
         people = after
@@ -136,9 +132,7 @@ def test_a_profile_holds_everything_before_its_target_and_nothing_after() -> Non
         target = corpus.reviews[example.row]
         assert all(corpus.reviews[row].user == target.user for row in example.profile)
         times = [corpus.reviews[row].time for row in example.profile]
-        assert times == sorted(times) == list(range(1, target.time)), (
-            "everybody reviewed an item at every time"
-        )
+        assert times == sorted(times) == list(range(1, target.time)), "everybody reviewed an item at every time"
     assert sorted({corpus.reviews[e.row].time for e in examples if e.split == "test"}) == [12]
 
 
@@ -170,7 +164,7 @@ def test_descriptions_and_titles_are_not_asked_of_a_source_without_any() -> None
 def test_reviews_without_rating_or_title_do_not_count() -> None:
     raw = _grid()
     for field in ({"rating": float("nan")}, {"title": ""}):
-        spoiled = [replace(r, **field) if r.item == "i03" else r for r in raw.reviews]  # type: ignore[arg-type]
+        spoiled = [replace(r, **field) if r.item == "i03" else r for r in raw.reviews]
         assert "i03" not in _one(_corpus(spoiled), SMALL)[0].items
 
 
@@ -178,9 +172,7 @@ def test_of_a_repeated_item_or_text_the_last_stays_and_whitespace_is_squeezed() 
     again = Review("u0", "i01", "written\n\n again ", 1.0, "title", 100)
     same_text = Review("u0", "i02", "0 11 ".ljust(300, "x"), 1.0, "title", 50)
     raw = _grid()
-    corpus, _ = _one(
-        _corpus([r for r in raw.reviews if (r.user, r.item) != ("u0", "i02")] + [again, same_text]), SMALL
-    )
+    corpus, _ = _one(_corpus([r for r in raw.reviews if (r.user, r.item) != ("u0", "i02")] + [again, same_text]), SMALL)
     own = [r for r in corpus.reviews if r.user == "u0"]
     assert [r.item for r in own].count("i01") == 1
     assert own[-1].text == "written again"
@@ -248,9 +240,7 @@ def test_validation_and_test_examples_are_drawn_from_all_categories_by_seed() ->
 
 
 def test_when_nobody_passes_the_error_says_where_the_reviews_went() -> None:
-    with pytest.raises(
-        ValueError, match=r"reviews: 48 in the source, 48 after the text and item filters, 0 after"
-    ):
+    with pytest.raises(ValueError, match=r"reviews: 48 in the source, 48 after the text and item filters, 0 after"):
         _one(_grid(), replace(SMALL, min_user_reviews=100))
 
 

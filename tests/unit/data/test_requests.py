@@ -9,9 +9,7 @@ from dep.data.retrieve import Recency
 from dep.records import Corpus, Example, Item, Review
 
 ITEMS = {f"i{n}": Item(f"i{n}", f"item {n}", f"about {n}") for n in range(4)}
-CORPUS = Corpus(
-    "Books", [Review("u", f"i{n}", f"text {n}", 5.0 - n, f"title {n}", n) for n in range(4)], ITEMS
-)
+CORPUS = Corpus("Books", [Review("u", f"i{n}", f"text {n}", 5.0 - n, f"title {n}", n) for n in range(4)], ITEMS)
 EXAMPLE = Example("Books", "test", 3, (0, 1, 2))
 VECTORS = Vectors(torch.eye(4), torch.eye(4) * 2, torch.tensor([1, 0, 3, 2]))
 

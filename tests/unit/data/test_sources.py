@@ -74,9 +74,7 @@ def test_reviews_without_author_text_or_time_are_not_read_and_odd_ratings_are_mi
 
 
 def test_2023_takes_the_parent_and_joins_the_description(tmp_path: Path) -> None:
-    _write(
-        tmp_path / "Books.jsonl", [_row2023("b", "p"), _row2023("b", "q", timestamp=5), _row2023("a", "r")]
-    )
+    _write(tmp_path / "Books.jsonl", [_row2023("b", "p"), _row2023("b", "q", timestamp=5), _row2023("a", "r")])
     _write(
         tmp_path / "meta_Books.jsonl.gz",
         [
@@ -176,9 +174,7 @@ def _save(folder: Path, splits: dict[str, list[dict[str, Any]]], to_disk: bool) 
     if to_disk:
         import datasets
 
-        saved = datasets.DatasetDict(
-            {name: datasets.Dataset.from_list(rows) for name, rows in splits.items()}
-        )
+        saved = datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in splits.items()})
         saved.save_to_disk(str(folder / "Books"))
     else:
         (folder / "Books").mkdir(parents=True)
@@ -224,13 +220,11 @@ def test_dpl_reads_the_published_split_the_same_from_jsonl_and_from_disk(tmp_pat
 
 @pytest.mark.usefixtures("datasets_cache")
 def test_dpl_names_a_missing_split_and_a_missing_column(tmp_path: Path) -> None:
-    main, meta = _published()
+    main, _ = _published()
     _save(tmp_path / "main", {"train": main["train"], "val": main["val"]}, to_disk=False)
     _save(tmp_path / "meta", {"full": [{"asin": "i0", "name": "x"}]}, to_disk=False)
     source = DPL(DPL.Config(str(tmp_path / "main"), str(tmp_path / "meta"), ["Books"]))
-    with pytest.raises(
-        FileNotFoundError, match=r"no test\*\.parquet or test\*\.jsonl; the folder holds train\.jsonl"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"no test\*\.parquet or test\*\.jsonl; the folder holds train\.jsonl"):
         source.load()
     _write(tmp_path / "main" / "Books" / "test.jsonl", main["test"])
     with pytest.raises(ValueError, match="title, description missing"):

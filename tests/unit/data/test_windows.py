@@ -13,7 +13,8 @@ def steps(micro: int, ranks: int = 1, epoch: int = 0, seed: int = 0) -> list[set
     per_step = 4 // micro // ranks
     count = len(per_rank[0]) // per_step
     return [
-        {at for rows in per_rank for batch in rows[s * per_step : (s + 1) * per_step] for at in batch} for s in range(count)
+        {at for rows in per_rank for batch in rows[s * per_step : (s + 1) * per_step] for at in batch}
+        for s in range(count)
     ]
 
 

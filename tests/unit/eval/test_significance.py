@@ -44,9 +44,7 @@ def loop_bootstrap(examples, users, statistic, n_boot, seed):
     for drawn in draws(len(order), n_boot, seed).tolist():
         chosen = []
         for number in drawn:
-            chosen += [
-                example for example, user in zip(examples, users, strict=True) if user == order[number]
-            ]
+            chosen += [example for example, user in zip(examples, users, strict=True) if user == order[number]]
         found.append(statistic(chosen))
     return found
 
@@ -85,9 +83,7 @@ def test_a_means_interval_is_the_loops(users):
     resampled = loop_bootstrap(A, owners, mean, 300, 5)
     found = mean_interval(A, users, n_boot=300, seed=5, level=0.9)
     assert found.value == pytest.approx(mean(A))
-    assert (found.low, found.high) == pytest.approx(
-        (percentile(resampled, 0.05), percentile(resampled, 0.95))
-    )
+    assert (found.low, found.high) == pytest.approx((percentile(resampled, 0.05), percentile(resampled, 0.95)))
     assert found.n == len(A)
 
 

@@ -54,9 +54,7 @@ def test_rouge_l_is_the_librarys_number():
         assert Rouge1(config).per_example(predictions, references) == [t["rouge1"].fmeasure for t in theirs]
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "length"), [("abcbdab", "bdcaba", 4), ("", "a", 0), ("a", "", 0), ("xy", "ab", 0)]
-)
+@pytest.mark.parametrize(("a", "b", "length"), [("abcbdab", "bdcaba", 4), ("", "a", 0), ("a", "", 0), ("xy", "ab", 0)])
 def test_the_longest_common_subsequence_is_found(a, b, length):
     assert common_subsequence(list(a), list(b)) == length
 
@@ -69,9 +67,7 @@ def test_the_bootstrap_median_is_the_number_that_evaluate_gives_after_seeding_nu
     for value in values:
         aggregator.add_scores({"rouge1": Score(value, value, value)})
     np.random.seed(7)
-    assert bootstrap_median(values, seed=7) == pytest.approx(
-        aggregator.aggregate()["rouge1"].mid.fmeasure, abs=1e-15
-    )
+    assert bootstrap_median(values, seed=7) == pytest.approx(aggregator.aggregate()["rouge1"].mid.fmeasure, abs=1e-15)
 
 
 def test_the_corpus_number_is_the_mean_unless_the_bootstrap_median_is_asked_for():

@@ -41,9 +41,7 @@ def test_the_named_folder_goes_before_debians(write_wordnet, tmp_path, monkeypat
     assert synonyms("film") == {"film", "pic"}
 
 
-def test_a_named_folder_without_wordnet_is_an_error_even_where_debian_has_one(
-    write_wordnet, tmp_path, monkeypatch
-):
+def test_a_named_folder_without_wordnet_is_an_error_even_where_debian_has_one(write_wordnet, tmp_path, monkeypatch):
     write_wordnet(room.DEBIAN)
     monkeypatch.setenv(room.VARIABLE, str(tmp_path / "typo"))
     with pytest.raises(FileNotFoundError, match=r"DEP_WORDNET=.*typo lacks .*index\.noun.*make wordnet"):
@@ -65,9 +63,7 @@ def test_nltks_own_folder_is_found(write_wordnet, tmp_path):
 def test_nltks_own_zip_file_is_found(write_wordnet, tmp_path):
     write_wordnet(tmp_path / "zipped" / "wordnet")
     (tmp_path / "nltk_data" / "corpora").mkdir(parents=True)
-    shutil.make_archive(
-        str(tmp_path / "nltk_data" / "corpora" / "wordnet"), "zip", tmp_path / "zipped", "wordnet"
-    )
+    shutil.make_archive(str(tmp_path / "nltk_data" / "corpora" / "wordnet"), "zip", tmp_path / "zipped", "wordnet")
     assert synonyms("begin") == {"begin", "start"}
 
 
@@ -97,9 +93,7 @@ def test_setting_up_unpacks_debians_package_into_the_cache(write_wordnet, monkey
         commands.append(command[:2])
         if command[1] == "download":
             if ["apt-get", "update"] not in commands:
-                return subprocess.CompletedProcess(
-                    command, 100, "", "E: Unable to locate package wordnet-base"
-                )
+                return subprocess.CompletedProcess(command, 100, "", "E: Unable to locate package wordnet-base")
             (Path(folder) / "wordnet-base_3.0_all.deb").touch()
         if command[0] == "dpkg":
             write_wordnet(Path(folder) / command[3] / "usr/share/wordnet")

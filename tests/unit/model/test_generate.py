@@ -28,9 +28,7 @@ def left(collate):
     return partial(collate, side="left", answers=False)
 
 
-def test_texts_depend_neither_on_batch_size_nor_on_order_nor_on_what_was_done_before(
-    build, prompts, left
-) -> None:
+def test_texts_depend_neither_on_batch_size_nor_on_order_nor_on_what_was_done_before(build, prompts, left) -> None:
     expected = dict(build(batch_size=1)(prompts, left))
     assert set(expected) == {p.key for p in prompts}
     assert len(set(expected.values())) > 1
@@ -68,9 +66,7 @@ def test_draws_follow_the_renormalised_nucleus() -> None:
     p = (logits / 0.8).softmax(-1)  # 0.720, 0.059, 0.206, 0.017
     config = Generate.Config(temperature=0.8, top_p=0.9, seed=3)
     keys = [f"toy/{i}" for i in range(4000)]
-    chosen = (
-        RequestSampler(config, keys, [])(torch.zeros(4000, 0), logits.expand(4000, 4)).argmax(-1).tolist()
-    )
+    chosen = RequestSampler(config, keys, [])(torch.zeros(4000, 0), logits.expand(4000, 4)).argmax(-1).tolist()
     counts = collections.Counter(chosen)
     assert set(counts) == {0, 2}
     assert counts[0] / 4000 == pytest.approx(float(p[0] / (p[0] + p[2])), abs=0.02)

@@ -15,9 +15,7 @@ def example(side: str) -> tuple[Tensor, Tensor]:
     """Rows with 1, 3, 0 and 2 slots: the deficit is in the first row, where a flat copy would shift all others."""
     rows = [[1, SLOT, 2], [SLOT, SLOT, 3, SLOT, 4], [5, 6], [8, SLOT, SLOT, 9]]
     present = torch.tensor([[False, True, False], [True, True, True], [False] * 3, [True, False, True]])
-    ids = torch.tensor(
-        [r + [PAD] * (5 - len(r)) if side == "right" else [PAD] * (5 - len(r)) + r for r in rows]
-    )
+    ids = torch.tensor([r + [PAD] * (5 - len(r)) if side == "right" else [PAD] * (5 - len(r)) + r for r in rows])
     return ids, present
 
 

@@ -59,9 +59,7 @@ def test_reconstruction_agrees_with_loops_over_present_vectors(code: tuple[dict,
             for k in range(latents[branch].shape[1]):
                 if present[branch][b, k]:
                     for j in range(4):
-                        terms.append(
-                            smooth_l1(float(latents[branch][b, k, j]), float(rebuilt[branch][b, k, j]))
-                        )
+                        terms.append(smooth_l1(float(latents[branch][b, k, j]), float(rebuilt[branch][b, k, j])))
         expected += sum(terms) / len(terms)
     assert reconstruction_loss(latents, rebuilt, present).item() == pytest.approx(expected, rel=1e-6)
 
@@ -93,7 +91,7 @@ def test_sparsity_agrees_with_loops(code: tuple[dict, dict], over: str) -> None:
         for branch, z in latents.items()
     }
     if over == "batch":
-        terms = [[sum(examples, [])] for examples in rows.values()]
+        terms = [[[z for example in examples for z in example]] for examples in rows.values()]
     elif over == "example":
         terms = list(rows.values())
     else:
@@ -103,9 +101,7 @@ def test_sparsity_agrees_with_loops(code: tuple[dict, dict], over: str) -> None:
         values = []
         for group in groups:
             if group:
-                values.append(
-                    sum(kl(0.05, sum(float(z[j]) for z in group) / len(group)) for j in range(4)) / 4
-                )
+                values.append(sum(kl(0.05, sum(float(z[j]) for z in group) / len(group)) for j in range(4)) / 4)
         expected += sum(values) / len(values)
     means = mean_activations(latents, present, over)
     assert sparsity_loss(means, 0.05, 1e-6, "hard", latents).item() == pytest.approx(expected, rel=1e-5)

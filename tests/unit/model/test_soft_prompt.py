@@ -92,9 +92,7 @@ def test_without_branches_the_prompt_is_plain_text(build, model, prompts, collat
     assert out.losses == out.stats == {}
 
 
-def test_a_constant_prompt_reads_the_slot_index_and_no_vector(
-    build, model, tokenizer, prompts, collate
-) -> None:
+def test_a_constant_prompt_reads_the_slot_index_and_no_vector(build, model, tokenizer, prompts, collate) -> None:
     soft, embed, batch = build(source="constant", slots=4), model.get_input_embeddings(), collate(prompts)
     out = soft(batch, embed).inputs_embeds
     for branch in batch.vectors:
@@ -145,9 +143,7 @@ def test_initial_weights_depend_on_the_seed_alone(build) -> None:
     assert not all(torch.equal(first[name], third[name]) for name in first)
 
 
-def test_the_trainable_part_computes_in_single_precision_under_autocast(
-    build, model, prompts, collate
-) -> None:
+def test_the_trainable_part_computes_in_single_precision_under_autocast(build, model, prompts, collate) -> None:
     soft, embed, batch = build(), model.get_input_embeddings(), collate(prompts)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = soft(batch, embed)

@@ -7,13 +7,31 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from dep.model.train import Train, pl
 
 
+class EpochOrder(Sampler[int]):
+    """Numbers to 7 in an order that the epoch decides when the first is drawn; breaks at draw `stop_at`."""
+
+    def __init__(self, data: ToyData) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return 8
+
+    def __iter__(self):
+        draw = torch.Generator().manual_seed(self.data.trainer.current_epoch)
+        for i in torch.randperm(8, generator=draw).tolist():
+            self.data.seen += 1
+            if self.data.seen == self.data.stop_at:
+                raise RuntimeError("power cut")
+            yield i
+
+
 class ToyData(pl.LightningDataModule):
-    """Eight batches of one example an epoch, in an order that the epoch decides when its first batch is drawn."""
+    """Eight batches of one example an epoch."""
 
     def __init__(self, prompts, collate, stop_at: int | None = None) -> None:
         super().__init__()
@@ -21,31 +39,11 @@ class ToyData(pl.LightningDataModule):
         self.seen = 0
 
     def train_dataloader(self) -> DataLoader:
-        def batches():
-            order = torch.randperm(
-                8, generator=torch.Generator().manual_seed(self.trainer.current_epoch)
-            ).tolist()
-            for i in order:
-                self.seen += 1
-                if self.seen == self.stop_at:
-                    raise RuntimeError("power cut")
-                yield self.collate([self.prompts[i % 5]])
-
-        return DataLoader(Epochs(batches), batch_size=None)
+        batches = [self.collate([self.prompts[i % 5]]) for i in range(8)]
+        return DataLoader(batches, sampler=EpochOrder(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader([self.collate(self.prompts[:3]), self.collate(self.prompts[3:])], batch_size=None)
-
-
-class Epochs(torch.utils.data.IterableDataset):
-    def __init__(self, batches) -> None:
-        self.batches = batches
-
-    def __iter__(self):
-        return self.batches()
-
-    def __len__(self) -> int:
-        return 8
 
 
 SETTINGS = {"lr": 0.01, "epochs": 3, "effective_batch": 4, "warmup_ratio": 0.2}
@@ -100,9 +98,7 @@ def test_a_checkpoint_holds_exactly_the_trained_names(make_lit, prompts, collate
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
-def test_the_frozen_backbone_is_bit_for_bit_what_it_was(
-    make_lit, model, prompts, collate, tmp_path: Path
-) -> None:
+def test_the_frozen_backbone_is_bit_for_bit_what_it_was(make_lit, model, prompts, collate, tmp_path: Path) -> None:
     lit = run(make_lit, ToyData(prompts, collate), tmp_path, epochs=1)
     assert not any(m.training for m in lit.backbone.modules())
     for name, value in model.state_dict().items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dep.data.sources import BuiltInWorld
-from dep.data.world.language import ASPECTS, CONCEPTS, CIRCLES, distinct_sentences
+from dep.data.world.language import ASPECTS, CIRCLES, CONCEPTS, distinct_sentences
 from dep.data.world.people import World, make_world
 
 

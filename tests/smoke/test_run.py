@@ -1,0 +1,171 @@
+"""The whole road on a very small world: every arm, twice, interrupted, and to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dep import cli, pipeline
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SMALL = [
+    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",
+    "protocol.test_examples=9", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=24",
+    "generate.progress=false", "train.progress=false", "seeds=[0]",
+]  # fmt: skip
+
+
+def run(folder: Path, verb: str = "run", *overrides: str, conf: str = "arms.yaml") -> int:
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        return cli.main([verb, str(CONF / conf), *SMALL, *overrides])
+    finally:
+        os.chdir(here)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    assert run(folder) == 0
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    kept = ("results.json", "predictions.jsonl", "scores.jsonl", "adapter.safetensors")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "runs").rglob("*")) if p.name in kept}
+
+
+def test_every_arm_gives_all_six_scores_in_every_category_with_intervals(finished: Path) -> None:
+    results = json.loads((finished / "runs/arms/results.json").read_text())
+    assert len({row["method"] for row in results["rows"]}) == 10
+    assert {row["metric"] for row in results["rows"]} == {"rouge1", "rougeL", "meteor", "bleu", "bertscore", "nll"}
+    assert {row["category"] for row in results["rows"]} == {"all", "Books", "CDs_and_Vinyl", "Movies_and_TV"}
+    for row in results["rows"]:
+        assert set(row) == {"run", "method", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}
+        assert row["ci_low"] <= row["value"] <= row["ci_high"]
+    for row in results["comparisons"]:
+        assert set(row) == {"a", "b", "category", "metric", "delta", "ci_low", "ci_high", "p", "n"}
+    assert {row["n"] for row in results["comparisons"] if row["category"] == "all"} == {9}
+
+
+def test_the_report_stands_beside_the_results(finished: Path) -> None:
+    text = (finished / "runs/arms/report.html").read_text()
+    assert "DEP (w/o text)" in text
+    for name in ("config.yaml", "run.json", "showcase.json"):
+        assert (finished / "runs/arms" / name).is_file()
+
+
+def test_no_target_of_the_test_split_is_in_any_prompt_or_training_example(finished: Path) -> None:
+    from rich.console import Console
+
+    from dep.config import load_arms
+
+    here = Path.cwd()
+    os.chdir(finished)
+    try:
+        config, _ = load_arms([CONF / "arms.yaml"], SMALL)
+        made = pipeline.Bench(config, Console(quiet=True)).prepared(config)
+    finally:
+        os.chdir(here)
+    tested = {(e.category, e.row) for e in made.examples if e.split == "test"}
+    trained = {(e.category, row) for e in made.examples if e.split == "train" for row in (*e.profile, e.row)}
+    assert tested
+    assert not tested & trained
+    assert all(e.row not in e.profile for e in made.examples)
+
+
+def test_dep_and_its_shuffled_control_share_one_adapter(finished: Path) -> None:
+    arms = finished / "runs/arms"
+    same = [(arms / name / "seed0/adapter.safetensors").read_bytes() for name in ("dep", "shuffled")]
+    assert same[0] == same[1]
+    rows = [(arms / name / "seed0/predictions.jsonl").read_text() for name in ("dep", "shuffled")]
+    assert rows[0] != rows[1]
+
+
+def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files(finished)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("already done")
+
+    monkeypatch.setattr(pipeline.Train, "fit", refuse)
+    monkeypatch.setattr(pipeline.Generate, "__call__", refuse)
+    monkeypatch.setattr(pipeline, "score_examples", refuse)
+    assert run(finished) == 0
+    assert files(finished) == before
+
+
+def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipeline.Generate.texts
+    calls = 0
+
+    def interrupted(self: pipeline.Generate, batch: object) -> list[str]:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return real(self, batch)  # type: ignore[arg-type]
+
+    arms = ("arms=[non_perso,dep]", "compare=[dep - non_perso]", "generate.batch_size=2", f"cache={finished / 'cache'}")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.Generate, "texts", interrupted)
+        assert run(tmp_path, "run", *arms) == 130
+    partial = tmp_path / "runs/arms/non_perso/seed0/predictions.partial.jsonl"
+    assert len(partial.read_text().splitlines()) == 4, "what was written is kept"
+    assert run(tmp_path, "run", *arms) == 0
+    for name in ("predictions.jsonl", "scores.jsonl"):
+        for arm in ("non_perso", "dep"):
+            where = Path("runs/arms") / arm / "seed0" / name
+            assert (tmp_path / where).read_bytes() == (finished / where).read_bytes(), where
+
+
+def test_stages_one_by_one_say_what_is_missing_before_them(
+    finished: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arms = ("arms=[dep]", "compare=[]", f"cache={finished / 'cache'}", "name=staged")
+    assert run(tmp_path, "generate", *arms) == 2
+    assert "dep train" in capfd.readouterr().err
+    assert run(tmp_path, "evaluate", *arms) == 2
+    assert "dep generate" in capfd.readouterr().err
+    assert run(tmp_path, "report", *arms) == 2
+    assert "dep evaluate" in capfd.readouterr().err
+
+
+def test_the_probe_needs_no_language_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "load_backbone", lambda *_: pytest.fail("a language model was loaded"))
+    assert run(finished, "probe") == 0
+    found = json.loads((finished / "runs/arms/probe.json").read_text())
+    assert {row["vectors"] for row in found["planted"]} == {"his", "diff", "both"}
+
+
+def test_the_papers_recipe_ends_in_one_line_that_says_what_is_missing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        assert cli.main(["run", str(CONF / "paper.yaml")]) == 2
+    finally:
+        os.chdir(here)
+    said = capfd.readouterr().err.strip()
+    assert len(said.splitlines()) == 1
+    assert "SnowCharmQ/DPL-main" in said
+    assert "folder" in said
+
+
+def test_help_comes_without_importing_torch() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from dep import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,121 @@
+"""Configuration: every file loads and builds, and what cannot be meant is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dep.config import (
+    CHOICES,
+    ConfigError,
+    RunConfig,
+    choose,
+    compressor_config,
+    identity,
+    label,
+    load,
+    load_arms,
+    pairs,
+    to_yaml,
+)
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+RUNS = sorted(CONF.glob("*.yaml"))
+ARMS = sorted((CONF / "arm").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
+def test_every_run_file_loads_with_all_its_arms_and_builds_what_it_chooses(path: Path) -> None:
+    run, arms = load_arms([path])
+    assert pairs(run) is not None
+    for config in arms.values():
+        assert label(config)
+        assert compressor_config(config) is not None
+        method = choose(config, "method")
+        prompt, soft = method.shape(config.prompt, config.soft_prompt)
+        assert prompt.history == 0 or prompt.history == config.prompt.history
+        assert set(soft.branches) <= {"his", "diff"}
+        assert choose(config, "retriever")((1, 2, 3), 2) == [3, 2]
+
+
+@pytest.mark.parametrize("path", ARMS, ids=lambda p: p.stem)
+def test_every_arm_is_a_file_of_at_most_five_lines_that_loads_over_the_world(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 5
+    assert isinstance(load([CONF / "world.yaml", path]), RunConfig)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.lrr=1", r"train\.lrr.*Did you mean.*lr"),
+        ("trian.lr=1", r"trian.*Did you mean.*train"),
+        ("compressor.rhoo=0.1", r"compressor\.rhoo.*Did you mean.*rho"),
+        ("compressor.kind=vae", r"compressor\.kind: expected one of ae, none, sae, found 'vae'"),
+        ("train.lr=fast", r"train\.lr.*fast"),
+        ("train.monitor=val_loss", r"train\.monitor.*val_meteor"),
+        ("prompt.branches=[his]", r"prompt\.branches"),
+        ("history", "key=value"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(override: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load([CONF / "world.yaml"], [override])
+
+
+def test_a_key_of_another_variant_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"compressor\.latent"):
+        load([CONF / "world.yaml"], ["compressor.kind=none", "compressor.latent=3"])
+
+
+def test_changing_a_slots_kind_drops_the_other_kinds_fields() -> None:
+    config = load([CONF / "digital_music.yaml"], ["source.kind=world"])
+    assert config.source.kind == "world"
+    assert config.source.folder == "cache/worlds"
+
+
+def test_a_missing_file_lists_those_that_are_there() -> None:
+    with pytest.raises(ConfigError, match=r"demo\.yaml"):
+        load([CONF / "dmeo.yaml"])
+
+
+def test_a_comparison_of_an_arm_that_is_not_in_the_run_is_refused() -> None:
+    with pytest.raises(ConfigError, match="nobody"):
+        load_arms([CONF / "demo.yaml"], ["compare=[dep - nobody]"])
+
+
+def test_a_resolved_configuration_reads_back_as_itself(tmp_path: Path) -> None:
+    config = load([CONF / "demo.yaml"], ["train.lr=0.5"])
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config))
+    assert to_yaml(load([path])) == to_yaml(config)
+
+
+def test_identity_depends_on_the_named_parts_alone() -> None:
+    a, b = load([CONF / "demo.yaml"]), load([CONF / "demo.yaml"], ["generate.seed=5"])
+    assert identity(a, "train", "prompt.text") == identity(b, "train", "prompt.text")
+    assert identity(a, "generate") != identity(b, "generate")
+
+
+def test_the_papers_preset_is_the_papers_recipe() -> None:
+    config = load([CONF / "paper.yaml"])
+    assert config.backbone.name_or_path == "Qwen/Qwen2.5-7B-Instruct"
+    assert (config.embedder.kind, config.source.kind) == ("bge_m3", "dpl")
+    assert (config.train.lr, config.train.weight_decay, config.train.warmup_ratio) == (1e-5, 0.025, 0.01)
+    assert (config.train.lambda_, config.train.gamma, config.compressor.rho) == (100, 1e-3, 0.05)
+    assert (config.train.effective_batch, config.train.epochs, config.prompt.history) == (16, 5, 8)
+    assert (config.compressor.latent, config.projector.shared, config.projector.init) == (512, False, "xavier")
+    assert (config.protocol.min_text_chars, config.protocol.min_user_reviews, config.protocol.train_targets) == (
+        200,
+        18,
+        8,
+    )
+    assert (config.protocol.targets_used, config.protocol.val_examples) == (1, 512)
+    assert config.evaluate.metrics.bertscore.model == "allenai/led-base-16384"
+
+
+def test_every_choice_of_every_slot_has_a_typed_config() -> None:
+    for slot, (classes, default) in CHOICES.items():
+        assert default in classes, slot
+        for kind, chosen in classes.items():
+            assert hasattr(chosen, "Config"), (slot, kind)
