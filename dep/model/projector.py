@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,6 +35,10 @@ class Projector(nn.Module):
         """Width of the hidden layer, in units; None takes the LLM's width."""
         init: Init = "xavier"
         """`xavier` (the paper) or torch's `default` (its public code)."""
+        init_scale: float = 1.0
+        """Factor on the last layer's initial weights; 1 is the paper's. A soft token that starts in a random direction
+        has to be turned, one that starts near zero (0.01) takes the direction of its first gradients: on the built-in
+        world 50 steps then do what 250 did."""
         scale_to_embedding: bool = False
         """Give every output the mean length of the LLM's embedding rows. Off in the paper; a small model
         learns several times sooner with it, since a soft token of another length than a word's is foreign to
@@ -62,6 +67,9 @@ class Projector(nn.Module):
             }
         )
         initialise(self, config.init)
+        with torch.no_grad():
+            for network in self.networks.values():
+                network[-1].weight.mul_(config.init_scale)  # type: ignore[index]
 
     def forward(self, z_SZ: Tensor, branch: Branch) -> Tensor:
         """Project latents [..., Z] of one branch to soft tokens [..., D]."""

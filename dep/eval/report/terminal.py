@@ -29,9 +29,10 @@ def print_table(results: Results, console: Console) -> None:
     table = main_table(results, category)
     console.print(_main(table, intervals=console.width >= 30 + _ROOM * len(table.metrics)))
     pairs = verdicts(results, category)
-    count = sum(len(found) for found in pairs.values())
-    if count:
-        console.print(Text(f"\nPaired differences, corrected by Holm for {count} comparisons", "bold"))
+    if pairs:
+        console.print(
+            Text(f"\nPaired differences (uncorrected: not after Holm's correction for {len(pairs)} pairs)", "bold")
+        )
     for (a, b), found in pairs.items():
         console.print(_comparison(f"{a} − {b}", found))
 

@@ -3,7 +3,7 @@
 A verdict on a difference of `a` and `b` in one metric:
 
     better, worse    its 95% interval leaves out 0, p < 0.05, and p < 0.05 after Holm's correction as well
-    … uncorrected    the same without the last: among this many comparisons, chance could have made it
+    … uncorrected    the same without the last: among this many pairs, chance could have made it
     no difference    neither; which does not say that there is none
 """
 
@@ -17,6 +17,7 @@ from dep.eval.report.tables import LABELS, Results
 from dep.eval.significance import holm
 
 LEVEL = 0.05
+_ORDER = ("better", "worse", "better, uncorrected", "worse, uncorrected", "no difference shown")
 
 
 @dataclass(frozen=True)
@@ -54,29 +55,28 @@ class Verdict:
 
 
 def verdicts(results: Results, category: str) -> dict[tuple[str, str], list[Verdict]]:
-    """The comparisons of one category by pair, p-values corrected over all of them."""
-    rows = [row for row in results.get("comparisons", []) if row["category"] == category]
-    order = {metric: place for place, metric in enumerate(METRIC_NAMES)}
+    """The comparisons of one category by pair, in the order of the metrics.
+
+    The family of Holm's correction is every pair in one metric: metrics of the same texts rise and fall together,
+    and counting each as another test would make the smallest p that the resamples can give too large.
+    """
     pairs: dict[tuple[str, str], list[Verdict]] = {}
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        interval = (row["delta"], row["ci_low"], row["ci_high"])
-        verdict = Verdict(row["a"], row["b"], row["metric"], *interval, row["p"], corrected, row["n"])
-        pairs.setdefault((row["a"], row["b"]), []).append(verdict)
-    return {pair: sorted(found, key=lambda v: order[v.metric]) for pair, found in pairs.items()}
+    for metric in METRIC_NAMES:
+        rows = [row for row in results.get("comparisons", []) if (row["category"], row["metric"]) == (category, metric)]
+        for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+            interval = (row["delta"], row["ci_low"], row["ci_high"])
+            verdict = Verdict(row["a"], row["b"], metric, *interval, row["p"], corrected, row["n"])
+            pairs.setdefault((row["a"], row["b"]), []).append(verdict)
+    return pairs
 
 
 def in_words(found: list[Verdict]) -> str:
-    """What the verdicts on one pair come to, in a clause: `better on NLL and BLEU; no difference shown on METEOR`."""
+    """What the verdicts on one pair come to: `better on NLL and BLEU; no difference shown on METEOR`."""
     clauses = []
-    for phrase, tones in (
-        ("better on", ["better"]),
-        ("worse on", ["worse"]),
-        ("no clear difference on", ["maybe", "none"]),
-    ):
-        names = [LABELS[v.metric].title for v in found if v.tone in tones]
-        if names and len(names) == len(found) > 2:
-            clauses.append(f"{phrase} {'any' if phrase.startswith('no') else 'every'} metric")
-        elif names:
-            listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-            clauses.append(f"{phrase} {listed}")
+    for text in dict.fromkeys(sorted((v.text for v in found), key=_ORDER.index)):
+        names = [LABELS[v.metric].title for v in found if v.text == text]
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        if len(names) == len(found) > 2:
+            listed = "any metric" if text.startswith("no") else "every metric"
+        clauses.append(f"{text.replace(', uncorrected', ' before correction')} on {listed}")
     return "; ".join(clauses)

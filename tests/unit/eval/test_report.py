@@ -215,14 +215,26 @@ def test_pooling_one_category_is_not_shown_twice() -> None:
     assert categories(results()) == ["all", "Books", "Digital_Music"]
 
 
-def test_verdicts_know_which_direction_is_good_and_correct_for_many_tests() -> None:
-    (found,) = verdicts({**results(), "comparisons": results()["comparisons"][:5]}, "Books").values()
-    said = {v.metric: v.text for v in found}
-    assert said == {
-        "rouge1": "better", "rougeL": "worse", "meteor": "no difference shown", "bleu": "better, uncorrected",
+def test_verdicts_know_which_direction_is_good_and_correct_for_the_pairs_of_a_metric() -> None:
+    found = verdicts(results(), "Books")["DEP", "RAG"]
+    assert {v.metric: v.text for v in found} == {
+        "rouge1": "better",
+        "rougeL": "worse",
+        "meteor": "no difference shown",
+        "bleu": "better, uncorrected",
         "nll": "better",
-    }  # fmt: skip
-    assert in_words(found) == "better on ROUGE-1 and NLL; worse on ROUGE-L; no clear difference on METEOR and BLEU"
+    }
+    assert [v.holm for v in found] == pytest.approx([0.001, 0.001, 0.8, 0.06, 0.001])
+    assert in_words(found) == (
+        "better on ROUGE-1 and NLL; worse on ROUGE-L; better before correction on BLEU; no difference shown on METEOR"
+    )
+    one = {"comparisons": [row for row in results()["comparisons"] if row["b"] == "RAG"]}
+    assert {v.metric: v.text for v in verdicts(one, "Books")["DEP", "RAG"]}["bleu"] == "better"
+
+
+def test_agreement_of_every_metric_is_said_in_short() -> None:
+    rows = [comparison(metric, 0.02, 0.01, 0.001) for metric in ("rouge1", "rougeL", "meteor")]
+    assert in_words(verdicts({"comparisons": rows}, "all")["DEP", "RAG"]) == "better on every metric"
 
 
 def test_a_p_value_without_its_interval_is_no_verdict() -> None:

@@ -35,3 +35,12 @@ def test_one_shared_network_or_one_for_each_branch(shared: bool, networks: int) 
 def test_scaled_outputs_have_the_length_of_embedding_rows() -> None:
     projector = Projector(Projector.Config(scale_to_embedding=True), 3, 4, ["his"], 2.5)
     assert torch.allclose(projector(torch.randn(6, 3), "his").norm(dim=-1), torch.tensor(2.5))
+
+
+def test_a_small_initial_scale_starts_every_soft_token_near_zero_and_leaves_the_rest_as_it_is() -> None:
+    tokens = {}
+    for scale in (1.0, 0.01):
+        torch.manual_seed(0)
+        projector = Projector(Projector.Config(init_scale=scale), 6, 8, ["his"], embedding_norm=1.0)
+        tokens[scale] = projector(torch.ones(2, 6), "his")
+    assert torch.allclose(tokens[0.01], tokens[1.0] * 0.01, atol=1e-7)

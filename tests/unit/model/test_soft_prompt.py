@@ -150,3 +150,29 @@ def test_the_trainable_part_computes_in_single_precision_under_autocast(build, m
     single = soft(batch, embed)
     assert torch.equal(mixed.inputs_embeds, single.inputs_embeds)
     assert mixed.losses == single.losses
+
+
+def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were() -> None:
+    from dep.model.compressor import NoCompressor, SparseAutoencoder
+    from dep.model.projector import Projector
+    from dep.model.soft_prompt import UserSource
+    from dep.records import Batch
+
+    mean, std = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([2.0, 0.5, 1.0])
+    vectors = torch.randn(2, 2, 3) * std + mean
+    present = torch.tensor([[True, True], [True, False]])
+    ids = torch.zeros(2, 4, dtype=torch.long)
+    batch = Batch(["a", "b"], ids, torch.ones_like(ids), ids, {"his": vectors}, {"his": present})
+    seen: list[torch.Tensor] = []
+    plain = NoCompressor(NoCompressor.Config(), 3)
+    source = UserSource(plain, Projector(Projector.Config(), 3, 5, ["his"], 1.0), {"his": (mean, std)})
+    source.projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    source(batch)
+    assert torch.allclose(seen[0][present], (vectors[present] - mean) / std, atol=1e-6)
+
+    sae = SparseAutoencoder(SparseAutoencoder.Config(latent=4), 3)
+    losses = UserSource(sae, Projector(Projector.Config(), 4, 5, ["his"], 1.0), {"his": (mean, std)})(batch).losses
+    rebuilt = sae((vectors[present] - mean) / std).reconstruction
+    assert rebuilt is not None
+    expected = torch.nn.functional.smooth_l1_loss(rebuilt, vectors[present])
+    assert torch.allclose(losses["recon"], expected, atol=1e-6)
