@@ -10,13 +10,16 @@ UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := dev,data,embed,quant
 PYTEST_ARGS ?=
 
-.PHONY: help demo test install install-dev wordnet lint format typecheck
+.PHONY: help demo arms test install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: install wordnet ## Train and compare every method on the built-in world, on the CPU, and write a report
 	$(BIN)/dep run conf/demo.yaml
+
+arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about an hour and a half)
+	$(BIN)/dep run conf/arms.yaml
 
 test: install-dev wordnet lint typecheck ## Check style and types, then run every test (PYTEST_ARGS="-k name" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
