@@ -30,24 +30,28 @@ class Shuffled(DEP):
 def donors(requests: Requests, seed: int) -> list[int]:
     """For each request the index of another user's request of the same category.
 
-    The requests of a category stand in a random circle, and each takes from the next one that is another user's.
+    The requests of a category stand in a random circle, and each takes from the next one that is another user's. In a
+    category of one user (a small run) it takes from the other categories.
 
     Raises:
-        ValueError: a category has requests of a single user, so that there is nobody to take vectors from.
+        ValueError: all requests are one user's, so that there is nobody to take vectors from.
     """
+    users = [request.user for request in requests]
+    if len(set(users)) < 2:
+        raise ValueError(f"requests: expected two users or more to exchange vectors, found {len(set(users))}")
     of_category: dict[str, list[int]] = {}
     for at, example in enumerate(requests.examples):
         of_category.setdefault(example.category, []).append(at)
     found = list(range(len(requests)))
     rng = random.Random(seed)
-    for category, circle in of_category.items():
-        users = {at: requests[at].user for at in circle}
-        if len(set(users.values())) < 2:
-            raise ValueError(f"{category}: expected requests of two users or more to exchange vectors, found one user")
-        rng.shuffle(circle)
-        for place, at in enumerate(circle):
-            others = (circle[(place + step) % len(circle)] for step in range(1, len(circle)))
-            found[at] = next(other for other in others if users[other] != users[at])
+    for circle in of_category.values():
+        alone = len({users[at] for at in circle}) < 2
+        stand = list(range(len(requests))) if alone else circle
+        rng.shuffle(stand)
+        for place, at in enumerate(stand):
+            others = (stand[(place + step) % len(stand)] for step in range(1, len(stand)))
+            if at in circle:
+                found[at] = next(other for other in others if users[other] != users[at])
     return found
 
 

@@ -139,7 +139,7 @@ def test_stages_one_by_one_say_what_is_missing_before_them(
 
 def test_the_probe_needs_no_language_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "load_backbone", lambda *_: pytest.fail("a language model was loaded"))
-    assert run(finished, "probe") == 0
+    assert run(finished, "probe", "protocol.test_examples=null") == 0
     found = json.loads((finished / "runs/arms/probe.json").read_text())
     assert {row["vectors"] for row in found["planted"]} == {"his", "diff", "both"}
 
