@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from dep.data.prompt import PromptConfig
 from dep.data.requests import Requests
@@ -11,16 +11,25 @@ from dep.model.soft_prompt import SoftPrompt
 from dep.records import Request
 
 
-class Method(Protocol):
+class Method:
     """One system. All share data, prompts, generation and scoring; a method says only what it changes."""
 
     kind: str
     label: str
-    trains: bool
+    trains = False
     """Whether it has an adapter; one without is prompt-only."""
+
+    @dataclass
+    class Config:
+        """Nothing to choose: what varies is in `prompt`, `soft_prompt`, `compressor` and `projector`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
 
     def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """The prompt and the soft prompt of this method, from those that the run asks for."""
+        raise NotImplementedError
 
     def at_test(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """The requests that generation and scoring see."""
+        """The requests that generation and scoring see: as they are, unless the method says otherwise."""
+        return requests
