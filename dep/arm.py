@@ -85,6 +85,13 @@ class Arm:
         """Names the scores."""
         return _hash([self.prediction_key, identity(self.config, "evaluate.metrics")])
 
+    def finished(self, stage: str) -> bool:
+        """Whether `train`, `generate` or `evaluate` has nothing left to do."""
+        if stage == "train":
+            return not self.method.trains or self.done("adapter", self.adapter_key)
+        name, key = {"generate": ("predictions", self.prediction_key), "evaluate": ("scores", self.score_key)}[stage]
+        return self.done(name, key) and (self.folder / f"{name}.jsonl").is_file()
+
     def done(self, stage: str, key: str) -> bool:
         """Whether `stage` was finished under `key`."""
         return bool(self._state().get(stage) == key)

@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 VERBS = {
@@ -22,7 +22,6 @@ VERBS = {
     "report": "tables, intervals, comparisons and report.html from the scores",
     "probe": "no LLM: how often a review's vectors find its author",
 }
-STAGES = ("prepare", "embed", "train", "generate", "evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,20 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {_escaped(str(error))}")
         return 2
-
-
-def _quiet() -> None:
-    """What libraries say of themselves while they work is not what a run did."""
-    import logging
-    import warnings
-
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (".*many workers.*", ".*in eval mode.*", ".*LeafSpec.*", ".*tensorboardX.*", ".*GPU available.*"):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def _escaped(text: str) -> str:
@@ -91,29 +76,21 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any) -> int
     started = time.time()
     run, configs = load_arms(files, overrides)
     from dep import pipeline
+    from dep.jobs import STAGES, run_arms
 
-    _quiet()
+    pipeline.quiet()
     bench = pipeline.Bench(run, console)
     if verb == "probe":
         from dep.probing import probe_all
 
         probe_all(bench, run)
         return 0
-    last = STAGES.index(verb) if verb in STAGES else len(STAGES) - 1
     if verb in ("prepare", "run"):
         pipeline.prepare(bench, run)
     if verb in ("embed", "run"):
         pipeline.embed(bench, configs)
     arms = bench.arms(configs, run.seeds)
-    per_arm: dict[str, Callable[[pipeline.Bench, Any], None]] = {
-        "train": pipeline.train,
-        "generate": pipeline.generate,
-        "evaluate": pipeline.evaluate,
-    }
-    chosen = [does for name, does in per_arm.items() if verb in ("run", name) and STAGES.index(name) <= last]
-    for arm in arms:
-        for does in chosen:
-            does(bench, arm)
+    run_arms(bench, arms, [name for name in STAGES if verb in ("run", name)], (files, overrides))
     if verb in ("report", "run"):
         from dep.summary import report
 

@@ -70,6 +70,8 @@ class RunConfig:
     """Pairs of arms to test against each other, each `a - b` by their names."""
     seeds: list[int] = field(default_factory=lambda: [0])
     """Each arm is trained and generates once a seed."""
+    threads: int = 0
+    """CPU threads of an arm; as many arms go side by side as the cores hold. 0: one after another, each with all."""
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     """Filters and splits."""
     difference: DifferenceConfig = field(default_factory=DifferenceConfig)

@@ -128,7 +128,7 @@ class Bench:
 
 def train(bench: Bench, arm: Arm) -> None:
     """Train the arm's adapter, unless it is prompt-only or an equal one is in the cache."""
-    if not arm.method.trains:
+    if arm.finished("train"):
         return
     home = Path(arm.config.cache) / "adapters" / arm.adapter_key[:16]
     found = (home / "adapter.safetensors").is_file()
@@ -145,16 +145,16 @@ def train(bench: Bench, arm: Arm) -> None:
         )
         settings = replace(arm.config.train, seed=arm.seed)
         Train(settings).fit(module, data, home)
-        module.save_adapter(home / "adapter.safetensors", {"arm": arm.name, "seed": arm.seed})
+        noted = {"arm": arm.name, "seed": arm.seed, "trainable": trained, "frozen": every - trained}
+        module.save_adapter(home / "adapter.safetensors", noted)
         shutil.rmtree(home / "checkpoints", ignore_errors=True)
-    if not arm.done("adapter", arm.adapter_key):
-        arm.folder.mkdir(parents=True, exist_ok=True)
-        for name in ("adapter.safetensors", "metrics.csv"):
-            shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
-            (arm.folder / f"{name}.tmp").replace(arm.folder / name)
-        arm.finish("adapter", arm.adapter_key)
-        if found:
-            bench.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
+    arm.folder.mkdir(parents=True, exist_ok=True)
+    for name in ("adapter.safetensors", "metrics.csv"):
+        shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
+        (arm.folder / f"{name}.tmp").replace(arm.folder / name)
+    arm.finish("adapter", arm.adapter_key)
+    if found:
+        bench.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
 
 
 def _val_meteor(bench: Bench, arm: Arm, data: ReviewData) -> Any:
@@ -178,7 +178,7 @@ def _texts(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> I
 def generate(bench: Bench, arm: Arm) -> None:
     """Measure the likelihood of every real test review and write the arm's own; predictions.jsonl."""
     path, partial = arm.folder / "predictions.jsonl", arm.folder / "predictions.partial.jsonl"
-    if arm.done("predictions", arm.prediction_key) and path.is_file():
+    if arm.finished("generate"):
         return
     if not arm.done("begun", arm.prediction_key):
         partial.unlink(missing_ok=True)
@@ -232,7 +232,7 @@ def _likelihoods(
     order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
     size = arm.config.evaluate.batch_size
     found: dict[str, dict[str, float | int]] = {}
-    with stage(f"likelihood {arm.label}", len(order), show=arm.config.generate.progress) as advance:
+    with stage("likelihood", len(order), show=arm.config.generate.progress) as advance:
         for start in range(0, len(order), size):
             chunk: list[Prompt] = order[start : start + size]
             sums, counts = module.example_nll(data.collate(chunk).to(module.device))
@@ -245,7 +245,7 @@ def _likelihoods(
 def evaluate(bench: Bench, arm: Arm) -> None:
     """Score the arm's predictions; scores.jsonl."""
     path = arm.folder / "scores.jsonl"
-    if arm.done("scores", arm.score_key) and path.is_file():
+    if arm.finished("evaluate"):
         return
     rows = read_rows(arm.folder / "predictions.jsonl")
     if not rows or not arm.done("predictions", arm.prediction_key):
@@ -292,3 +292,17 @@ def embed(bench: Bench, configs: Mapping[str, RunConfig]) -> None:
             f"[bold]embed[/] {len(every)} reviews by {cache.embedder.name}, {every.float().mean():.1f} peers each, "
             f"{int((every == 0).sum())} without; {time.time() - began:.1f} s; in {config.cache}"
         )
+
+
+def quiet() -> None:
+    """What libraries say of themselves while they work is not what a run did."""
+    import logging
+    import warnings
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (".*many workers.*", ".*in eval mode.*", ".*LeafSpec.*", ".*tensorboardX.*", ".*GPU available.*"):
+        warnings.filterwarnings("ignore", message=message)

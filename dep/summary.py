@@ -14,6 +14,7 @@ from dep.config import RunConfig, as_dict, pairs, to_yaml
 from dep.data.stats import statistics_of
 from dep.eval.report import print_table, write_report
 from dep.eval.scores import summarise
+from dep.model.checkpoint import read_adapter
 from dep.pipeline import Bench
 from dep.records import Corpus
 
@@ -53,8 +54,8 @@ def _facts(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, star
     trained: dict[str, Any] = {}
     for arm in arms:
         if arm.method.trains and arm.label not in trained:
-            mine, every = bench.module(arm, bench.data(arm)).trainable_share()
-            trained[arm.label] = {"trainable": mine, "frozen": every - mine}
+            _, noted, _ = read_adapter(arm.folder / "adapter.safetensors")
+            trained[arm.label] = {"trainable": noted["trainable"], "frozen": noted["frozen"]}
     return {
         "name": run.name,
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),

@@ -1,4 +1,4 @@
-"""One progress bar a stage, with an estimate of the time left."""
+"""One progress bar a stage, with an estimate of the time left; a worker process tells its parent instead."""
 
 from __future__ import annotations
 
@@ -8,11 +8,34 @@ from contextlib import contextmanager
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+Listener = Callable[[str, float, float], None]
+"""Takes a stage's description, how much is done, and how much there is."""
+
+_listener: list[Listener] = []
+
+
+def report_to(listener: Listener) -> None:
+    """From now on, tell `listener` of this process's stages and draw nothing."""
+    _listener[:] = [listener]
+
+
+def columns() -> list[ProgressColumn]:
+    """How every bar of this package looks."""
+    return [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    ]
 
 
 @contextmanager
@@ -27,14 +50,17 @@ def stage(description: str, total: float, show: bool = True) -> Iterator[Callabl
     Yields:
         A function that takes how much more has been done since its last call.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, transient=False, disable=not show) as progress:
+    if _listener:
+        tell, done = _listener[0], 0.0
+        tell(description, done, total)
+
+        def advance(more: float) -> None:
+            nonlocal done
+            done += more
+            tell(description, done, total)
+
+        yield advance
+        return
+    with Progress(*columns(), transient=False, disable=not show) as progress:
         task = progress.add_task(description, total=total)
         yield lambda more: progress.advance(task, more)

@@ -19,17 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
+from dep.data.progress import stage
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.vocabulary import suppressed_ids
 from dep.records import Batch, Prompt
@@ -128,14 +121,11 @@ class Generate:
             ValueError: where `collate` pads on the right.
         """
         waiting = sorted(prompts, key=lambda prompt: -len(prompt.ids))
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        with Progress(*columns, *times, transient=False, disable=not self.config.progress) as bar:
-            task = bar.add_task("generate", total=len(waiting))
+        with stage("generate", len(waiting), show=self.config.progress) as advance:
             for start in range(0, len(waiting), self.config.batch_size):
                 batch = collate(waiting[start : start + self.config.batch_size])
                 yield from zip(batch.keys, self.texts(batch), strict=True)
-                bar.advance(task, len(batch.keys))
+                advance(len(batch.keys))
 
     @torch.no_grad()
     def texts(self, batch: Batch) -> list[str]:

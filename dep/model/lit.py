@@ -29,6 +29,7 @@ from dep.model.checkpoint import (
 )
 from dep.model.losses import total_loss
 from dep.model.nll import example_nll
+from dep.model.prefix import leading
 from dep.model.schedule import schedule_factor
 from dep.model.soft_prompt import SoftPrompt, SoftPromptOutput
 from dep.model.train import Train, pl
@@ -77,12 +78,16 @@ class LitDEP(pl.LightningModule):
 
     def example_nll(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Negative log likelihood of each example's review: nll_sum [B] in nats, tokens [B]."""
-        return example_nll(self.backbone, self.embed(batch).inputs_embeds, batch.attention_mask, batch.labels)
+        return self._nll(batch, self.embed(batch))
+
+    def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
+        lead = leading(batch, self.soft_prompt.moving_ids)
+        return example_nll(self.backbone, soft.inputs_embeds, batch.attention_mask, batch.labels, lead)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch: lm, total, and recon, sparse and statistics where the compressor has them."""
         soft = self.embed(batch)
-        nll_B, tokens_B = example_nll(self.backbone, soft.inputs_embeds, batch.attention_mask, batch.labels)
+        nll_B, tokens_B = self._nll(batch, soft)
         lm = (nll_B / tokens_B).mean()
         total = total_loss(lm, soft.losses, self.config.lambda_, self.config.gamma)
         return {"total": total, "lm": lm, **soft.losses, **soft.stats}

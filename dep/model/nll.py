@@ -4,7 +4,8 @@
 
 A prompt is several times longer than its review and a vocabulary has 150 thousand entries: logits everywhere
 would cost more memory than the model. What an architecture does to its logits after the head (softcapping,
-scaling) must still happen, so the whole model runs and a hook hands its head the wanted positions alone.
+scaling) must still happen, so the whole model runs and a hook hands its head the wanted positions alone. Positions
+before the first soft token are computed apart, without gradients (`prefix`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dep.model.prefix import Lead, cacheable, keys_and_values
 from dep.records import IGNORE
+
+_NO_LEAD = Lead()
 
 
 def target_logits(
-    model: PreTrainedModel, embeds_BTD: Tensor, attention_mask_BT: Tensor, labels_BT: Tensor
+    model: PreTrainedModel, embeds_BTD: Tensor, attention_mask_BT: Tensor, labels_BT: Tensor, lead: Lead = _NO_LEAD
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits of the tokens that are labels, exactly those of a full forward.
 
@@ -30,6 +34,7 @@ def target_logits(
         embeds_BTD: input embeddings.
         attention_mask_BT: 1 on real tokens, padding on either side.
         labels_BT: the target tokens in place, IGNORE elsewhere.
+        lead: from `prefix.leading`: leading positions that need no gradient, computed apart.
 
     Returns:
         logits [M, V], targets [M] and rows [M] (which example each target belongs to), in order of
@@ -38,6 +43,12 @@ def target_logits(
     predicts_BT = torch.zeros_like(labels_BT, dtype=torch.bool)
     predicts_BT[:, :-1] = labels_BT[:, 1:] != IGNORE  # position t predicts token t + 1
     picked: list[bool] = []
+    ahead: dict[str, Any] = {"use_cache": False}
+    first = lead.still if cacheable(model) else 0
+    if first:
+        ahead = {"use_cache": True, "past_key_values": keys_and_values(model, embeds_BTD, lead)}
+    predicts_BT = predicts_BT[:, first:]
+    positions = {name: value[:, first:] for name, value in _positions(model, attention_mask_BT).items()}
 
     def pick(head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         hidden, *rest = args
@@ -49,19 +60,16 @@ def target_logits(
     hook = model.get_output_embeddings().register_forward_pre_hook(pick)
     try:
         logits = model(
-            inputs_embeds=embeds_BTD,
-            attention_mask=attention_mask_BT,
-            use_cache=False,
-            **_positions(model, attention_mask_BT),
+            inputs_embeds=embeds_BTD[:, first:], attention_mask=attention_mask_BT, **ahead, **positions
         ).logits
     finally:
         hook.remove()
     logits_MV = logits[0] if picked else logits[predicts_BT]
-    return logits_MV, labels_BT[:, 1:][predicts_BT[:, :-1]], predicts_BT.nonzero()[:, 0]
+    return logits_MV, labels_BT[:, first + 1 :][predicts_BT[:, :-1]], predicts_BT.nonzero()[:, 0]
 
 
 def example_nll(
-    model: PreTrainedModel, embeds_BTD: Tensor, attention_mask_BT: Tensor, labels_BT: Tensor
+    model: PreTrainedModel, embeds_BTD: Tensor, attention_mask_BT: Tensor, labels_BT: Tensor, lead: Lead = _NO_LEAD
 ) -> tuple[Tensor, Tensor]:
     """Negative log likelihood of each example's target.
 
@@ -70,6 +78,7 @@ def example_nll(
         embeds_BTD: input embeddings.
         attention_mask_BT: 1 on real tokens.
         labels_BT: the target tokens in place, IGNORE elsewhere.
+        lead: as in `target_logits`.
 
     Returns:
         nll_sum [B] in nats and tokens [B], how many it sums over.
@@ -77,7 +86,7 @@ def example_nll(
     Raises:
         ValueError: where an example has no target token.
     """
-    logits_MV, targets_M, rows_M = target_logits(model, embeds_BTD, attention_mask_BT, labels_BT)
+    logits_MV, targets_M, rows_M = target_logits(model, embeds_BTD, attention_mask_BT, labels_BT, lead)
     tokens_B = torch.bincount(rows_M, minlength=len(labels_BT))
     if bool((tokens_B == 0).any()):
         row = int((tokens_B == 0).nonzero()[0])

@@ -156,6 +156,11 @@ class SoftPrompt(nn.Module):
         self.boundary_ids = boundary[0] if boundary else []
         self.boundary_rows = nn.Parameter(boundary[1].detach().clone().float()) if boundary else None
 
+    @property
+    def moving_ids(self) -> list[int]:
+        """Tokens whose embeddings this module writes."""
+        return [*self.slot_ids.values(), *self.boundary_ids]
+
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
         """Embed the prompt and write the soft tokens into it.
 

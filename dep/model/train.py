@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import csv
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from dep.data.progress import stage
 from dep.model.schedule import Schedule
 
 try:
@@ -159,7 +161,7 @@ class Train:
         shared: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         best = checkpoint(where, "best", monitor=self.config.monitor, mode=mode, save_top_k=1, **shared)
         last = checkpoint(where, "last", every_n_epochs=1, **shared)  # after `best`, whose record it carries
-        bar = [pl.callbacks.RichProgressBar()] if self.config.progress else []
+        bar = [Bar()] if self.config.progress else []
         return [*bar, best, last]
 
     def _loggers(self, folder: Path) -> list[Any]:
@@ -174,6 +176,31 @@ class Train:
             table,
             pl.loggers.WandbLogger(folder.name, folder, project="dep", offline=self.config.wandb == "offline"),
         ]
+
+
+class Bar(pl.Callback):
+    """One bar over all epochs, counted in micro-batches."""
+
+    def __init__(self) -> None:
+        self.open = ExitStack()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Open the bar where the run starts or goes on."""
+        if trainer.is_global_zero:
+            total = trainer.num_training_batches * (trainer.max_epochs or 1)
+            self.advance = self.open.enter_context(stage("train", total))
+            self.advance(trainer.fit_loop.epoch_progress.current.completed * trainer.num_training_batches)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        """One more."""
+        if trainer.is_global_zero:
+            self.advance(1)
+
+    def on_train_end(self, *_: object) -> None:
+        """Close it."""
+        self.open.close()
+
+    on_exception = on_train_end
 
 
 def _finished_rows(folder: Path) -> list[dict[str, Any]]:

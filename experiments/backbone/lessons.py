@@ -17,7 +17,7 @@ import torch
 from dep.data.prompt import PromptBuilder, PromptConfig
 from dep.data.side_prompts import difference_prompt, profile_prompt
 from dep.data.world.language import CATEGORIES, CONCEPTS
-from dep.data.world.people import World, Written, make_world
+from dep.data.world.people import Person, World, Written, make_world
 from dep.records import Branch, Item, Prompt, Request, Review, Slot
 
 FIRST_LESSON_SEED = 1_000_000
@@ -31,7 +31,7 @@ BAG = 8
 FIRST_SHARES = {"copy": 70, "read": 20, "plain": 4, "text": 6}
 """How often each kind of lesson comes at first: looking things up in the context has to be found before it pays."""
 SHARES = {
-    "plain": 5, "text": 17, "text+slots": 33, "slots": 45, "titles": 1, "profile": 5, "difference": 5,
+    "plain": 12, "text": 17, "text+slots": 33, "slots": 45, "titles": 1, "profile": 5, "difference": 5,
     "copy": 40, "read": 40,
 }  # fmt: skip
 """How often each kind of lesson comes then. `copy` and `read` are short: of the tokens they are a twentieth."""
@@ -94,11 +94,21 @@ class Lessons:
         words += [rng.choice(CONCEPTS)] * (rng.random() < 0.2)
         return words
 
+    def traits(self, person: Person) -> list[str]:
+        """Plain words that describe the author, whether or not the review says them: so that slots pay beside texts."""
+        rng = self.rng
+        words = [c for c in person.sayings if rng.random() < 0.5]
+        words += [person.circle] * (rng.random() < 0.4)
+        words += [person.tone] * (rng.random() < 0.4)
+        words += [person.opener.split()[0].rstrip(".")] * (rng.random() < 0.4)
+        return words + [person.tail.split()[-1]] * (rng.random() < 0.4)
+
     def slot(self, written: Written, fill: str) -> Slot:
         """A past review whose vectors name words."""
         bags = {}
         for branch in ("his", "diff"):
-            words = self.words(written, branch) if fill != "noise" else []
+            words = self.traits(written.person) if fill == "user" else self.words(written, branch)
+            words = [] if fill == "noise" else words
             self.rng.shuffle(words)
             words = words[: 1 if fill == "word" else BAG]
             for w in words:
@@ -130,12 +140,12 @@ class Lessons:
         if kind == "copy":
             return self.copy()
         target = mine[at]
-        history = list(reversed(mine[:at]))[: rng.choice((1, 2, 3, 4, 4, 4, 4, 5))]
+        history = list(reversed(mine[:at]))[: rng.choice((1, 2, 3, 3, 3, 3, 4))]
         if kind == "difference":
             return self.difference(mine[at], peers)
         if kind == "read":
             return self.read(mine[at])
-        fill = rng.choices(["words", "word", "noise"], [80, 8, 12])[0]
+        fill = rng.choices(["words", "user", "word", "noise"], [62, 20, 8, 10])[0]
         slots = tuple(self.slot(w, fill) for w in history) if kind != "plain" else ()
         request = Request(
             "", "", target.person.name, as_item(target), float(target.rating), target.title, target.text, slots

@@ -30,9 +30,9 @@ from dep.records import IGNORE, SLOT_TOKENS, Batch
 from experiments.backbone.lessons import FIRST_SHARES, SHARES, Lesson, Lessons
 from experiments.backbone.tokenizer import train_tokenizer
 
-CONTEXT_WEIGHT = {True: 0.4, False: 0.05}
+CONTEXT_WEIGHT = {True: 0.4, False: 0.0}
 """Weight of a token of the prompt against one of the answer, where the prompt holds reviews' texts (lessons too) and
-where it does not (titles and descriptions, which nothing predicts: their noise drowned the answers)."""
+where it does not (titles and descriptions, which nothing predicts: even at 0.05 their noise drowned the answers)."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -96,9 +96,10 @@ def lesson_loss(
     real = batch.attention_mask[:, 1:].bool().clone()
     for token in slot_ids.values():
         real &= batch.ids[:, 1:] != token
+    texts = torch.tensor([CONTEXT_WEIGHT["text" in kind] for kind in kinds])
+    real &= answer | (texts[:, None] > 0)
     logits = model.lm_head(hidden[real])
     nll = F.cross_entropy(logits, batch.ids[:, 1:][real], reduction="none")
-    texts = torch.tensor([CONTEXT_WEIGHT["text" in kind] for kind in kinds])
     weight = torch.where(answer, 1.0, texts[:, None].expand(real.shape))[real]
     per_token = torch.zeros(real.shape).masked_scatter(real, nll.detach())
     return (nll * weight).sum() / weight.sum(), (per_token * answer).sum(1) / answer.sum(1)

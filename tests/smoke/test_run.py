@@ -7,14 +7,15 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
-from dep import cli, pipeline
+from dep import cli, jobs, pipeline
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",
     "protocol.test_examples=9", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=24",
-    "generate.progress=false", "train.progress=false", "seeds=[0]",
+    "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0",
 ]  # fmt: skip
 
 
@@ -123,6 +124,37 @@ def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
         for arm in ("non_perso", "dep"):
             where = Path("runs/arms") / arm / "seed0" / name
             assert (tmp_path / where).read_bytes() == (finished / where).read_bytes(), where
+
+
+def test_arms_side_by_side_give_the_bytes_of_arms_one_after_another(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arms = ("arms=[non_perso,dep,shuffled]", "compare=[dep - shuffled]", "threads=1", "evaluate.metrics.names=[meteor]")
+    threads = torch.get_num_threads()
+    try:
+        for cores, home in ((1, tmp_path / "one"), (2, tmp_path / "two")):
+            home.mkdir()
+            monkeypatch.setattr(jobs, "_cores", lambda cores=cores: cores)
+            assert run(home, "run", *arms) == 0
+    finally:
+        torch.set_num_threads(threads)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert "3 arms, 2 side by side" in capfd.readouterr().out
+
+
+def test_an_arm_that_fails_is_named_and_does_not_stop_the_others(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jobs, "_cores", lambda: 2)
+    blocked = tmp_path / "runs/arms/rag/seed0"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("in the way")
+    arms = ("arms=[rag,non_perso]", "compare=[]", "threads=1", f"cache={finished / 'cache'}")
+    assert run(tmp_path, "generate", *arms) == 2
+    said = capfd.readouterr().err
+    assert "1 of 2 arms failed" in said
+    assert "rag, seed 0" in said
+    assert (tmp_path / "runs/arms/non_perso/seed0/predictions.jsonl").is_file()
 
 
 def test_stages_one_by_one_say_what_is_missing_before_them(

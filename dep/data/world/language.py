@@ -13,17 +13,17 @@ CATEGORIES = {"Books": "book", "Movies_and_TV": "film", "CDs_and_Vinyl": "record
 """The paper's three categories, and what people there call an item."""
 
 ASPECTS = {
-    "story": "ending prologue twist subplot flashback cliffhanger narrator dialogue",
-    "people": "villain sidekick heroine detective grandmother mentor stranger twins",
-    "places": "harbor castle desert village railway forest island lighthouse",
-    "pictures": "cover maps photographs lettering costumes lighting paintings portraits",
-    "sound": "chorus violin drums whistle silence choir piano echo",
-    "mood": "melancholy humor romance suspense nostalgia dread tenderness irony",
-    "packing": "booklet sleeve binding ribbon poster box sticker label",
-    "money": "price discount shipping postage receipt bargain warranty refund",
+    "story": "ending prologue twist subplot flashback narrator",
+    "people": "villain sidekick heroine detective grandmother twins",
+    "places": "harbor castle desert railway forest lighthouse",
+    "pictures": "cover maps photographs lettering costumes portraits",
+    "sound": "chorus violin drums silence choir piano",
+    "mood": "melancholy humor romance suspense nostalgia dread",
+    "packing": "booklet sleeve ribbon poster sticker label",
+    "money": "price discount shipping bargain warranty refund",
 }
 CONCEPTS: tuple[str, ...] = tuple(word for words in ASPECTS.values() for word in words.split())
-"""64 nouns, eight an aspect: each stands for one thing that a review can speak of."""
+"""48 nouns, six an aspect: each stands for one thing that a review can speak of."""
 ASPECT_OF: dict[str, str] = {word: aspect for aspect, words in ASPECTS.items() for word in words.split()}
 
 ADJECTIVES = (
@@ -31,22 +31,10 @@ ADJECTIVES = (
 ).split()
 
 TONES: dict[str, dict[str, tuple[str, ...]]] = {
-    "warm": {
-        "up": ("I dearly loved", "my heart went to", "I still cherish"),
-        "down": ("I sadly struggled with", "I wish I liked", "I felt sorry about"),
-    },
-    "dry": {
-        "up": ("one must credit", "I will concede", "some praise is due to"),
-        "down": ("one could skip", "I was unmoved by", "little can be said for"),
-    },
-    "giddy": {
-        "up": ("oh wow just look at", "I squealed at", "I am obsessed with"),
-        "down": ("oh no not", "I gasped at", "what even happened to"),
-    },
-    "grumpy": {
-        "up": ("fine I enjoyed", "even I liked", "I cannot complain about"),
-        "down": ("I am tired of", "do not start me on", "I was annoyed by"),
-    },
+    "warm": {"up": ("I loved", "I cherish", "I treasure"), "down": ("I regret", "I forgave", "I wish I liked")},
+    "dry": {"up": ("I concede", "I credit", "one respects"), "down": ("one endures", "I question", "I doubt")},
+    "giddy": {"up": ("oh wow", "hooray for", "I squealed at"), "down": ("oh no", "yikes about", "I gasped at")},
+    "grumpy": {"up": ("I tolerate", "even I liked", "I survived"), "down": ("I resent", "spare me", "I am tired of")},
 }
 """How a sentence begins, by its author's tone and by whether the rating is above the middle."""
 
@@ -70,12 +58,8 @@ ITEM_FIRST = (
     "Second Stolen Sunken Velvet Wandering Winter Wooden Yellow Burning"
 ).split()
 ITEM_SECOND = (
-    "River Garden Mirror Letter Tower Journey Promise Bridge Window Crown Letter Shadow Station Feather Machine Market "
-    "Ocean Orchard Painter Season Signal Summer Thread Voyage"
-).split()
-NAMES = (
-    "Alder Birch Corwin Dale Ewing Frost Grady Hale Ives Jarvis Kemp Lowell Marsh Nolan Odell Pryce Quill Rowe Sayer "
-    "Thorne Usher Vance Wilder York"
+    "River Garden Mirror Letter Tower Journey Promise Bridge Window Crown Harvest Shadow Station Feather Machine "
+    "Market Ocean Orchard Painter Season Signal Summer Thread Voyage"
 ).split()
 TITLES = {
     1: ("Not for me", "A letdown", "Sorry, no"),

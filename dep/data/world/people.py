@@ -16,14 +16,12 @@ import random
 from dataclasses import dataclass
 
 from dep.data.world.language import (
-    ADJECTIVES,
     ASPECTS,
     CATEGORIES,
     CIRCLES,
     CONCEPTS,
     ITEM_FIRST,
     ITEM_SECOND,
-    NAMES,
     OPENERS,
     TAILS,
     TITLES,
@@ -108,7 +106,7 @@ def make_thing(rng: random.Random, name: str, circle: str, noun: str) -> Thing:
     return Thing(
         name,
         f"The {rng.choice(ITEM_FIRST)} {rng.choice(ITEM_SECOND)}",
-        f"A {rng.choice(ADJECTIVES)} {noun} by {rng.choice(NAMES)}, known for the {facts[0]}.",
+        f"A {noun} known for the {facts[0]}.",
         circle,
         facts,
         rng.uniform(2, 4.6),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from dep.model.nll import example_nll, target_logits
+from dep.model.prefix import Lead, leading
 from dep.records import IGNORE
 
 ARCHITECTURES = ["qwen2", "llama", "gpt2", "gemma2"]
@@ -87,3 +90,36 @@ def test_an_example_without_target_is_refused(build, prompts, collate) -> None:
     batch.labels[2] = IGNORE
     with pytest.raises(ValueError, match="row 2 of the batch: expected target tokens"):
         example_nll(model, model.get_input_embeddings()(batch.ids), batch.attention_mask, batch.labels)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_part_before_the_first_trained_token_may_be_computed_apart(
+    build, prompts, collate, tokenizer, name
+) -> None:
+    """Values and gradients are those of the whole prompt, for rows whose first slots stand at different places."""
+    same = [40, 41, 42, 43]
+    model, batch = build(name), plain(collate, [replace(p, ids=[*same, *p.ids]) for p in prompts], "right")
+    slot = tokenizer.convert_tokens_to_ids("<his_slot>")
+    lead = leading(batch, [slot])
+    assert 0 < lead.shared < lead.still
+    plain_embeds = model.get_input_embeddings()(batch.ids).detach()
+    results = []
+    for how in (lead, Lead()):
+        soft = torch.zeros(plain_embeds.shape[-1], requires_grad=True)
+        embeds = plain_embeds + (batch.ids == slot)[..., None] * soft
+        sums, _ = example_nll(model, embeds, batch.attention_mask, batch.labels, how)
+        results.append((sums, torch.autograd.grad(sums.sum(), soft)[0]))
+    (fast, fast_grad), (slow, slow_grad) = results
+    assert torch.allclose(fast, slow, atol=1e-4)
+    assert slow_grad.abs().max() > 1e-3
+    assert torch.allclose(fast_grad, slow_grad, atol=1e-5, rtol=1e-4)
+
+
+def test_a_lead_ends_before_slots_and_reviews_and_a_left_padded_batch_has_none(prompts, collate) -> None:
+    batch = plain(collate, [replace(p, ids=[40, 41, 42, 43, *p.ids]) for p in prompts], "right")
+    first_label = int((batch.labels != IGNORE).int().argmax(1).min())
+    assert leading(batch, []).still == first_label - 1
+    column = next(t for t in range(first_label) if len(set(batch.ids[:, t].tolist())) > 1)
+    assert leading(batch, []).shared == column
+    assert leading(batch, [int(batch.ids[1, 2])]).still == 2
+    assert leading(plain(collate, prompts, "left"), []) == Lead()

@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_world_and_another_seed_another() -> None:
 
 def test_the_language_has_thousands_of_sentences_of_one_pool_of_concepts() -> None:
     assert distinct_sentences() > 10_000
-    assert len(set(CONCEPTS)) == 64 == sum(len(words.split()) for words in ASPECTS.values())
+    assert len(set(CONCEPTS)) == 48 == sum(len(words.split()) for words in ASPECTS.values())
     assert not set(CONCEPTS) & set(CIRCLES)
 
 

@@ -1,0 +1,181 @@
+"""The arms of a run, one after another or side by side, one process each.
+
+At the size of the built-in backbone two threads of one process mostly wait for each other, while two processes of one
+thread each keep two cores busy. Arms that share an adapter go to one process, in order, so that it is trained once. A
+worker dies with its parent; an arm that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from io import StringIO
+from queue import Empty
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from dep import pipeline
+from dep.arm import Arm
+from dep.config import load_arms
+from dep.data import progress
+
+STAGES: dict[str, Callable[[pipeline.Bench, Arm], None]] = {
+    "train": pipeline.train,
+    "generate": pipeline.generate,
+    "evaluate": pipeline.evaluate,
+}
+"""What is done with each arm, in this order."""
+
+Names = list[tuple[str, int]]
+"""Arms by (name, seed)."""
+
+
+class ArmsFailed(ValueError):
+    """Some arms could not be finished; says which and why. What the others did is kept."""
+
+
+def run_arms(
+    bench: pipeline.Bench, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]]
+) -> None:
+    """Take every arm through `stages`.
+
+    Args:
+        bench: with the run's configuration, whose `threads` says how many arms go side by side.
+        arms: all of the run's.
+        stages: names in `STAGES`.
+        words: files and overrides, from which a worker builds the same run.
+
+    Raises:
+        ArmsFailed: after all others are through.
+    """
+    arms = [arm for arm in arms if not all(arm.finished(stage) for stage in stages)]
+    if not arms:
+        return
+    threads = bench.config.threads
+    workers = min(len(_groups(arms)), _cores() // threads) if threads else 1
+    if threads:
+        torch.set_num_threads(threads)
+    if workers > 1:
+        _side_by_side(bench, arms, stages, words, workers)
+        return
+    for arm in arms:
+        for stage in stages:
+            STAGES[stage](bench, arm)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _groups(arms: Sequence[Arm]) -> list[Names]:
+    """Arms that share an adapter together, the trained ones first: they take longest."""
+    groups: dict[str, Names] = {}
+    for arm in sorted(arms, key=lambda arm: not arm.method.trains):
+        key = arm.adapter_key if arm.method.trains else f"{arm.name}/{arm.seed}"
+        groups.setdefault(key, []).append((arm.name, arm.seed))
+    return list(groups.values())
+
+
+def _side_by_side(
+    bench: pipeline.Bench, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]], workers: int
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    todo, news = spawn.Queue(), spawn.Queue()
+    for group in _groups(arms):
+        todo.put(group)
+    crew = [
+        spawn.Process(target=_work, args=(words, list(stages), todo, news, bench.config.threads), daemon=True)
+        for _ in range(workers)
+    ]
+    for worker in crew:
+        todo.put(None)
+        worker.start()
+    try:
+        failed = _follow(crew, news, len(arms), bench.console)
+    finally:
+        for worker in crew:
+            worker.terminate()
+    if failed:
+        lines = "\n".join(f"  {name}, seed {seed}: {why}" for (name, seed), why in failed.items())
+        raise ArmsFailed(f"{len(failed)} of {len(arms)} arms failed; the same command tries them again\n{lines}")
+
+
+def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
+    """Show what the workers report until all are through; returns why each failed arm failed."""
+    failed: dict[tuple[str, int], str] = {}
+    through = 0
+    with Progress(*progress.columns(), console=console) as bars:
+        every = bars.add_task(f"{count} arms, {len(crew)} side by side", total=count)
+        mine: dict[int, TaskID] = {}
+        while through < count:
+            try:
+                worker, kind, *what = news.get(timeout=1)
+            except Empty:
+                dead = [w for w in crew if w.exitcode not in (None, 0)]
+                if dead or not any(w.is_alive() for w in crew):
+                    codes = ", ".join(str(w.exitcode) for w in crew)
+                    raise ArmsFailed(
+                        f"a worker process ended before its work (exit codes {codes}; -9 is a lack of memory: set "
+                        "threads to the number of cores to run one arm at a time); the same command goes on"
+                    ) from None
+                continue
+            if kind == "stage":
+                description, done, total = what
+                if worker not in mine:
+                    mine[worker] = bars.add_task(description, total=total)
+                bars.update(mine[worker], description=description, completed=done, total=total)
+            elif kind == "arm":
+                name, said, why = what
+                through += 1
+                bars.advance(every)
+                if said:
+                    bars.console.print(said, end="")
+                if why:
+                    failed[name] = why
+        for task in mine.values():
+            bars.remove_task(task)
+    return failed
+
+
+def _work(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news: Any, threads: int) -> None:
+    """A worker's life: groups of arms from `todo` until it finds None."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    torch.set_num_threads(threads)
+    pipeline.quiet()
+    me = os.getpid()
+    doing = [""]
+    progress.report_to(lambda stage, done, total: news.put((me, "stage", f"{doing[0]}: {stage}", done, total)))
+    run, configs = load_arms(*words)
+    said = StringIO()
+    bench = pipeline.Bench(run, Console(file=said, soft_wrap=True, width=10_000))
+    while (group := todo.get()) is not None:
+        arms = {(arm.name, arm.seed): arm for arm in bench.arms(configs, run.seeds)}
+        for name in group:
+            why, doing[0] = "", arms[name].label
+            try:
+                for stage in stages:
+                    STAGES[stage](bench, arms[name])
+            except Exception as error:  # of any kind: the other arms go on, and the parent tells of it
+                why = f"{type(error).__name__}: {error}"
+                if os.environ.get("DEP_TRACEBACK"):
+                    why += f"\n{traceback.format_exc()}"
+            news.put((me, "arm", name, said.getvalue(), why))
+            said.seek(0)
+            said.truncate()
+    news.close()
+    news.join_thread()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when its parent is gone, however that came about."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
