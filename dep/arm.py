@@ -22,6 +22,7 @@ from typing import Any
 from dep.config import RunConfig, choose, identity, label
 from dep.data.prompt import PromptConfig
 from dep.methods import Method
+from dep.model.backbone import stamp
 from dep.model.soft_prompt import SoftPrompt
 
 _DATA = ("embedder", "retriever", "difference", "protocol")
@@ -64,19 +65,24 @@ class Arm:
         return prompt, replace(soft, slots=prompt.history)
 
     @cached_property
+    def _stands_on(self) -> list[str]:
+        """What no field of the configuration tells: which reviews, and which weights."""
+        return [self.source, stamp(self.config.backbone)]
+
+    @cached_property
     def adapter_key(self) -> str:
         """Names the trained weights. Equal for two arms that differ at test time alone."""
         prompt, soft = self.shape
         quiet = {name.split(".")[1]: None for name in _DISPLAY}
         config = replace(self.config, train=replace(self.config.train, seed=self.seed))
-        parts = [self.source, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
+        parts = [*self._stands_on, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
         return _hash([*parts, vars(config.train) | quiet])
 
     @cached_property
     def prediction_key(self) -> str:
         """Names the generated texts and likelihoods."""
         decoding = {k: v for k, v in vars(self.config.generate).items() if k not in ("progress", "batch_size")}
-        trained = self.adapter_key if self.method.trains else [self.source, *map(vars, self.shape)]
+        trained = self.adapter_key if self.method.trains else [*self._stands_on, *map(vars, self.shape)]
         parts = identity(self.config, *_DATA, "backbone", "method")
         return _hash([trained, parts, decoding, self.seed, self.config.evaluate.texts])
 
@@ -89,8 +95,30 @@ class Arm:
         """Whether `train`, `generate` or `evaluate` has nothing left to do."""
         if stage == "train":
             return not self.method.trains or self.done("adapter", self.adapter_key)
-        name, key = {"generate": ("predictions", self.prediction_key), "evaluate": ("scores", self.score_key)}[stage]
+        name, key = self._file(stage)
         return self.done(name, key) and (self.folder / f"{name}.jsonl").is_file()
+
+    def take(self, stage: str) -> bool:
+        """Take the file of `generate` or `evaluate` from the cache, where another run has made it."""
+        name, key = self._file(stage)
+        kept = self._kept(name, key)
+        if not kept.is_file():
+            return False
+        write_text(self.folder / f"{name}.jsonl", kept.read_text(encoding="utf-8"))
+        self.finish(name, key)
+        self.finish(f"{name} taken from", str(kept))
+        return True
+
+    def keep(self, stage: str) -> None:
+        """Put the file of a finished stage into the cache, for other runs."""
+        name, key = self._file(stage)
+        write_text(self._kept(name, key), (self.folder / f"{name}.jsonl").read_text(encoding="utf-8"))
+
+    def _file(self, stage: str) -> tuple[str, str]:
+        return {"generate": ("predictions", self.prediction_key), "evaluate": ("scores", self.score_key)}[stage]
+
+    def _kept(self, name: str, key: str) -> Path:
+        return Path(self.config.cache) / name / f"{key[:16]}.jsonl"
 
     def done(self, stage: str, key: str) -> bool:
         """Whether `stage` was finished under `key`."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, make_dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ class RunConfig:
     """Folder of vectors, prepared data and trained adapters."""
     arms: list[str] = field(default_factory=list)
     """Names of files in conf/arm, compared in this run; without any, the run is its own single arm."""
+    vary: dict[str, list[Any]] = field(default_factory=dict)
+    """Dotted keys and their values: every arm is there once for each, as `arm@history=2` (Figure 2)."""
     compare: list[str] = field(default_factory=list)
     """Pairs of arms to test against each other, each `a - b` by their names."""
     seeds: list[int] = field(default_factory=lambda: [0])
@@ -225,12 +228,25 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
     configs: dict[str, RunConfig] = {}
     for name in run.arms:
         merged = _merged(_merged(merge(files), _read(folder / f"{name}.yaml")), merge((), overrides))
-        configs[name] = _typed(merged)
+        for suffix, settings in _varied(run.vary):
+            config = _typed(_merged(merged, merge((), settings)))
+            if suffix:
+                config.label = f"{label(config)}, {suffix[1:].replace('@', ', ')}"
+            configs[f"{name}{suffix}"] = config
     for a, b in pairs(run):
         unknown = [name for name in (a, b) if name not in configs]
         if unknown:
             raise ConfigError(f"compare: expected arms of this run ({', '.join(configs)}), found {unknown[0]!r}")
     return run, configs
+
+
+def _varied(vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:
+    """Every combination of values: what it adds to an arm's name, and the overrides that it stands for."""
+    combinations = list(product(*([(key, value) for value in values] for key, values in vary.items())))
+    return [
+        ("".join(f"@{key.rsplit('.', 1)[-1]}={value}" for key, value in chosen), [f"{k}={v}" for k, v in chosen])
+        for chosen in combinations
+    ]
 
 
 def pairs(run: RunConfig) -> list[tuple[str, str]]:

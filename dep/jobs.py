@@ -22,10 +22,9 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from dep import pipeline
+from dep import pipeline, progress
 from dep.arm import Arm
 from dep.config import load_arms
-from dep.data import progress
 
 STAGES: dict[str, Callable[[pipeline.Bench, Arm], None]] = {
     "train": pipeline.train,

@@ -23,7 +23,6 @@ from dep.data.cache import VectorCache
 from dep.data.collate import Collator
 from dep.data.module import Batching, ReviewData
 from dep.data.prepared import load_prepared
-from dep.data.progress import stage
 from dep.data.prompt import PromptBuilder
 from dep.data.protocol import Prepared
 from dep.data.stats import statistics_of
@@ -35,6 +34,7 @@ from dep.model.generate import Generate
 from dep.model.lit import LitDEP
 from dep.model.soft_prompt import build_soft_prompt
 from dep.model.train import Train
+from dep.progress import stage
 from dep.records import Prompt, Request
 
 
@@ -180,6 +180,9 @@ def generate(bench: Bench, arm: Arm) -> None:
     path, partial = arm.folder / "predictions.jsonl", arm.folder / "predictions.partial.jsonl"
     if arm.finished("generate"):
         return
+    write_text(arm.folder / "config.yaml", to_yaml(arm.config))
+    if arm.take("generate"):
+        return
     if not arm.done("begun", arm.prediction_key):
         partial.unlink(missing_ok=True)
         arm.finish("begun", arm.prediction_key)
@@ -209,8 +212,8 @@ def generate(bench: Bench, arm: Arm) -> None:
             file.write(as_line(row))
             file.flush()
     write_rows(path, (begun[request.key] for request in requests))
-    write_text(arm.folder / "config.yaml", to_yaml(arm.config))
     arm.finish("predictions", arm.prediction_key)
+    arm.keep("generate")
     partial.unlink()
     bench.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}")
 
@@ -245,7 +248,7 @@ def _likelihoods(
 def evaluate(bench: Bench, arm: Arm) -> None:
     """Score the arm's predictions; scores.jsonl."""
     path = arm.folder / "scores.jsonl"
-    if arm.finished("evaluate"):
+    if arm.finished("evaluate") or arm.take("evaluate"):
         return
     rows = read_rows(arm.folder / "predictions.jsonl")
     if not rows or not arm.done("predictions", arm.prediction_key):
@@ -261,6 +264,7 @@ def evaluate(bench: Bench, arm: Arm) -> None:
                 row[name] = value
     write_rows(path, scores)
     arm.finish("scores", arm.score_key)
+    arm.keep("evaluate")
     bench.console.print(f"[bold]evaluate[/] {arm.label}, seed {arm.seed}: scores in {path}")
 
 

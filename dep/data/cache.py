@@ -32,7 +32,7 @@ from torch import Tensor
 
 from dep.data.difference import DifferenceConfig, differences
 from dep.data.embed import Embedder
-from dep.data.progress import stage
+from dep.progress import stage
 from dep.records import Corpus
 
 FORMAT = 1

@@ -12,13 +12,16 @@ in float64: time is linear in reviews, and no order of rows moves a result by 1e
 distance between the two users' mean vectors, |mean_u - mean_j|, over all their reviews that count as a
 peer's. Peers unlike the author thus weigh a little more; as the shares lie between 0 and 1, no weight is
 more than e times another.
+
+`other_item` is a control that no paper has: uniform, but the peers are those of another item, the same one for all
+reviews of an item. It has whatever a subtraction brings that does not come from comparing reviews of one thing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -29,19 +32,22 @@ _ROWS = 1024
 """Rows of an item weighed at once, to bound the distances to 1024 x m."""
 
 
+Weighting = Literal["uniform", "profile_distance", "other_item"]
+
+
 @dataclass
 class DifferenceConfig:
     """How peers are aggregated."""
 
-    weighting: Literal["uniform", "profile_distance"] = "uniform"
-    """`uniform`, Eq. 4; `profile_distance`, the authors' code."""
+    weighting: Weighting = "uniform"
+    """`uniform`, Eq. 4; `profile_distance`, the authors' code; `other_item`, the control."""
 
 
 def differences(
     his_NE: Tensor,
     users: Sequence[str],
     items: Sequence[str],
-    weighting: Literal["uniform", "profile_distance"] = "uniform",
+    weighting: Weighting = "uniform",
     pool_N: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The difference-aware embedding of every review.
@@ -66,17 +72,19 @@ def differences(
             f"expected one user, item and pool entry for each of {rows} vectors, found {len(users)}, "
             f"{len(items)} and {pool_N.shape[0]}"
         )
-    if weighting not in ("uniform", "profile_distance"):
-        raise ValueError(f"weighting: expected 'uniform' or 'profile_distance', found {weighting!r}")
+    if weighting not in get_args(Weighting):
+        raise ValueError(f"weighting: expected {' or '.join(map(repr, get_args(Weighting)))}, found {weighting!r}")
     user_N, item_N = _codes(users), _codes(items)
     if weighting == "uniform":
-        return _uniform(his_NE, user_N, item_N, pool_N)
+        return _uniform(his_NE, user_N, item_N, pool_N, item_N)
+    if weighting == "other_item":
+        return _uniform(his_NE, user_N, item_N, pool_N, _another(item_N))
     return _by_profile_distance(his_NE, user_N, item_N, pool_N)
 
 
 def _codes(names: Sequence[str]) -> Tensor:
-    seen: dict[str, int] = {}
-    return torch.tensor([seen.setdefault(name, len(seen)) for name in names], dtype=torch.int64)
+    number = {name: at for at, name in enumerate(sorted(set(names)))}
+    return torch.tensor([number[name] for name in names], dtype=torch.int64)
 
 
 def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,18 +113,33 @@ def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor)
     return counts_P, own_N, reviewers_I[item_N] - own_N.long()
 
 
-def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor) -> tuple[Tensor, Tensor]:
-    pair_N, first_P = _pairs(user_N, item_N)
-    item_P = item_N[first_P]
-    _, own_N, peers_N = _peer_counts(pair_N, item_N, item_P, pool_N)
+def _another(item_N: Tensor) -> Tensor:
+    """For each row the item whose peers stand in for its own's: items in a random circle, each takes the next."""
     items = int(item_N.max()) + 1 if len(item_N) else 0
+    circle = torch.randperm(items, generator=torch.Generator().manual_seed(0))
+    next_I = torch.empty_like(circle).scatter(0, circle, circle.roll(1))
+    return next_I[item_N]
+
+
+def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences from the mean of those who reviewed item `of_N` [N], the row's own item or another."""
     diff_NE = torch.zeros(his_NE.shape, dtype=torch.float32)
+    if not len(item_N):
+        return diff_NE, item_N
+    users, items = int(user_N.max()) + 1, int(item_N.max()) + 1
+    code_P, pair_N = torch.unique(item_N * users + user_N, return_inverse=True)
+    item_P = code_P // users
+    counts_P = torch.bincount(pair_N[pool_N], minlength=len(code_P)) > 0
+    # The author's own reviews of that item, where there are any, are taken out again.
+    mine_N = torch.searchsorted(code_P, of_N * users + user_N).clamp(max=len(code_P) - 1)
+    own_N = counts_P[mine_N] & (code_P[mine_N] == of_N * users + user_N)
+    peers_N = torch.bincount(item_P[counts_P], minlength=items)[of_N] - own_N.long()
     for start in range(0, his_NE.shape[1], _COLUMNS):
         block = slice(start, start + _COLUMNS)
         his_NC = his_NE[:, block].double()
-        mean_PC = _means(his_NC, pair_N, pool_N, len(item_P))
+        mean_PC = _means(his_NC, pair_N, pool_N, len(code_P))
         sum_IC = torch.zeros(items, his_NC.shape[1], dtype=torch.float64).index_add_(0, item_P, mean_PC)
-        others_NC = sum_IC[item_N] - mean_PC[pair_N] * own_N.unsqueeze(1)
+        others_NC = sum_IC[of_N] - mean_PC[mine_N] * own_N.unsqueeze(1)
         diff_NE[:, block] = (his_NC - others_NC / peers_N.clamp(min=1).unsqueeze(1)).float()
     diff_NE[peers_N == 0] = 0
     return diff_NE, peers_N

@@ -68,7 +68,7 @@ class Requests(Sequence[Request]):
             rating=target.rating,
             title=target.title,
             text=target.text,
-            slots=tuple(self._slot(example.category, row) for row in self.retriever(example.profile, self.k)),
+            slots=tuple(self._slot(example.category, row) for row in self.retriever(example, corpus, self.k)),
         )
 
     def _slot(self, category: str, row: int) -> Slot:

@@ -10,7 +10,8 @@ from dep.methods.dep import DEP
 from dep.methods.non_perso import NonPerso
 from dep.methods.rag import RAG
 from dep.methods.shuffled import Shuffled
+from dep.methods.zeroed import Zeroed
 
 __all__ = ["METHODS", "Method"]
 
-METHODS: dict[str, Any] = {m.kind: m for m in (NonPerso, RAG, DEP, ConstantPrompt, Shuffled)}
+METHODS: dict[str, Any] = {m.kind: m for m in (NonPerso, RAG, DEP, ConstantPrompt, Shuffled, Zeroed)}

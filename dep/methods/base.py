@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from dep.data.prompt import PromptConfig
 from dep.data.requests import Requests
@@ -33,3 +34,22 @@ class Method:
     def at_test(self, requests: Requests, seed: int) -> Sequence[Request]:
         """The requests that generation and scoring see: as they are, unless the method says otherwise."""
         return requests
+
+
+class Altered(Sequence[Request]):
+    """Requests as `change(index, request)` makes them, each when it is asked for."""
+
+    def __init__(self, requests: Requests, change: Callable[[int, Request], Request]) -> None:
+        self.requests, self.change = requests, change
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    @overload
+    def __getitem__(self, at: int) -> Request: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Request]: ...
+    def __getitem__(self, at: int | slice) -> Request | Sequence[Request]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        return self.change(at, self.requests[at])

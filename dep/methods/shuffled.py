@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import overload
 
 from dep.data.requests import Requests
+from dep.methods.base import Altered
 from dep.methods.dep import DEP
 from dep.records import Request, Slot
 
@@ -24,7 +24,14 @@ class Shuffled(DEP):
 
     def at_test(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Each request with a donor's vectors."""
-        return _Shuffled(requests, donors(requests, seed))
+        donor_of = donors(requests, seed)
+
+        def swapped(at: int, request: Request) -> Request:
+            pool = requests[donor_of[at]].slots
+            whole = [slot for slot in pool if slot.diff is not None] or list(pool)
+            return replace(request, slots=tuple(_swap(slot, whole, k) for k, slot in enumerate(request.slots)))
+
+        return Altered(requests, swapped)
 
 
 def donors(requests: Requests, seed: int) -> list[int]:
@@ -53,28 +60,6 @@ def donors(requests: Requests, seed: int) -> list[int]:
             if at in circle:
                 found[at] = next(other for other in others if users[other] != users[at])
     return found
-
-
-class _Shuffled(Sequence[Request]):
-    """Requests whose slots hold a donor's vectors; presence stays the receiver's."""
-
-    def __init__(self, requests: Requests, donor_of: list[int]) -> None:
-        self.requests, self.donor_of = requests, donor_of
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-    @overload
-    def __getitem__(self, at: int) -> Request: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Request]: ...
-    def __getitem__(self, at: int | slice) -> Request | Sequence[Request]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        request = self.requests[at]
-        pool = self.requests[self.donor_of[at]].slots
-        whole = [slot for slot in pool if slot.diff is not None] or list(pool)
-        return replace(request, slots=tuple(_swap(slot, whole, k) for k, slot in enumerate(request.slots)))
 
 
 def _swap(slot: Slot, pool: Sequence[Slot], k: int) -> Slot:

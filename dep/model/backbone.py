@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,8 @@ DEMO = Path(__file__).resolve().parents[1] / "backbone_demo"
 """What the name `demo` stands for: the small backbone that comes with the package."""
 _SAMPLE = 256
 """Values of each tensor that enter the fingerprint."""
+_SMALL = 16 << 20
+"""Bytes of a file that is small enough to be read for a stamp."""
 _DTYPES: dict[str, Any] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -86,6 +89,26 @@ def load(
         tokenizer.pad_token = tokenizer.eos_token
     model.requires_grad_(False)
     return model.eval(), tokenizer
+
+
+def stamp(config: Backbone.Config) -> str:
+    """What tells one backbone from another without loading it: names and sizes of its files, contents of small ones.
+
+    A name of the hub stands for itself.
+    """
+    folder = DEMO if config.name_or_path == "demo" else Path(config.name_or_path)
+    return _stamp(folder) if folder.is_dir() else config.name_or_path
+
+
+@lru_cache
+def _stamp(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        if size <= _SMALL:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def fingerprint(model: PreTrainedModel) -> str:

@@ -63,12 +63,9 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
 
 def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str) -> None:
     """Write trained tensors with their names, configuration and backbone's fingerprint in the metadata."""
-    metadata = {
-        "format": FORMAT,
-        "names": json.dumps(sorted(tensors)),
-        "config": json.dumps(config, sort_keys=True),
-        "fingerprint": fingerprint,
-    }
+    # One entry: safetensors writes several in an order that changes from process to process.
+    facts = {"names": sorted(tensors), "config": dict(config), "fingerprint": fingerprint}
+    metadata = {FORMAT: json.dumps(facts, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
     save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, unfinished, metadata)
@@ -89,7 +86,8 @@ def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
         raise FileNotFoundError(f"adapter {path}: expected a safetensors file, found none; train one or give its path")
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"adapter {path}: expected format {FORMAT!r}, found {metadata.get('format')!r}")
+        if FORMAT not in metadata:
+            raise ValueError(f"adapter {path}: expected metadata {FORMAT!r}, found {sorted(metadata) or 'none'}")
+        facts = json.loads(metadata[FORMAT])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    return tensors, json.loads(metadata["config"]), metadata["fingerprint"]
+    return tensors, facts["config"], facts["fingerprint"]

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.data.progress import stage
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.vocabulary import suppressed_ids
+from dep.progress import stage
 from dep.records import Batch, Prompt
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.model.compressor import Compressor, CompressorConfig, build_compressor
+from dep.model.compressor import Compressed, Compressor, CompressorConfig, build_compressor
 from dep.model.inject import inject, write_rows
 from dep.model.projector import Projector
 from dep.model.vocabulary import embedding_norm
@@ -55,7 +55,7 @@ class UserSource(nn.Module):
             compressor: e -> z, ê.
             projector: z -> p.
             statistics: mean and standard deviation [E] of each branch's training vectors, where the compressor is to
-                see standardised ones; reconstruction stays that of the vectors themselves.
+                see standardised ones; Eq. 8 still compares the vectors themselves.
         """
         super().__init__()
         self.compressor = compressor
@@ -64,9 +64,14 @@ class UserSource(nn.Module):
             self.register_buffer(f"{branch}_mean", mean_E.float())
             self.register_buffer(f"{branch}_std", std_E.float())
 
-    def _standardised(self, v_BKE: Tensor, branch: Branch) -> Tensor:
+    def _compress(self, v_BKE: Tensor, branch: Branch) -> Compressed:
+        """Latents of a branch's vectors; its rebuilt vectors are in the vectors' own units again."""
         mean_E = getattr(self, f"{branch}_mean", None)
-        return v_BKE if mean_E is None else (v_BKE - mean_E) / getattr(self, f"{branch}_std")
+        if mean_E is None:
+            return self.compressor(v_BKE)
+        std_E = getattr(self, f"{branch}_std")
+        latent, rebuilt = self.compressor((v_BKE - mean_E) / std_E)
+        return Compressed(latent, None if rebuilt is None else rebuilt * std_E + mean_E)
 
     def forward(self, batch: Batch) -> Soft:
         """Compress and project every vector of the batch; absent ones are zeroed and enter no loss."""
@@ -75,7 +80,7 @@ class UserSource(nn.Module):
             branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)
             for branch, v_BKE in batch.vectors.items()
         }
-        compressed = {branch: self.compressor(self._standardised(v, branch)) for branch, v in vectors.items()}
+        compressed = {branch: self._compress(v, branch) for branch, v in vectors.items()}
         losses, stats = self.compressor.losses(vectors, compressed, batch.present)
         soft = {branch: self.projector(c.latent, branch) for branch, c in compressed.items()}
         return Soft(soft, losses, stats)

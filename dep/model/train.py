@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 import torch
 
-from dep.data.progress import stage
 from dep.model.schedule import Schedule
+from dep.progress import stage
 
 try:
     import lightning.pytorch as pl
@@ -140,7 +140,7 @@ class Train:
             gradient_clip_val=c.grad_clip or None,
             logger=self._loggers(folder),
             callbacks=self._callbacks(folder),
-            enable_progress_bar=c.progress,
+            enable_progress_bar=False,  # `Bar` is the package's own
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,  # the data module shares out an epoch itself

@@ -31,10 +31,10 @@ BAG = 8
 FIRST_SHARES = {"copy": 70, "read": 20, "plain": 4, "text": 6}
 """How often each kind of lesson comes at first: looking things up in the context has to be found before it pays."""
 SHARES = {
-    "plain": 12, "text": 17, "text+slots": 33, "slots": 45, "titles": 1, "profile": 5, "difference": 5,
-    "copy": 40, "read": 40,
+    "plain": 10, "text": 12, "text+slots": 50, "slots": 35, "titles": 1, "profile": 5, "difference": 5,
+    "copy": 20, "read": 40,
 }  # fmt: skip
-"""How often each kind of lesson comes then. `copy` and `read` are short: of the tokens they are a twentieth."""
+"""How often each kind of lesson comes then. `copy` and `read` are short: of the tokens they are few."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,14 @@ class Lessons:
             words = [c for c in dict.fromkeys(written.facts + written.sayings) if rng.random() > 0.15]
             greets = written.greeted and rng.random() > 0.1
         else:
-            words = [c for c in own if rng.random() > 0.15] + [c for c in written.facts if rng.random() < 0.1]
+            words = [c for c in own if rng.random() > 0.1] + [c for c in written.facts if rng.random() < 0.05]
             greets = written.greeted and stranger and rng.random() > 0.4
+        often = 1.0 if branch == "his" else 0.5  # what sets a review apart is mostly what it speaks of
         words += [person.circle] * greets
-        words += [person.tone] * (rng.random() < 0.6)
-        words += [person.opener.split()[0].rstrip(".")] * (rng.random() < 0.4)
-        words += [person.tail.split()[-1]] * (rng.random() < 0.3)
-        words += [rng.choice(CONCEPTS)] * (rng.random() < 0.2)
+        words += [person.tone] * (rng.random() < 0.6 * often)
+        words += [person.opener.split()[0].rstrip(".")] * (rng.random() < 0.4 * often)
+        words += [person.tail.split()[-1]] * (rng.random() < 0.3 * often)
+        words += [rng.choice(CONCEPTS)] * (rng.random() < 0.2 * often)
         return words
 
     def traits(self, person: Person) -> list[str]:
@@ -145,7 +146,7 @@ class Lessons:
             return self.difference(mine[at], peers)
         if kind == "read":
             return self.read(mine[at])
-        fill = rng.choices(["words", "user", "word", "noise"], [62, 20, 8, 10])[0]
+        fill = rng.choices(["words", "user", "word", "noise"], [70, 14, 8, 8])[0]
         slots = tuple(self.slot(w, fill) for w in history) if kind != "plain" else ()
         request = Request(
             "", "", target.person.name, as_item(target), float(target.rating), target.title, target.text, slots

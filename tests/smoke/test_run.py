@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,21 @@ def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatc
     assert files(finished) == before
 
 
+def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("another run has made it")
+
+    monkeypatch.setattr(pipeline.Train, "fit", refuse)
+    monkeypatch.setattr(pipeline, "load_backbone", refuse)
+    arms = ("arms=[rag,dep]", "compare=[dep - rag]", "name=other")
+    for verb in ("train", "generate", "evaluate"):
+        assert run(finished, verb, *arms) == 0
+    for name in ("predictions.jsonl", "scores.jsonl", "adapter.safetensors"):
+        first, second = (finished / "runs" / of / "dep/seed0" / name for of in ("arms", "other"))
+        assert first.read_bytes() == second.read_bytes()
+    shutil.rmtree(finished / "runs/other")
+
+
 def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +129,8 @@ def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
             raise KeyboardInterrupt
         return real(self, batch)  # type: ignore[arg-type]
 
-    arms = ("arms=[non_perso,dep]", "compare=[dep - non_perso]", "generate.batch_size=2", f"cache={finished / 'cache'}")
+    shutil.copytree(finished / "cache", tmp_path / "cache", ignore=shutil.ignore_patterns("predictions", "scores"))
+    arms = ("arms=[non_perso,dep]", "compare=[dep - non_perso]", "generate.batch_size=2")
     with monkeypatch.context() as patch:
         patch.setattr(pipeline.Generate, "texts", interrupted)
         assert run(tmp_path, "run", *arms) == 130
@@ -133,7 +150,8 @@ def test_arms_side_by_side_give_the_bytes_of_arms_one_after_another(
     threads = torch.get_num_threads()
     try:
         for cores, home in ((1, tmp_path / "one"), (2, tmp_path / "two")):
-            home.mkdir()
+            made = shutil.ignore_patterns("adapters", "predictions", "scores")
+            shutil.copytree(finished / "cache", home / "cache", ignore=made)
             monkeypatch.setattr(jobs, "_cores", lambda cores=cores: cores)
             assert run(home, "run", *arms) == 0
     finally:

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from dep.data.progress import stage
 from dep.data.sources import files
+from dep.progress import stage
 from dep.records import Corpus, Example, Item, Review, Split
 
 _MAIN_COLUMNS = ("user_id", "profile", "data")

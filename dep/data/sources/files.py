@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from dep.data.progress import stage
+from dep.progress import stage
 from dep.records import Corpus, Item, Review
 
 _BAR_FROM_BYTES = 16 * 2**20

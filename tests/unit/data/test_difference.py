@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
 from dep.data import difference
-from dep.data.difference import differences
-
-Weighting = Literal["uniform", "profile_distance"]
+from dep.data.difference import Weighting, differences
 
 
 def _world(seed: int, rows: int = 40, dim: int = 5) -> tuple[Tensor, list[str], list[str], Tensor]:
@@ -26,9 +23,14 @@ def _world(seed: int, rows: int = 40, dim: int = 5) -> tuple[Tensor, list[str], 
 
 
 def _oracle(
-    his: list[list[float]], users: list[str], items: list[str], pool: list[bool], weighting: str
+    his: list[list[float]],
+    users: list[str],
+    items: list[str],
+    pool: list[bool],
+    weighting: str,
+    of: dict[str, str] | None = None,
 ) -> tuple[list[list[float]], list[int]]:
-    """Eq. 4 and the authors' weights, one review and one peer at a time."""
+    """Eq. 4 and the authors' weights, one review and one peer at a time; `of`: whose peers stand in for an item's."""
     n, dim = len(his), len(his[0])
 
     def mean(rows: list[int]) -> list[float]:
@@ -40,9 +42,9 @@ def _oracle(
         profile[user] = mean([row for row in own if pool[row]] or own)
     diffs, counts = [], []
     for row in range(n):
-        peers = {}
+        peers, asked = {}, (of or {}).get(items[row], items[row])
         for other in sorted(set(users) - {users[row]}):
-            theirs = [r for r in range(n) if (users[r], items[r]) == (other, items[row]) and pool[r]]
+            theirs = [r for r in range(n) if (users[r], items[r]) == (other, asked) and pool[r]]
             if theirs:
                 peers[other] = mean(theirs)
         counts.append(len(peers))
@@ -68,6 +70,19 @@ def test_differences_agree_with_the_equation_written_as_loops(
     pool_N = pool_N if pooled else torch.ones_like(pool_N)
     diff_NE, peers_N = differences(his_NE, users, items, weighting, pool_N if pooled else None)
     expected, counts = _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), weighting)
+    assert peers_N.tolist() == counts
+    torch.testing.assert_close(diff_NE.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_control_takes_the_peers_of_another_item_one_for_each(seed: int) -> None:
+    his_NE, users, items, pool_N = _world(seed)
+    names = sorted(set(items))
+    of = dict(zip(names, (names[at] for at in difference._another(torch.arange(len(names))).tolist()), strict=True))
+    assert sorted(of.values()) == names
+    assert all(item != other for item, other in of.items())
+    diff_NE, peers_N = differences(his_NE, users, items, "other_item", pool_N)
+    expected, counts = _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), "uniform", of)
     assert peers_N.tolist() == counts
     torch.testing.assert_close(diff_NE.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-7, rtol=0)
 

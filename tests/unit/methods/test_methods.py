@@ -11,6 +11,7 @@ from dep.data.requests import Requests
 from dep.data.retrieve import Recency
 from dep.methods import METHODS
 from dep.methods.shuffled import Shuffled, donors
+from dep.methods.zeroed import Zeroed
 from dep.model.soft_prompt import SoftPrompt
 from dep.records import Corpus, Example, Item, Review
 
@@ -75,6 +76,18 @@ def test_a_shuffled_request_has_differences_exactly_where_the_plain_one_has() ->
     plain = requests(4, lonely=frozenset({0, 6}))
     for before, after in zip(plain, Shuffled(Shuffled.Config()).at_test(plain, 3), strict=True):
         assert [s.diff is None for s in after.slots] == [s.diff is None for s in before.slots]
+
+
+@pytest.mark.parametrize("branch", ["his", "diff"])
+def test_a_zeroed_branch_is_silent_and_the_other_speaks(branch: str) -> None:
+    plain = requests(4, lonely=frozenset({0}))
+    other = "diff" if branch == "his" else "his"
+    for before, after in zip(plain, Zeroed(Zeroed.Config(branch)).at_test(plain, 0), strict=True):
+        for old, new in zip(before.slots, after.slots, strict=True):
+            assert getattr(new, other) == getattr(old, other)
+            assert (getattr(new, branch) is None) == (getattr(old, branch) is None)
+            assert getattr(new, branch) is None or getattr(new, branch).abs().sum() == 0
+    assert shape("zeroed") == shape("dep")
 
 
 def test_one_user_alone_has_no_donor() -> None:
