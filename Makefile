@@ -10,16 +10,32 @@ UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := dev,data,embed,quant
 PYTEST_ARGS ?=
 
-.PHONY: help demo arms test install install-dev wordnet lint format typecheck
+.PHONY: help demo arms ablation table8 table9 figure2 paper notebooks test install install-dev wordnet lint format typecheck
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: install wordnet ## Train and compare every method on the built-in world, on the CPU, and write a report
 	$(BIN)/dep run conf/demo.yaml
 
-arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about an hour and a half)
+arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about 35 minutes)
 	$(BIN)/dep run conf/arms.yaml
+
+ablation: install-dev wordnet ## Tables 2/6 and 3/7 of the paper and the controls, three seeds, then runs/paper/report.html
+	$(BIN)/dep run conf/ablation.yaml
+	$(BIN)/python -m experiments.report
+
+table8: ## Table 8: which past reviews RAG shows
+table9: ## Table 9: the note that says what the embeddings denote
+figure2: ## Figure 2: how many past reviews
+table8 table9 figure2: install-dev wordnet
+	$(BIN)/dep run conf/$@.yaml
+	$(BIN)/python -m experiments.report
+
+paper: ablation table8 table9 figure2 ## All of the paper's experiments; what they share is made once
+
+notebooks: install-dev ## Execute the notebooks on runs/ablation (DEP_RUN=/path/to/runs/name for another)
+	$(BIN)/python -m pytest --nbmake --overwrite notebooks
 
 test: install-dev wordnet lint typecheck ## Check style and types, then run every test (PYTEST_ARGS="-k name" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -24,7 +24,7 @@ class Zeroed(DEP):
     label = "DEP, a branch zeroed"
 
     @dataclass
-    class Config:
+    class Config(DEP.Config):
         """Which branch."""
 
         branch: Literal["his", "diff"] = "diff"

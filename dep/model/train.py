@@ -200,7 +200,9 @@ class Bar(pl.Callback):
         """Close it."""
         self.open.close()
 
-    on_exception = on_train_end
+    def on_exception(self, *_: object) -> None:
+        """Close it."""
+        self.open.close()
 
 
 def _finished_rows(folder: Path) -> list[dict[str, Any]]:

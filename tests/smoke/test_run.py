@@ -219,3 +219,14 @@ def test_help_comes_without_importing_torch() -> None:
         "except SystemExit: assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_notebook_runs_on_a_finished_run(finished: Path) -> None:
+    import subprocess
+    import sys
+
+    root = CONF.parent
+    where = {"DEP_RUN": str(finished / "runs/arms"), "DEP_METRIC": "nll", "PYTHONPATH": str(root)}
+    command = [sys.executable, "-m", "pytest", "-q", "--nbmake", "-p", "no:cacheprovider", "notebooks"]
+    done = subprocess.run(command, cwd=root, env=os.environ | where, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]

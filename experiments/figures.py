@@ -1,0 +1,75 @@
+"""The paper's two figures, as SVG: how many past reviews (Figure 2), and for whom the gain is largest (Figure 3)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+matplotlib.rcParams |= {"svg.hashsalt": "dep", "font.family": "DejaVu Sans", "axes.spines.top": False}
+matplotlib.rcParams |= {"axes.spines.right": False, "svg.fonttype": "none", "figure.constrained_layout.use": True}
+from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+from dep.eval.report.tables import title  # noqa: E402
+from dep.eval.uniqueness import Group  # noqa: E402
+
+Curve = Sequence[tuple[float, float, float, float]]
+
+
+def history(results: Mapping[str, Any], metrics: Sequence[str] = ("meteor", "nll")) -> str:
+    """Figure 2: each method's value over K, with its interval as a band."""
+    figure, axes = plt.subplots(1, len(metrics), figsize=(9, 3.2))
+    for metric, ax in zip(metrics, axes, strict=True):
+        lines: dict[str, list[tuple[int, float, float, float]]] = {}
+        for row in results["rows"]:
+            k = re.fullmatch(r"(.*), history=(\d+)", row["method"])
+            if k and row["category"] == "all" and row["metric"] == metric:
+                lines.setdefault(k[1], []).append((int(k[2]), row["value"], row["ci_low"], row["ci_high"]))
+        for method, points in sorted(lines.items()):
+            x, y, low, high = zip(*sorted(points), strict=True)
+            ax.plot(x, y, marker="o", label=method)
+            ax.fill_between(x, low, high, alpha=0.15)
+        ax.set(xlabel="K, past reviews in the prompt", ylabel=title(metric))
+        ax.legend(frameon=False)
+    return _svg(figure)
+
+
+def groups(found: Mapping[str, Sequence[Group]], metric: str) -> str:
+    """Figure 3: each method's gain over Non-Perso for non-unique and unique users, with intervals."""
+    figure, ax = plt.subplots(figsize=(5.5, 3.2))
+    for at, pair in enumerate(found.values()):
+        for side, group in enumerate(pair):
+            gain, x = group.gain, at + 0.38 * side
+            error = [[gain.value - gain.low], [gain.high - gain.value]]
+            label = f"{group.name} users" if at == 0 else None
+            ax.bar(x, gain.value, 0.34, yerr=error, capsize=3, color=f"C{side}", label=label)
+    ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.set_xticks([at + 0.19 for at in range(len(found))], list(found))
+    ax.set_ylabel(f"gain in {title(metric)} over Non-Perso")
+    ax.legend(frameon=False)
+    return _svg(figure)
+
+
+def curves(found: Mapping[str, Curve], metric: str) -> str:
+    """The same as a curve over the users' rank."""
+    figure, ax = plt.subplots(figsize=(5.5, 3.2))
+    for method, line in found.items():
+        x, mean, low, high = zip(*line, strict=True)
+        ax.plot(x, mean, label=method)
+        ax.fill_between(x, low, high, alpha=0.15)
+    ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.set(xlabel="uniqueness: rank of the user's distance to the mean user", ylabel=f"gain in {title(metric)}")
+    ax.legend(frameon=False)
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return out.getvalue().split("?>", 1)[1].split(">", 1)[1]

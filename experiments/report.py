@@ -1,0 +1,85 @@
+"""One page for all of the paper's tables and figures: `python -m experiments.report [folder of runs]`.
+
+Reads runs/{ablation,table8,table9,figure2}/results.json, as many as there are, and writes runs/paper/report.html and
+report.md: our numbers beside the published ones, the order of variants compared, odd numbers flagged.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from rich.console import Console
+
+from dep.arm import write_text
+from dep.eval.report import tables
+from dep.eval.uniqueness import curve, halves
+from experiments import figures
+from experiments.beside import Grid, grid
+from experiments.layout import LAYOUTS
+from experiments.unique import user_gains
+
+HERE = Path(__file__).resolve().parent
+FIGURE3 = {"rag": "RAG", "dep_notext": "DEP (w/o text)", "dep": "DEP"}
+"""Arms whose gain over Non-Perso Figure 3 shows."""
+
+
+def write(runs: Path, console: Console) -> Path:
+    """Write runs/paper/report.{html,md}.
+
+    Raises:
+        FileNotFoundError: no experiment has results.
+    """
+    results = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(runs.glob("*/results.json"))}
+    grids = [grid(layout, results[layout.run]) for layout in LAYOUTS if layout.run in results]
+    if not grids and "figure2" not in results:
+        raise FileNotFoundError(f"{runs}: no results of ablation, table8, table9 or figure2; run `make ablation` first")
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=lambda name: name is None or ".html" in name,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals |= {"number": tables.number, "title": tables.title}
+    content: dict[str, Any] = {
+        "grids": grids,
+        "comparisons": results.get("ablation", {}).get("comparisons", []),
+        "pictures": _pictures(runs, results),
+        "agreement": agreement(grids),
+        "style": (HERE.parent / "dep/eval/report/style.css").read_text("utf-8"),
+    }
+    for name in ("report.html", "report.md"):
+        write_text(runs / "paper" / name, environment.get_template(f"{name}.j2").render(content))
+    console.print(f"[bold]report[/] {runs / 'paper' / 'report.html'}")
+    return runs / "paper" / "report.html"
+
+
+def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
+    """(table, metric, mean over categories of Kendall's tau) wherever there is one."""
+    found = []
+    for made in grids:
+        for metric in dict.fromkeys(metric for _, metric in made.tau):
+            values = [tau for (_, m), tau in made.tau.items() if m == metric]
+            found.append((made.layout.name, metric, sum(values) / len(values)))
+    return found
+
+
+def _pictures(runs: Path, results: dict[str, Any]) -> list[tuple[str, Markup]]:
+    shown = []
+    if "figure2" in results:
+        shown.append(("Figure 2: how many past reviews", Markup(figures.history(results["figure2"]))))
+    if "ablation" in results:
+        for metric in ("nll", "meteor"):
+            users = user_gains(runs / "ablation", list(FIGURE3), metric=metric)
+            rank = {f"{u.category}/{u.user}": u.rank for u in users}
+            by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
+            bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
+            lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
+            shown.append((f"Figure 3: unique and other users, gain in {tables.title(metric)}", Markup(bars + lines)))
+    return shown
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"), Console(soft_wrap=True))
