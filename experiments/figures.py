@@ -15,7 +15,7 @@ matplotlib.rcParams |= {"axes.spines.right": False, "svg.fonttype": "none", "fig
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from dep.eval.report.tables import title  # noqa: E402
+from dep.eval.report.tables import LABELS, title  # noqa: E402
 from dep.eval.uniqueness import Group  # noqa: E402
 
 Curve = Sequence[tuple[float, float, float, float]]
@@ -50,7 +50,7 @@ def groups(found: Mapping[str, Sequence[Group]], metric: str) -> str:
             ax.bar(x, gain.value, 0.34, yerr=error, capsize=3, color=f"C{side}", label=label)
     ax.axhline(0, color="0.3", linewidth=0.8)
     ax.set_xticks([at + 0.19 for at in range(len(found))], list(found))
-    ax.set_ylabel(f"gain in {title(metric)} over Non-Perso")
+    ax.set_ylabel(f"gain in {LABELS[metric].title} over Non-Perso")
     ax.legend(frameon=False)
     return _svg(figure)
 
@@ -63,7 +63,7 @@ def curves(found: Mapping[str, Curve], metric: str) -> str:
         ax.plot(x, mean, label=method)
         ax.fill_between(x, low, high, alpha=0.15)
     ax.axhline(0, color="0.3", linewidth=0.8)
-    ax.set(xlabel="uniqueness: rank of the user's distance to the mean user", ylabel=f"gain in {title(metric)}")
+    ax.set(xlabel="uniqueness: rank of the user's distance to the mean user", ylabel=f"gain in {LABELS[metric].title}")
     ax.legend(frameon=False)
     return _svg(figure)
 
