@@ -77,7 +77,8 @@ def _pictures(runs: Path, results: dict[str, Any]) -> list[tuple[str, Markup]]:
             by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
             bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
             lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
-            shown.append((f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}", Markup(bars + lines)))
+            name = f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}"
+            shown.append((name, Markup(bars + lines)))
     return shown
 
 
