@@ -75,10 +75,10 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any) -> int
 
     started = time.time()
     run, configs = load_arms(files, overrides)
-    from dep import pipeline
+    from dep import pipeline, progress
     from dep.jobs import STAGES, run_arms
 
-    pipeline.quiet()
+    progress.quiet()
     bench = pipeline.Bench(run, console)
     if verb == "probe":
         from dep.probing import probe_all

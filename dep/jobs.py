@@ -59,11 +59,12 @@ def run_arms(
     if not arms:
         return
     threads = bench.config.threads
-    workers = min(len(_groups(arms)), _cores() // threads) if threads else 1
+    groups = _groups(arms)
+    workers = min(len(groups), _cores() // threads) if threads else 1
     if threads:
         torch.set_num_threads(threads)
     if workers > 1:
-        _side_by_side(bench, arms, stages, words, workers)
+        _side_by_side(bench, groups, stages, words, workers)
         return
     for arm in arms:
         for stage in stages:
@@ -84,11 +85,11 @@ def _groups(arms: Sequence[Arm]) -> list[Names]:
 
 
 def _side_by_side(
-    bench: pipeline.Bench, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]], workers: int
+    bench: pipeline.Bench, groups: list[Names], stages: Sequence[str], words: tuple[list[str], list[str]], workers: int
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
     todo, news = spawn.Queue(), spawn.Queue()
-    for group in _groups(arms):
+    for group in groups:
         todo.put(group)
     crew = [
         spawn.Process(target=_work, args=(words, list(stages), todo, news, bench.config.threads), daemon=True)
@@ -97,14 +98,15 @@ def _side_by_side(
     for worker in crew:
         todo.put(None)
         worker.start()
+    count = sum(map(len, groups))
     try:
-        failed = _follow(crew, news, len(arms), bench.console)
+        failed = _follow(crew, news, count, bench.console)
     finally:
         for worker in crew:
             worker.terminate()
     if failed:
         lines = "\n".join(f"  {name}, seed {seed}: {why}" for (name, seed), why in failed.items())
-        raise ArmsFailed(f"{len(failed)} of {len(arms)} arms failed; the same command tries them again\n{lines}")
+        raise ArmsFailed(f"{len(failed)} of {count} arms failed; the same command tries them again\n{lines}")
 
 
 def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
@@ -149,15 +151,15 @@ def _work(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(threads)
-    pipeline.quiet()
+    progress.quiet()
     me = os.getpid()
     doing = [""]
     progress.report_to(lambda stage, done, total: news.put((me, "stage", f"{doing[0]}: {stage}", done, total)))
     run, configs = load_arms(*words)
     said = StringIO()
     bench = pipeline.Bench(run, Console(file=said, soft_wrap=True, width=10_000))
+    arms = {(arm.name, arm.seed): arm for arm in bench.arms(configs, run.seeds)}
     while (group := todo.get()) is not None:
-        arms = {(arm.name, arm.seed): arm for arm in bench.arms(configs, run.seeds)}
         for name in group:
             why, doing[0] = "", arms[name].label
             try:

@@ -296,17 +296,3 @@ def embed(bench: Bench, configs: Mapping[str, RunConfig]) -> None:
             f"[bold]embed[/] {len(every)} reviews by {cache.embedder.name}, {every.float().mean():.1f} peers each, "
             f"{int((every == 0).sum())} without; {time.time() - began:.1f} s; in {config.cache}"
         )
-
-
-def quiet() -> None:
-    """What libraries say of themselves while they work is not what a run did."""
-    import logging
-    import warnings
-
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (".*many workers.*", ".*in eval mode.*", ".*LeafSpec.*", ".*tensorboardX.*", ".*GPU available.*"):
-        warnings.filterwarnings("ignore", message=message)

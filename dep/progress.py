@@ -1,4 +1,4 @@
-"""One progress bar a stage, with an estimate of the time left; a worker process tells its parent instead."""
+"""What a process shows of its work: one bar a stage, with an estimate of the time left; a worker tells its parent."""
 
 from __future__ import annotations
 
@@ -64,3 +64,17 @@ def stage(description: str, total: float, show: bool = True) -> Iterator[Callabl
     with Progress(*columns(), transient=False, disable=not show) as progress:
         task = progress.add_task(description, total=total)
         yield lambda more: progress.advance(task, more)
+
+
+def quiet() -> None:
+    """What libraries say of themselves while they work is not what a run did."""
+    import logging
+    import warnings
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (".*many workers.*", ".*in eval mode.*", ".*LeafSpec.*", ".*tensorboardX.*", ".*GPU available.*"):
+        warnings.filterwarnings("ignore", message=message)

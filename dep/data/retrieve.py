@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dep.data.retrieve_dense import Dense
-from dep.data.retrieve_text import document, query
+from dep.data.retrieve_text import best, document, query
 from dep.records import Corpus, Example
 
 
@@ -95,7 +95,7 @@ class BM25:
         index = bm25s.BM25(k1=self.config.k1, b=self.config.b)
         index.index([words(document(corpus, row)) or [""] for row in newest], show_progress=False)
         scores = index.get_scores([w for w in words(query(example, corpus)) if w in index.vocab_dict] or [""])
-        return [newest[at] for at in sorted(range(len(newest)), key=lambda at: (-scores[at], at))[:k]]
+        return best(newest, scores, k)
 
 
 def words(text: str) -> list[str]:

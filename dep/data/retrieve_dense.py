@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dep.data.embed import EMBEDDERS
-from dep.data.retrieve_text import document, query
+from dep.data.retrieve_text import best, document, query
 from dep.records import Corpus, Example
 
 
@@ -47,4 +47,4 @@ class Dense:
             self._known.update(zip(new, self.embedder.encode(new), strict=True))
         x_NE = torch.stack([self._known[text] for text in texts])
         scores = (x_NE[1:] @ x_NE[0]).tolist()
-        return [newest[at] for at in sorted(range(len(newest)), key=lambda at: (-scores[at], at))[:k]]
+        return best(newest, scores, k)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dep.records import Corpus, Example
 
 
@@ -16,3 +18,8 @@ def document(corpus: Corpus, row: int) -> str:
     """A past review with its item's title."""
     review = corpus.reviews[row]
     return " ".join(part for part in (corpus.items[review.item].title, review.title, review.text) if part)
+
+
+def best(newest: Sequence[int], scores: Sequence[float], k: int) -> list[int]:
+    """The `k` rows of `newest` (newest first) with the highest scores, best first; of equals the newer first."""
+    return [newest[at] for at in sorted(range(len(newest)), key=lambda at: (-scores[at], at))[:k]]
