@@ -78,6 +78,16 @@ class Arm:
         parts = [*self._stands_on, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
         return _hash([*parts, vars(config.train) | quiet])
 
+    @property
+    def adapter_home(self) -> Path:
+        """Where in the cache its trained weights are, for all arms that share them."""
+        return Path(self.config.cache) / "adapters" / self.adapter_key[:16]
+
+    @property
+    def adapter_cached(self) -> bool:
+        """Whether its trained weights are in the cache."""
+        return (self.adapter_home / "adapter.safetensors").is_file()
+
     @cached_property
     def prediction_key(self) -> str:
         """Names the generated texts and likelihoods."""
@@ -100,14 +110,18 @@ class Arm:
 
     def take(self, stage: str) -> bool:
         """Take the file of `generate` or `evaluate` from the cache, where another run has made it."""
+        if not self.kept(stage):
+            return False
         name, key = self._file(stage)
         kept = self._kept(name, key)
-        if not kept.is_file():
-            return False
         write_text(self.folder / f"{name}.jsonl", kept.read_text(encoding="utf-8"))
         self.finish(name, key)
         self.finish(f"{name} taken from", str(kept))
         return True
+
+    def kept(self, stage: str) -> bool:
+        """Whether another run has left the file of `generate` or `evaluate` in the cache."""
+        return self._kept(*self._file(stage)).is_file()
 
     def keep(self, stage: str) -> None:
         """Put the file of a finished stage into the cache, for other runs."""

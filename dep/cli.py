@@ -20,21 +20,25 @@ VERBS = {
     "generate": "measure the real reviews' likelihood and write the arms' own",
     "evaluate": "score what was written",
     "report": "tables, intervals, comparisons and report.html from the scores",
+    "diff": "what sets two configurations apart: dep diff paper official",
     "probe": "no LLM: how often a review's vectors find its author",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    args = _parser().parse_args(argv)
+    args = _parser().parse_intermixed_args(argv)
     files = [word for word in args.words if word.endswith((".yaml", ".yml")) and "=" not in word]
     overrides = [word for word in args.words if word not in files]
+    overrides += [f"jobs={args.jobs}"] * (args.jobs is not None)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if args.plan:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # a plan asks nobody
     from rich.console import Console
 
     console = Console(soft_wrap=True)
     try:
-        return _run(args.verb, files, overrides, console)
+        return _run(args.verb, files, overrides, console, args.plan)
     except KeyboardInterrupt:
         Console(stderr=True).print("\ninterrupted; the same command carries on from here")
         return 130
@@ -62,17 +66,23 @@ def _parser() -> argparse.ArgumentParser:
         "  dep run conf/demo.yaml name=mine seeds=[0,1]       another name, two seeds\n"
         "  dep probe conf/digital_music.yaml                  do the vectors know their author?\n"
         "  dep run conf/paper.yaml source.main=/data/DPL-main source.meta=/data/DPL-meta\n\n"
+        "options:\n  --plan      print the jobs, what is already there and what the rest costs; do nothing\n"
+        "  --jobs N    N arms side by side (as jobs=N)\n\n"
         "Every verb goes on where it was interrupted, and does nothing twice.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=list(VERBS), metavar="verb", help=argparse.SUPPRESS)
+    parser.add_argument("--plan", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--jobs", type=int, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)
     return parser
 
 
-def _run(verb: str, files: list[str], overrides: list[str], console: Any) -> int:
-    from dep.config import load_arms
+def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: bool = False) -> int:
+    from dep.config import load, load_arms
 
+    if verb == "diff":
+        return _diff([*files, *overrides], load, console)
     started = time.time()
     run, configs = load_arms(files, overrides)
     from dep import pipeline, progress
@@ -80,6 +90,11 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any) -> int
 
     progress.quiet()
     bench = pipeline.Bench(run, console)
+    if plan:
+        from dep.plan import show
+
+        show(bench, run, configs, console)
+        return 0
     if verb == "probe":
         from dep.probing import probe_all
 
@@ -98,6 +113,18 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any) -> int
         path = report(bench, run, arms, words, started)
         console.print(f"[bold]report[/] {path}")
     console.print(f"done in {time.time() - started:.0f} s")
+    return 0
+
+
+def _diff(words: list[str], load: Any, console: Any) -> int:
+    from pathlib import Path
+
+    from dep.presets import show
+
+    if len(words) != 2:
+        raise ValueError(f"dep diff: expected two configurations (names in conf/ or files), found {len(words)}")
+    paths = [Path(word) if word.endswith((".yaml", ".yml")) else Path("conf") / f"{word}.yaml" for word in words]
+    show(load([paths[0]]), load([paths[1]]), (words[0], words[1]), console)
     return 0
 
 

@@ -74,7 +74,9 @@ class RunConfig:
     seeds: list[int] = field(default_factory=lambda: [0])
     """Each arm is trained and generates once a seed."""
     threads: int = 0
-    """CPU threads of an arm; as many arms go side by side as the cores hold. 0: one after another, each with all."""
+    """CPU threads of an arm; 0: all."""
+    jobs: int = 0
+    """How many arms go side by side, a process each; 0: as many as the cores hold where `threads` is set, else one."""
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     """Filters and splits."""
     difference: DifferenceConfig = field(default_factory=DifferenceConfig)

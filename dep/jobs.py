@@ -24,7 +24,7 @@ from rich.progress import Progress, TaskID
 
 from dep import pipeline, progress
 from dep.arm import Arm
-from dep.config import load_arms
+from dep.config import RunConfig, load_arms
 
 STAGES: dict[str, Callable[[pipeline.Bench, Arm], None]] = {
     "train": pipeline.train,
@@ -58,17 +58,21 @@ def run_arms(
     arms = [arm for arm in arms if not all(arm.finished(stage) for stage in stages)]
     if not arms:
         return
-    threads = bench.config.threads
     groups = _groups(arms)
-    workers = min(len(groups), _cores() // threads) if threads else 1
-    if threads:
-        torch.set_num_threads(threads)
+    workers = min(len(groups), side_by_side(bench.config))
+    if bench.config.threads:
+        torch.set_num_threads(bench.config.threads)
     if workers > 1:
         _side_by_side(bench, groups, stages, words, workers)
         return
     for arm in arms:
         for stage in stages:
             STAGES[stage](bench, arm)
+
+
+def side_by_side(config: RunConfig) -> int:
+    """How many arms go side by side: `jobs`, or as many as the cores hold of `threads` each."""
+    return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
 
 
 def _cores() -> int:
@@ -150,7 +154,8 @@ def _work(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news
     """A worker's life: groups of arms from `todo` until it finds None."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    torch.set_num_threads(threads)
+    if threads:
+        torch.set_num_threads(threads)
     progress.quiet()
     me = os.getpid()
     doing = [""]

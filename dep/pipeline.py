@@ -130,8 +130,7 @@ def train(bench: Bench, arm: Arm) -> None:
     """Train the arm's adapter, unless it is prompt-only or an equal one is in the cache."""
     if arm.finished("train"):
         return
-    home = Path(arm.config.cache) / "adapters" / arm.adapter_key[:16]
-    found = (home / "adapter.safetensors").is_file()
+    home, found = arm.adapter_home, arm.adapter_cached
     if not found:
         data = bench.data(arm)
         module = bench.module(arm, data)

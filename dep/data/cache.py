@@ -81,7 +81,9 @@ class VectorCache:
         his_key = _hash(["his", self.embedder.fingerprint(), *(r.text for r in corpus.reviews)])
         who = (name for r in corpus.reviews for name in (r.user, r.item))
         settings = (f"{name}={value}" for name, value in sorted(asdict(self.difference).items()))
-        diff_key = _hash(["diff", his_key, *settings, str(pool_N.int().tolist()), *who])
+        earlier = self.difference.time == "earlier"
+        when = (str(r.time) for r in corpus.reviews) if earlier else ()
+        diff_key = _hash(["diff", his_key, *settings, str(pool_N.int().tolist()), *who, *when])
         folder = self.root / f"{corpus.category}-{his_key[:12]}"
         facts = {"category": corpus.category, "embedder": self.embedder.name, "rows": len(corpus.reviews)}
 
@@ -98,7 +100,8 @@ class VectorCache:
                 diff = _load(below, "diff", diff_key)
                 if diff is None:
                     users, items = [r.user for r in corpus.reviews], [r.item for r in corpus.reviews]
-                    diff_NE, peers_N = differences(his["his"], users, items, self.difference.weighting, pool_N)
+                    times = [r.time for r in corpus.reviews] if earlier else None
+                    diff_NE, peers_N = differences(his["his"], users, items, self.difference.weighting, pool_N, times)
                     tensors = {"diff": diff_NE, "peers": peers_N}
                     diff = _commit(below, "diff", diff_key, tensors, facts | asdict(self.difference))
         return Vectors(his["his"], diff["diff"], diff["peers"])

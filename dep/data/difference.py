@@ -13,6 +13,9 @@ distance between the two users' mean vectors, |mean_u - mean_j|, over all their 
 peer's. Peers unlike the author thus weigh a little more; as the shares lie between 0 and 1, no weight is
 more than e times another.
 
+Time plays no part on paper, nor in the authors' code: a peer's later review enters an earlier example. `time="earlier"`
+takes only what peers had written before the review that they are compared with.
+
 `other_item` is a control that no paper has: uniform, but the peers are those of another item, the same one for all
 reviews of an item. It has whatever a subtraction brings that does not come from comparing reviews of one thing.
 """
@@ -33,6 +36,7 @@ _ROWS = 1024
 
 
 Weighting = Literal["uniform", "profile_distance", "other_item"]
+Time = Literal["any", "earlier"]
 
 
 @dataclass
@@ -40,7 +44,10 @@ class DifferenceConfig:
     """How peers are aggregated."""
 
     weighting: Weighting = "uniform"
-    """`uniform`, Eq. 4; `profile_distance`, the authors' code; `other_item`, the control."""
+    """How peers weigh: `uniform`, Eq. 4; `profile_distance`, the authors' code; `other_item`, the control."""
+    time: Time = "any"
+    """Which reviews of peers count: of `any` time (the paper and the authors' code) or only `earlier` ones (`uniform`
+    alone)."""
 
 
 def differences(
@@ -49,6 +56,7 @@ def differences(
     items: Sequence[str],
     weighting: Weighting = "uniform",
     pool_N: Tensor | None = None,
+    times: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The difference-aware embedding of every review.
 
@@ -58,12 +66,13 @@ def differences(
         items: item of each row.
         weighting: how peers are weighed.
         pool_N: [N] bool, rows that count as a peer's review; None for all.
+        times: when each row was written, where only earlier reviews of peers count; None for any time.
 
     Returns:
         diff_NE, [N, E] float32, zero where nobody else reviewed the item; peers_N, [N] int64, how many did.
 
     Raises:
-        ValueError: sizes do not match, or the weighting is unknown.
+        ValueError: sizes do not match, the weighting is unknown, or it has no form for earlier reviews alone.
     """
     rows = his_NE.shape[0]
     pool_N = torch.ones(rows, dtype=torch.bool) if pool_N is None else pool_N
@@ -75,6 +84,10 @@ def differences(
     if weighting not in get_args(Weighting):
         raise ValueError(f"weighting: expected {' or '.join(map(repr, get_args(Weighting)))}, found {weighting!r}")
     user_N, item_N = _codes(users), _codes(items)
+    if times is not None:
+        if weighting != "uniform":
+            raise ValueError(f"difference.time=earlier: expected weighting 'uniform', found {weighting!r}")
+        return _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times))
     if weighting == "uniform":
         return _uniform(his_NE, user_N, item_N, pool_N, item_N)
     if weighting == "other_item":
@@ -142,6 +155,30 @@ def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_
         others_NC = sum_IC[of_N] - mean_PC[mine_N] * own_N.unsqueeze(1)
         diff_NE[:, block] = (his_NC - others_NC / peers_N.clamp(min=1).unsqueeze(1)).float()
     diff_NE[peers_N == 0] = 0
+    return diff_NE, peers_N
+
+
+def _uniform_earlier(
+    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, time_N: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Differences from the mean over peers of the mean of what each had written of the item before."""
+    diff_NE, peers_N = torch.zeros(his_NE.shape, dtype=torch.float32), torch.zeros_like(item_N)
+    order = torch.argsort(item_N, stable=True)
+    for rows_M in torch.split(order, torch.unique_consecutive(item_N[order], return_counts=True)[1].tolist()):
+        others_M = rows_M[pool_N[rows_M]]
+        his_ME = his_NE[others_M].double()
+        _, user_M = torch.unique(user_N[others_M], return_inverse=True)
+        of_user_MU = torch.nn.functional.one_hot(user_M).double() if len(user_M) else torch.zeros(0, 0).double()
+        for part_R in torch.split(rows_M, _ROWS):
+            before_RM = (time_N[others_M] < time_N[part_R].unsqueeze(1)) & (
+                user_N[others_M] != user_N[part_R].unsqueeze(1)
+            )
+            written_RU = before_RM.double() @ of_user_MU
+            peers_R = (written_RU > 0).sum(1)
+            weight_RM = before_RM / written_RU[:, user_M].clamp(min=1) / peers_R.clamp(min=1).unsqueeze(1)
+            diff_RE = (his_NE[part_R].double() - weight_RM @ his_ME).float()
+            diff_NE[part_R] = diff_RE.masked_fill((peers_R == 0).unsqueeze(1), 0)
+            peers_N[part_R] = peers_R
     return diff_NE, peers_N
 
 

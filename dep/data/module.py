@@ -158,7 +158,8 @@ class ReviewData(pl.LightningDataModule):
     def requests(self, split: Split) -> Requests:
         """The requests of one split."""
         examples = [example for example in self.prepared.examples if example.split == split]
-        return Requests(examples, self.prepared.corpora, self.vectors(), self.retriever, self.builder.config.history)
+        prompt = self.builder.config
+        return Requests(examples, self.prepared.corpora, self.vectors(), self.retriever, prompt.history, prompt.pairing)
 
     def prompts(self, requests: Sequence[Request]) -> Prompts:
         """The prompts of `requests`."""

@@ -57,6 +57,9 @@ class PromptConfig:
     """Whether a past review's text stands in its block ("w/ text" of Table 2)."""
     guidance: bool = True
     """Whether the system text says what the embeddings denote (Table 9)."""
+    pairing: Literal["own", "with_peers"] = "own"
+    """Whose vectors stand in the i-th block: its `own` review's, or (the authors' code) those of the i-th review that
+    has peers, so that text and vectors slide apart after a review without."""
     chat: Literal["tokenizer", "qwen"] = "tokenizer"
     """The tokenizer's own chat template, or the literal Qwen form of the paper's code."""
     max_input_tokens: int = 2048

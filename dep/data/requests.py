@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import overload
 
 from dep.data.cache import Vectors
@@ -19,6 +20,7 @@ class Requests(Sequence[Request]):
         vectors: vectors of each category's rows, or None for a method that uses none.
         retriever: chooses the past reviews.
         k: how many past reviews at most.
+        pairing: whose vectors stand beside a past review, as `PromptConfig.pairing`.
 
     Raises:
         ValueError: a category of the examples has no corpus, or vectors of another number of rows.
@@ -31,6 +33,7 @@ class Requests(Sequence[Request]):
         vectors: Mapping[str, Vectors] | None,
         retriever: Retriever,
         k: int,
+        pairing: str = "own",
     ) -> None:
         for category in sorted({example.category for example in examples}):
             if category not in corpora:
@@ -46,6 +49,7 @@ class Requests(Sequence[Request]):
             retriever,
             k,
         )
+        self.pairing = pairing
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -56,7 +60,7 @@ class Requests(Sequence[Request]):
     def __getitem__(self, at: slice) -> Requests: ...
     def __getitem__(self, at: int | slice) -> Request | Requests:
         if isinstance(at, slice):
-            return Requests(self.examples[at], self.corpora, self.vectors, self.retriever, self.k)
+            return Requests(self.examples[at], self.corpora, self.vectors, self.retriever, self.k, self.pairing)
         example = self.examples[at]
         corpus = self.corpora[example.category]
         target = corpus.reviews[example.row]
@@ -68,14 +72,23 @@ class Requests(Sequence[Request]):
             rating=target.rating,
             title=target.title,
             text=target.text,
-            slots=tuple(self._slot(example.category, row) for row in self.retriever(example, corpus, self.k)),
+            slots=self._slots(example, corpus),
         )
 
-    def _slot(self, category: str, row: int) -> Slot:
-        corpus = self.corpora[category]
+    def _slots(self, example: Example, corpus: Corpus) -> tuple[Slot, ...]:
+        rows = self.retriever(example, corpus, self.k)
+        if self.vectors is None or self.pairing == "own":
+            return tuple(self._slot(corpus, row, row) for row in rows)
+        peers_N = self.vectors[example.category].peers_N
+        every = self.retriever(example, corpus, len(example.profile))
+        having = [row for row in every if peers_N[row] > 0]
+        return tuple(self._slot(corpus, row, other) for row, other in zip_longest(rows, having[: len(rows)]))
+
+    def _slot(self, corpus: Corpus, row: int, of: int | None) -> Slot:
+        """The past review of `row` with the vectors of row `of`."""
         review = corpus.reviews[row]
         item = corpus.items[review.item]
-        if self.vectors is None:
+        if self.vectors is None or of is None:
             return Slot(review, item)
-        vectors = self.vectors[category]
-        return Slot(review, item, vectors.his_NE[row], vectors.diff_NE[row] if vectors.peers_N[row] > 0 else None)
+        vectors = self.vectors[corpus.category]
+        return Slot(review, item, vectors.his_NE[of], vectors.diff_NE[of] if vectors.peers_N[of] > 0 else None)

@@ -232,3 +232,30 @@ def test_the_notebook_runs_on_a_finished_run(finished: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "--nbmake", "-p", "no:cacheprovider", "notebooks"]
     done = subprocess.run(command, cwd=root, env=os.environ | where, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_plan_says_what_is_there_and_what_is_to_do_and_makes_nothing(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p for p in finished.rglob("*") if p.is_file()}
+    assert run(finished, "run", "--plan", "name=planned", "seeds=[0,1]") == 0
+    lines = {
+        line.split()[0]: " ".join(line.split()[1:]) for line in capsys.readouterr().out.splitlines() if line.strip()
+    }
+    assert lines["dep"].startswith("0, 1 1 cached, 1 to do 1 cached, 1 to do")
+    assert lines["shuffled"].startswith("0, 1 1 cached, 1 with dep 1 cached, 1 to do")
+    assert lines["rag"].startswith("0, 1 - 1 cached, 1 to do")
+    assert run(finished, "run", "--plan") == 0
+    assert "this machine: 0" in capsys.readouterr().out
+    assert {p for p in finished.rglob("*") if p.is_file()} == before
+
+
+def test_the_paper_is_planned_for_two_cards_without_its_model_or_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", str(CONF / "paper.yaml"), "--plan"]) == 0
+    said = capsys.readouterr().out
+    assert "80 GB, bf16" in said
+    assert "24 GB, NF4" in said
+    assert "Estimates, not measurements" in said

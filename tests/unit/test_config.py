@@ -19,6 +19,7 @@ from dep.config import (
     pairs,
     to_yaml,
 )
+from dep.presets import differing
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 RUNS = sorted(CONF.glob("*.yaml"))
@@ -112,6 +113,29 @@ def test_the_papers_preset_is_the_papers_recipe() -> None:
     )
     assert (config.protocol.targets_used, config.protocol.val_examples) == (1, 512)
     assert config.evaluate.metrics.bertscore.model == "allenai/led-base-16384"
+
+
+def test_the_two_presets_differ_in_named_fields_that_say_what_they_are() -> None:
+    found = {key: (a, b) for key, a, b, _ in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"]))}
+    assert found == {
+        "difference.weighting": ("uniform", "profile_distance"),
+        "prompt.pairing": ("own", "with_peers"),
+        "prompt.max_input_tokens": (2048, 3072),
+        "compressor.activation": ("sigmoid", "gelu"),
+        "compressor.init": ("xavier", "default"),
+        "compressor.mean_over": ("batch", "mixed"),
+        "compressor.outside": ("linear", "hard"),
+        "projector.init": ("xavier", "default"),
+        "train.lambda_": (100.0, 1600.0),
+        "evaluate.metrics.rouge.aggregate": ("mean", "bootstrap_median"),
+    }
+    assert all(told for *_, told in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"])))
+    assert differing(load([CONF / "paper.yaml"]), load([CONF / "paper.yaml"])) == []
+
+
+def test_a_field_that_one_of_two_configurations_lacks_is_told() -> None:
+    found = {key: (a, b) for key, a, b, _ in differing(load([CONF / "paper.yaml"]), load([CONF / "demo.yaml"]))}
+    assert found["source.users"] == ("-", 130)
 
 
 def test_every_choice_of_every_slot_has_a_typed_config() -> None:

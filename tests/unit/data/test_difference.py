@@ -29,6 +29,7 @@ def _oracle(
     pool: list[bool],
     weighting: str,
     of: dict[str, str] | None = None,
+    times: list[int] | None = None,
 ) -> tuple[list[list[float]], list[int]]:
     """Eq. 4 and the authors' weights, one review and one peer at a time; `of`: whose peers stand in for an item's."""
     n, dim = len(his), len(his[0])
@@ -45,6 +46,7 @@ def _oracle(
         peers, asked = {}, (of or {}).get(items[row], items[row])
         for other in sorted(set(users) - {users[row]}):
             theirs = [r for r in range(n) if (users[r], items[r]) == (other, asked) and pool[r]]
+            theirs = [r for r in theirs if times is None or times[r] < times[row]]
             if theirs:
                 peers[other] = mean(theirs)
         counts.append(len(peers))
@@ -85,6 +87,27 @@ def test_the_control_takes_the_peers_of_another_item_one_for_each(seed: int) -> 
     expected, counts = _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), "uniform", of)
     assert peers_N.tolist() == counts
     torch.testing.assert_close(diff_NE.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_earlier_peers_alone_agree_with_the_equation_written_as_loops(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(difference, "_ROWS", 3)
+    his_NE, users, items, pool_N = _world(seed)
+    rng = random.Random(seed)
+    times = [rng.randrange(30) for _ in users]
+    diff_NE, peers_N = differences(his_NE, users, items, "uniform", pool_N, times)
+    expected, counts = _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), "uniform", None, times)
+    assert peers_N.tolist() == counts
+    assert counts != _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), "uniform")[1]
+    torch.testing.assert_close(diff_NE.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-7, rtol=0)
+
+
+def test_earlier_peers_have_no_profile_distance() -> None:
+    his_NE, users, items, pool_N = _world(0)
+    with pytest.raises(ValueError, match="expected weighting 'uniform'"):
+        differences(his_NE, users, items, "profile_distance", pool_N, list(range(len(users))))
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "profile_distance"])

@@ -40,6 +40,14 @@ def test_an_item_without_peers_gives_a_slot_without_a_difference() -> None:
     assert newest.diff.tolist() == [0, 0, 2, 0]
 
 
+def test_as_in_the_authors_code_vectors_slide_to_the_reviews_that_have_peers() -> None:
+    slots = Requests([EXAMPLE], {"Books": CORPUS}, {"Books": VECTORS}, Recency(), 2, "with_peers")[0].slots
+    assert [slot.review.text for slot in slots] == ["text 2", "text 1"]
+    assert [slot.his.tolist() for slot in slots if slot.his is not None] == torch.eye(4)[[2, 0]].tolist()
+    *_, last = Requests([EXAMPLE], {"Books": CORPUS}, {"Books": VECTORS}, Recency(), 8, "with_peers")[0].slots
+    assert (last.review.text, last.his, last.diff) == ("text 0", None, None), "no third review has peers"
+
+
 def test_without_vectors_slots_carry_text_alone() -> None:
     slots = Requests([EXAMPLE], {"Books": CORPUS}, None, Recency(), 8)[0].slots
     assert [(slot.his, slot.diff) for slot in slots] == [(None, None)] * 3

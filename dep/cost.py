@@ -1,0 +1,224 @@
+"""What an arm will cost: memory and time on a card that may not be here, from the backbone's architecture alone.
+
+Nothing is loaded. Parameters are counted, and the activations that a training step keeps for its backward pass are
+added up, on torch's meta device, where tensors have shapes and no storage. Time follows from floating-point operations
+(prefill, training) and from bytes read (decoding, one pass over the weights a token); the shares of a card's peak that
+are reached in practice are assumptions, written in `Card`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Qwen2Config
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from dep.model.backbone import DEMO, Backbone
+
+
+@dataclass(frozen=True)
+class Card:
+    """A device, and which backbone format fits it."""
+
+    name: str
+    memory: float
+    """GB."""
+    flops: float
+    """Floating-point operations a second, at the peak that its makers state."""
+    bandwidth: float
+    """Bytes a second."""
+    quantization: str = "none"
+    reached: float = 0.4
+    """Share of the peak that training and prefill reach."""
+    decoding: float = 0.5
+    """Share of the bandwidth that decoding reaches; far lower for weights that are unpacked at each use."""
+
+
+CARDS = (
+    Card("80 GB, bf16", 80, 312e12, 2.0e12),
+    Card("24 GB, NF4", 24, 165e12, 1.0e12, "nf4", reached=0.3, decoding=0.2),
+)
+"""An A100 and an RTX 4090, by their makers' peak figures (dense bf16)."""
+
+_QWEN: dict[str, dict[str, Any]] = {
+    name: dict(
+        zip(
+            ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+             "vocab_size", "tie_word_embeddings"),
+            row, strict=True,
+        )
+    )
+    for name, row in {
+        "Qwen/Qwen2.5-0.5B-Instruct": (896, 4864, 24, 14, 2, 151936, True),
+        "Qwen/Qwen2.5-1.5B-Instruct": (1536, 8960, 28, 12, 2, 151936, True),
+        "Qwen/Qwen2.5-3B-Instruct": (2048, 11008, 36, 16, 2, 151936, True),
+        "Qwen/Qwen2.5-7B-Instruct": (3584, 18944, 28, 28, 4, 152064, False),
+        "Qwen/Qwen2.5-14B-Instruct": (5120, 13824, 48, 40, 8, 152064, False),
+        "Qwen/Qwen2.5-32B-Instruct": (5120, 27648, 64, 40, 8, 152064, False),
+    }.items()
+}  # fmt: skip
+"""Published architectures of the paper's backbones, for a plan without a hub."""
+
+
+_WORKSPACE = 1.5
+"""GB of a CUDA context and of kernels' scratch space."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """The work of one arm, in tokens.
+
+    `prompt` and `target` are mean tokens of an example; `longest` is prompt and target of the longest.
+    """
+
+    train: int
+    """Training examples, times epochs."""
+    validate: int
+    """Validation examples, times epochs."""
+    test: int
+    prompt: float
+    target: float
+    longest: int
+    micro_batch: int
+    batch: int
+    """Examples that are generated together."""
+    new_tokens: int
+    """Tokens that generation may write."""
+    validation_writes: bool
+    """Whether validation generates (METEOR) or only measures the likelihood."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds, and GB at the worst moment, of training (0 where nothing is trained) and of generation."""
+
+    train_s: float
+    generate_s: float
+    train_gb: float
+    generate_gb: float
+
+
+def architecture(config: Backbone.Config) -> PretrainedConfig:
+    """The backbone's config.json, from its folder, the local cache, or the table of published ones.
+
+    Raises:
+        FileNotFoundError: it is in none of them.
+    """
+    name = str(DEMO) if config.name_or_path == "demo" else config.name_or_path
+    try:
+        found: PretrainedConfig = AutoConfig.from_pretrained(
+            name, local_files_only=not config.allow_download, trust_remote_code=False
+        )
+        return found
+    except OSError:
+        if config.name_or_path in _QWEN:
+            return Qwen2Config(**_QWEN[config.name_or_path])
+    raise FileNotFoundError(
+        f"backbone.name_or_path: {config.name_or_path!r} is no folder here, and its size is none of those that a plan "
+        f"knows without one ({', '.join(_QWEN)}); point it at a folder with a config.json"
+    )
+
+
+def estimate(config: Backbone.Config, load: Load, card: Card, trained: int) -> Cost:
+    """What `load` costs on `card`.
+
+    Args:
+        config: the backbone.
+        load: the arm's tokens.
+        card: where.
+        trained: parameters of the adapter (0: prompt only).
+    """
+    shape = architecture(config)
+    every, embedding = parameters(shape)
+    weights = 2.0 * every if card.quantization == "none" else 2.0 * embedding + (0.5 + 4 / 64) * (every - embedding)
+    length = load.prompt + load.target
+    operations, pace = 2.0 * (every - embedding / 2), card.flops * card.reached
+    # Frozen weights take no gradient: the backward pass costs one forward (the gradient of the activations), not two.
+    train_s = 2 * operations * length * load.train / pace if trained else 0.0
+    steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest is through
+    a_batch = operations * load.prompt * load.batch / pace + steps * weights / (card.bandwidth * card.decoding)
+    likelihood = operations * length / pace
+    if trained:
+        train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
+    generate_s = load.test * (a_batch / load.batch + likelihood)
+    text = getattr(shape, "text_config", shape)
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    kv = 2.0 * 2 * text.num_hidden_layers * text.num_key_value_heads * head
+    decode = weights + kv * (min(load.longest, int(load.prompt * 1.5)) + load.new_tokens) * load.batch
+    logits = 3 * 4.0 * text.vocab_size * load.target * 2
+    train = weights + (kept_bytes(shape, load.longest) + logits) * load.micro_batch + 16.0 * trained
+    return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), decode / 1e9 + _WORKSPACE)
+
+
+def parameters(shape: PretrainedConfig) -> tuple[int, int]:
+    """All parameters, and those of embedding and output layer (which quantization leaves as they are)."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(shape)
+    embedding = {id(p): p.numel() for p in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
+    return sum(p.numel() for p in model.parameters()), sum(embedding.values())
+
+
+def kept_bytes(shape: PretrainedConfig, tokens: int) -> float:
+    """Bytes of activations that one example of `tokens` tokens keeps for the backward pass, frozen weights aside.
+
+    Counted on one and on two layers in bfloat16, from which all layers follow.
+    """
+    one, two = (_kept(shape.to_json_string(use_diff=False), layers, tokens) for layers in (1, 2))
+    return one + (two - one) * (shape.num_hidden_layers - 1)
+
+
+@lru_cache(maxsize=256)
+def _kept(fields: str, layers: int, tokens: int) -> float:
+    given = json.loads(fields)
+    given.pop("layer_types", None)
+    shape = AutoConfig.for_model(given.pop("model_type"), **(given | {"num_hidden_layers": layers}))
+    ALL_ATTENTION_FUNCTIONS.register("kept", _attend)
+    shape._attn_implementation = "kept"
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(shape).to(torch.bfloat16).requires_grad_(False)
+        embeds = torch.empty(1, tokens, shape.hidden_size, dtype=torch.bfloat16, requires_grad=True)
+        mask = torch.empty(1, 1, tokens, tokens, dtype=torch.bfloat16)  # given, or one would be made from values
+    weights = {p.untyped_storage()._cdata for p in model.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()._cdata
+        if storage not in weights:
+            kept.setdefault(storage, tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        output = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False).last_hidden_state
+    total = float(sum(t.untyped_storage().nbytes() for t in kept.values()))
+    del output
+    return total
+
+
+class _Fused(torch.autograd.Function):
+    """What a fused attention kernel keeps: queries, keys, values and its output, never the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Only the shapes matter."""
+        out = torch.empty_like(query)
+        ctx.save_for_backward(query, key, value, out)
+        return out
+
+
+def _attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: Any) -> tuple[Tensor, None]:
+    return _Fused.apply(query, key, value).transpose(1, 2).contiguous(), None
+
+
+def fitted(config: Backbone.Config, load: Load, card: Card, trained: int) -> tuple[Load, Cost]:
+    """`load` and its cost with generation batch and longest example made smaller until the card holds them."""
+    while (cost := estimate(config, load, card, trained)).generate_gb > 0.95 * card.memory and load.batch > 1:
+        load = replace(load, batch=load.batch // 2)
+    while cost.train_gb > 0.95 * card.memory and load.longest > 512:
+        load = replace(load, longest=load.longest - 256)
+        cost = estimate(config, load, card, trained)
+    return load, cost
