@@ -18,7 +18,7 @@ from rich.console import Console
 from dep.arm import write_text
 from dep.eval.report import tables
 from dep.eval.uniqueness import curve, halves
-from experiments import figures
+from experiments import claims, figures
 from experiments.beside import Grid, grid
 from experiments.layout import LAYOUTS
 from experiments.unique import user_gains
@@ -43,10 +43,19 @@ def write(runs: Path, console: Console) -> Path:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals |= {"number": tables.number, "title": tables.title}
+    pictures, claimed = _figure3(runs) if "ablation" in results else ([], [])
+    if "figure2" in results:
+        pictures.insert(0, ("Figure 2: how many past reviews", Markup(figures.history(results["figure2"]))))
+        claimed = [*claims.rising(results["figure2"]), *claimed]
+    claimed = [
+        c for name in ("ablation", "table8", "table9") if name in results for c in claims.ordered(results[name])
+    ] + claimed
     content: dict[str, Any] = {
         "grids": grids,
-        "comparisons": results.get("ablation", {}).get("comparisons", []),
-        "pictures": _pictures(runs, results),
+        "claims": claimed,
+        "summary": claims.summary(claimed),
+        "spreads": claims.spreads(results["ablation"]) if "ablation" in results else [],
+        "pictures": pictures,
         "agreement": agreement(grids),
         "style": (HERE.parent / "dep/eval/report/style.css").read_text("utf-8"),
     }
@@ -66,20 +75,17 @@ def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
     return found
 
 
-def _pictures(runs: Path, results: dict[str, Any]) -> list[tuple[str, Markup]]:
-    shown = []
-    if "figure2" in results:
-        shown.append(("Figure 2: how many past reviews", Markup(figures.history(results["figure2"]))))
-    if "ablation" in results:
-        for metric in ("nll", "meteor"):
-            users = user_gains(runs / "ablation", list(FIGURE3), metric=metric)
-            rank = {f"{u.category}/{u.user}": u.rank for u in users}
-            by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
-            bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
-            lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
-            name = f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}"
-            shown.append((name, Markup(bars + lines)))
-    return shown
+def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
+    shown, claimed = [], []
+    for metric in ("nll", "meteor"):
+        users = user_gains(runs / "ablation", list(FIGURE3), metric=metric)
+        rank = {f"{u.category}/{u.user}": u.rank for u in users}
+        by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
+        bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
+        lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
+        shown.append((f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}", Markup(bars + lines)))
+        claimed += claims.unique_gain_more(by_arm, rank, metric)
+    return shown, claimed
 
 
 if __name__ == "__main__":
