@@ -27,7 +27,7 @@ from dep.model.soft_prompt import SoftPrompt
 
 _DATA = ("embedder", "retriever", "difference", "protocol")
 _ADAPTER = ("compressor", "projector", "backbone", "train")
-_DISPLAY = ("train.progress", "train.wandb", "train.devices")
+_DISPLAY = ("train.progress", "train.devices")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, make_dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -77,6 +77,8 @@ class RunConfig:
     """CPU threads of an arm; 0: all."""
     jobs: int = 0
     """How many arms go side by side, a process each; 0: as many as the cores hold where `threads` is set, else one."""
+    wandb: Literal["disabled", "offline", "online"] = "offline"
+    """Weights & Biases mirrors every arm; offline, `wandb sync` sends it later."""
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     """Filters and splits."""
     difference: DifferenceConfig = field(default_factory=DifferenceConfig)

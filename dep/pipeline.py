@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from dep import tracking
 from dep.arm import Arm, as_line, read_rows, write_rows, write_text
 from dep.config import RunConfig, choose, compressor_config, identity, to_yaml
 from dep.data.cache import VectorCache
@@ -96,8 +97,9 @@ class Bench:
         config, (prompt, soft) = arm.config, arm.shape
         _, tokenizer = self.backbone(config)
         batching = Batching(
-            config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed
-        )
+            config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
+            config.train.textless_epochs,
+        )  # fmt: skip
         return ReviewData(
             self.prepared(config),
             self.cache(config) if soft.branches else None,
@@ -143,7 +145,10 @@ def train(bench: Bench, arm: Arm) -> None:
             f"trained ({trained / (every - trained):.2%} of the LLM)"
         )
         settings = replace(arm.config.train, seed=arm.seed)
-        Train(settings).fit(module, data, home)
+        try:
+            Train(settings).fit(module, data, home, *tracking.training(arm))
+        finally:
+            tracking.finish()
         noted = {"arm": arm.name, "seed": arm.seed, "trainable": trained, "frozen": every - trained}
         module.save_adapter(home / "adapter.safetensors", noted)
         shutil.rmtree(home / "checkpoints", ignore_errors=True)
@@ -264,6 +269,7 @@ def evaluate(bench: Bench, arm: Arm) -> None:
     write_rows(path, scores)
     arm.finish("scores", arm.score_key)
     arm.keep("evaluate")
+    tracking.scored(arm, scores, rows)
     bench.console.print(f"[bold]evaluate[/] {arm.label}, seed {arm.seed}: scores in {path}")
 
 

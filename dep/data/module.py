@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
 from dep.data.cache import VectorCache, Vectors
 from dep.data.collate import Collator
@@ -48,7 +48,7 @@ class Windows(Sampler[list[int]]):
     """Micro batches of one rank: windows of `effective_batch` examples, each shared out by length.
 
     The last window is filled up from the front of the permutation, so that every optimizer step averages over equally
-    many examples.
+    many examples. In the first `textless_epochs`, indices are those of a second copy of the examples, behind the first.
     """
 
     def __init__(
@@ -58,7 +58,9 @@ class Windows(Sampler[list[int]]):
         micro_batch: int,
         seed: int,
         place: Callable[[], tuple[int, int, int]],
+        textless_epochs: int = 0,
     ) -> None:
+        self.textless_epochs = textless_epochs
         self.lengths, self.effective, self.micro, self.seed, self.place = (
             lengths,
             effective_batch,
@@ -74,6 +76,7 @@ class Windows(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         epoch, rank, ranks = self.place()
         lengths = self.lengths
+        shift = len(lengths) if epoch < self.textless_epochs else 0
         order = torch.randperm(
             len(lengths), generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)
         ).tolist()
@@ -83,7 +86,7 @@ class Windows(Sampler[list[int]]):
                 window += order[: self.effective - len(window)]
             window.sort(key=lambda at: (lengths[at], at))
             for micro in range(rank * self.micro, self.effective, self.micro * ranks):
-                yield window[micro : micro + self.micro]
+                yield [at + shift for at in window[micro : micro + self.micro]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Batching:
     micro_batch: int
     eval_batch: int
     seed: int
+    textless_epochs: int = 0
 
 
 class ReviewData(pl.LightningDataModule):
@@ -179,8 +183,10 @@ class ReviewData(pl.LightningDataModule):
             self.batching.micro_batch,
             self.batching.seed,
             lambda: (trainer.current_epoch, trainer.global_rank, trainer.world_size),
+            self.batching.textless_epochs,
         )
-        return DataLoader(prompts, batch_sampler=windows, collate_fn=self.collate)
+        textless = Prompts(prompts.requests, self.builder.without_text())
+        return DataLoader(ConcatDataset([prompts, textless]), batch_sampler=windows, collate_fn=self.collate)
 
     def val_dataloader(self) -> DataLoader[Prompt]:
         """All validation examples, the same on every rank."""

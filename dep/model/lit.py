@@ -28,6 +28,7 @@ from dep.model.checkpoint import (
     write_adapter,
 )
 from dep.model.losses import total_loss
+from dep.model.muon import Muon
 from dep.model.nll import example_nll
 from dep.model.prefix import leading
 from dep.model.schedule import schedule_factor
@@ -121,10 +122,18 @@ class LitDEP(pl.LightningModule):
             self.log_dict(dict(self.evaluate(self)), sync_dist=True, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW over the trained part, with warm-up and decay stepped once an optimizer step."""
+        """The optimizer of the trained part, with warm-up and decay stepped once an optimizer step."""
         c, total = self.config, int(self.trainer.estimated_stepping_batches)
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=c.lr, weight_decay=c.weight_decay)
+        optimizer: torch.optim.Optimizer
+        if c.optimizer == "muon":
+            layers = [m for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)]
+            matrices = [m.weight for m in layers if m.weight.requires_grad]
+            known = {id(p) for p in matrices}
+            others = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+            optimizer = Muon(matrices, c.muon_lr, others, c.lr, c.weight_decay)
+        else:
+            parameters = [p for p in self.parameters() if p.requires_grad]
+            optimizer = torch.optim.AdamW(parameters, lr=c.lr, weight_decay=c.weight_decay)
         warmup = round(c.warmup_ratio * total)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: schedule_factor(step, total, warmup, c.schedule)
@@ -152,7 +161,7 @@ class LitDEP(pl.LightningModule):
             check_names(checkpoint["state_dict"], trainable_state(self), "the checkpoint")
         check_fingerprint(checkpoint.get("fingerprint"), self.fingerprint, "the checkpoint")
         saved, now = checkpoint.get("train_config", {}), asdict(self.config)
-        counts = now.keys() - {"progress", "wandb", "devices"}
+        counts = now.keys() - {"progress", "devices"}
         changed = [f"{k}: {saved.get(k)!r} then, {now[k]!r} now" for k in counts if saved.get(k) != now[k]]
         if changed:
             raise ValueError(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +46,23 @@ class Train:
     class Config:
         """How the soft prompt is trained; the defaults are Appendix C.2.2's."""
 
+        optimizer: Literal["adamw", "muon"] = "adamw"
+        """AdamW (the paper), or Muon for the weights of linear layers and AdamW for the rest: far fewer steps."""
         lr: float = 1e-5
         """Peak learning rate of AdamW."""
+        muon_lr: float = 0.02
+        """Peak learning rate of Muon."""
         weight_decay: float = 0.025
-        """AdamW's decoupled weight decay."""
+        """Decoupled weight decay."""
         warmup_ratio: float = 0.01
         """Share of the optimizer steps over which the learning rate rises."""
         schedule: Schedule = "linear"
         """How the learning rate falls afterwards."""
         epochs: int = 5
         """Passes over the training examples (5 in the main text, at most 8 in the appendix)."""
+        textless_epochs: int = 0
+        """Epochs at first whose prompts lack the past reviews' texts. The texts tell most of what the vectors can, so
+        that beside them a soft prompt hears little to learn from; first alone, it learns to speak."""
         effective_batch: int = 16
         """Examples an optimizer step averages over, on all devices together."""
         micro_batch: int = 1
@@ -77,8 +85,6 @@ class Train:
         """Which validation metric picks the epoch: METEOR (the paper; costs generation) or the likelihood."""
         seed: int = 0
         """Of everything random in training."""
-        wandb: Literal["off", "offline", "online"] = "off"
-        """Whether Weights & Biases mirrors the run; the CSV beside it is always written."""
         progress: bool = True
         """Whether to show a progress bar."""
 
@@ -86,13 +92,22 @@ class Train:
         """Keep the settings."""
         self.config = config
 
-    def fit(self, module: pl.LightningModule, data: pl.LightningDataModule, folder: Path) -> Path:
+    def fit(
+        self,
+        module: pl.LightningModule,
+        data: pl.LightningDataModule,
+        folder: Path,
+        loggers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+    ) -> Path:
         """Train, or go on training, and leave `module` with the weights of the best epoch.
 
         Args:
             module: a `LitDEP`.
             data: train and validation batches; batches have `micro_batch` examples.
             folder: the run's; gets metrics.csv and checkpoints/{best,last}.ckpt.
+            loggers: of Lightning, beside the CSV.
+            callbacks: of Lightning, beside its own.
 
         Returns:
             The best epoch's checkpoint.
@@ -107,12 +122,8 @@ class Train:
         with warnings.catch_warnings():
             for message in _MEANT:
                 warnings.filterwarnings("ignore", message)
-            trainer = self.trainer(folder)
+            trainer = self.trainer(folder, loggers, callbacks)
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-        if self.config.wandb != "off":
-            import wandb
-
-            wandb.finish()  # or the next fit of this process would go on in the same W&B run
         best = folder / "checkpoints" / "best.ckpt"
         if best.is_dir():
             pl.utilities.rank_zero_warn(
@@ -124,7 +135,7 @@ class Train:
             module.load_state_dict(state["state_dict"], strict=False)
         return best
 
-    def trainer(self, folder: Path) -> pl.Trainer:
+    def trainer(self, folder: Path, loggers: Sequence[Any] = (), callbacks: Sequence[Any] = ()) -> pl.Trainer:
         """A Trainer that writes into `folder`.
 
         Raises:
@@ -138,8 +149,8 @@ class Train:
             strategy=_strategy(c.strategy),
             precision=_precision(c.precision),
             gradient_clip_val=c.grad_clip or None,
-            logger=self._loggers(folder),
-            callbacks=self._callbacks(folder),
+            logger=[self._table(folder), *loggers],
+            callbacks=[*self._callbacks(folder), *callbacks],
             enable_progress_bar=False,  # `Bar` is the package's own
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -164,18 +175,13 @@ class Train:
         bar = [Bar()] if self.config.progress else []
         return [*bar, best, last]
 
-    def _loggers(self, folder: Path) -> list[Any]:
+    def _table(self, folder: Path) -> Any:
         earlier = _finished_rows(folder)
         table = pl.loggers.CSVLogger(folder, name="", version="")
         rows = table.experiment.metrics
         if isinstance(rows, list):  # only the first process has a table, and it starts an empty one
             rows.extend(earlier)
-        if self.config.wandb == "off":
-            return [table]
-        return [
-            table,
-            pl.loggers.WandbLogger(folder.name, folder, project="dep", offline=self.config.wandb == "offline"),
-        ]
+        return table
 
 
 class Bar(pl.Callback):

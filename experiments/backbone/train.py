@@ -26,6 +26,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 from dep.data.collate import Collator
 from dep.data.prompt import PromptConfig, system_text
 from dep.data.side_prompts import DIFFERENCE, PROFILE
+from dep.model.muon import Muon
 from dep.records import IGNORE, SLOT_TOKENS, Batch
 from experiments.backbone.lessons import FIRST_SHARES, SHARES, Lesson, Lessons
 from experiments.backbone.tokenizer import train_tokenizer
@@ -33,41 +34,6 @@ from experiments.backbone.tokenizer import train_tokenizer
 CONTEXT_WEIGHT = {True: 0.4, False: 0.0}
 """Weight of a token of the prompt against one of the answer, where the prompt holds reviews' texts (lessons too) and
 where it does not (titles and descriptions, which nothing predicts: even at 0.05 their noise drowned the answers)."""
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by five Newton-Schulz steps (Jordan et al. 2024) in fp32.
-
-    torch's own works in bfloat16, which is several times slower on a CPU without bfloat16 units.
-    """
-
-    def __init__(self, params: list[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update; matrices of one shape are orthogonalised together."""
-        for group in self.param_groups:
-            shapes: dict[torch.Size, list[nn.Parameter]] = {}
-            for p in group["params"]:
-                shapes.setdefault(p.shape, []).append(p)
-            for same in shapes.values():
-                updates = []
-                for p in same:
-                    buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                    buffer.lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(p.grad.lerp(buffer, group["momentum"]))
-                x = torch.stack(updates)
-                tall = x.shape[1] > x.shape[2]
-                x = x.mT if tall else x
-                x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-                for _ in range(5):
-                    a = x @ x.mT
-                    x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-                x = x.mT if tall else x
-                scale = max(1, x.shape[1] / x.shape[2]) ** 0.5
-                for p, u in zip(same, x, strict=True):
-                    p.mul_(1 - group["lr"] * 0.05).add_(u, alpha=-group["lr"] * scale)
 
 
 def fill_slots(embedding: nn.Embedding, batch: Batch, slot_ids: dict[str, int], generator: torch.Generator) -> Tensor:

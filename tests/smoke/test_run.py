@@ -16,7 +16,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",
     "protocol.test_examples=9", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=24",
-    "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0",
+    "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0", "wandb=disabled",
 ]  # fmt: skip
 
 
@@ -259,3 +259,29 @@ def test_the_paper_is_planned_for_two_cards_without_its_model_or_its_data(
     assert "80 GB, bf16" in said
     assert "24 GB, NF4" in said
     assert "Estimates, not measurements" in said
+
+
+def test_every_arm_is_a_run_of_weights_and_biases_with_its_losses_scores_and_generations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    begun, logged = [], []
+    true_init = wandb.init
+
+    def init(**given: object) -> object:
+        run = true_init(**(given | {"mode": "disabled"}))
+        begun.append((given, run))
+        monkeypatch.setattr(run, "log", lambda row, *_, **__: logged.append(row))
+        return run
+
+    monkeypatch.setattr(wandb, "init", init)
+    assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2") == 0
+    (training, _), (scoring, scored) = begun
+    assert training["id"] == scoring["id"], "one run: training, then scores"
+    assert (training["group"], training["mode"], training["tags"]) == ("arms", "offline", ["dep", "dep"])
+    assert training["config"]["prompt"]["history"] == 2  # type: ignore[index]
+    names = {name for row in logged for name in row}
+    wanted = {"train_lm", "train_recon", "train_sparse", "train_mean_activation", "train_dead_units", "lr", "val_nll"}
+    assert wanted | {"tokens_per_second", "generations"} <= names
+    assert {"test_nll", "test_bleu", "test_meteor"} <= set(scored.summary.keys())

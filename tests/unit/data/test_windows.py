@@ -43,3 +43,11 @@ def test_more_room_in_a_window_than_examples_repeats_them() -> None:
 def test_a_micro_batch_holds_rows_of_like_length() -> None:
     for first, second in zip(*[iter(Windows(LENGTHS[:8], 4, 2, 0, lambda: (0, 0, 1)))] * 2, strict=True):
         assert max(LENGTHS[at] for at in first) <= min(LENGTHS[at] for at in second)
+
+
+def test_the_first_epochs_without_text_take_the_same_examples_from_the_second_copy() -> None:
+    alone = list(Windows(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))
+    first = list(Windows(LENGTHS, 4, 2, 0, lambda: (0, 0, 1), textless_epochs=1))
+    assert [[at - len(LENGTHS) for at in row] for row in first] == alone
+    later = list(Windows(LENGTHS, 4, 2, 0, lambda: (1, 0, 1), textless_epochs=1))
+    assert later == list(Windows(LENGTHS, 4, 2, 0, lambda: (1, 0, 1)))

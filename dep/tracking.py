@@ -1,0 +1,97 @@
+"""Weights & Biases: a run for each arm and seed, grouped by experiment, tagged by variant, offline unless asked.
+
+The CSV files and score files beside it hold the same and are what everything else reads; `wandb sync runs/<name>/wandb`
+sends an offline run later. Nothing here changes a result, and `wandb=disabled` leaves it out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dep.arm import Arm
+from dep.config import as_dict
+from dep.eval.bleu import bleu_of_sums
+from dep.model.train import pl
+from dep.records import Batch
+
+SHOWN = 24
+"""Generations in a run's table."""
+
+
+def begun(arm: Arm) -> Any:
+    """The arm's W&B run, begun or gone on with; None where it is disabled."""
+    mode = arm.config.wandb
+    if mode == "disabled":
+        return None
+    import wandb
+
+    folder = arm.folder.parents[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("WANDB_SILENT", "true")
+    experiment, variant = arm.config.name, arm.name
+    return wandb.init(
+        project="dep", group=experiment, name=f"{variant}, seed {arm.seed}", tags=[variant, arm.config.method.kind],
+        id=f"{experiment}-{variant}-{arm.seed}-{arm.prediction_key[:8]}".replace("@", "-").replace("=", "-"),
+        config=as_dict(arm.config) | {"seed": arm.seed}, dir=str(folder), mode=mode, resume="allow",
+        settings=wandb.Settings(silent=True, console="off"),
+    )  # fmt: skip
+
+
+def training(arm: Arm) -> tuple[list[Any], list[Any]]:
+    """Loggers and callbacks that mirror the arm's training."""
+    run = begun(arm)
+    return ([], []) if run is None else ([pl.loggers.WandbLogger(experiment=run)], [Throughput(run)])
+
+
+def finish() -> None:
+    """End the run that is open, if there is one: the next arm has its own."""
+    if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
+        wandb.finish()
+
+
+def scored(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Log the mean of each score, and a table of generations with their scores."""
+    run = begun(arm)
+    if run is None:
+        return
+    import wandb
+
+    names = [name for name in scores[0] if name not in ("key", "category", "user")]
+    for name in names:
+        values = [row[name] for row in scores]
+        run.summary[f"test_{name}"] = (
+            float(bleu_of_sums(np.asarray(values, dtype=np.float64).sum(0)))
+            if name == "bleu"
+            else sum(values) / len(values)
+        )
+    kept = [name for name in names if name != "bleu"]
+    shown = list(zip(scores, predictions, strict=True))[:: max(1, len(scores) // SHOWN)][:SHOWN]
+    table = wandb.Table(columns=["key", "category", "item", "prediction", "reference", *kept])
+    for score, row in shown:
+        table.add_data(
+            row["key"], row["category"], row["item_title"], row["prediction"], row["reference"],
+            *(score[name] for name in kept),
+        )  # fmt: skip
+    run.log({"generations": table})
+    finish()
+
+
+class Throughput(pl.Callback):
+    """Tokens a second, prompt and review together, logged once an optimizer step to one run alone: no two are equal."""
+
+    def __init__(self, run: Any) -> None:
+        self.run, self.tokens, self.since, self.step = run, 0, time.perf_counter(), 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Count; where a step was taken, log."""
+        self.tokens += int(batch.attention_mask.sum())
+        if trainer.global_step > self.step:
+            now = time.perf_counter()
+            self.run.log({"tokens_per_second": self.tokens / (now - self.since)})
+            self.tokens, self.since, self.step = 0, now, trainer.global_step
