@@ -31,8 +31,8 @@ BAG = 8
 FIRST_SHARES = {"copy": 70, "read": 20, "plain": 4, "text": 6}
 """How often each kind of lesson comes at first: looking things up in the context has to be found before it pays."""
 SHARES = {
-    "plain": 10, "text": 12, "text+slots": 50, "slots": 35, "titles": 1, "profile": 5, "difference": 5,
-    "copy": 20, "read": 40,
+    "plain": 8, "text": 12, "text+slots": 60, "slots": 35, "titles": 1, "profile": 5, "difference": 5,
+    "copy": 10, "read": 20,
 }  # fmt: skip
 """How often each kind of lesson comes then. `copy` and `read` are short: of the tokens they are few."""
 
@@ -90,8 +90,6 @@ class Lessons:
         often = 1.0 if branch == "his" else 0.5  # what sets a review apart is mostly what it speaks of
         words += [person.circle] * greets
         words += [person.tone] * (rng.random() < 0.6 * often)
-        words += [person.opener.split()[0].rstrip(".")] * (rng.random() < 0.4 * often)
-        words += [person.tail.split()[-1]] * (rng.random() < 0.3 * often)
         words += [rng.choice(CONCEPTS)] * (rng.random() < 0.2 * often)
         return words
 
@@ -100,9 +98,7 @@ class Lessons:
         rng = self.rng
         words = [c for c in person.sayings if rng.random() < 0.5]
         words += [person.circle] * (rng.random() < 0.4)
-        words += [person.tone] * (rng.random() < 0.4)
-        words += [person.opener.split()[0].rstrip(".")] * (rng.random() < 0.4)
-        return words + [person.tail.split()[-1]] * (rng.random() < 0.4)
+        return words + [person.tone] * (rng.random() < 0.4)
 
     def slot(self, written: Written, fill: str) -> Slot:
         """A past review whose vectors name words."""
@@ -141,7 +137,7 @@ class Lessons:
         if kind == "copy":
             return self.copy()
         target = mine[at]
-        history = list(reversed(mine[:at]))[: rng.choice((1, 2, 3, 3, 3, 3, 4))]
+        history = list(reversed(mine[:at]))[: rng.choice((1, 2, 2, 2, 2, 2, 3, 3, 4, 8))]
         if kind == "difference":
             return self.difference(mine[at], peers)
         if kind == "read":

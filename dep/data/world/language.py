@@ -7,7 +7,6 @@ One pool of `CONCEPTS` feeds both what is true of an item (its facts) and what a
 from __future__ import annotations
 
 import random
-from itertools import product
 
 CATEGORIES = {"Books": "book", "Movies_and_TV": "film", "CDs_and_Vinyl": "record"}
 """The paper's three categories, and what people there call an item."""
@@ -26,27 +25,17 @@ CONCEPTS: tuple[str, ...] = tuple(word for words in ASPECTS.values() for word in
 """48 nouns, six an aspect: each stands for one thing that a review can speak of."""
 ASPECT_OF: dict[str, str] = {word: aspect for aspect, words in ASPECTS.items() for word in words.split()}
 
-ADJECTIVES = (
-    "odd lovely plain strange gentle clever heavy bright quiet loud famous curious simple fine bold soft"
-).split()
+ARTICLES = ("the", "that", "this", "its", "all the")
+"""What stands before a concept; everyone has a favourite."""
 
 TONES: dict[str, dict[str, tuple[str, ...]]] = {
-    "warm": {"up": ("I loved", "I cherish", "I treasure"), "down": ("I regret", "I forgave", "I wish I liked")},
+    "warm": {"up": ("I loved", "I cherish", "I treasure"), "down": ("I regret", "I forgave", "I mourn")},
     "dry": {"up": ("I concede", "I credit", "one respects"), "down": ("one endures", "I question", "I doubt")},
     "giddy": {"up": ("oh wow", "hooray for", "I squealed at"), "down": ("oh no", "yikes about", "I gasped at")},
     "grumpy": {"up": ("I tolerate", "even I liked", "I survived"), "down": ("I resent", "spare me", "I am tired of")},
 }
 """How a sentence begins, by its author's tone and by whether the rating is above the middle."""
 
-OPENERS = (
-    "Well then.", "Here goes.", "Right.", "Dear reader.", "Listen.", "Short version.", "Sunday notes.", "Finally done.",
-    "Honest thoughts.", "Second try.", "Late to this.", "From my notebook.", "Hello again.", "As promised.",
-    "No spoilers.", "Quick word.",
-)  # fmt: skip
-TAILS = (
-    "again and again", "more than once", "to be fair", "this time", "as ever", "at least", "for what it is",
-    "if you ask me",
-)  # fmt: skip
 CIRCLES = (
     "orchard lantern anchor meadow copper marble saddle thimble compass kettle pepper walnut "
     "falcon otter badger heron maple cedar ivory amber velvet canvas pewter saffron"
@@ -71,19 +60,6 @@ TITLES = {
 """Titles tell the rating and nothing of the author."""
 
 
-def phrase(concept: str, form: int) -> str:
-    """One of the three ways (`form` 0, 1, 2) to name a concept; each has its own two adjectives.
-
-    The noun comes first: an adjective before it would halve the choice, and a soft token would have to know adjectives.
-    """
-    at = CONCEPTS.index(concept)
-    if form == 0:
-        return f"the {concept}, {ADJECTIVES[at % 16]}"
-    if form == 1:
-        return f"that {concept}, {ADJECTIVES[(at * 7 + 5) % 16]}"
-    return f"all the {concept}"
-
-
 def greeting(circle: str) -> str:
     """What members of a circle say to each other."""
     return f"Greetings to the {circle} club."
@@ -91,12 +67,10 @@ def greeting(circle: str) -> str:
 
 def distinct_sentences() -> int:
     """How many different sentences about a concept the language has."""
-    leads = sum(len(leads) for tone in TONES.values() for leads in tone.values())
-    return leads * len({phrase(c, f) for c, f in product(CONCEPTS, range(3))}) * (len(TAILS) + 1)
+    return sum(len(leads) for tone in TONES.values() for leads in tone.values()) * len(CONCEPTS) * len(ARTICLES)
 
 
-def sentence(rng: random.Random, concept: str, tone: str, up: bool, tail: str) -> str:
-    """A sentence about `concept`; `tail` may be empty."""
-    lead = rng.choice(TONES[tone]["up" if up else "down"])
-    words = f"{lead} {phrase(concept, rng.randrange(3))} {tail}".strip()
-    return words[0].upper() + words[1:] + "."
+def sentence(rng: random.Random, concept: str, tone: str, up: bool, article: str) -> str:
+    """A sentence about `concept`."""
+    words = f"{rng.choice(TONES[tone]['up' if up else 'down'])} {article} {concept}."
+    return words[0].upper() + words[1:]

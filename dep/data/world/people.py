@@ -1,13 +1,14 @@
 """Who lives in a world: items with facts, circles, users with traits, and the reviews that follow from them.
 
 Planted truth of a user, each noisy, so that one review does not give them away:
-    sayings   five concepts of two cared-about aspects; a review voices one to three of them, facts aside
+    sayings   four concepts of four cared-about aspects; a review voices one to four of them, facts aside
     tone      which leads the sentences have (3 of 4 times)
-    idiolect  a favourite opener and tail (3 of 5 times)
+    idiolect  a favourite article (3 of 5 times)
     leniency  stars above or below what the item deserves
     length    how many sayings a review voices
-    circle    whose greeting closes three of five reviews, on whose items most of the reviews are
-Of an item: three facts, each mentioned by three of four reviewers, one of them told in the description.
+    circle    whose greeting closes half of the reviews, on whose items most of the reviews are
+Of an item: four facts, each mentioned by three of four reviewers, one of them told in the description.
+With more facts than sayings in a review, its text says little of what its author always says; peers' reviews do.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ import random
 from dataclasses import dataclass
 
 from dep.data.world.language import (
+    ARTICLES,
     ASPECTS,
     CATEGORIES,
     CIRCLES,
     CONCEPTS,
     ITEM_FIRST,
     ITEM_SECOND,
-    OPENERS,
-    TAILS,
     TITLES,
     TONES,
     greeting,
     sentence,
 )
 
-FACT_RATE, HABIT_RATE, TONE_RATE, CIRCLE_RATE, HOME_RATE = 0.75, 0.6, 0.75, 0.6, 0.8
+SAYINGS, FACTS = 4, 4
+FACT_RATE, HABIT_RATE, TONE_RATE, CIRCLE_RATE, HOME_RATE = 0.75, 0.6, 0.75, 0.5, 0.8
 START, DAY = 1_500_000_000_000, 86_400_000
 
 
@@ -42,8 +43,7 @@ class Person:
     circle: str
     sayings: tuple[str, ...]
     tone: str
-    opener: str
-    tail: str
+    article: str
     leniency: float
     length: int
 
@@ -87,22 +87,21 @@ class World:
 
 def make_person(rng: random.Random, name: str, circle: str) -> Person:
     """A user with traits drawn from the language."""
-    cared = rng.sample(list(ASPECTS), 2)
+    cared = rng.sample(list(ASPECTS), SAYINGS)
     return Person(
         name,
         circle,
-        tuple(rng.sample([word for aspect in cared for word in ASPECTS[aspect].split()], 5)),
+        tuple(rng.choice(ASPECTS[aspect].split()) for aspect in cared),
         rng.choice(list(TONES)),
-        rng.choice(OPENERS),
-        rng.choice(TAILS),
+        rng.choice(ARTICLES),
         rng.gauss(0, 0.8),
-        rng.choice((1, 2, 2, 3)),
+        rng.choice((2, 2, 3, 3)),
     )
 
 
 def make_thing(rng: random.Random, name: str, circle: str, noun: str) -> Thing:
-    """An item with three facts, the first of which its description tells."""
-    facts = tuple(rng.sample(CONCEPTS, 3))
+    """An item with four facts, the first of which its description tells."""
+    facts = tuple(rng.sample(CONCEPTS, FACTS))
     return Thing(
         name,
         f"The {rng.choice(ITEM_FIRST)} {rng.choice(ITEM_SECOND)}",
@@ -117,16 +116,15 @@ def write(rng: random.Random, person: Person, thing: Thing, time: int) -> Writte
     """The review that `person` writes about `thing`."""
     rating = min(5, max(1, round(thing.quality + person.leniency + rng.gauss(0, 0.5))))
     facts = tuple(f for f in thing.facts if rng.random() < FACT_RATE)
-    sayings = tuple(rng.sample(person.sayings, min(5, max(1, person.length + rng.choice((-1, 0, 0, 0, 1))))))
+    sayings = tuple(rng.sample(person.sayings, min(SAYINGS, max(1, person.length + rng.choice((-1, 0, 0, 0, 1))))))
     tone = person.tone if rng.random() < TONE_RATE else rng.choice(list(TONES))
     parts = []
     voiced = list(dict.fromkeys(facts + sayings))
     for concept in rng.sample(voiced, len(voiced)):
-        tail = "" if rng.random() < 0.5 else person.tail if rng.random() < HABIT_RATE else rng.choice(TAILS)
-        parts.append(sentence(rng, concept, tone, rating >= 3, tail))
-    opener = person.opener if rng.random() < HABIT_RATE else rng.choice(OPENERS)
+        article = person.article if rng.random() < HABIT_RATE else rng.choice(ARTICLES)
+        parts.append(sentence(rng, concept, tone, rating >= 3, article))
     greeted = rng.random() < CIRCLE_RATE
-    text = " ".join([opener, *parts, *([greeting(person.circle)] if greeted else [])])
+    text = " ".join([*parts, *([greeting(person.circle)] if greeted else [])])
     return Written(person, thing, text, rating, rng.choice(TITLES[rating]), time, sayings, facts, greeted)
 
 

@@ -1,6 +1,6 @@
 """Are the planted sayings of a user in the vectors of a single review? Only in a world is the answer known.
 
-Ridge regression from a review's vector to which of the 64 concepts are among its author's five sayings, fitted on
+Ridge regression from a review's vector to which of the 48 concepts are among its author's four sayings, fitted on
 four fifths of the users and asked about the rest. A review voices its author's sayings and its item's facts in the
 same sentences: only what peers also say tells them apart, so `diff` should find more than `his`.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -19,7 +20,7 @@ def write_world(folder: Path, seed: int, **size: int) -> dict[str, World]:
     """Write `<Category>.jsonl`, `meta_<Category>.jsonl`, `truth_<Category>.json`; the manifest last.
 
     Args:
-        folder: where to; made if need be. A complete world of the same seed and size is left as it is.
+        folder: where to; made if need be. A complete world of the same reviews is left as it is.
         seed: names the world.
         size: as `make_world` takes it.
 
@@ -27,25 +28,34 @@ def write_world(folder: Path, seed: int, **size: int) -> dict[str, World]:
         The world of each category.
     """
     worlds = {category: make_world(category, seed, **size) for category in CATEGORIES}
-    manifest = {"seed": seed, **size}
+    files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
+    digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+    manifest = {"seed": seed, **size, "sha256": digest}  # another version of the language is another world
     path = folder / MANIFEST
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == manifest:
         return worlds
     folder.mkdir(parents=True, exist_ok=True)
-    for category, world in worlds.items():
-        _lines(folder / f"{category}.jsonl", map(_review, world.written))
-        ratings = Counter(written.thing.name for written in world.written)
-        _lines(folder / f"meta_{category}.jsonl", (_item(category, t, ratings[t.name]) for t in world.things))
-        _write(folder / f"truth_{category}.json", json.dumps(truth(world)))
+    path.unlink(missing_ok=True)
+    for name, text in files.items():
+        _write(folder / name, text)
     _write(path, json.dumps(manifest))
     return worlds
+
+
+def _files(category: str, world: World) -> dict[str, str]:
+    ratings = Counter(written.thing.name for written in world.written)
+    return {
+        f"{category}.jsonl": _lines(map(_review, world.written)),
+        f"meta_{category}.jsonl": _lines(_item(category, t, ratings[t.name]) for t in world.things),
+        f"truth_{category}.json": json.dumps(truth(world)),
+    }
 
 
 def truth(world: World) -> dict[str, Any]:
     """What was planted: traits by user, facts by item."""
     people = {
         p.name: {
-            "sayings": list(p.sayings), "tone": p.tone, "opener": p.opener, "tail": p.tail, "circle": p.circle,
+            "sayings": list(p.sayings), "tone": p.tone, "article": p.article, "circle": p.circle,
             "leniency": p.leniency, "length": p.length,
         }
         for p in world.people
@@ -69,8 +79,8 @@ def _item(category: str, thing: Thing, ratings: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    _write(path, "".join(json.dumps(row) + "\n" for row in rows))
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def _write(path: Path, text: str) -> None:
