@@ -138,6 +138,10 @@ class Arm:
         """Whether `stage` was finished under `key`."""
         return bool(self._state().get(stage) == key)
 
+    def noted(self, name: str) -> bool:
+        """Whether anything was noted under `name`."""
+        return name in self._state()
+
     def finish(self, stage: str, key: str) -> None:
         """Note that `stage` is finished under `key`; called after its files are in place."""
         write_json(self.folder / "state.json", self._state() | {stage: key})

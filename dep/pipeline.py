@@ -158,6 +158,7 @@ def train(bench: Bench, arm: Arm) -> None:
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
     arm.finish("adapter", arm.adapter_key)
     if found:
+        arm.finish("adapter taken from", str(home))
         bench.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dep.arm import Arm, read_rows, write_json, write_text
-from dep.config import RunConfig, as_dict, pairs, to_yaml
+from dep.config import RunConfig, as_dict, identity, pairs, to_yaml
 from dep.data.stats import statistics_of
 from dep.eval.report import print_table, write_report
 from dep.eval.scores import summarise
@@ -64,8 +64,25 @@ def _facts(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, star
         "config": as_dict(run),
         "statistics": asdict(statistics_of(prepared.corpora, prepared.examples)),
         "trainable": trained,
+        "reused": _reused(arms),
         "signatures": {name: metric.signature for name, metric in bench.metrics(run).items()}
         | {"nll": "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"},
+    }
+
+
+def _reused(arms: Sequence[Arm]) -> dict[str, int]:
+    """What was shared among the arms, or taken from the cache where an earlier run had left it."""
+    training = [arm for arm in arms if arm.method.trains]
+    keys = {arm.adapter_key for arm in training}
+    vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.shape[1].branches}
+    return {
+        "arms": len(arms),
+        "training_arms": len(training),
+        "adapters": len(keys),
+        "taken_adapters": len(keys - {arm.adapter_key for arm in training if not arm.noted("adapter taken from")}),
+        "taken_predictions": sum(arm.noted("predictions taken from") for arm in arms),
+        "taken_scores": sum(arm.noted("scores taken from") for arm in arms),
+        "vectors": len(vectors),
     }
 
 

@@ -113,7 +113,17 @@ def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch
     for name in ("predictions.jsonl", "scores.jsonl", "adapter.safetensors"):
         first, second = (finished / "runs" / of / "dep/seed0" / name for of in ("arms", "other"))
         assert first.read_bytes() == second.read_bytes()
+    monkeypatch.undo()
+    assert run(finished, "report", *arms) == 0
+    reused = json.loads((finished / "runs/other/run.json").read_text())["reused"]
+    assert reused == {
+        "arms": 2, "training_arms": 1, "adapters": 1, "taken_adapters": 1, "taken_predictions": 2, "taken_scores": 2,
+        "vectors": 1,
+    }  # fmt: skip
+    assert "the reviews of 2 arms" in " ".join((finished / "runs/other/report.html").read_text().split())
     shutil.rmtree(finished / "runs/other")
+    shared = json.loads((finished / "runs/arms/run.json").read_text())["reused"]
+    assert (shared["training_arms"], shared["adapters"], shared["taken_adapters"]) == (8, 6, 0), "shuffled share DEP's"
 
 
 def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
