@@ -13,7 +13,9 @@ from dep.eval.report.tables import Table, number, title
 
 Curve = Sequence[tuple[float, float]]
 COLOURS = 10
-_WIDTH, _GUTTER, _VALUES, _ROW = 470, 172, 62, 25
+_WIDTH, _VALUES, _ROW = 470, 62, 25
+_LETTER, _WIDEST = 6.2, 260.0
+"""Units a letter of a method's name takes, and all of them at most: longer names are set closer."""
 _ZERO_BASED = 0.2
 """Bars start at 0 where the values spread over at least this share of the largest; otherwise dots on a cut axis."""
 
@@ -26,10 +28,11 @@ def intervals(table: Table, metric: str) -> str:
     ticks = _ticks(0.0 if bars else low, high)
     start, stop = ticks[0], ticks[-1]
     height = _ROW * len(cells) + 26
-    span = _WIDTH - _GUTTER - _VALUES
+    gutter = min(_WIDEST, max(len(method) for method, _ in cells) * _LETTER + 16)
+    span = _WIDTH - gutter - _VALUES
 
     def x(value: float) -> float:
-        return _GUTTER + span * (value - start) / (stop - start)
+        return gutter + span * (value - start) / (stop - start)
 
     parts = []
     for tick in ticks:
@@ -37,9 +40,13 @@ def intervals(table: Table, metric: str) -> str:
         parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{height - 7}" text-anchor="middle">{_tick(tick)}</text>')
     for at, (method, cell) in enumerate(cells):
         middle, kind = _ROW * at + _ROW / 2 + 2, _kind(method)
-        parts.append(f'<text class="name" x="{_GUTTER - 8}" y="{middle + 4}" text-anchor="end">{escape(method)}</text>')
+        close = f' textLength="{gutter - 12:.0f}" lengthAdjust="spacingAndGlyphs"' * (
+            len(method) * _LETTER + 16 > gutter
+        )
+        place = f'x="{gutter - 8:.1f}" y="{middle + 4}" text-anchor="end"{close}'
+        parts.append(f'<text class="name" {place}>{escape(method)}</text>')
         if bars:
-            box = f'x="{_GUTTER}" y="{middle - 8}" width="{x(cell.value) - _GUTTER:.1f}" height="16" rx="2"'
+            box = f'x="{gutter:.1f}" y="{middle - 8}" width="{x(cell.value) - gutter:.1f}" height="16" rx="2"'
             parts.append(f'<rect class="bar {kind}" {box}/>')
         ends = f'x1="{x(cell.low):.1f}" x2="{x(cell.high):.1f}"'
         parts.append(f'<line class="whisker {kind}" {ends} y1="{middle}" y2="{middle}"/>')
