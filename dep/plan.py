@@ -74,7 +74,7 @@ def show(bench: Bench, run: RunConfig, configs: Mapping[str, RunConfig], console
         title=f"{len(planned)} jobs of {bench.config.name}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
     )
     for name in ("arm", "seeds", "adapter", "reviews"):
-        table.add_column(name, no_wrap=True, overflow="fold")
+        table.add_column(name, no_wrap=name == "arm", overflow="fold")
     for card in cards:
         table.add_column(card.name, justify="right", no_wrap=True)
     total = dict.fromkeys((card.name for card in cards), 0.0)

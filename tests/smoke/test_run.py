@@ -245,8 +245,9 @@ def test_the_notebook_runs_on_a_finished_run(finished: Path) -> None:
 
 
 def test_a_plan_says_what_is_there_and_what_is_to_do_and_makes_nothing(
-    finished: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     before = {p for p in finished.rglob("*") if p.is_file()}
     assert run(finished, "run", "--plan", "name=planned", "seeds=[0,1]") == 0
     lines = {
