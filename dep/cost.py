@@ -157,8 +157,19 @@ def estimate(config: Backbone.Config, load: Load, card: Card, trained: int) -> C
 
 def parameters(shape: PretrainedConfig) -> tuple[int, int]:
     """All parameters, and those of embedding and output layer (which quantization leaves as they are)."""
+    return _parameters(shape.to_json_string(use_diff=False))
+
+
+def _shape(fields: str, **changed: Any) -> PretrainedConfig:
+    """The configuration that a JSON string describes; `changed` over it."""
+    given = json.loads(fields) | changed
+    return AutoConfig.for_model(given.pop("model_type"), **given)
+
+
+@lru_cache
+def _parameters(fields: str) -> tuple[int, int]:
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(shape)
+        model = AutoModelForCausalLM.from_config(_shape(fields))
     embedding = {id(p): p.numel() for p in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
     return sum(p.numel() for p in model.parameters()), sum(embedding.values())
 
@@ -174,9 +185,7 @@ def kept_bytes(shape: PretrainedConfig, tokens: int) -> float:
 
 @lru_cache(maxsize=256)
 def _kept(fields: str, layers: int, tokens: int) -> float:
-    given = json.loads(fields)
-    given.pop("layer_types", None)
-    shape = AutoConfig.for_model(given.pop("model_type"), **(given | {"num_hidden_layers": layers}))
+    shape = _shape(fields, num_hidden_layers=layers, layer_types=None)
     ALL_ATTENTION_FUNCTIONS.register("kept", _attend)
     shape._attn_implementation = "kept"
     with torch.device("meta"):

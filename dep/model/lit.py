@@ -124,16 +124,14 @@ class LitDEP(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained part, with warm-up and decay stepped once an optimizer step."""
         c, total = self.config, int(self.trainer.estimated_stepping_batches)
+        trained = [p for p in self.parameters() if p.requires_grad]
         optimizer: torch.optim.Optimizer
         if c.optimizer == "muon":
-            layers = [m for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)]
-            matrices = [m.weight for m in layers if m.weight.requires_grad]
-            known = {id(p) for p in matrices}
-            others = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+            layers = {id(m.weight) for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)}
+            matrices, others = ([p for p in trained if (id(p) in layers) == of_layer] for of_layer in (True, False))
             optimizer = Muon(matrices, c.muon_lr, others, c.lr, c.weight_decay)
         else:
-            parameters = [p for p in self.parameters() if p.requires_grad]
-            optimizer = torch.optim.AdamW(parameters, lr=c.lr, weight_decay=c.weight_decay)
+            optimizer = torch.optim.AdamW(trained, lr=c.lr, weight_decay=c.weight_decay)
         warmup = round(c.warmup_ratio * total)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: schedule_factor(step, total, warmup, c.schedule)
