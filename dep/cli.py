@@ -87,30 +87,31 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
     run, configs = load_arms(files, overrides)
     from dep import pipeline, progress
     from dep.jobs import STAGES, run_arms
+    from dep.shared import Shared
 
     progress.quiet()
-    bench = pipeline.Bench(run, console)
+    shared = Shared(run, console)
     if plan:
         from dep.plan import show
 
-        show(bench, run, configs, console)
+        show(shared, run, configs, console)
         return 0
     if verb == "probe":
         from dep.probing import probe_all
 
-        probe_all(bench, run)
+        probe_all(shared, run)
         return 0
     if verb in ("prepare", "run"):
-        pipeline.prepare(bench, run)
+        pipeline.prepare(shared, run)
     if verb in ("embed", "run"):
-        pipeline.embed(bench, configs)
-    arms = bench.arms(configs, run.seeds)
-    run_arms(bench, arms, [name for name in STAGES if verb in ("run", name)], (files, overrides))
+        pipeline.embed(shared, configs)
+    arms = shared.arms(configs, run.seeds)
+    run_arms(shared, arms, [name for name in STAGES if verb in ("run", name)], (files, overrides))
     if verb in ("report", "run"):
         from dep.summary import report
 
         words = " ".join(["dep", verb, *files, *overrides])
-        path = report(bench, run, arms, words, started)
+        path = report(shared, run, arms, words, started)
         console.print(f"[bold]report[/] {path}")
     console.print(f"done in {time.time() - started:.0f} s")
     return 0

@@ -25,8 +25,9 @@ from rich.progress import Progress, TaskID
 from dep import pipeline, progress
 from dep.arm import Arm
 from dep.config import RunConfig, load_arms
+from dep.shared import Shared
 
-STAGES: dict[str, Callable[[pipeline.Bench, Arm], None]] = {
+STAGES: dict[str, Callable[[Shared, Arm], None]] = {
     "train": pipeline.train,
     "generate": pipeline.generate,
     "evaluate": pipeline.evaluate,
@@ -41,13 +42,11 @@ class ArmsFailed(ValueError):
     """Some arms could not be finished; says which and why. What the others did is kept."""
 
 
-def run_arms(
-    bench: pipeline.Bench, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]]
-) -> None:
+def run_arms(shared: Shared, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]]) -> None:
     """Take every arm through `stages`.
 
     Args:
-        bench: with the run's configuration, whose `threads` says how many arms go side by side.
+        shared: with the run's configuration, whose `threads` says how many arms go side by side.
         arms: all of the run's.
         stages: names in `STAGES`.
         words: files and overrides, from which a worker builds the same run.
@@ -59,15 +58,15 @@ def run_arms(
     if not arms:
         return
     groups = _groups(arms)
-    workers = min(len(groups), side_by_side(bench.config))
-    if bench.config.threads:
-        torch.set_num_threads(bench.config.threads)
+    workers = min(len(groups), side_by_side(shared.config))
+    if shared.config.threads:
+        torch.set_num_threads(shared.config.threads)
     if workers > 1:
-        _side_by_side(bench, groups, stages, words, workers)
+        _side_by_side(shared, groups, stages, words, workers)
         return
     for arm in arms:
         for stage in stages:
-            STAGES[stage](bench, arm)
+            STAGES[stage](shared, arm)
 
 
 def side_by_side(config: RunConfig) -> int:
@@ -89,14 +88,14 @@ def _groups(arms: Sequence[Arm]) -> list[Names]:
 
 
 def _side_by_side(
-    bench: pipeline.Bench, groups: list[Names], stages: Sequence[str], words: tuple[list[str], list[str]], workers: int
+    shared: Shared, groups: list[Names], stages: Sequence[str], words: tuple[list[str], list[str]], workers: int
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
     todo, news = spawn.Queue(), spawn.Queue()
     for group in groups:
         todo.put(group)
     crew = [
-        spawn.Process(target=_work, args=(words, list(stages), todo, news, bench.config.threads), daemon=True)
+        spawn.Process(target=_work, args=(words, list(stages), todo, news, shared.config.threads), daemon=True)
         for _ in range(workers)
     ]
     for worker in crew:
@@ -104,7 +103,7 @@ def _side_by_side(
         worker.start()
     count = sum(map(len, groups))
     try:
-        failed = _follow(crew, news, count, bench.console)
+        failed = _follow(crew, news, count, shared.console)
     finally:
         for worker in crew:
             worker.terminate()
@@ -162,14 +161,14 @@ def _work(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news
     progress.report_to(lambda stage, done, total: news.put((me, "stage", f"{doing[0]}: {stage}", done, total)))
     run, configs = load_arms(*words)
     said = StringIO()
-    bench = pipeline.Bench(run, Console(file=said, soft_wrap=True, width=10_000))
-    arms = {(arm.name, arm.seed): arm for arm in bench.arms(configs, run.seeds)}
+    shared = Shared(run, Console(file=said, soft_wrap=True, width=10_000))
+    arms = {(arm.name, arm.seed): arm for arm in shared.arms(configs, run.seeds)}
     while (group := todo.get()) is not None:
         for name in group:
             why, doing[0] = "", arms[name].label
             try:
                 for stage in stages:
-                    STAGES[stage](bench, arms[name])
+                    STAGES[stage](shared, arms[name])
             except Exception as error:  # of any kind: the other arms go on, and the parent tells of it
                 why = f"{type(error).__name__}: {error}"
                 if os.environ.get("DEP_TRACEBACK"):

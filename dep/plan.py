@@ -21,7 +21,7 @@ from dep.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters
 from dep.jobs import side_by_side
 from dep.model.compressor import build_compressor
 from dep.model.projector import Projector
-from dep.pipeline import Bench
+from dep.shared import Shared
 
 SAMPLE = 48
 """Test examples whose prompts are measured."""
@@ -63,15 +63,15 @@ def jobs(arms: Sequence[Arm]) -> list[Job]:
     return found
 
 
-def show(bench: Bench, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
+def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
     """Print the plan as a table and its totals. Reviews that are not here are planned for as the paper's."""
-    sized, source = _sizes(bench)
-    fingerprint = "" if sized is None else bench.fingerprint
+    sized, source = _sizes(shared)
+    fingerprint = "" if sized is None else shared.fingerprint
     planned = jobs([Arm(name, config, seed, fingerprint) for name, config in configs.items() for seed in run.seeds])
     workers = side_by_side(run)
-    cards = _cards(bench)
+    cards = _cards(shared)
     table = Table(
-        title=f"{len(planned)} jobs of {bench.config.name}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        title=f"{len(planned)} jobs of {shared.config.name}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
     )
     for name in ("arm", "seeds", "adapter", "reviews"):
         table.add_column(name, no_wrap=name == "arm", overflow="fold")
@@ -82,7 +82,7 @@ def show(bench: Bench, run: RunConfig, configs: Mapping[str, RunConfig], console
     for name in dict.fromkeys(job.arm.name for job in planned):
         mine = [job for job in planned if job.arm.name == name]
         row = [name, _seeds(mine), _counted([job.train for job in mine]), _counted([job.generate for job in mine])]
-        load, backbone = _load(bench, mine[0].arm, sized), mine[0].arm.config.backbone
+        load, backbone = _load(shared, mine[0].arm, sized), mine[0].arm.config.backbone
         trained = _trained(mine[0].arm) if any(job.train == "to do" for job in mine) else 0
         for card in cards:
             smaller, cost = fitted(backbone, load, card, trained)
@@ -110,9 +110,9 @@ def show(bench: Bench, run: RunConfig, configs: Mapping[str, RunConfig], console
         )
 
 
-def _sizes(bench: Bench) -> tuple[dict[str, int] | None, str]:
+def _sizes(shared: Shared) -> tuple[dict[str, int] | None, str]:
     try:
-        prepared = bench.prepared(bench.config)
+        prepared = shared.prepared(shared.config)
     except (FileNotFoundError, ValueError) as error:
         return None, f"Examples and lengths as in the paper's Table 4, for the reviews are not here: {error}"
     counts = dict.fromkeys(("train", "val", "test"), 0)
@@ -121,7 +121,7 @@ def _sizes(bench: Bench) -> tuple[dict[str, int] | None, str]:
     return counts, f"Examples: {', '.join(f'{n} {split}' for split, n in counts.items())}."
 
 
-def _load(bench: Bench, arm: Arm, sized: dict[str, int] | None) -> Load:
+def _load(shared: Shared, arm: Arm, sized: dict[str, int] | None) -> Load:
     config, (prompt, soft) = arm.config, arm.shape
     if sized is None:
         counts, target = _TABLE4, float(_TARGET)
@@ -130,7 +130,7 @@ def _load(bench: Bench, arm: Arm, sized: dict[str, int] | None) -> Load:
         longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _TARGET)
     else:
         counts = sized
-        lengths = _lengths(bench, arm)
+        lengths = _lengths(shared, arm)
         mean, target = (sum(column) / len(column) for column in zip(*lengths, strict=True))
         longest = max(map(sum, lengths))
     epochs = config.train.epochs
@@ -141,9 +141,9 @@ def _load(bench: Bench, arm: Arm, sized: dict[str, int] | None) -> Load:
     )  # fmt: skip
 
 
-def _lengths(bench: Bench, arm: Arm) -> list[tuple[int, int]]:
+def _lengths(shared: Shared, arm: Arm) -> list[tuple[int, int]]:
     """Tokens of prompt and target of some test examples; vectors are not needed to count their slots."""
-    data = bench.data(arm)
+    data = shared.data(arm)
     branches, data.cache = data.builder.branches, None
     slots = sum(len(data.builder.slot_ids(branch)) for branch in branches)
     requests = data.requests("test")
@@ -171,18 +171,18 @@ def _trained(arm: Arm) -> int:
     return sum(p.numel() for module in (compressor, projector) for p in module.parameters())
 
 
-def _cards(bench: Bench) -> tuple[Card, ...]:
-    shape = architecture(bench.config.backbone)
+def _cards(shared: Shared) -> tuple[Card, ...]:
+    shape = architecture(shared.config.backbone)
     if parameters(shape)[0] > _SMALL:
         return CARDS
-    return (_here(bench, shape),)
+    return (_here(shared, shape),)
 
 
 @torch.no_grad()
-def _here(bench: Bench, shape: Any) -> Card:
+def _here(shared: Shared, shape: Any) -> Card:
     """This machine, as fast as the backbone is found to run on one arm's threads."""
-    torch.set_num_threads(bench.config.threads or torch.get_num_threads())
-    model, _ = bench.backbone(bench.config)
+    torch.set_num_threads(shared.config.threads or torch.get_num_threads())
+    model, _ = shared.backbone(shared.config)
     every, embedding = parameters(shape)
     with torch.enable_grad():
         embeds = torch.zeros(8, 256, shape.hidden_size, requires_grad=True)

@@ -13,12 +13,12 @@ from dep.data.probe import probe, user_rows
 from dep.data.sources import BuiltInWorld
 from dep.data.world.planted import PlantedRow, planted
 from dep.eval.significance import mean_interval, paired
-from dep.pipeline import Bench
+from dep.shared import Shared
 
 
-def probe_all(bench: Bench, run: RunConfig) -> dict[str, Any]:
+def probe_all(shared: Shared, run: RunConfig) -> dict[str, Any]:
     """Probe every category, print a table, and write probe.json into the run's folder."""
-    made, cache = bench.prepared(run), bench.cache(run)
+    made, cache = shared.prepared(run), shared.cache(run)
     vectors = {category: cache.vectors(corpus, made.pool[category]) for category, corpus in made.corpora.items()}
     table = Table(title="Whose review is it? Leave-one-out nearest user centroid, by cosine", title_justify="left")
     for column in ("category", "vectors", "accuracy", "MRR", "chance", "reviews"):
@@ -30,16 +30,16 @@ def probe_all(bench: Bench, run: RunConfig) -> dict[str, Any]:
             table.add_row(
                 category, row.vectors, f"{row.accuracy:.1%}", f"{row.mrr:.3f}", f"{row.chance:.2%}", f"{row.n:,}"
             )
-    bench.console.print(table)
-    if isinstance(bench.source, BuiltInWorld):
-        found["planted"] = _planted(bench, planted(made.corpora, vectors, bench.source.path))
+    shared.console.print(table)
+    if isinstance(shared.source, BuiltInWorld):
+        found["planted"] = _planted(shared, planted(made.corpora, vectors, shared.source.path))
     path = Path(run.runs) / run.name / "probe.json"
     write_json(path, found)
-    bench.console.print(f"[bold]probe[/] {path}")
+    shared.console.print(f"[bold]probe[/] {path}")
     return found
 
 
-def _planted(bench: Bench, rows: list[PlantedRow]) -> list[dict[str, Any]]:
+def _planted(shared: Shared, rows: list[PlantedRow]) -> list[dict[str, Any]]:
     """The table of planted sayings, each kind of vector against his."""
     title = "Which concepts are the author's own sayings? AUC from one review, held-out users"
     table = Table(title=title, title_justify="left")
@@ -56,5 +56,5 @@ def _planted(bench: Bench, rows: list[PlantedRow]) -> list[dict[str, Any]]:
         interval = {"auc": mean.value, "ci_low": mean.low, "ci_high": mean.high}
         against = {"less_his": gain.delta, "less_his_low": gain.low, "less_his_high": gain.high}
         found.append({"vectors": row.vectors, **interval, **against, "n": row.n, "users": len(row.auc_U)})
-    bench.console.print(table)
+    shared.console.print(table)
     return found

@@ -15,14 +15,14 @@ from dep.data.stats import statistics_of
 from dep.eval.report import print_table, write_report
 from dep.eval.scores import summarise
 from dep.model.checkpoint import read_adapter
-from dep.pipeline import Bench
 from dep.records import Corpus
+from dep.shared import Shared
 
 SHOWN = 3
 """Examples that the report shows side by side."""
 
 
-def report(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> Path:
+def report(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> Path:
     """Write what the scores say, and print the table.
 
     Raises:
@@ -41,16 +41,16 @@ def report(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, star
         scores, wanted, run.name, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed, progress=len(scores) > 1
     )
     write_text(folder / "config.yaml", to_yaml(run))
-    write_json(folder / "run.json", _facts(bench, run, arms, command, started))
-    write_json(folder / "showcase.json", _showcase(bench, arms))
+    write_json(folder / "run.json", _facts(shared, run, arms, command, started))
+    write_json(folder / "showcase.json", _showcase(shared, arms))
     write_json(folder / "results.json", results)
     path = write_report(folder)
-    print_table(results, bench.console)
+    print_table(results, shared.console)
     return path
 
 
-def _facts(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> dict[str, Any]:
-    prepared = bench.prepared(run)
+def _facts(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> dict[str, Any]:
+    prepared = shared.prepared(run)
     trained: dict[str, Any] = {}
     for arm in arms:
         if arm.method.trains and arm.label not in trained:
@@ -65,7 +65,7 @@ def _facts(bench: Bench, run: RunConfig, arms: Sequence[Arm], command: str, star
         "statistics": asdict(statistics_of(prepared.corpora, prepared.examples)),
         "trainable": trained,
         "reused": _reused(arms),
-        "signatures": {name: metric.signature for name, metric in bench.metrics(run).items()}
+        "signatures": {name: metric.signature for name, metric in shared.metrics(run).items()}
         | {"nll": "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"},
     }
 
@@ -86,7 +86,7 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
     }
 
 
-def _showcase(bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+def _showcase(shared: Shared, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """A few test requests, drawn by a fixed seed, with what stands behind them."""
     first = min(arm.seed for arm in arms)
     texts = {
@@ -94,9 +94,9 @@ def _showcase(bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:
         for arm in arms
         if arm.seed == first
     }
-    prepared = bench.prepared(arms[0].config)
+    prepared = shared.prepared(arms[0].config)
     longest = max(arms, key=lambda arm: arm.shape[0].history)
-    requests = bench.data(longest).requests("test")
+    requests = shared.data(longest).requests("test")
     by_category: dict[str, list[int]] = {}
     for at, example in enumerate(requests.examples):
         by_category.setdefault(example.category, []).append(at)

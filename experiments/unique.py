@@ -11,7 +11,7 @@ from rich.console import Console
 from dep.arm import read_rows
 from dep.config import load
 from dep.eval.uniqueness import distances, ranks
-from dep.pipeline import Bench
+from dep.shared import Shared
 
 
 class UserGain(NamedTuple):
@@ -36,8 +36,8 @@ def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metr
         FileNotFoundError: an arm has no scores.
     """
     config = load([run / "config.yaml"])
-    bench = Bench(config, Console(quiet=True))
-    made, cache = bench.prepared(config), bench.cache(config)
+    shared = Shared(config, Console(quiet=True))
+    made, cache = shared.prepared(config), shared.cache(config)
     sign = -1.0 if metric == "nll" else 1.0
     mean = {arm: _by_user(run / arm, metric) for arm in (baseline, *arms)}
     found = []

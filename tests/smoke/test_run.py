@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import dep.shared
 from dep import cli, jobs, pipeline
+from dep.config import load_arms
+from dep.shared import Shared
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
@@ -64,13 +67,11 @@ def test_the_report_stands_beside_the_results(finished: Path) -> None:
 def test_no_target_of_the_test_split_is_in_any_prompt_or_training_example(finished: Path) -> None:
     from rich.console import Console
 
-    from dep.config import load_arms
-
     here = Path.cwd()
     os.chdir(finished)
     try:
         config, _ = load_arms([CONF / "arms.yaml"], SMALL)
-        made = pipeline.Bench(config, Console(quiet=True)).prepared(config)
+        made = Shared(config, Console(quiet=True)).prepared(config)
     finally:
         os.chdir(here)
     tested = {(e.category, e.row) for e in made.examples if e.split == "test"}
@@ -106,7 +107,7 @@ def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch
         raise AssertionError("another run has made it")
 
     monkeypatch.setattr(pipeline.Train, "fit", refuse)
-    monkeypatch.setattr(pipeline, "load_backbone", refuse)
+    monkeypatch.setattr(dep.shared, "load_backbone", refuse)
     arms = ("arms=[rag,dep]", "compare=[dep - rag]", "name=other")
     for verb in ("train", "generate", "evaluate"):
         assert run(finished, verb, *arms) == 0
@@ -200,7 +201,7 @@ def test_stages_one_by_one_say_what_is_missing_before_them(
 
 
 def test_the_probe_needs_no_language_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "load_backbone", lambda *_: pytest.fail("a language model was loaded"))
+    monkeypatch.setattr(dep.shared, "load_backbone", lambda *_: pytest.fail("a language model was loaded"))
     assert run(finished, "probe", "protocol.test_examples=null") == 0
     found = json.loads((finished / "runs/arms/probe.json").read_text())
     assert {row["vectors"] for row in found["planted"]} == {"his", "diff", "both"}
