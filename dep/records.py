@@ -136,6 +136,7 @@ class Batch:
     vectors[branch]: [B, K, E] float; present[branch]: [B, K] bool, True where a vector fills a slot token.
     Slot tokens of a branch occur in row b exactly present[branch][b].sum() times, in order of k.
     `slot_index[branch]`: [B, K] int, which past review (0 = newest) the vector at k belongs to.
+    `noise[branch]`: [B, K, E] float, added to what the compressor sees; only while training, and only if asked for.
     """
 
     keys: list[str]
@@ -145,6 +146,7 @@ class Batch:
     vectors: dict[Branch, Tensor] = field(default_factory=dict)
     present: dict[Branch, Tensor] = field(default_factory=dict)
     slot_index: dict[Branch, Tensor] = field(default_factory=dict)
+    noise: dict[Branch, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Batch:
         """This batch with every tensor on `device`."""
@@ -160,4 +162,5 @@ class Batch:
             move(self.vectors),
             move(self.present),
             move(self.slot_index),
+            move(self.noise),
         )

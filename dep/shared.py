@@ -85,7 +85,7 @@ class Shared:
         _, tokenizer = self.backbone(config)
         batching = Batching(
             config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
-            config.train.textless_epochs,
+            config.train.textless_epochs, config.train.input_noise,
         )  # fmt: skip
         return ReviewData(
             self.prepared(config),

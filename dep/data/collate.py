@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -57,3 +58,25 @@ class Collator:
         batch.vectors[branch] = vectors
         batch.slot_index[branch] = index
         batch.present[branch] = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
+
+
+def add_noise(batch: Batch, deviation: float, draw: str) -> Batch:
+    """Give every vector of `batch` Gaussian noise of its own.
+
+    Args:
+        batch: gets `noise`, in place.
+        deviation: standard deviation of each component, in the units that the compressor sees.
+        draw: with an example's key it names the noise, so that neither batch nor order nor an interruption changes it.
+
+    Returns:
+        The same batch.
+    """
+    for branch, vectors_BKE in batch.vectors.items():
+        noise_BKE = torch.zeros_like(vectors_BKE)
+        for b, key in enumerate(batch.keys):
+            seed = int.from_bytes(hashlib.sha256(f"{draw} {branch} {key}".encode()).digest()[:7])
+            count = int(batch.present[branch][b].sum())  # not K: padding must not change what is drawn
+            own = torch.randn(count, vectors_BKE.shape[-1], generator=torch.Generator().manual_seed(seed))
+            noise_BKE[b, :count] = deviation * own
+        batch.noise[branch] = noise_BKE
+    return batch

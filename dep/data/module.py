@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
 from dep.data.cache import VectorCache, Vectors
-from dep.data.collate import Collator
+from dep.data.collate import Collator, add_noise
 from dep.data.prompt import PromptBuilder
 from dep.data.protocol import Prepared
 from dep.data.requests import Requests
 from dep.data.retrieve import Retriever
-from dep.records import Branch, Prompt, Request, Split
+from dep.records import Batch, Branch, Prompt, Request, Split
 
 try:
     import lightning.pytorch as pl
@@ -98,6 +98,7 @@ class Batching:
     eval_batch: int
     seed: int
     textless_epochs: int = 0
+    input_noise: float = 0.0
 
 
 class ReviewData(pl.LightningDataModule):
@@ -186,7 +187,13 @@ class ReviewData(pl.LightningDataModule):
             self.batching.textless_epochs,
         )
         textless = Prompts(prompts.requests, self.builder.without_text())
-        return DataLoader(ConcatDataset([prompts, textless]), batch_sampler=windows, collate_fn=self.collate)
+
+        def collate(some: list[Prompt]) -> Batch:
+            batch, deviation = self.collate(some), self.batching.input_noise
+            draw = f"{self.batching.seed} {trainer.current_epoch}"
+            return add_noise(batch, deviation, draw) if deviation else batch
+
+        return DataLoader(ConcatDataset([prompts, textless]), batch_sampler=windows, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Prompt]:
         """All validation examples, the same on every rank."""

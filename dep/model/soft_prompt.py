@@ -64,13 +64,13 @@ class UserSource(nn.Module):
             self.register_buffer(f"{branch}_mean", mean_E.float())
             self.register_buffer(f"{branch}_std", std_E.float())
 
-    def _compress(self, v_BKE: Tensor, branch: Branch) -> Compressed:
+    def _compress(self, v_BKE: Tensor, noise_BKE: Tensor | float, branch: Branch) -> Compressed:
         """Latents of a branch's vectors; its rebuilt vectors are in the vectors' own units again."""
         mean_E = getattr(self, f"{branch}_mean", None)
         if mean_E is None:
-            return self.compressor(v_BKE)
+            return self.compressor(v_BKE + noise_BKE)
         std_E = getattr(self, f"{branch}_std")
-        latent, rebuilt = self.compressor((v_BKE - mean_E) / std_E)
+        latent, rebuilt = self.compressor((v_BKE - mean_E) / std_E + noise_BKE)
         return Compressed(latent, None if rebuilt is None else rebuilt * std_E + mean_E)
 
     def forward(self, batch: Batch) -> Soft:
@@ -80,7 +80,8 @@ class UserSource(nn.Module):
             branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)
             for branch, v_BKE in batch.vectors.items()
         }
-        compressed = {branch: self._compress(v, branch) for branch, v in vectors.items()}
+        noise = {branch: noise_BKE.to(like) for branch, noise_BKE in batch.noise.items()}
+        compressed = {branch: self._compress(v, noise.get(branch, 0.0), branch) for branch, v in vectors.items()}
         losses, stats = self.compressor.losses(vectors, compressed, batch.present)
         soft = {branch: self.projector(c.latent, branch) for branch, c in compressed.items()}
         return Soft(soft, losses, stats)

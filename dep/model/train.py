@@ -63,6 +63,10 @@ class Train:
         textless_epochs: int = 0
         """Epochs at first whose prompts lack the past reviews' texts. The texts tell most of what the vectors can, so
         that beside them a soft prompt hears little to learn from; first alone, it learns to speak."""
+        input_noise: float = 0.0
+        """Standard deviation of Gaussian noise on every component of what the compressor sees in training (with
+        `soft_prompt.standardize`, in units of that component's own deviation); Eq. 8 still rebuilds the vectors without
+        it. A soft prompt that can tell every training review apart learns whose it is by heart; 0 in the paper."""
         effective_batch: int = 16
         """Examples an optimizer step averages over, on all devices together."""
         micro_batch: int = 1

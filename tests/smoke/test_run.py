@@ -64,6 +64,25 @@ def test_the_report_stands_beside_the_results(finished: Path) -> None:
         assert (finished / "runs/arms" / name).is_file()
 
 
+def test_vectors_have_noise_in_training_batches_alone(finished: Path) -> None:
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    here = Path.cwd()
+    os.chdir(finished)
+    try:
+        run, configs = load_arms([CONF / "arms.yaml"], [*SMALL, "train.input_noise=0.5"])
+        made = Shared(run, Console(quiet=True))
+        data = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
+        data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
+        trained, checked = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
+    finally:
+        os.chdir(here)
+    assert 0.4 < trained.noise["his"][trained.present["his"]].std() < 0.6
+    assert not checked.noise
+
+
 def test_no_target_of_the_test_split_is_in_any_prompt_or_training_example(finished: Path) -> None:
     from rich.console import Console
 

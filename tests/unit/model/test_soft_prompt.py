@@ -176,3 +176,25 @@ def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were(
     assert rebuilt is not None
     expected = torch.nn.functional.smooth_l1_loss(rebuilt * std + mean, vectors[present])
     assert torch.allclose(losses["recon"], expected, atol=1e-6)
+
+
+def test_noise_moves_what_the_compressor_sees_and_not_what_it_has_to_rebuild() -> None:
+    from dep.model.soft_prompt import UserSource
+    from dep.records import Batch
+
+    mean, std = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([2.0, 0.5, 1.0])
+    vectors, noise = torch.randn(2, 2, 3) * std + mean, torch.randn(2, 2, 3)
+    present = torch.tensor([[True, True], [True, False]])
+    ids = torch.zeros(2, 4, dtype=torch.long)
+    batch = Batch(["a", "b"], ids, torch.ones_like(ids), ids, {"his": vectors}, {"his": present})
+    batch.noise["his"] = noise
+    sae = Autoencoder(Autoencoder.Config(latent=4), 3)
+    for statistics, expected in (({"his": (mean, std)}, (vectors - mean) / std + noise), (None, vectors + noise)):
+        seen: list[torch.Tensor] = []
+        sae.encoder.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
+        losses = UserSource(sae, Projector(Projector.Config(), 4, 5, ["his"], 1.0), statistics)(batch).losses
+        assert torch.allclose(seen[0][present], expected[present], atol=1e-6)
+        rebuilt = sae(expected[present]).reconstruction
+        assert rebuilt is not None
+        rebuilt = rebuilt * std + mean if statistics else rebuilt
+        assert torch.allclose(losses["recon"], torch.nn.functional.smooth_l1_loss(rebuilt, vectors[present]), atol=1e-6)
