@@ -18,7 +18,7 @@ help: ## List the targets
 demo: install wordnet ## Train and compare every method on the built-in world, on the CPU, and write a report
 	$(BIN)/dep run conf/demo.yaml
 
-arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about 25 minutes)
+arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about 50 minutes)
 	$(BIN)/dep run conf/arms.yaml
 
 ablation: install-dev wordnet ## Tables 2/6 and 3/7 of the paper and the controls, three seeds, then runs/paper/report.html
