@@ -50,12 +50,14 @@ class _ModelFolder:
 
     kind: str
 
-    def __init__(self, model: str, max_tokens: int | None, batch_size: int, device: str, dtype: Dtype) -> None:
+    def __init__(
+        self, model: str, max_tokens: int | None, batch_size: int, device: str, dtype: Dtype, allow_download: bool
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"embedder batch_size: expected 1 or more, found {batch_size}")
         self.model_name, self.max_tokens, self.batch_size = model, max_tokens, batch_size
         self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.dtype = dtype
+        self.dtype, self.allow_download = dtype, allow_download
 
     @property
     def name(self) -> str:
@@ -93,6 +95,10 @@ class _ModelFolder:
             total.update(f"{path.relative_to(self.folder).as_posix()}\0{files.digest([path])}\0".encode())
         return total.hexdigest()
 
+    @property
+    def _where(self) -> str:
+        return "the hub did not give it" if self.allow_download else "not in the local Hugging Face cache"
+
     @cached_property
     def folder(self) -> Path:
         """The model's files.
@@ -106,12 +112,13 @@ class _ModelFolder:
 
         try:
             unused = ["onnx/*", "openvino/*", "*.onnx*", "*.h5", "*.msgpack", "*.ot", "imgs/*"]
-            return Path(snapshot_download(self.model_name, ignore_patterns=unused))
+            local = not self.allow_download
+            return Path(snapshot_download(self.model_name, ignore_patterns=unused, local_files_only=local))
         except Exception as error:  # absent, offline and refused have no common base in the hub's client
             raise FileNotFoundError(
-                f"embedder model {self.model_name!r}: not a local folder, and the hub did not give it "
-                f"({type(error).__name__}). Name a folder with the model's files as `model`, or use the "
-                "embedder 'minilm', which needs no download"
+                f"embedder model {self.model_name!r}: not a local folder, and {self._where} ({type(error).__name__}). "
+                "Name a folder with the model's files as embedder.model, or use embedder.kind=minilm, which needs no "
+                f"download{'' if self.allow_download else ', or embedder.allow_download=true to fetch it from the hub'}"
             ) from error
 
 
@@ -134,9 +141,13 @@ class SentenceTransformers(_ModelFolder):
         """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
         dtype: Dtype = "float32"
         """Precision of the model."""
+        allow_download: bool = False
+        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config.model, config.max_tokens, config.batch_size, config.device, config.dtype)
+        super().__init__(
+            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
+        )
 
     @cached_property
     def _model(self) -> Any:
@@ -208,6 +219,8 @@ class _BGEConfig:
     """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
     dtype: Dtype = "float32"
     """Precision of the model."""
+    allow_download: bool = False
+    """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
 
 class BGEM3(_ModelFolder):
@@ -217,7 +230,9 @@ class BGEM3(_ModelFolder):
     Config = _BGEConfig
 
     def __init__(self, config: _BGEConfig) -> None:
-        super().__init__(config.model, config.max_tokens, config.batch_size, config.device, config.dtype)
+        super().__init__(
+            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
+        )
 
     @cached_property
     def _model(self) -> Any:
@@ -257,7 +272,9 @@ class AutoCLS(_ModelFolder):
     Config = _BGEConfig
 
     def __init__(self, config: _BGEConfig) -> None:
-        super().__init__(config.model, config.max_tokens, config.batch_size, config.device, config.dtype)
+        super().__init__(
+            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
+        )
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:

@@ -44,6 +44,8 @@ class BertScoreConfig:
     item best: AUC 0.75 to 0.77 in two Amazon categories (150 items each), and 0.63 and 0.72 for layer 6."""
     batch_size: int = 32
     """Texts in one forward pass."""
+    allow_download: bool = False
+    """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
     device: str = "auto"
     """Where the model runs; `auto` is the GPU where there is one."""
 
@@ -116,8 +118,15 @@ class BertScore(Metric):
         from transformers import AutoModel, AutoTokenizer
 
         path = packaged_model() if self.config.model == PACKAGED else self.config.model
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModel.from_pretrained(path, dtype=torch.float32).eval()
+        local = not self.config.allow_download
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
+            model = AutoModel.from_pretrained(path, dtype=torch.float32, local_files_only=local).eval()
+        except OSError as error:
+            raise FileNotFoundError(
+                f"BERTScore's model {path!r}: not a folder with a model, nor in the local Hugging Face cache; name "
+                "one as evaluate.metrics.bertscore.model, or set evaluate.metrics.bertscore.allow_download=true"
+            ) from error
         if hasattr(model, "encoder") and hasattr(model, "decoder"):
             model = model.encoder
         cut_after(model, self.config.layer)

@@ -23,8 +23,8 @@ from dep.records import Corpus, Example, Item, Review, Split
 _MAIN_COLUMNS = ("user_id", "profile", "data")
 _META_COLUMNS = ("asin", "title", "description")
 _HELP = (
-    "Without the hub, name local copies: `main` a folder with <category>/{train,val,test}*.parquet (or "
-    ".jsonl), `meta` one with <category>/full*.parquet (or .jsonl), or what `save_to_disk` wrote under "
+    "Without the hub, name local copies: `source.main` a folder with <category>/{train,val,test}*.parquet (or "
+    ".jsonl), `source.meta` one with <category>/full*.parquet (or .jsonl), or what `save_to_disk` wrote under "
     "<category>"
 )
 
@@ -58,6 +58,8 @@ class DPL:
         """Items: a name on the hub or a local folder."""
         categories: list[str] = field(default_factory=lambda: ["Books", "Movies_and_TV", "CDs_and_Vinyl"])
         """Configurations to read."""
+        allow_download: bool = False
+        """Whether a name may be fetched from the hub."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -96,7 +98,7 @@ class DPL:
         reviews: dict[tuple[str, str], Review] = {}
         rows: list[_Row] = []
         for split in get_args(Split):
-            for row in _stream(self.config.main, category, split, _MAIN_COLUMNS):
+            for row in self._stream(self.config.main, category, split, _MAIN_COLUMNS):
                 user = sys.intern(row["user_id"])
                 written = [*row["profile"], row["data"]]
                 for entry in written:
@@ -120,10 +122,17 @@ class DPL:
         seen = {item for _, item in reviews}
         items = {
             row["asin"]: Item(row["asin"], files.string(row["title"]), files.string(row["description"]))
-            for row in _stream(self.config.meta, category, "full", _META_COLUMNS)
+            for row in self._stream(self.config.meta, category, "full", _META_COLUMNS)
             if row["asin"] in seen
         }
         return files.corpus(category, list(reviews.values()), items), rows
+
+    def _stream(self, name: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        if not Path(name).is_dir() and not self.config.allow_download:
+            raise FileNotFoundError(
+                f"{name!r} is not a folder here. {_HELP}; or set source.allow_download=true to fetch it from the hub"
+            )
+        return _stream(name, category, split, columns)
 
 
 def _stream(name: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:

@@ -125,8 +125,23 @@ def test_a_model_that_cannot_be_had_is_named_with_the_way_out(monkeypatch: pytes
         raise ConnectionError("no route")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(FileNotFoundError, match=r"'no/such-model': not a local folder.*use the embedder 'minilm'"):
+    with pytest.raises(FileNotFoundError, match=r"'no/such-model': not a local folder.*embedder\.kind=minilm"):
+        SentenceTransformers(SentenceTransformers.Config("no/such-model", allow_download=True)).fingerprint()
+
+
+def test_no_embedder_asks_the_hub_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked: list[bool] = []
+
+    def only_cached(*_: object, local_files_only: bool, **__: object) -> None:
+        asked.append(local_files_only)
+        raise FileNotFoundError("not cached")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", only_cached)
+    with pytest.raises(FileNotFoundError, match=r"embedder\.allow_download=true"):
         SentenceTransformers(SentenceTransformers.Config("no/such-model")).fingerprint()
+    assert asked == [True]
 
 
 def test_every_embedder_has_a_configuration_that_omegaconf_can_type() -> None:

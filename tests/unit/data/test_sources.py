@@ -239,11 +239,23 @@ def test_dpl_without_the_hub_says_how_to_supply_the_files(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     with pytest.raises(FileNotFoundError) as raised:
-        DPL(DPL.Config()).load()
+        DPL(DPL.Config(allow_download=True)).load()
     message = str(raised.value)
     assert "SnowCharmQ/DPL-main" in message
     assert "Without the hub, name local copies" in message
     assert "\n" not in message
+
+
+def test_dpl_asks_no_hub_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(FileNotFoundError, match=r"source\.main.*source\.allow_download=true") as raised:
+        DPL(DPL.Config()).load()
+    assert "\n" not in str(raised.value)
 
 
 def test_only_dpl_comes_split() -> None:
