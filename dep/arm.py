@@ -64,6 +64,11 @@ class Arm:
         prompt, soft = self.method.shape(self.config.prompt, self.config.soft_prompt)
         return prompt, replace(soft, slots=prompt.history)
 
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether anything of it reads the reviews' vectors."""
+        return bool(self.shape[1].branches) or self.method.compares
+
     @cached_property
     def _stands_on(self) -> list[str]:
         """What no field of the configuration tells: which reviews, and which weights."""
@@ -93,7 +98,8 @@ class Arm:
         """Names the generated texts and likelihoods."""
         decoding = {k: v for k, v in vars(self.config.generate).items() if k not in ("progress", "batch_size")}
         trained = self.adapter_key if self.method.trains else [*self._stands_on, *map(vars, self.shape)]
-        parts = identity(self.config, *_DATA, "backbone", "method")
+        profile = ("profile",) if self.method.profiles else ()
+        parts = identity(self.config, *_DATA, "backbone", "method", *profile)
         return _hash([trained, parts, decoding, self.seed, self.config.evaluate.texts])
 
     @cached_property

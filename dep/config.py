@@ -32,6 +32,7 @@ from dep.model.generate import Generate
 from dep.model.projector import Projector
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.train import Train
+from dep.profile.writer import ProfileConfig
 
 CHOICES: dict[str, tuple[dict[str, Any], str]] = {
     "source": (SOURCES, "world"),
@@ -95,6 +96,8 @@ class RunConfig:
     """Eq. 11 and its optimiser."""
     generate: Generate.Config = field(default_factory=Generate.Config)
     """Decoding."""
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    """Who writes users' profiles for PAG and DPL."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """Which scores."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,10 @@ import torch
 
 from dep import tracking
 from dep.arm import Arm, as_line, read_rows, write_rows, write_text
-from dep.config import RunConfig, choose, identity, to_yaml
+from dep.config import RunConfig, identity, to_yaml
 from dep.data.collate import Collator
 from dep.data.module import ReviewData
+from dep.data.prompt import PromptBuilder
 from dep.data.stats import statistics_of
 from dep.eval.metrics import build_metric
 from dep.eval.scores import score_examples
@@ -102,6 +103,9 @@ def generate(shared: Shared, arm: Arm) -> None:
         module.load_adapter(adapter)
     module.to(shared.device).eval()
     requests = arm.method.at_test(data.requests("test"), arm.seed)
+    steps: Mapping[str, list[dict[str, Any]]] = {}
+    if arm.method.profiles:
+        requests, steps = _profiled(shared, arm, requests)
     by_key = {request.key: request for request in requests}
     begun = {row["key"]: row for row in read_rows(partial)}
     write_rows(partial, begun.values())
@@ -114,7 +118,7 @@ def generate(shared: Shared, arm: Arm) -> None:
     )
     with partial.open("a", encoding="utf-8") as file:
         for key, text in texts:
-            row = _prediction(by_key[key], text) | likelihood[key]
+            row = _prediction(by_key[key], text) | likelihood[key] | ({"steps": steps[key]} if steps else {})
             begun[key] = row
             file.write(as_line(row))
             file.flush()
@@ -123,6 +127,25 @@ def generate(shared: Shared, arm: Arm) -> None:
     arm.keep("generate")
     partial.unlink()
     shared.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}")
+
+
+def _profiled(
+    shared: Shared, arm: Arm, requests: Sequence[Request]
+) -> tuple[list[Request], dict[str, list[dict[str, Any]]]]:
+    """The requests with users' profiles, and by key what was asked and answered for them."""
+    writing, some = shared.writing(arm), list(requests)
+    written = arm.method.write(some, writing)
+    _, tokenizer = shared.backbone(arm.config)
+    count = PromptBuilder(tokenizer, arm.shape[0]).ask
+    steps = {
+        request.key: [
+            {"system": ask.system, "prompt": ask.text, "prompt_tokens": len(count(ask)), "text": text}
+            for ask, text in mine
+        ]
+        for request, mine in zip(some, written, strict=True)
+    }
+    profiles = (mine[-1].text for mine in written)
+    return [replace(request, profile=text) for request, text in zip(some, profiles, strict=True)], steps
 
 
 def _prediction(request: Request, text: str | None) -> dict[str, Any]:
@@ -193,7 +216,7 @@ def embed(shared: Shared, configs: Mapping[str, RunConfig]) -> None:
     asked: set[str] = set()
     for config in configs.values():
         key = identity(config, "embedder", "difference", "protocol")
-        if key in asked or not choose(config, "method").shape(config.prompt, config.soft_prompt)[1].branches:
+        if key in asked or not Arm("", config, 0, "").needs_vectors:
             continue
         asked.add(key)
         began = time.time()

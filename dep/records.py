@@ -108,6 +108,8 @@ class Request:
     title: str
     text: str
     slots: tuple[Slot, ...] = ()
+    profile: str = ""
+    """What a language model wrote about the user (PAG, DPL)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,15 @@ from dep.data.prompt import PromptBuilder
 from dep.data.protocol import Prepared
 from dep.eval.base import Metric
 from dep.eval.metrics import build_metrics
+from dep.methods.base import Writing
 from dep.model.backbone import load as load_backbone
+from dep.model.backbone import stamp
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP
 from dep.model.soft_prompt import build_soft_prompt
+from dep.profile.endpoint import EndpointWriter
+from dep.profile.peers import Peers
+from dep.profile.writer import BackboneWriter, Kept, Writer
 
 
 class Shared:
@@ -107,6 +112,25 @@ class Shared:
             seed=arm.seed, statistics=data.statistics(soft.branches) if soft.standardize and vectors else None,
         )  # fmt: skip
         return LitDEP(model, soft_prompt, replace(config.train, seed=arm.seed))
+
+    def writing(self, arm: Arm) -> Writing:
+        """What the arm's method writes profiles with."""
+        config, (prompt, _) = arm.config, arm.shape
+        model, tokenizer = self.backbone(config)
+        writer: Writer
+        if config.profile.writer == "endpoint":
+            writer = EndpointWriter(config.profile)
+        else:
+            name = identity(config, "backbone") + stamp(config.backbone)
+            writer = BackboneWriter(model, tokenizer, name, prompt, config.profile.max_new_tokens, config.generate)
+        peers = None
+        if arm.method.compares:
+            made, cache = self.prepared(config), self.cache(config)
+            vectors = {
+                category: cache.vectors(corpus, made.pool[category]) for category, corpus in made.corpora.items()
+            }
+            peers = Peers(made.corpora, vectors, made.pool)
+        return Writing(Kept(writer, Path(config.cache)), config.profile.instructions, peers)
 
     def writer(self, arm: Arm, module: LitDEP, **overrides: Any) -> Generate:
         """The arm's generator."""

@@ -74,7 +74,7 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
     """What was shared among the arms, or taken from the cache where an earlier run had left it."""
     training = [arm for arm in arms if arm.method.trains]
     keys = {arm.adapter_key for arm in training}
-    vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.shape[1].branches}
+    vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}
     return {
         "arms": len(arms),
         "training_arms": len(training),

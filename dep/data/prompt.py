@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from dep.data.ask import Ask, Line, review_lines
 from dep.data.text_tokens import TextTokens
 from dep.records import (
     DIFF_END,
@@ -57,6 +58,8 @@ class PromptConfig:
     """Whether a past review's text stands in its block ("w/ text" of Table 2)."""
     guidance: bool = True
     """Whether the system text says what the embeddings denote (Table 9)."""
+    profile: bool = False
+    """Whether what a language model wrote about the user stands in it (PAG and DPL set this themselves)."""
     pairing: Literal["own", "with_peers"] = "own"
     """Whose vectors stand in the i-th block: its `own` review's, or (the authors' code) those of the i-th review that
     has peers, so that text and vectors slide apart after a review without."""
@@ -78,8 +81,9 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
     shown = ["item title", "item description", "review rating", "review title"]
     shown += ["review text"] * config.text
     shown += ["review embedding"] * ("his" in branches) + ["review difference embedding"] * ("diff" in branches)
+    user = "profile and past reviews" if config.profile else "past reviews"
     text = (
-        "Given the title and description of an item, along with the user's past reviews "
+        f"Given the title and description of an item, along with the user's {user} "
         f"(including {', '.join(shown)}), and the output review rating and review title, "
         "generate a personalized item review for the user."
     )
@@ -90,6 +94,14 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
         f"{text}\nNote: {' and '.join(_DENOTES[b] for b in _DENOTES if b in branches)}. "
         f"{' and '.join(names)} should serve as hints for personalized review text generation."
     )
+
+
+def fitting(blocks: Sequence[Sequence[int]], room: int) -> int:
+    """How many blocks fit into `room` tokens, counted from the first."""
+    kept = 0
+    while kept < len(blocks) and (room := room - len(blocks[kept])) >= 0:
+        kept += 1
+    return kept
 
 
 class PromptBuilder:
@@ -138,6 +150,27 @@ class PromptBuilder:
         """`[Name]: value` and a line's end. The blank goes with the value: it is where tokenizers cut."""
         return [*self.text(f"[{name}]:"), *self._untrusted.encode(f" {value.strip()}\n")]
 
+    def line(self, line: Line) -> list[int]:
+        """Ids of a line of the template or of a field."""
+        return list(self.text(line)) if isinstance(line, str) else self.field(*line)
+
+    def ask(self, ask: Ask) -> list[int]:
+        """Ids of a question; its last blocks are left out where it is longer than `max_input_tokens`.
+
+        Raises:
+            ValueError: if it is too long without any block.
+        """
+        head = [i for line in ask.head for i in self.line(line)]
+        blocks = [[i for line in block for i in self.line(line)] for block in ask.blocks]
+        room = self.config.max_input_tokens - len(self.chat(ask.system, head))
+        if room < 0:
+            raise ValueError(
+                f"a question that begins {ask.text[:60]!r}: expected at most {self.config.max_input_tokens} tokens, "
+                f"found {-room} more; raise prompt.max_input_tokens"
+            )
+        kept = fitting(blocks, room)
+        return self.chat(ask.system, [*head, *(i for block in blocks[:kept] for i in block)])
+
     def chat(self, system: str, body: list[int]) -> list[int]:
         """One turn: `system`, then the ids of what the user says, up to where the model begins to answer."""
         before, after = self._frame(system).split(_CONTENT)
@@ -163,16 +196,7 @@ class PromptBuilder:
 
         A branch without a vector (an item that nobody else reviewed) has no line in the block.
         """
-        review = slot.review
-        ids = [
-            *self.text(f"[Review {number}]:\n"),
-            *self.field("Item Title", slot.item.title),
-            *self.field("Item Description", slot.item.description),
-            *self.field("Review Rating", f"{review.rating:.1f}"),
-            *self.field("Review Title", review.title),
-        ]
-        if self.config.text:
-            ids += self.field("Review Text", review.text)
+        ids = [i for line in review_lines(number, slot, self.config.text) for i in self.line(line)]
         held: list[Branch] = []
         for branch in _WRAP:
             if branch in self.branches and getattr(slot, branch) is not None:
@@ -198,6 +222,7 @@ class PromptBuilder:
         head = [
             *self.field("Item Title", request.item.title),
             *self.field("Item Description", request.item.description),
+            *(self.field("User Profile", request.profile) if self.config.profile else ()),
         ]
         tail = [
             *self.field("Output Review Rating", f"{request.rating:.1f}"),
@@ -213,9 +238,7 @@ class PromptBuilder:
                 f"{self.config.max_input_tokens} tokens, found {-room} more; raise prompt.max_input_tokens or lower "
                 "the protocol's max_description_chars"
             )
-        kept = 0
-        while kept < len(blocks) and (room := room - len(blocks[kept][0])) >= 0:
-            kept += 1
+        kept = fitting([ids for ids, _ in blocks], room)
         body = [*head, *(heading if kept else ()), *(i for ids, _ in blocks[:kept] for i in ids), *tail]
         prompt = Prompt(request.key, self.chat(self._system, body), self.target(request.text), kept=kept)
         for k, (slot, (_, held)) in enumerate(zip(slots[:kept], blocks, strict=False)):

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
+from dep.data.ask import Ask
 from dep.data.prompt import PromptConfig
 from dep.data.requests import Requests
 from dep.model.soft_prompt import SoftPrompt
-from dep.records import Request
+from dep.profile.asks import Instructions
+from dep.records import Request, Slot
+
+
+class Step(NamedTuple):
+    """A question and a language model's answer."""
+
+    ask: Ask
+    text: str
+
+
+class Writing(NamedTuple):
+    """What a method writes profiles with."""
+
+    ask: Callable[[Sequence[Ask]], list[str]]
+    """Answers questions, each once ever."""
+    instructions: Instructions
+    peers: Callable[[str, Slot, int, int], list[str]] | None
+    """Category, past review, how many, seed -> texts of representative peers; for a method that `compares`."""
 
 
 class Method:
@@ -19,6 +38,10 @@ class Method:
     label: str
     trains = False
     """Whether it has an adapter; one without is prompt-only."""
+    profiles = False
+    """Whether a language model writes a profile of the user first (`write`)."""
+    compares = False
+    """Whether it looks at peers' reviews, and so needs vectors beside those of soft tokens."""
 
     @dataclass
     class Config:
@@ -34,6 +57,10 @@ class Method:
     def at_test(self, requests: Requests, seed: int) -> Sequence[Request]:
         """The requests that generation and scoring see: as they are, unless the method says otherwise."""
         return requests
+
+    def write(self, requests: Sequence[Request], writing: Writing) -> list[list[Step]]:
+        """What was asked and answered for each request, the last answer being its profile; for `profiles`."""
+        raise NotImplementedError
 
 
 class Altered(Sequence[Request]):

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 
 from dep.data.prompt import PromptBuilder, PromptConfig
-from dep.data.side_prompts import difference_prompt, profile_prompt
 from dep.data.world.language import CATEGORIES, CONCEPTS
 from dep.data.world.people import Person, World, Written, make_world
+from dep.profile.asks import difference_ask, profile_ask
 from dep.records import Branch, Item, Prompt, Request, Review, Slot
 
 FIRST_LESSON_SEED = 1_000_000
@@ -149,7 +149,8 @@ class Lessons:
         )
         if kind == "profile":
             builder = self.builder(True, (), False)
-            return Lesson(Prompt("", profile_prompt(builder, request), builder.target(profile(target, history))), kind)
+            ids = builder.ask(profile_ask(slots, "taught"))
+            return Lesson(Prompt("", ids, builder.target(profile(target, history))), kind)
         branches: tuple[str, ...] = ()
         if "slots" in kind:
             branches = rng.choices([("his", "diff"), ("his",), ("diff",)], [60, 20, 20])[0]
@@ -180,7 +181,8 @@ class Lessons:
         own = [c for c in dict.fromkeys(written.facts + written.sayings) if c not in said]
         shared = [c for c in dict.fromkeys(written.facts + written.sayings) if c in said]
         answer = f"Unlike the others, the user speaks of {listed(own)}. Like the others, of {listed(shared)}."
-        ids = difference_prompt(builder, Slot(as_review(written), as_item(written)), [w.text for w in others])
+        ask = difference_ask(Slot(as_review(written), as_item(written)), [w.text for w in others], "taught")
+        ids = builder.ask(ask)
         return Lesson(Prompt("", ids, builder.target(answer)), "difference")
 
 

@@ -25,8 +25,8 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from dep.data.collate import Collator
 from dep.data.prompt import PromptConfig, system_text
-from dep.data.side_prompts import DIFFERENCE, PROFILE
 from dep.model.muon import Muon
+from dep.profile.asks import DIFFERENCE, PROFILE
 from dep.records import IGNORE, SLOT_TOKENS, Batch
 from experiments.backbone.lessons import FIRST_SHARES, SHARES, Lesson, Lessons
 from experiments.backbone.tokenizer import train_tokenizer
@@ -104,7 +104,10 @@ def make_tokenizer(vocabulary: int) -> object:
         "[Review Text]:|[Review Embedding]:\n|[Review Difference Embedding]:\n|[Output Review Rating]:|"
         "[Output Review Title]:|[User's Review]:|[Other Review 2]:|system\n|user\n|assistant\n"
     ).split("|")
-    systems = [system_text(PromptConfig(guidance=g), ("his", "diff")) for g in (True, False)] + [PROFILE, DIFFERENCE]
+    systems = [system_text(PromptConfig(guidance=g), ("his", "diff")) for g in (True, False)] + [
+        PROFILE["taught"],
+        DIFFERENCE["taught"],
+    ]
     answers = [
         "The user is warm dry giddy grumpy, often speaks of the",
         "Unlike the others, the user speaks of",

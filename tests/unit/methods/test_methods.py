@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 import torch
 
+from dep.data.ask import Ask
 from dep.data.cache import Vectors
 from dep.data.prompt import PromptConfig
 from dep.data.requests import Requests
 from dep.data.retrieve import Recency
 from dep.methods import METHODS
+from dep.methods.base import Step, Writing
 from dep.methods.shuffled import Shuffled, donors
 from dep.methods.zeroed import Zeroed
 from dep.model.soft_prompt import SoftPrompt
@@ -93,3 +98,61 @@ def test_a_zeroed_branch_is_silent_and_the_other_speaks(branch: str) -> None:
 def test_one_user_alone_has_no_donor() -> None:
     with pytest.raises(ValueError, match="two users"):
         donors(requests(1), 0)
+
+
+def written(kind: str, peers: dict[str, list[str]] | None = None) -> tuple[Requests, list[list[Step]], list[list[Ask]]]:
+    """What a method asks of a writer that answers with how often it was called and the question's place."""
+    rounds: list[list[Ask]] = []
+
+    def answer(asks: Sequence[Ask]) -> list[str]:
+        rounds.append(list(asks))
+        return [f"round {len(rounds)} answer {at}" for at in range(len(asks))]
+
+    found = requests(2)
+    method = METHODS[kind](METHODS[kind].Config())
+    look = None if peers is None else lambda category, slot, count, seed: peers.get(slot.item.item, [])[:count]
+    return found, method.write(found, Writing(answer, "taught", look)), rounds
+
+
+def test_pag_asks_for_a_profile_of_the_reviews_that_stand_in_the_prompt() -> None:
+    prompt, soft = shape("pag")
+    assert prompt.profile
+    assert (prompt.history, soft.branches) == (4, [])
+    found, steps, rounds = written("pag")
+    assert [len(asks) for asks in rounds] == [2]
+    assert [mine[-1].text for mine in steps] == ["round 1 answer 0", "round 1 answer 1"]
+    for request, (step,) in zip(found, steps, strict=True):
+        for slot in request.slots:
+            assert f"[Review Text]: {slot.review.text}\n" in step.ask.text
+        assert request.text not in step.ask.text
+
+
+def test_dpl_names_the_differences_from_peers_and_then_writes_the_profile_of_them() -> None:
+    peers = {"i01": ["peer one", "peer two"], "i02": [f"peer {n}" for n in range(9)], "i10": ["peer of the other"]}
+    found, steps, rounds = written("dpl", peers)
+    assert [len(asks) for asks in rounds] == [3, 2]
+    first, second = steps
+    assert [step.text for step in first] == ["round 1 answer 0", "round 1 answer 1", "round 2 answer 0"]
+    assert [step.text for step in second] == ["round 1 answer 2", "round 2 answer 1"]
+    newest = first[0].ask.text
+    assert "[User's Review]: text 0 2\n[Other Review 1]: peer 0\n" in newest
+    assert "[Other Review 4]" in newest
+    assert "[Other Review 5]" not in newest
+    summary = first[-1].ask.text
+    assert "[Review Text]: text 0 2\n[Difference from Other Reviews]: round 1 answer 0\n[Review 2]" in summary
+    assert summary.rstrip().endswith("[Review Text]: text 0 0")
+    for request, mine in zip(found, steps, strict=True):
+        assert not any(request.text in step.ask.text for step in mine)
+
+
+def test_a_profile_stands_in_the_prompt_and_in_the_system_text() -> None:
+    from dep.data.prompt import PromptBuilder, system_text
+    from dep.model.backbone import Backbone, load
+
+    _, tokenizer = load(Backbone.Config())
+    prompt, _ = shape("pag")
+    request = replace(requests(1)[0], profile="Speaks of brass.")
+    text = tokenizer.decode(PromptBuilder(tokenizer, prompt).build(request).ids)
+    assert "[User Profile]: Speaks of brass.\n[User's Past Reviews]:" in text
+    assert "along with the user's profile and past reviews (" in system_text(prompt, [])
+    assert "profile" not in system_text(PromptConfig(), [])
