@@ -10,14 +10,15 @@ Shape legend, used in every room:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 Split = Literal["train", "val", "test"]
-Branch = Literal["his", "diff"]
+Branch = Literal["his", "diff", "user"]
+"""What soft tokens are made of: a review, its difference from peers', or all that a user wrote (PPlug, User-LLM)."""
 IGNORE = -100
 """Label of a token that the loss does not see."""
 
@@ -25,8 +26,9 @@ HIS_START, HIS_END = "<his_token_start>", "<his_token_end>"
 DIFF_START, DIFF_END = "<diff_token_start>", "<diff_token_end>"
 HIS_SLOT, DIFF_SLOT = "<his_slot>", "<diff_slot>"
 BOUNDARY_TOKENS = (HIS_START, HIS_END, DIFF_START, DIFF_END)
-SLOT_TOKENS: dict[Branch, str] = {"his": HIS_SLOT, "diff": DIFF_SLOT}
-SPECIAL_TOKENS = (*BOUNDARY_TOKENS, *SLOT_TOKENS.values())
+SLOT_TOKENS: dict[Branch, str] = {"his": HIS_SLOT, "diff": DIFF_SLOT, "user": HIS_SLOT}
+"""A prompt with a user's embedding has none of single reviews, so that both can use the same placeholder."""
+SPECIAL_TOKENS = (*BOUNDARY_TOKENS, HIS_SLOT, DIFF_SLOT)
 """Figure 6's four boundary tokens, and the two placeholders that vectors are written over."""
 
 
@@ -97,6 +99,24 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """All that a user did before a request, oldest first, as vectors (PPlug, User-LLM); L reviews.
+
+    his, item: [L, E], embeddings of the reviews' texts and of their items' titles and descriptions.
+    rating, days: [L], stars, and days from the review to the request.
+    category: which of the categories, by number.
+    query: [E], embedding of what is known of the request: item and the review's title.
+    """
+
+    his: Tensor
+    item: Tensor
+    rating: Tensor
+    days: Tensor
+    category: int
+    query: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """An example ready for the prompt: what to write about, and the slots (newest first) to write it from."""
 
@@ -110,6 +130,8 @@ class Request:
     slots: tuple[Slot, ...] = ()
     profile: str = ""
     """What a language model wrote about the user (PAG, DPL)."""
+    past: Past | None = None
+    """For methods that read all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +150,21 @@ class Prompt:
     positions: dict[Branch, list[int]] = field(default_factory=dict)
     kept: int = 0
     """How many past reviews fitted (the newest ones)."""
+    past: Past | None = None
+    user_tokens: int = 0
+    """How many slot tokens in `ids` are for what a method makes of `past`."""
+
+
+class Pasts(NamedTuple):
+    """`Past` of every row: [B, L, E], [B, L] and [B, E], padded at the end; `present` [B, L] bool."""
+
+    his: Tensor
+    item: Tensor
+    rating: Tensor
+    days: Tensor
+    category: Tensor
+    query: Tensor
+    present: Tensor
 
 
 @dataclass(slots=True)
@@ -138,6 +175,7 @@ class Batch:
     vectors[branch]: [B, K, E] float; present[branch]: [B, K] bool, True where a vector fills a slot token.
     Slot tokens of a branch occur in row b exactly present[branch][b].sum() times, in order of k.
     `slot_index[branch]`: [B, K] int, which past review (0 = newest) the vector at k belongs to.
+    `past`: what `present["user"]`'s tokens are made of.
     `noise[branch]`: [B, K, E] float, added to what the compressor sees; only while training, and only if asked for.
     """
 
@@ -149,6 +187,7 @@ class Batch:
     present: dict[Branch, Tensor] = field(default_factory=dict)
     slot_index: dict[Branch, Tensor] = field(default_factory=dict)
     noise: dict[Branch, Tensor] = field(default_factory=dict)
+    past: Pasts | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """This batch with every tensor on `device`."""
@@ -165,4 +204,5 @@ class Batch:
             move(self.present),
             move(self.slot_index),
             move(self.noise),
+            None if self.past is None else Pasts(*(tensor.to(device) for tensor in self.past)),
         )

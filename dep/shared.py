@@ -29,6 +29,7 @@ from dep.model.soft_prompt import build_soft_prompt
 from dep.profile.endpoint import EndpointWriter
 from dep.profile.peers import Peers
 from dep.profile.writer import BackboneWriter, Kept, Writer
+from dep.records import Branch
 
 
 class Shared:
@@ -107,9 +108,10 @@ class Shared:
         model, tokenizer = self.backbone(config)
         vectors = data.vectors()
         width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
+        counted: list[Branch] = ["his"] if soft.source == "pplug" else list(soft.branches)
         soft_prompt = build_soft_prompt(
             soft, compressor_config(config), config.projector, width=width, model=model, tokenizer=tokenizer,
-            seed=arm.seed, statistics=data.statistics(soft.branches) if soft.standardize and vectors else None,
+            seed=arm.seed, statistics=data.statistics(counted) if soft.standardize and vectors else None,
         )  # fmt: skip
         return LitDEP(model, soft_prompt, replace(config.train, seed=arm.seed))
 

@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,7 +91,8 @@ class VectorCache:
             with _lock(folder):
                 his = _load(folder, "his", his_key)  # another process may have filled it meanwhile
                 if his is None:
-                    his_NE = self._embed(corpus, folder / "parts", his_key)
+                    texts = [r.text for r in corpus.reviews]
+                    his_NE = self._embed(corpus.category, texts, folder / "parts", his_key)
                     his = _commit(folder, "his", his_key, {"his": his_NE}, facts)
                     shutil.rmtree(folder / "parts", ignore_errors=True)
         below = folder / f"diff-{diff_key[:12]}"
@@ -106,12 +107,35 @@ class VectorCache:
                     diff = _commit(below, "diff", diff_key, tensors, facts | asdict(self.difference))
         return Vectors(his["his"], diff["diff"], diff["peers"])
 
-    def _embed(self, corpus: Corpus, parts: Path, key: str) -> Tensor:
+    def texts(self, category: str, name: str, texts: Sequence[str]) -> Tensor:
+        """Vectors of other texts than reviews (items, requests), kept likewise.
+
+        Args:
+            category: the corpus that they belong to.
+            name: what they are.
+            texts: the texts, in order; equal ones are embedded once.
+
+        Returns:
+            [len(texts), E].
+        """
+        key = _hash([name, self.embedder.fingerprint(), *texts])
+        folder = self.root / f"{category}-{name}-{key[:12]}"
+        if (kept := _load(folder, name, key)) is None:
+            with _lock(folder):
+                kept = _load(folder, name, key)
+                if kept is None:
+                    x_NE = self._embed(f"{category} {name}", texts, folder / "parts", key)
+                    facts = {"category": category, "embedder": self.embedder.name, "rows": len(texts)}
+                    kept = _commit(folder, name, key, {name: x_NE}, facts)
+                    shutil.rmtree(folder / "parts", ignore_errors=True)
+        return kept[name]
+
+    def _embed(self, name: str, wanted: Sequence[str], parts: Path, key: str) -> Tensor:
         """[N, E], each distinct text embedded once; the longest first: too large a batch fails at once."""
-        texts = sorted({r.text for r in corpus.reviews}, key=lambda text: (-len(text), text))
+        texts = sorted(set(wanted), key=lambda text: (-len(text), text))
         parts.mkdir(parents=True, exist_ok=True)
         done: list[Tensor] = []
-        with stage(f"embedding {corpus.category}: {len(texts)} texts", sum(map(len, texts))) as advance:
+        with stage(f"embedding {name}: {len(texts)} texts", sum(map(len, texts))) as advance:
             for first in range(0, len(texts), _SHARD):
                 shard = texts[first : first + _SHARD]
                 path = parts / f"{first:08d}-{first + len(shard):08d}.safetensors"
@@ -129,7 +153,7 @@ class VectorCache:
                 done.append(x_SE)
         where = {text: at for at, text in enumerate(texts)}
         x_TE = torch.cat(done) if done else torch.zeros(0, self.embedder.dim)
-        return x_TE[torch.tensor([where[r.text] for r in corpus.reviews], dtype=torch.int64)]
+        return x_TE[torch.tensor([where[text] for text in wanted], dtype=torch.int64)]
 
 
 def _hash(parts: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
 from dep.data.cache import VectorCache, Vectors
 from dep.data.collate import Collator, add_noise
+from dep.data.past import PastReader
 from dep.data.prompt import PromptBuilder
 from dep.data.protocol import Prepared
 from dep.data.requests import Requests
@@ -127,6 +128,7 @@ class ReviewData(pl.LightningDataModule):
         self.batching = batching
         self.collate = Collator(pad_id)
         self._vectors: Mapping[str, Vectors] | None = None
+        self._past: PastReader | None = None
 
     def prepare_data(self) -> None:
         """Fill the vector caches; one process does it, the others find them."""
@@ -164,7 +166,18 @@ class ReviewData(pl.LightningDataModule):
         """The requests of one split."""
         examples = [example for example in self.prepared.examples if example.split == split]
         prompt = self.builder.config
-        return Requests(examples, self.prepared.corpora, self.vectors(), self.retriever, prompt.history, prompt.pairing)
+        return Requests(
+            examples, self.prepared.corpora, self.vectors(), self.retriever, prompt.history, prompt.pairing, self.past()
+        )
+
+    def past(self) -> PastReader | None:
+        """What reads all that a user did before, where the prompt has room for it."""
+        if self._past is None and self.builder.config.user_tokens:
+            vectors = self.vectors()
+            assert self.cache is not None, "a user's embedding is made of vectors"
+            assert vectors is not None, "a user's embedding is made of vectors"
+            self._past = PastReader(self.prepared, self.cache, vectors, self.builder.config.past)
+        return self._past
 
     def prompts(self, requests: Sequence[Request]) -> Prompts:
         """The prompts of `requests`."""

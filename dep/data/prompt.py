@@ -25,6 +25,7 @@ from dep.records import (
     HIS_END,
     HIS_SLOT,
     HIS_START,
+    SLOT_TOKENS,
     SPECIAL_TOKENS,
     Branch,
     Prompt,
@@ -60,6 +61,10 @@ class PromptConfig:
     """Whether the system text says what the embeddings denote (Table 9)."""
     profile: bool = False
     """Whether what a language model wrote about the user stands in it (PAG and DPL set this themselves)."""
+    user_tokens: int = 0
+    """How many soft tokens of the user's embedding stand first (PPlug and User-LLM set this themselves)."""
+    past: int = 50
+    """How many of the user's reviews, the newest ones, that embedding is made of at most."""
     pairing: Literal["own", "with_peers"] = "own"
     """Whose vectors stand in the i-th block: its `own` review's, or (the authors' code) those of the i-th review that
     has peers, so that text and vectors slide apart after a review without."""
@@ -74,8 +79,9 @@ class PromptConfig:
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
     """Figure 6's system text, naming what this configuration shows and nothing else."""
     if not config.history:
+        known = "an embedding of the user, " if config.user_tokens else ""
         return (
-            "Given the title and description of an item, and the output review rating and review title, "
+            f"Given {known}the title and description of an item, and the output review rating and review title, "
             "generate an item review for the user."
         )
     shown = ["item title", "item description", "review rating", "review title"]
@@ -123,7 +129,7 @@ class PromptBuilder:
                 "load it through dep.model.backbone, which adds them"
             )
         self.config = config
-        self.branches = tuple(branches) if config.history else ()
+        self.branches = tuple(branch for branch in branches if branch in _WRAP) if config.history else ()
         self._system = system_text(config, self.branches)
         self._tokenizer = tokenizer
         self._untrusted = TextTokens(tokenizer)
@@ -209,6 +215,11 @@ class PromptBuilder:
         name, start, token, end = _WRAP[branch]
         return [*self.text(name), *self.text(start), *self.text(token), *self.text(end), *self.text("\n")]
 
+    def user_ids(self) -> list[int]:
+        """Ids of the line that holds the slot tokens of the user's embedding."""
+        slots = self.text(SLOT_TOKENS["user"]) * self.config.user_tokens
+        return [*self.text("[User Embedding]:\n"), *self.text(HIS_START), *slots, *self.text(HIS_END), *self.text("\n")]
+
     def target(self, text: str) -> list[int]:
         """Ids that the model should write: the review and the token that ends a turn, cut to `max_target_tokens`."""
         return [*self._untrusted.encode(text.strip()), self._closing][: self.config.max_target_tokens]
@@ -220,6 +231,7 @@ class PromptBuilder:
             ValueError: if the item and the output's rating and title alone are longer than `max_input_tokens`.
         """
         head = [
+            *(self.user_ids() if self.config.user_tokens else ()),
             *self.field("Item Title", request.item.title),
             *self.field("Item Description", request.item.description),
             *(self.field("User Profile", request.profile) if self.config.profile else ()),
@@ -240,7 +252,9 @@ class PromptBuilder:
             )
         kept = fitting([ids for ids, _ in blocks], room)
         body = [*head, *(heading if kept else ()), *(i for ids, _ in blocks[:kept] for i in ids), *tail]
-        prompt = Prompt(request.key, self.chat(self._system, body), self.target(request.text), kept=kept)
+        ids, target = self.chat(self._system, body), self.target(request.text)
+        past = request.past if self.config.user_tokens else None
+        prompt = Prompt(request.key, ids, target, kept=kept, past=past, user_tokens=self.config.user_tokens)
         for k, (slot, (_, held)) in enumerate(zip(slots[:kept], blocks, strict=False)):
             for branch in held:
                 prompt.vectors.setdefault(branch, []).append(getattr(slot, branch))

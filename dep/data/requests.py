@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import overload
 
 from dep.data.cache import Vectors
 from dep.data.retrieve import Retriever
-from dep.records import Corpus, Example, Request, Slot
+from dep.records import Corpus, Example, Past, Request, Slot
 
 
 class Requests(Sequence[Request]):
@@ -21,6 +21,7 @@ class Requests(Sequence[Request]):
         retriever: chooses the past reviews.
         k: how many past reviews at most.
         pairing: whose vectors stand beside a past review, as `PromptConfig.pairing`.
+        past: what of all that the user did before, for methods that read it.
 
     Raises:
         ValueError: a category of the examples has no corpus, or vectors of another number of rows.
@@ -34,6 +35,7 @@ class Requests(Sequence[Request]):
         retriever: Retriever,
         k: int,
         pairing: str = "own",
+        past: Callable[[Example], Past] | None = None,
     ) -> None:
         for category in sorted({example.category for example in examples}):
             if category not in corpora:
@@ -49,7 +51,7 @@ class Requests(Sequence[Request]):
             retriever,
             k,
         )
-        self.pairing = pairing
+        self.pairing, self.past = pairing, past
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -60,7 +62,9 @@ class Requests(Sequence[Request]):
     def __getitem__(self, at: slice) -> Requests: ...
     def __getitem__(self, at: int | slice) -> Request | Requests:
         if isinstance(at, slice):
-            return Requests(self.examples[at], self.corpora, self.vectors, self.retriever, self.k, self.pairing)
+            return Requests(
+                self.examples[at], self.corpora, self.vectors, self.retriever, self.k, self.pairing, self.past
+            )
         example = self.examples[at]
         corpus = self.corpora[example.category]
         target = corpus.reviews[example.row]
@@ -73,6 +77,7 @@ class Requests(Sequence[Request]):
             title=target.title,
             text=target.text,
             slots=self._slots(example, corpus),
+            past=self.past(example) if self.past else None,
         )
 
     def _slots(self, example: Example, corpus: Corpus) -> tuple[Slot, ...]:

@@ -10,10 +10,11 @@ from dep.methods.dep import DEP
 from dep.methods.dpl import DPL
 from dep.methods.non_perso import NonPerso
 from dep.methods.pag import PAG
+from dep.methods.pplug import PPlug
 from dep.methods.rag import RAG
 from dep.methods.shuffled import Shuffled
 from dep.methods.zeroed import Zeroed
 
 __all__ = ["METHODS", "Method"]
 
-METHODS: dict[str, Any] = {m.kind: m for m in (NonPerso, RAG, PAG, DPL, DEP, ConstantPrompt, Shuffled, Zeroed)}
+METHODS: dict[str, Any] = {m.kind: m for m in (NonPerso, RAG, PAG, DPL, PPlug, DEP, ConstantPrompt, Shuffled, Zeroed)}

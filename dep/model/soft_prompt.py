@@ -16,25 +16,19 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.model.compressor import Compressed, Compressor, CompressorConfig, build_compressor
+from dep.model.compressor import CompressorConfig, build_compressor
 from dep.model.inject import inject, write_rows
+from dep.model.pplug import PPlugSource
 from dep.model.projector import Projector
+from dep.model.source import ConstantSource, Soft, Statistics, UserSource
 from dep.model.vocabulary import embedding_norm
 from dep.records import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
 
-_BOUNDARIES: dict[Branch, tuple[str, str]] = {"his": (HIS_START, HIS_END), "diff": (DIFF_START, DIFF_END)}
-
-
-Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
-"""Mean and standard deviation [E] of each branch's vectors."""
-
-
-class Soft(NamedTuple):
-    """What a source makes of a batch: vectors [B, K, D] per branch, losses of Eq. 11, statistics."""
-
-    vectors: dict[Branch, Tensor]
-    losses: dict[str, Tensor]
-    stats: dict[str, Tensor]
+_BOUNDARIES: dict[Branch, tuple[str, str]] = {
+    "his": (HIS_START, HIS_END),
+    "diff": (DIFF_START, DIFF_END),
+    "user": (HIS_START, HIS_END),
+}
 
 
 class SoftPromptOutput(NamedTuple):
@@ -45,80 +39,6 @@ class SoftPromptOutput(NamedTuple):
     stats: dict[str, Tensor]
 
 
-class UserSource(nn.Module):
-    """`user`: soft tokens from the user's own vectors (the paper)."""
-
-    def __init__(self, compressor: Compressor, projector: Projector, statistics: Statistics | None = None) -> None:
-        """Chain the two.
-
-        Args:
-            compressor: e -> z, ê.
-            projector: z -> p.
-            statistics: mean and standard deviation [E] of each branch's training vectors, where the compressor is to
-                see standardised ones; Eq. 8 still compares the vectors themselves.
-        """
-        super().__init__()
-        self.compressor = compressor
-        self.projector = projector
-        for branch, (mean_E, std_E) in (statistics or {}).items():
-            self.register_buffer(f"{branch}_mean", mean_E.float())
-            self.register_buffer(f"{branch}_std", std_E.float())
-
-    def _compress(self, v_BKE: Tensor, noise_BKE: Tensor | float, branch: Branch) -> Compressed:
-        """Latents of a branch's vectors; its rebuilt vectors are in the vectors' own units again."""
-        mean_E = getattr(self, f"{branch}_mean", None)
-        if mean_E is None:
-            return self.compressor(v_BKE + noise_BKE)
-        std_E = getattr(self, f"{branch}_std")
-        latent, rebuilt = self.compressor((v_BKE - mean_E) / std_E + noise_BKE)
-        return Compressed(latent, None if rebuilt is None else rebuilt * std_E + mean_E)
-
-    def forward(self, batch: Batch) -> Soft:
-        """Compress and project every vector of the batch; absent ones are zeroed and enter no loss."""
-        like = next(self.parameters())
-        vectors = {
-            branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)
-            for branch, v_BKE in batch.vectors.items()
-        }
-        noise = {branch: noise_BKE.to(like) for branch, noise_BKE in batch.noise.items()}
-        compressed = {branch: self._compress(v, noise.get(branch, 0.0), branch) for branch, v in vectors.items()}
-        losses, stats = self.compressor.losses(vectors, compressed, batch.present)
-        soft = {branch: self.projector(c.latent, branch) for branch, c in compressed.items()}
-        return Soft(soft, losses, stats)
-
-
-class ConstantSource(nn.Module):
-    """`constant`: one trained token for each slot index and branch, the same for every user.
-
-    The control for what tuning a soft prompt brings without knowing the user: as many soft tokens, no vector
-    read.
-    """
-
-    def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
-        """Tables [slots, D] that start at random, with rows as long as the LLM's embeddings."""
-        super().__init__()
-        self.tables = nn.ParameterDict(
-            {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
-        )
-
-    def forward(self, batch: Batch) -> Soft:
-        """Look up each vector's slot index.
-
-        Raises:
-            ValueError: where the batch has a slot index that the table has no row for.
-        """
-        soft: dict[Branch, Tensor] = {}
-        for branch, index_BK in batch.slot_index.items():
-            table = self.tables[branch]
-            if index_BK.numel() and int(index_BK.max()) >= len(table):
-                raise ValueError(
-                    f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (the batch's highest slot "
-                    f"index and one), found {len(table)}; raise it to the prompt's history"
-                )
-            soft[branch] = table[index_BK]
-        return Soft(soft, {}, {})
-
-
 class SoftPrompt(nn.Module):
     """The trainable part: a source of soft tokens and, where asked for, the boundary tokens' rows."""
 
@@ -126,9 +46,10 @@ class SoftPrompt(nn.Module):
     class Config:
         """The soft prompt's settings."""
 
-        source: Literal["user", "constant"] = "user"
-        """From the user's vectors, or the same trained tokens for everybody (a control)."""
-        branches: list[Literal["his", "diff"]] = field(default_factory=lambda: ["his", "diff"])
+        source: Literal["user", "constant", "pplug"] = "user"
+        """From the user's vectors, the same trained tokens for everybody (a control), or one embedding of all that the
+        user wrote (set by the method)."""
+        branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
         """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
         standardize: bool = False
         """Give the compressor vectors of mean 0 and deviation 1 in every component (over the training histories), and
@@ -186,7 +107,7 @@ class SoftPrompt(nn.Module):
         embeds_BTD = embed(batch.ids)
         if self.boundary_rows is not None:
             embeds_BTD = write_rows(embeds_BTD, batch.ids, self.boundary_ids, self.boundary_rows)
-        if self.source is None or not batch.vectors:
+        if self.source is None or not batch.present:
             return SoftPromptOutput(embeds_BTD, {}, {})
         with torch.autocast(batch.ids.device.type, enabled=False):
             soft: Soft = self.source(batch)
@@ -195,14 +116,15 @@ class SoftPrompt(nn.Module):
         return SoftPromptOutput(embeds_BTD, soft.losses, soft.stats)
 
     def _check(self, batch: Batch) -> None:
-        unknown = set(batch.vectors) - set(self.config.branches)
+        unknown = set(batch.present) - set(self.config.branches)
         if unknown:
             raise ValueError(
                 f"the batch carries vectors of {sorted(unknown)}: expected branches {self.config.branches} "
                 "(soft_prompt.branches); give prompt and soft prompt the same branches"
             )
+        filled = {self.slot_ids[branch] for branch in batch.present}
         for branch, slot_id in self.slot_ids.items():
-            if branch not in batch.vectors and bool((batch.ids == slot_id).any()):
+            if slot_id not in filled and bool((batch.ids == slot_id).any()):
                 raise ValueError(
                     f"a prompt holds {SLOT_TOKENS[branch]} but the batch has no vectors of branch "
                     f"{branch!r}: an unfilled placeholder would be read as a word; leave the branch out of the prompt"
@@ -230,7 +152,8 @@ def build_soft_prompt(
         model: the backbone, with the special tokens added.
         tokenizer: its tokenizer.
         seed: of the initial weights, which depend on nothing else.
-        statistics: mean and deviation [E] of each branch's training vectors, where `standardize` is set.
+        statistics: mean and deviation [E] of the training vectors of each branch (of `his` for `pplug`), where
+            `standardize` is set.
 
     Returns:
         The soft prompt, in float32 on the CPU.
@@ -248,6 +171,8 @@ def build_soft_prompt(
         torch.manual_seed(seed)
         if branches and config.source == "constant":
             source = ConstantSource(branches, config.slots, width_out, norm)
+        elif config.source == "pplug":
+            source = PPlugSource(Projector(projector, width, width_out, branches, norm), width, statistics)
         elif branches:
             distil = build_compressor(compressor, width)
             source = UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)

@@ -1,0 +1,24 @@
+"""PPlug (Liu et al., 2025): one embedding of all that the user wrote, before the request; no review as text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dep.data.prompt import PromptConfig
+from dep.methods.dep import DEP
+from dep.model.pplug import PPlugSource
+from dep.model.soft_prompt import SoftPrompt
+
+
+class PPlug(DEP):
+    """Trained as DEP is, with the same embedder and the same frozen LLM."""
+
+    kind = "pplug"
+    label = "PPlug"
+
+    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+        """An instruction's soft token and the user's, and no past review."""
+        return (
+            replace(prompt, history=0, user_tokens=PPlugSource.TOKENS),
+            replace(soft, source="pplug", branches=["user"]),
+        )
