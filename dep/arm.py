@@ -84,6 +84,13 @@ class Arm:
         return _hash([*parts, vars(config.train) | quiet])
 
     @property
+    def encoder_key(self) -> str:
+        """Names what a user encoder learned by itself; the LLM and the way into it have no part in that."""
+        user = self.shape[1].user_llm
+        learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, self.shape[0].past, self.seed]
+        return _hash([self.source, identity(self.config, *_DATA), learned])
+
+    @property
     def adapter_home(self) -> Path:
         """Where in the cache its trained weights are, for all arms that share them."""
         return Path(self.config.cache) / "adapters" / self.adapter_key[:16]
@@ -97,7 +104,8 @@ class Arm:
     def prediction_key(self) -> str:
         """Names the generated texts and likelihoods."""
         decoding = {k: v for k, v in vars(self.config.generate).items() if k not in ("progress", "batch_size")}
-        trained = self.adapter_key if self.method.trains else [*self._stands_on, *map(vars, self.shape)]
+        soft = self.method.trains or bool(self.shape[1].branches)
+        trained = self.adapter_key if soft else [*self._stands_on, *map(vars, self.shape)]
         profile = ("profile",) if self.method.profiles else ()
         parts = identity(self.config, *_DATA, "backbone", "method", *profile)
         return _hash([trained, parts, decoding, self.seed, self.config.evaluate.texts])
@@ -121,6 +129,8 @@ class Arm:
         name, key = self._file(stage)
         kept = self._kept(name, key)
         write_text(self.folder / f"{name}.jsonl", kept.read_text(encoding="utf-8"))
+        if cost := read_json(kept.with_suffix(".cost.json")):
+            write_json(self.folder / "cost.json", cost)
         self.finish(name, key)
         self.finish(f"{name} taken from", str(kept))
         return True
@@ -132,6 +142,8 @@ class Arm:
     def keep(self, stage: str) -> None:
         """Put the file of a finished stage into the cache, for other runs."""
         name, key = self._file(stage)
+        if stage == "generate":
+            write_json(self._kept(name, key).with_suffix(".cost.json"), read_json(self.folder / "cost.json"))
         write_text(self._kept(name, key), (self.folder / f"{name}.jsonl").read_text(encoding="utf-8"))
 
     def _file(self, stage: str) -> tuple[str, str]:
@@ -153,13 +165,18 @@ class Arm:
         write_json(self.folder / "state.json", self._state() | {stage: key})
 
     def _state(self) -> dict[str, str]:
-        path = self.folder / "state.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return read_json(self.folder / "state.json")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write beside and rename."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; an empty one where there is no file."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
 
 
 def write_text(path: Path, text: str) -> None:

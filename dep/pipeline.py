@@ -10,12 +10,14 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from dep import tracking
-from dep.arm import Arm, as_line, read_rows, write_rows, write_text
+from dep.arm import Arm, as_line, read_rows, write_json, write_rows, write_text
 from dep.config import RunConfig, identity, to_yaml
 from dep.data.collate import Collator
 from dep.data.module import ReviewData
@@ -23,9 +25,13 @@ from dep.data.prompt import PromptBuilder
 from dep.data.stats import statistics_of
 from dep.eval.metrics import build_metric
 from dep.eval.scores import score_examples
+from dep.fairness import request_flops, sample, tokens_flops, user_bytes
+from dep.model.checkpoint import write_tensors
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP
+from dep.model.pretrain import pretrain
 from dep.model.train import Train
+from dep.model.user_llm import UserLLMSource
 from dep.progress import stage
 from dep.records import Prompt, Request
 from dep.shared import Shared
@@ -39,6 +45,8 @@ def train(shared: Shared, arm: Arm) -> None:
     if not found:
         data = shared.data(arm)
         module = shared.module(arm, data)
+        if arm.method.pretrains:
+            _pretrain(shared, arm, data, module)
         if arm.config.train.monitor == "val_meteor":
             module.evaluate = _val_meteor(shared, arm, data)
         trained, every = module.trainable_share()
@@ -48,21 +56,48 @@ def train(shared: Shared, arm: Arm) -> None:
             f"trained ({trained / (every - trained):.2%} of the LLM)"
         )
         settings = replace(arm.config.train, seed=arm.seed)
+        began = time.time()
         try:
             Train(settings).fit(module, data, home, *tracking.training(arm))
         finally:
             tracking.finish()
+        write_json(home / "training.json", {"seconds": round(time.time() - began, 1)})
         noted = {"arm": arm.name, "seed": arm.seed, "trainable": trained, "frozen": every - trained}
         module.save_adapter(home / "adapter.safetensors", noted)
         shutil.rmtree(home / "checkpoints", ignore_errors=True)
     arm.folder.mkdir(parents=True, exist_ok=True)
-    for name in ("adapter.safetensors", "metrics.csv"):
+    for name in ("adapter.safetensors", "metrics.csv", "training.json"):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
     arm.finish("adapter", arm.adapter_key)
     if found:
         arm.finish("adapter taken from", str(home))
         shared.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
+
+
+def _pretrain(shared: Shared, arm: Arm, data: ReviewData, module: LitDEP) -> None:
+    """Give the module a user encoder that knows its own task, from the cache where it was learned before."""
+    source, settings = module.soft_prompt.source, arm.shape[1].user_llm
+    assert isinstance(source, UserLLMSource), "only it pretrains"
+    path = Path(arm.config.cache) / "encoders" / arm.encoder_key[:16] / "encoder.safetensors"
+    if not path.is_file() and settings.pretrain_epochs:
+        reader = data.past()
+        assert reader is not None, "the method reads the past"
+        sequences = reader.sequences([e for e in data.prepared.examples if e.split == "train"])
+        catalogues = {category: reader.catalogue(category) for category in sequences}
+        told = pretrain(
+            source.encoder, sequences, catalogues,
+            epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=arm.seed,
+        )  # fmt: skip
+        shared.console.print(
+            f"[bold]pretrain[/] {arm.label}, seed {arm.seed}: the next item costs {told.item:.2f} nats "
+            f"({told.item_by_frequency:.2f} by frequency), its stars {told.stars:.2f} ({told.stars_by_frequency:.2f}), "
+            f"on {told.events} events of users left out; in {path.parent}"
+        )
+        write_json(path.parent / "told.json", told._asdict())
+        write_tensors(path, source.encoder.state_dict())
+    if path.is_file():
+        source.encoder.load_state_dict(load_file(path))
 
 
 def _val_meteor(shared: Shared, arm: Arm, data: ReviewData) -> Any:
@@ -123,6 +158,7 @@ def generate(shared: Shared, arm: Arm) -> None:
             file.write(as_line(row))
             file.flush()
     write_rows(path, (begun[request.key] for request in requests))
+    write_json(arm.folder / "cost.json", _cost(shared, arm, module, data, list(by_key.values()), steps))
     arm.finish("predictions", arm.prediction_key)
     arm.keep("generate")
     partial.unlink()
@@ -146,6 +182,22 @@ def _profiled(
     }
     profiles = (mine[-1].text for mine in written)
     return [replace(request, profile=text) for request, text in zip(some, profiles, strict=True)], steps
+
+
+def _cost(
+    shared: Shared, arm: Arm, module: LitDEP, data: ReviewData, requests: list[Request], steps: Mapping[str, Any]
+) -> dict[str, float]:
+    """What a request costs: see `fairness`."""
+    prompt, soft = arm.shape
+    prompts = data.prompts(requests)
+    some = sample([prompts[at] for at in range(len(prompts))])
+    model, tokenizer = shared.backbone(arm.config)
+    flops = request_flops(module, some, data.collate)
+    if steps:
+        read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in some for step in steps[p.key]]
+        flops += sum(tokens_flops(model, tokens) for tokens in read) / len(some)
+    kept = [user_bytes(request, prompt.text and prompt.history > 0, soft.branches) for request in requests]
+    return {"gflops": flops / 1e9, "user_bytes": sum(kept) / len(kept)}
 
 
 def _prediction(request: Request, text: str | None) -> dict[str, Any]:

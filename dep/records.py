@@ -9,6 +9,7 @@ Shape legend, used in every room:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -165,6 +166,25 @@ class Pasts(NamedTuple):
     category: Tensor
     query: Tensor
     present: Tensor
+
+    @classmethod
+    def of(cls, pasts: Sequence[Past]) -> Pasts:
+        """Several users' pasts as one."""
+        import torch
+        from torch.nn.utils.rnn import pad_sequence
+
+        def along(name: str) -> Tensor:
+            return pad_sequence([getattr(past, name) for past in pasts], batch_first=True)
+
+        return cls(
+            his=along("his"),
+            item=along("item"),
+            rating=along("rating"),
+            days=along("days"),
+            category=torch.tensor([past.category for past in pasts]),
+            query=torch.stack([past.query for past in pasts]),
+            present=pad_sequence([torch.ones(len(past.his), dtype=torch.bool) for past in pasts], batch_first=True),
+        )
 
 
 @dataclass(slots=True)

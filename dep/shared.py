@@ -25,6 +25,7 @@ from dep.model.backbone import load as load_backbone
 from dep.model.backbone import stamp
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP
+from dep.model.lora import add_lora
 from dep.model.soft_prompt import build_soft_prompt
 from dep.profile.endpoint import EndpointWriter
 from dep.profile.peers import Peers
@@ -104,14 +105,18 @@ class Shared:
 
     def module(self, arm: Arm, data: ReviewData) -> LitDEP:
         """Backbone and an untrained soft prompt."""
-        config, (_, soft) = arm.config, arm.shape
+        config, (prompt, soft) = arm.config, arm.shape
         model, tokenizer = self.backbone(config)
+        if soft.source == "user_llm" and soft.user_llm.strategy == "lora":
+            model, tokenizer = load_backbone(config.backbone)  # a copy of its own, since it is changed
+            add_lora(model, soft.user_llm.lora_rank, arm.seed)
         vectors = data.vectors()
         width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
-        counted: list[Branch] = ["his"] if soft.source == "pplug" else list(soft.branches)
+        counted: list[Branch] = ["his"] if soft.source in ("pplug", "user_llm") else list(soft.branches)
         soft_prompt = build_soft_prompt(
             soft, compressor_config(config), config.projector, width=width, model=model, tokenizer=tokenizer,
             seed=arm.seed, statistics=data.statistics(counted) if soft.standardize and vectors else None,
+            categories=len(data.prepared.corpora), longest=prompt.past,
         )  # fmt: skip
         return LitDEP(model, soft_prompt, replace(config.train, seed=arm.seed))
 
@@ -136,6 +141,6 @@ class Shared:
 
     def writer(self, arm: Arm, module: LitDEP, **overrides: Any) -> Generate:
         """The arm's generator."""
-        model, tokenizer = self.backbone(arm.config)
+        _, tokenizer = self.backbone(arm.config)
         settings = replace(arm.config.generate, seed=arm.seed, **overrides)
-        return Generate(settings, model, tokenizer, module.soft_prompt)
+        return Generate(settings, module.backbone, tokenizer, module.soft_prompt)

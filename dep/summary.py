@@ -14,7 +14,7 @@ from dep.config import RunConfig, as_dict, identity, pairs, to_yaml
 from dep.data.stats import statistics_of
 from dep.eval.report import print_table, write_report
 from dep.eval.scores import summarise
-from dep.model.checkpoint import read_adapter
+from dep.fairness import costs
 from dep.records import Corpus
 from dep.shared import Shared
 
@@ -51,11 +51,6 @@ def report(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, st
 
 def _facts(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> dict[str, Any]:
     prepared = shared.prepared(run)
-    trained: dict[str, Any] = {}
-    for arm in arms:
-        if arm.method.trains and arm.label not in trained:
-            _, noted, _ = read_adapter(arm.folder / "adapter.safetensors")
-            trained[arm.label] = {"trainable": noted["trainable"], "frozen": noted["frozen"]}
     return {
         "name": run.name,
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
@@ -63,7 +58,7 @@ def _facts(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, st
         "command": command,
         "config": as_dict(run),
         "statistics": asdict(statistics_of(prepared.corpora, prepared.examples)),
-        "trainable": trained,
+        "costs": costs(arms),
         "reused": _reused(arms),
         "signatures": {name: metric.signature for name, metric in shared.metrics(run).items()}
         | {"nll": "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"},
@@ -89,8 +84,8 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
 def _showcase(shared: Shared, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """A few test requests, drawn by a fixed seed, with what stands behind them."""
     first = min(arm.seed for arm in arms)
-    texts = {
-        arm.label: {row["key"]: row["prediction"] for row in read_rows(arm.folder / "predictions.jsonl")}
+    written = {
+        arm.label: {row["key"]: row for row in read_rows(arm.folder / "predictions.jsonl")}
         for arm in arms
         if arm.seed == first
     }
@@ -115,7 +110,12 @@ def _showcase(shared: Shared, arms: Sequence[Arm]) -> list[dict[str, Any]]:
                     for slot in request.slots
                 ],
                 "peer_reviews": _peers(prepared.corpora[example.category], request.user, request.slots),
-                "predictions": {name: found.get(request.key) for name, found in texts.items()},
+                "predictions": {name: rows.get(request.key, {}).get("prediction") for name, rows in written.items()},
+                "steps": {
+                    name: rows[request.key]["steps"]
+                    for name, rows in written.items()
+                    if rows.get(request.key, {}).get("steps")
+                },
             }
         )  # fmt: skip
     return shown

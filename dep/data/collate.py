@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from dep.records import IGNORE, Batch, Branch, Past, Pasts, Prompt
+from dep.records import IGNORE, Batch, Branch, Pasts, Prompt
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class Collator:
             self._add_vectors(batch, branch, prompts)
         pasts = [p.past for p in prompts if p.past is not None]
         if pasts:
-            batch.past = pad(pasts)
-            batch.present["user"] = torch.ones(len(prompts), prompts[0].user_tokens, dtype=torch.bool)
+            batch.past = Pasts.of(pasts)
+            counts = torch.tensor([p.user_tokens for p in prompts])
+            if counts.any():
+                batch.present["user"] = torch.arange(int(counts.max())) < counts[:, None]
         return batch
 
     def _pad(self, rows: list[Tensor], value: int) -> Tensor:
@@ -62,23 +64,6 @@ class Collator:
         batch.vectors[branch] = vectors
         batch.slot_index[branch] = index
         batch.present[branch] = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
-
-
-def pad(pasts: Sequence[Past]) -> Pasts:
-    """Several users' pasts as one; the last ones of the shorter are padding."""
-
-    def along(name: str) -> Tensor:
-        return pad_sequence([getattr(past, name) for past in pasts], batch_first=True)
-
-    return Pasts(
-        his=along("his"),
-        item=along("item"),
-        rating=along("rating"),
-        days=along("days"),
-        category=torch.tensor([past.category for past in pasts]),
-        query=torch.stack([past.query for past in pasts]),
-        present=pad_sequence([torch.ones(len(past.his), dtype=torch.bool) for past in pasts], batch_first=True),
-    )
 
 
 def add_noise(batch: Batch, deviation: float, draw: str) -> Batch:

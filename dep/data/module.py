@@ -172,7 +172,7 @@ class ReviewData(pl.LightningDataModule):
 
     def past(self) -> PastReader | None:
         """What reads all that a user did before, where the prompt has room for it."""
-        if self._past is None and self.builder.config.user_tokens:
+        if self._past is None and self.builder.config.reads_past:
             vectors = self.vectors()
             assert self.cache is not None, "a user's embedding is made of vectors"
             assert vectors is not None, "a user's embedding is made of vectors"

@@ -61,8 +61,10 @@ class PromptConfig:
     """Whether the system text says what the embeddings denote (Table 9)."""
     profile: bool = False
     """Whether what a language model wrote about the user stands in it (PAG and DPL set this themselves)."""
+    reads_past: bool = False
+    """Whether all that the user did goes along as vectors (PPlug and User-LLM set this themselves)."""
     user_tokens: int = 0
-    """How many soft tokens of the user's embedding stand first (PPlug and User-LLM set this themselves)."""
+    """How many soft tokens of the user's embedding stand first; -1: one for each past review (set likewise)."""
     past: int = 50
     """How many of the user's reviews, the newest ones, that embedding is made of at most."""
     pairing: Literal["own", "with_peers"] = "own"
@@ -215,9 +217,9 @@ class PromptBuilder:
         name, start, token, end = _WRAP[branch]
         return [*self.text(name), *self.text(start), *self.text(token), *self.text(end), *self.text("\n")]
 
-    def user_ids(self) -> list[int]:
+    def user_ids(self, count: int) -> list[int]:
         """Ids of the line that holds the slot tokens of the user's embedding."""
-        slots = self.text(SLOT_TOKENS["user"]) * self.config.user_tokens
+        slots = self.text(SLOT_TOKENS["user"]) * count
         return [*self.text("[User Embedding]:\n"), *self.text(HIS_START), *slots, *self.text(HIS_END), *self.text("\n")]
 
     def target(self, text: str) -> list[int]:
@@ -230,8 +232,10 @@ class PromptBuilder:
         Raises:
             ValueError: if the item and the output's rating and title alone are longer than `max_input_tokens`.
         """
+        past = request.past if self.config.reads_past else None
+        count = len(past.his) if past is not None and self.config.user_tokens < 0 else self.config.user_tokens
         head = [
-            *(self.user_ids() if self.config.user_tokens else ()),
+            *(self.user_ids(count) if count else ()),
             *self.field("Item Title", request.item.title),
             *self.field("Item Description", request.item.description),
             *(self.field("User Profile", request.profile) if self.config.profile else ()),
@@ -253,8 +257,7 @@ class PromptBuilder:
         kept = fitting([ids for ids, _ in blocks], room)
         body = [*head, *(heading if kept else ()), *(i for ids, _ in blocks[:kept] for i in ids), *tail]
         ids, target = self.chat(self._system, body), self.target(request.text)
-        past = request.past if self.config.user_tokens else None
-        prompt = Prompt(request.key, ids, target, kept=kept, past=past, user_tokens=self.config.user_tokens)
+        prompt = Prompt(request.key, ids, target, kept=kept, past=past, user_tokens=count)
         for k, (slot, (_, held)) in enumerate(zip(slots[:kept], blocks, strict=False)):
             for branch in held:
                 prompt.vectors.setdefault(branch, []).append(getattr(slot, branch))

@@ -13,8 +13,11 @@ from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
 from dep.methods.rag import RAG
 from dep.methods.shuffled import Shuffled
+from dep.methods.untrained import Untrained
+from dep.methods.user_llm import UserLLM
 from dep.methods.zeroed import Zeroed
 
 __all__ = ["METHODS", "Method"]
 
-METHODS: dict[str, Any] = {m.kind: m for m in (NonPerso, RAG, PAG, DPL, PPlug, DEP, ConstantPrompt, Shuffled, Zeroed)}
+_ALL = (NonPerso, RAG, PAG, DPL, PPlug, UserLLM, DEP, ConstantPrompt, Shuffled, Zeroed, Untrained)
+METHODS: dict[str, Any] = {method.kind: method for method in _ALL}

@@ -40,6 +40,8 @@ class Method:
     """Whether it has an adapter; one without is prompt-only."""
     profiles = False
     """Whether a language model writes a profile of the user first (`write`)."""
+    pretrains = False
+    """Whether an encoder of users learns by itself before the LLM takes part."""
     compares = False
     """Whether it looks at peers' reviews, and so needs vectors beside those of soft tokens."""
 

@@ -19,6 +19,6 @@ class PPlug(DEP):
     def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """An instruction's soft token and the user's, and no past review."""
         return (
-            replace(prompt, history=0, user_tokens=PPlugSource.TOKENS),
+            replace(prompt, history=0, reads_past=True, user_tokens=PPlugSource.TOKENS),
             replace(soft, source="pplug", branches=["user"]),
         )

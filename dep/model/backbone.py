@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from dep.model.lora import is_lora, plain_name
 from dep.model.vocabulary import add_tokens
 from dep.records import SPECIAL_TOKENS
 
@@ -118,7 +119,8 @@ def fingerprint(model: PreTrainedModel) -> str:
     model. A quantized one is another model.
     """
     digest = hashlib.sha256()
-    for name, weight in sorted(model.named_parameters()):
+    weights = ((plain_name(name), weight) for name, weight in model.named_parameters() if not is_lora(name))
+    for name, weight in sorted(weights, key=lambda pair: pair[0]):
         flat = weight.detach().reshape(-1)
         sample = flat[:: max(1, flat.numel() // _SAMPLE)]
         if sample.is_floating_point():

@@ -16,17 +16,28 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dep.model.lora import is_lora
+
 FORMAT = "dep-adapter/1"
 
 
 def is_trainable(name: str) -> bool:
     """Whether the parameter of this name in `LitDEP` is trained and saved."""
-    return name.startswith("soft_prompt.")
+    return name.startswith("soft_prompt.") or is_lora(name)
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:
     """The part of a module's state that `is_trainable` names."""
     return {name: value for name, value in module.state_dict().items() if is_trainable(name)}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write safetensors beside and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, beside, dict(metadata or {}))
+    os.replace(beside, path)
 
 
 def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
@@ -66,10 +77,7 @@ def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str
     # One entry: safetensors writes several in an order that changes from process to process.
     facts = {"names": sorted(tensors), "config": dict(config), "fingerprint": fingerprint}
     metadata = {FORMAT: json.dumps(facts, sort_keys=True)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, unfinished, metadata)
-    os.replace(unfinished, path)
+    write_tensors(path, tensors, metadata)
 
 
 def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:

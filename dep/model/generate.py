@@ -139,12 +139,13 @@ class Generate:
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
         generate: Any = self.backbone.generate
-        ids_BT = generate(
-            inputs_embeds=embeds_BTD,
-            attention_mask=batch.attention_mask,
-            generation_config=self._settings(),
-            logits_processor=[RequestSampler(self.config, batch.keys, self.suppressed)],
-        )
+        with self.soft_prompt.attached(self.backbone, batch):
+            ids_BT = generate(
+                inputs_embeds=embeds_BTD,
+                attention_mask=batch.attention_mask,
+                generation_config=self._settings(),
+                logits_processor=[RequestSampler(self.config, batch.keys, self.suppressed)],
+            )
         return [self._text(row) for row in ids_BT.tolist()]
 
     def _settings(self) -> GenerationConfig:

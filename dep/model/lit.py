@@ -27,10 +27,11 @@ from dep.model.checkpoint import (
     trainable_state,
     write_adapter,
 )
+from dep.model.lora import is_lora
 from dep.model.losses import total_loss
 from dep.model.muon import Muon
 from dep.model.nll import example_nll
-from dep.model.prefix import leading
+from dep.model.prefix import Lead, leading
 from dep.model.schedule import schedule_factor
 from dep.model.soft_prompt import SoftPrompt, SoftPromptOutput
 from dep.model.train import Train, pl
@@ -63,9 +64,11 @@ class LitDEP(pl.LightningModule):
         self.evaluate = evaluate
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold the trained part; on_load_checkpoint compares names
+        self.everywhere = soft_prompt.crosses or any(is_lora(name) for name, _ in backbone.named_parameters())
+        """Whether every position depends on something trained, so that no beginning of a prompt may be set apart."""
         self._window: list[dict[str, Tensor]] = []
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(is_trainable(name))
+            parameter.requires_grad_(is_trainable(name) and not soft_prompt.frozen(name.removeprefix("soft_prompt.")))
 
     def train(self, mode: bool = True) -> LitDEP:
         """Switch the soft prompt's mode; the backbone stays in eval mode."""
@@ -82,8 +85,9 @@ class LitDEP(pl.LightningModule):
         return self._nll(batch, self.embed(batch))
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
-        lead = leading(batch, self.soft_prompt.moving_ids)
-        return example_nll(self.backbone, soft.inputs_embeds, batch.attention_mask, batch.labels, lead)
+        lead = Lead() if self.everywhere else leading(batch, self.soft_prompt.moving_ids)
+        with self.soft_prompt.attached(self.backbone, batch):
+            return example_nll(self.backbone, soft.inputs_embeds, batch.attention_mask, batch.labels, lead)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch: lm, total, and recon, sparse and statistics where the compressor has them."""
@@ -101,7 +105,8 @@ class LitDEP(pl.LightningModule):
         """
         losses = self.losses(batch)
         self._window.append({name: value.detach() for name, value in losses.items()})
-        return losses["total"] + 0.0 * torch.stack([p.sum() for p in self.soft_prompt.parameters()]).sum()
+        trained = [p.sum() for p in self.soft_prompt.parameters() if p.requires_grad]
+        return losses["total"] + 0.0 * torch.stack(trained).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the means over this device's micro batches of the step, and the learning rate."""

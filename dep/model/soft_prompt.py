@@ -9,6 +9,7 @@ vectors are cast to the backbone's dtype as they are written.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,7 @@ from dep.model.inject import inject, write_rows
 from dep.model.pplug import PPlugSource
 from dep.model.projector import Projector
 from dep.model.source import ConstantSource, Soft, Statistics, UserSource
+from dep.model.user_llm import UserLLMConfig, UserLLMSource
 from dep.model.vocabulary import embedding_norm
 from dep.records import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
 
@@ -46,7 +48,7 @@ class SoftPrompt(nn.Module):
     class Config:
         """The soft prompt's settings."""
 
-        source: Literal["user", "constant", "pplug"] = "user"
+        source: Literal["user", "constant", "pplug", "user_llm"] = "user"
         """From the user's vectors, the same trained tokens for everybody (a control), or one embedding of all that the
         user wrote (set by the method)."""
         branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
@@ -58,6 +60,8 @@ class SoftPrompt(nn.Module):
         boundary_trainable: bool = False
         """Train the boundary tokens' rows, from the backbone's own; off, they stay frozen (the paper's public
         code)."""
+        user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
+        """User-LLM's settings."""
         slots: int = 8
         """Past reviews at most, for the tables of `constant`."""
 
@@ -87,6 +91,22 @@ class SoftPrompt(nn.Module):
     def moving_ids(self) -> list[int]:
         """Tokens whose embeddings this module writes."""
         return [*self.slot_ids.values(), *self.boundary_ids]
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the LLM's layers look at the user, so that every position depends on who it is."""
+        return isinstance(self.source, UserLLMSource) and len(self.source.cross) > 0
+
+    def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
+        """What has to be in force while `model` reads this batch."""
+        if self.crosses:
+            assert isinstance(self.source, UserLLMSource), "only it crosses"
+            return self.source.attached(model, batch)
+        return nullcontext()
+
+    def frozen(self, name: str) -> bool:
+        """Whether a parameter of this module is not trained."""
+        return isinstance(self.source, UserLLMSource) and self.source.frozen(name.removeprefix("source."))
 
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
         """Embed the prompt and write the soft tokens into it.
@@ -141,6 +161,8 @@ def build_soft_prompt(
     tokenizer: PreTrainedTokenizerBase,
     seed: int = 0,
     statistics: Statistics | None = None,
+    categories: int = 1,
+    longest: int = 0,
 ) -> SoftPrompt:
     """Build the trainable part for a backbone.
 
@@ -154,6 +176,8 @@ def build_soft_prompt(
         seed: of the initial weights, which depend on nothing else.
         statistics: mean and deviation [E] of the training vectors of each branch (of `his` for `pplug`), where
             `standardize` is set.
+        categories: of the data, for User-LLM.
+        longest: how many past reviews at most its encoder reads.
 
     Returns:
         The soft prompt, in float32 on the CPU.
@@ -173,6 +197,11 @@ def build_soft_prompt(
             source = ConstantSource(branches, config.slots, width_out, norm)
         elif config.source == "pplug":
             source = PPlugSource(Projector(projector, width, width_out, branches, norm), width, statistics)
+        elif config.source == "user_llm":
+            settings, to_llm = config.user_llm, None
+            if settings.integration == "soft_prompt":
+                to_llm = Projector(projector, settings.encoder.width, width_out, branches, norm)
+            source = UserLLMSource(settings, width, categories, longest, model, to_llm)
         elif branches:
             distil = build_compressor(compressor, width)
             source = UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)

@@ -71,6 +71,7 @@ def run_dir(tmp_path: Path) -> Path:
         "item_description": "A book.", "title": ATTACK, "reference": f"True: {ATTACK}",
         "past_reviews": [review, {**review, "rating": None}], "peer_reviews": [{"item_title": "x", "text": ATTACK}],
         "predictions": {method: f"{method} wrote {ATTACK}" for method in METHODS[:-1]} | {"DEP": None},
+        "steps": {"PAG": [{"system": ATTACK, "prompt": ATTACK, "prompt_tokens": 9, "text": ATTACK}]},
     }  # fmt: skip
     run = {
         "name": "demo", "started": "2026-11-21 10:00:00", "seconds": 192.4, "command": "dep run conf/demo.yaml",
@@ -80,7 +81,11 @@ def run_dir(tmp_path: Path) -> Path:
             "splits": [{"split": "test", "category": "Books", "examples": 80, "profile_mean": 12.0, "profile_sd": 1.0,
                         "output_mean": 180.0, "output_sd": 40.0}],
         },
-        "trainable": {"DEP": {"trainable": 41_216, "frozen": 3_200_000}},
+        "costs": {
+            "DEP": {"trains": True, "trainable": 41_216, "frozen": 3_200_000, "train_seconds": 61.2,
+                    "prompt_tokens": 310.4, "calls": 1.0, "gflops": 0.71, "user_bytes": 6144.0},
+            ATTACK: {"trains": False, "prompt_tokens": 99.0, "calls": 2.5, "gflops": None, "user_bytes": None},
+        },
         "signatures": {"rouge1": "rouge1|stemmer:no|rouge_score:0.1.2", "nll": "nll|per token"},
     }  # fmt: skip
     steps = "".join(f"{0 if s < 50 else 1},{s},{3 - s / 50},{'' if s % 25 else 1 + 1 / (s + 1)}\n" for s in range(100))

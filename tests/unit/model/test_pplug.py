@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dep.data.collate import Collator, pad
+from dep.data.collate import Collator
 from dep.data.prompt import PromptBuilder, PromptConfig
 from dep.model.compressor import NoCompressor
 from dep.model.pplug import PPlugSource
 from dep.model.projector import Projector
 from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
-from dep.records import HIS_SLOT, Batch, Item, Past, Request
+from dep.records import HIS_SLOT, Batch, Item, Past, Pasts, Request
 
 E, D = 4, 6
 
@@ -27,7 +27,7 @@ def past(length: int, seed: int, width: int = E) -> Past:
 
 def batch_of(*pasts: Past) -> Batch:
     ids = torch.zeros(len(pasts), 1, dtype=torch.long)
-    return Batch([str(at) for at in range(len(pasts))], ids, torch.ones_like(ids), ids, past=pad(pasts))
+    return Batch([str(at) for at in range(len(pasts))], ids, torch.ones_like(ids), ids, past=Pasts.of(pasts))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_batch_without_users_is_refused(source: PPlugSource) -> None:
 
 
 def test_both_tokens_stand_first_in_the_user_s_turn_and_the_rest_is_text(model, tokenizer) -> None:
-    builder = PromptBuilder(tokenizer, PromptConfig(history=0, user_tokens=2), ["user"])
+    builder = PromptBuilder(tokenizer, PromptConfig(history=0, reads_past=True, user_tokens=2), ["user"])
     request = Request("k", "Books", "u", Item("i", "A thing", "Its description."), 4.0, "Fine", "It was fine.")
     requests = [request, Request("l", "Books", "v", Item("j", "Other"), 2.0, "Bad", "It was bad, really.")]
     pasts = [past(3, 1), past(1, 2)]

@@ -1,0 +1,101 @@
+"""What has to stand beside a comparison's scores: how much each system was given, and what it costs a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
+
+from dep.arm import Arm, read_json, read_rows
+from dep.data.collate import Collator
+from dep.model.checkpoint import read_adapter
+from dep.model.lit import LitDEP
+from dep.records import Prompt, Request
+
+_SAMPLE = 8
+"""Requests that floating-point operations are counted on, evenly spaced by length."""
+_FLOAT = 4
+"""Bytes of a vector's component."""
+
+
+def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """A few of `prompts`, evenly spaced by length."""
+    ordered = sorted(prompts, key=lambda prompt: (len(prompt.ids) + len(prompt.target), prompt.key))
+    count = min(_SAMPLE, len(ordered))
+    return [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]
+
+
+@torch.no_grad()
+def request_flops(module: LitDEP, prompts: Sequence[Prompt], collate: Collator) -> float:
+    """Floating-point operations, by torch's counter, of reading a request and its real review once, with soft prompt.
+
+    Each example is read alone, so that nothing is shared or padded; the mean over `prompts`.
+    """
+    totals = []
+    for prompt in prompts:
+        with FlopCounterMode(display=False) as counter:
+            module.example_nll(collate([prompt]).to(module.device))
+        totals.append(counter.get_total_flops())
+    return fmean(totals) if totals else 0.0
+
+
+@torch.no_grad()
+def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
+    """Floating-point operations of reading `tokens` once: what writing a profile costs beside."""
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=torch.zeros(1, tokens, dtype=torch.long, device=model.device), logits_to_keep=1)
+    return float(counter.get_total_flops())
+
+
+def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
+    """What has to be kept of a user for the next request: texts, vectors and profile that this one was made from."""
+    kept = len(request.profile.encode())
+    for slot in request.slots:
+        if text:
+            kept += sum(len(part.encode()) for part in (slot.review.title, slot.review.text, slot.item.title))
+        kept += sum(_FLOAT * vector.numel() for b in branches if (vector := getattr(slot, b, None)) is not None)
+    if request.past is not None:
+        kept += _FLOAT * (request.past.his.numel() + request.past.item.numel())
+    return kept
+
+
+def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
+    """By label, over its seeds: what a method was given and what it costs.
+
+    Returns:
+        For each label `trains`; `trainable` and `frozen` parameters; `train_seconds` (of the leg that finished it; an
+        adapter that arms share is counted for each); `prompt_tokens` and `calls` of the LLM a request, those that write
+        profiles among them; `gflops` and `user_bytes` a request.
+    """
+    by_label: dict[str, list[Arm]] = {}
+    for arm in arms:
+        by_label.setdefault(arm.label, []).append(arm)
+    return {label: _of(mine) for label, mine in by_label.items()}
+
+
+def _of(arms: Sequence[Arm]) -> dict[str, Any]:
+    rows = [row for arm in arms for row in read_rows(arm.folder / "predictions.jsonl")]
+    asked: list[Sequence[Mapping[str, Any]]] = [row.get("steps") or () for row in rows]
+    found: dict[str, Any] = {
+        "trains": arms[0].method.trains,
+        "prompt_tokens": fmean(
+            row["prompt_tokens"] + sum(step["prompt_tokens"] for step in steps)
+            for row, steps in zip(rows, asked, strict=True)
+        ),
+        "calls": fmean(1 + len(steps) for steps in asked),
+    }
+    measured = [read_json(arm.folder / "cost.json") for arm in arms]
+    for name in ("gflops", "user_bytes"):
+        values = [row[name] for row in measured if name in row]
+        found[name] = fmean(values) if values else None
+    if arms[0].method.trains:
+        _, noted, _ = read_adapter(arms[0].folder / "adapter.safetensors")
+        found |= {"trainable": noted["trainable"], "frozen": noted["frozen"]}
+        seconds = [read_json(arm.folder / "training.json").get("seconds") for arm in arms]
+        known = [value for value in seconds if value is not None]
+        found["train_seconds"] = fmean(known) if known else None
+    return found

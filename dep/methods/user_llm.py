@@ -1,0 +1,25 @@
+"""User-LLM (Ning et al., 2025): a pretrained encoder of what the user did, as soft tokens or by cross-attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dep.data.prompt import PromptConfig
+from dep.methods.dep import DEP
+from dep.model.soft_prompt import SoftPrompt
+
+
+class UserLLM(DEP):
+    """Its settings are in `soft_prompt.user_llm`; no review stands in the prompt as text."""
+
+    kind = "user_llm"
+    label = "User-LLM"
+    pretrains = True
+
+    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+        """The Perceiver's latents, or one soft token a review; none where layers look at the user instead."""
+        tokens = (soft.user_llm.latents or -1) if soft.user_llm.integration == "soft_prompt" else 0
+        return (
+            replace(prompt, history=0, reads_past=True, user_tokens=tokens),
+            replace(soft, source="user_llm", branches=["user"]),
+        )

@@ -1,0 +1,140 @@
+"""The user encoder's own task: from what a user did, tell what comes next. No LLM takes part."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dep.model.user_encoder import STARS, UserEncoder
+from dep.progress import stage
+from dep.records import Past, Pasts
+
+_BATCH = 32
+_CANDIDATES = 8192
+"""Items to choose from at most; of a larger catalogue those of the batch and others at random."""
+
+
+Events = tuple[Past, Tensor]
+"""One user's events in a category, oldest first, and [L] which row of the catalogue each event's item is."""
+
+
+class Told(NamedTuple):
+    """How well the next event is told on users that were left out, in nats an event, beside frequencies alone."""
+
+    item: float
+    item_by_frequency: float
+    stars: float
+    stars_by_frequency: float
+    events: int
+
+
+def pretrain(
+    encoder: UserEncoder,
+    sequences: Mapping[str, Sequence[Events]],
+    catalogues: Mapping[str, Tensor],
+    *,
+    epochs: int,
+    lr: float,
+    seed: int,
+) -> Told:
+    """Train the encoder, and say how well it tells the next event.
+
+    Args:
+        encoder: trained in place.
+        sequences: by category; every tenth user, by a seeded draw, is left out and measured on.
+        catalogues: [I, E] embeddings of a category's items.
+        epochs: passes over the others.
+        lr: peak learning rate, falling to zero in a straight line.
+        seed: of the draw, the order and dropout.
+
+    Returns:
+        The measurement.
+    """
+    left_out, rest = _split(sequences, seed)
+    batches = [(category, chunk) for category, mine in rest.items() for chunk in _chunks(mine)]
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=lr, weight_decay=0.01)
+    steps = max(1, epochs * len(batches))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    order, device = random.Random(seed), next(encoder.parameters()).device
+    with torch.random.fork_rng(devices=[]), stage("pretrain the user encoder", steps) as advance:
+        torch.manual_seed(seed)
+        encoder.train()
+        for _ in range(epochs):
+            order.shuffle(batches)
+            for category, chunk in batches:
+                losses = _losses(encoder, chunk, catalogues[category], device)
+                optimizer.zero_grad()
+                torch.stack([loss_M.mean() for loss_M in losses]).sum().backward()
+                torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+                optimizer.step()
+                scheduler.step()
+                advance(1)
+    return measure(encoder, left_out, rest, catalogues)
+
+
+@torch.no_grad()
+def measure(
+    encoder: UserEncoder,
+    left_out: Mapping[str, Sequence[Events]],
+    rest: Mapping[str, Sequence[Events]],
+    catalogues: Mapping[str, Tensor],
+) -> Told:
+    """The encoder on `left_out`, beside how often items and stars come in `rest` (every one counted once more)."""
+    encoder.eval()
+    device = next(encoder.parameters()).device
+    sums, events = torch.zeros(4, dtype=torch.float64), 0
+    for category, mine in left_out.items():
+        items_I, stars_S = torch.ones(len(catalogues[category])), torch.ones(STARS)
+        for past, items in rest[category]:
+            items_I += torch.bincount(items, minlength=len(items_I))
+            stars_S += torch.bincount(_stars(past), minlength=STARS)
+        item_nats_I, stars_nats_S = -(items_I / items_I.sum()).log(), -(stars_S / stars_S.sum()).log()
+        for chunk in _chunks(mine):
+            item_M, stars_M, _ = _losses(encoder, chunk, catalogues[category], device)
+            next_items = torch.cat([items[1:] for _, items in chunk])
+            next_stars = torch.cat([_stars(past)[1:] for past, _ in chunk])
+            sums += torch.stack(
+                [item_M.sum().cpu(), item_nats_I[next_items].sum(), stars_M.sum().cpu(), stars_nats_S[next_stars].sum()]
+            ).double()
+            events += len(next_items)
+    item, item_by_frequency, stars, stars_by_frequency = (sums / max(1, events)).tolist()
+    return Told(item, item_by_frequency, stars, stars_by_frequency, events)
+
+
+def _losses(
+    encoder: UserEncoder, chunk: Sequence[Events], catalogue_IE: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    past = Pasts.of([past for past, _ in chunk])
+    items_BL = torch.nn.utils.rnn.pad_sequence([items for _, items in chunk], batch_first=True)
+    if len(catalogue_IE) > _CANDIDATES and encoder.training:
+        wanted, items_BL = items_BL.unique(return_inverse=True)
+        others = torch.randint(len(catalogue_IE), (_CANDIDATES,))
+        catalogue_IE = torch.cat([catalogue_IE[wanted], catalogue_IE[others[~torch.isin(others, wanted)].unique()]])
+    moved = Pasts(*(x.to(device) for x in past))
+    item_M, stars_M, review_M, _ = encoder.next_event_losses(moved, items_BL.to(device), catalogue_IE.to(device))
+    return item_M, stars_M, review_M
+
+
+def _stars(past: Past) -> Tensor:
+    return (past.rating.round().long() - 1).clamp(0, STARS - 1)
+
+
+def _split(
+    sequences: Mapping[str, Sequence[Events]], seed: int
+) -> tuple[dict[str, list[Events]], dict[str, list[Events]]]:
+    left_out: dict[str, list[Events]] = {}
+    rest: dict[str, list[Events]] = {}
+    for category, every in sequences.items():
+        usable = [one for one in every if len(one[1]) > 1]
+        random.Random(f"{seed}/{category}").shuffle(usable)
+        cut = len(usable) // 10
+        left_out[category], rest[category] = usable[:cut], usable[cut:]
+    return left_out, rest
+
+
+def _chunks(mine: Sequence[Events]) -> list[Sequence[Events]]:
+    return [mine[at : at + _BATCH] for at in range(0, len(mine), _BATCH)]

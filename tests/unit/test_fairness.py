@@ -1,0 +1,63 @@
+"""What a system is given and what it costs, counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dep.data.collate import Collator
+from dep.data.prompt import PromptBuilder, PromptConfig
+from dep.fairness import request_flops, sample, tokens_flops, user_bytes
+from dep.model.backbone import Backbone, load
+from dep.model.compressor import NoCompressor
+from dep.model.lit import LitDEP
+from dep.model.projector import Projector
+from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.model.train import Train
+from dep.records import Item, Past, Prompt, Request, Review, Slot
+
+ITEM = Item("i", "Lamp", "A lamp.")
+
+
+def request(text: str, slots: int = 2) -> Request:
+    review = Review("u", "i", "It glows.", 4.0, "Bright", 0)
+    one = Slot(review, ITEM, torch.ones(10), torch.ones(10))
+    return Request("k", "Books", "u", ITEM, 4.0, "Fine", text, (one, replace(one, diff=None))[:slots])
+
+
+def test_what_is_kept_of_a_user_is_what_the_request_was_made_from() -> None:
+    texts = 2 * len("BrightIt glows.Lamp")
+    assert user_bytes(request("x"), text=True, branches=[]) == texts
+    assert user_bytes(request("x"), text=True, branches=["his", "diff"]) == texts + 4 * 30
+    assert user_bytes(request("x"), text=False, branches=["his"]) == 4 * 20
+    assert user_bytes(replace(request("x", 0), profile="äh"), text=True, branches=[]) == 3
+    past = Past(torch.ones(5, 10), torch.ones(5, 10), torch.ones(5), torch.ones(5), 0, torch.ones(10))
+    assert user_bytes(replace(request("x", 0), past=past), text=False, branches=["user"]) == 4 * 100
+
+
+def test_a_sample_is_spread_over_the_lengths() -> None:
+    prompts = [Prompt(str(n), [0] * n, []) for n in range(100)]
+    assert [len(p.ids) for p in sample(prompts[::-1])] == [6, 18, 31, 43, 56, 68, 81, 93]
+    assert sample(prompts[:3]) == prompts[:3]
+
+
+def test_operations_are_two_a_weight_and_token_and_a_longer_prompt_costs_more() -> None:
+    model, tokenizer = load(Backbone.Config())
+    body = sum(p.numel() for n, p in model.named_parameters() if "layers" in n and p.dim() == 2)
+    head = model.get_output_embeddings().weight.numel()
+    assert tokens_flops(model, 1) == pytest.approx(2 * (body + head), rel=0.01)
+    assert tokens_flops(model, 50) == pytest.approx(2 * (50 * body + head), rel=0.1)
+    soft = build_soft_prompt(
+        SoftPrompt.Config(branches=[]), NoCompressor.Config(), Projector.Config(), width=1, model=model,
+        tokenizer=tokenizer,
+    )  # fmt: skip
+    module, collate = LitDEP(model, soft, Train.Config()), Collator(0)
+    builder = PromptBuilder(tokenizer, PromptConfig())
+    short, long = builder.build(request("It was fine.", 0)), builder.build(request("It was fine.", 2))
+    for prompt in (short, long):
+        reads = 2 * (body * (len(prompt.ids) + len(prompt.target)) + head * len(prompt.target))
+        assert request_flops(module, [prompt], collate) == pytest.approx(reads, rel=0.25)
+    both = request_flops(module, [short, long], collate)
+    assert both == pytest.approx((request_flops(module, [short], collate) + request_flops(module, [long], collate)) / 2)
