@@ -13,8 +13,6 @@ from scipy.stats import kendalltau
 from experiments.layout import Layout
 
 PAPER = Path(__file__).with_name("paper_tables.json")
-HIGHER = ("rouge1", "meteor", "bleu")
-"""The metrics that Tables 6 to 9 print, in their order; higher is better in each."""
 
 Number = Mapping[str, Any]
 """A row of results.json: value, ci_low, ci_high, n."""
@@ -44,7 +42,7 @@ def grid(layout: Layout, results: Mapping[str, Any]) -> Grid:
         for row in json.loads(PAPER.read_text(encoding="utf-8"))["tables"][layout.numbers]
     }
     categories = sorted({row["category"] for row in results["rows"]} - {"all"})
-    columns = [(category, metric) for category in categories for metric in HIGHER] + [("all", "nll")]
+    columns = [(category, metric) for category in categories for metric in layout.metrics] + [("all", "nll")]
     names = [*layout.rows.items(), *((label, label) for label in layout.controls)]
     rows = [
         (name, label, [ours.get((label, *column)) for column in columns], [paper.get((name, *c)) for c in columns])

@@ -18,6 +18,8 @@ class Layout:
     """Labels of ours that the paper has no row for."""
     odd: str = ""
     """What a reader of the paper's numbers should know."""
+    metrics: tuple[str, ...] = ("rouge1", "meteor", "bleu")
+    """What the table prints, in its order; higher is better in each."""
 
 
 SAME_CELLS = (
@@ -26,6 +28,30 @@ SAME_CELLS = (
 )
 
 LAYOUTS = [
+    Layout(
+        "table1",
+        "Table 1: every system",
+        "table1",
+        "table1",
+        {
+            "Non-Perso (7B)": "Non-Perso",
+            "RAG (7B)": "RAG",
+            "PAG (7B)": "PAG",
+            "DPL (7B)": "DPL",
+            "PPlug (7B)": "PPlug",
+            "DEP (7B)": "DEP",
+        },
+        [
+            "User-LLM, soft prompt",
+            "User-LLM, cross-attention",
+            "Constant prompt",
+            "DEP, another user's vectors",
+            "DEP, untrained",
+        ],
+        "Only PPlug and DEP are trained in the paper, the others prompt an untuned model: what is gained by knowing "
+        "the user and what by tuning to the task, the constant prompt tells. Rows of 32 B models are left out.",
+        ("rouge1", "meteor", "bleu", "bertscore"),
+    ),
     Layout(
         "table2",
         "Tables 2 and 6: which vectors, without and with review text",

@@ -1,7 +1,7 @@
 """One page for all of the paper's tables and figures: `python -m experiments.report [folder of runs]`.
 
-Reads runs/{ablation,table8,table9,figure2}/results.json, as many as there are, and writes runs/paper/report.html and
-report.md: our numbers beside the published ones, the order of variants compared, odd numbers flagged.
+Reads runs/{table1,ablation,table8,table9,figure2}/results.json, as many as there are, and writes runs/paper/report.html
+and report.md: our numbers beside the published ones, the order of variants compared, odd numbers flagged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def write(runs: Path, console: Console) -> Path:
     results = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(runs.glob("*/results.json"))}
     grids = [grid(layout, results[layout.run]) for layout in LAYOUTS if layout.run in results]
     if not grids and "figure2" not in results:
-        raise FileNotFoundError(f"{runs}: no results of ablation, table8, table9 or figure2; run `make ablation` first")
+        raise FileNotFoundError(
+            f"{runs}: no results of table1, ablation, table8, table9 or figure2; run `make ablation` first"
+        )
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=lambda name: name is None or ".html" in name,
         trim_blocks=True, lstrip_blocks=True,
