@@ -36,7 +36,7 @@ def test_every_run_file_loads_with_all_its_arms_and_builds_what_it_chooses(path:
         method = choose(config, "method")
         prompt, soft = method.shape(config.prompt, config.soft_prompt)
         assert prompt.history == 0 or prompt.history == config.prompt.history
-        assert set(soft.branches) <= {"his", "diff"}
+        assert set(soft.branches) <= {"his", "diff", "user"}
         assert callable(choose(config, "retriever"))
 
 
