@@ -25,6 +25,13 @@ VERBS = {
 }
 
 
+EXTRAS = {
+    "datasets": "data", "evaluate": "data", "FlagEmbedding": "embed", "bitsandbytes": "quant", "openai": "endpoint",
+    "peft": "lora", "optuna": "dev", "flash_attn": "gpu", "deepspeed": "gpu",
+}  # fmt: skip
+"""Optional package -> the extra that brings it."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     args = _parser().parse_intermixed_args(argv)
@@ -42,11 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         Console(stderr=True).print("\ninterrupted; the same command carries on from here")
         return 130
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ConnectionError, ModuleNotFoundError) as error:
         if os.environ.get("DEP_TRACEBACK"):
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {_escaped(str(error))}")
+        said = _not_installed(error) if isinstance(error, ModuleNotFoundError) else str(error)
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {_escaped(said)}")
         return 2
+
+
+def _not_installed(error: ModuleNotFoundError) -> str:
+    """Which package is missing, and the extra of pyproject.toml that brings it."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return f"{error}; `make install-dev` installs everything"
+    return f"this needs the package {package}, which is not installed: pip install -e '.[{EXTRAS[package]}]'"
 
 
 def _escaped(text: str) -> str:
@@ -83,6 +99,8 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
 
     if verb == "diff":
         return _diff([*files, *overrides], load, console)
+    if not files and not overrides:
+        raise ValueError(f"expected a configuration file, as in `dep {verb} conf/demo.yaml`")
     started = time.time()
     run, configs = load_arms(files, overrides)
     from dep import pipeline, progress

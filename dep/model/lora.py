@@ -26,14 +26,9 @@ def add_lora(model: PreTrainedModel, rank: int, seed: int) -> PreTrainedModel:
         model: the backbone, of which nothing else may be using this copy; changed in place.
         rank: of the updates; their scale is 2, as usual.
         seed: of their first factor; the second is zero, so that nothing changes at first.
-
-    Raises:
-        RuntimeError: where peft is not installed.
     """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise RuntimeError("strategy lora needs the package peft: pip install 'dep[lora]'") from error
+    from peft import LoraConfig, inject_adapter_in_model
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, bias="none"), model)

@@ -37,12 +37,12 @@ class EndpointWriter:
         """Answers as they come.
 
         Raises:
-            RuntimeError: where there are more questions than `max_calls`, before any is asked; or where a call
-                failed for good, after those under way have been kept.
+            ValueError: where there are more questions than `max_calls`, before any is asked.
+            ConnectionError: where a call failed for good, after those under way have been kept.
         """
         limit = self.config.max_calls
         if limit and len(asks) > limit:
-            raise RuntimeError(
+            raise ValueError(
                 f"{self.config.url}: expected at most {limit} calls (profile.max_calls), found {len(asks)} to make; "
                 "raise it, or lower protocol.test_examples"
             )
@@ -64,18 +64,14 @@ class EndpointWriter:
                 yield calls[call], call.result()
                 advance(1)
         if failed is not None:
-            raise RuntimeError(
+            raise ConnectionError(
                 f"{self.config.url}: a call to {self.config.model} failed after {self.config.retries} retries "
                 f"({failed}); what was answered is kept, run the same command again to go on"
             ) from failed
 
     def _client(self) -> Any:
-        try:
-            from openai import OpenAI
-        except ImportError as error:
-            raise RuntimeError(
-                "profile.writer=endpoint needs the package openai: pip install 'dep[endpoint]'"
-            ) from error
+        from openai import OpenAI
+
         return OpenAI(
             base_url=self.config.url,
             api_key=os.environ.get(self.config.key_variable) or "none",

@@ -31,7 +31,10 @@ def print_table(results: Results, console: Console) -> None:
     pairs = verdicts(results, category)
     if pairs:
         console.print(
-            Text(f"\nPaired differences (uncorrected: not after Holm's correction for {len(pairs)} pairs)", "bold")
+            Text(
+                f"\nPaired differences (p uncorrected, verdicts after Holm's correction for {len(pairs)})",
+                "bold",
+            )
         )
     for (a, b), found in pairs.items():
         console.print(_comparison(f"{a} − {b}", found))

@@ -88,7 +88,7 @@ def test_a_refused_call_is_tried_again(server) -> None:
 def test_a_call_that_fails_for_good_says_so_and_keeps_the_others(server, tmp_path: Path) -> None:
     state, url = server
     state.reply = lambda body, before: (400, "too long") if "system 5" in str(body) else (200, "fine")
-    with pytest.raises(RuntimeError, match=r"too long.*run the same command again"):
+    with pytest.raises(ConnectionError, match=r"too long.*run the same command again"):
         Kept(writer(url, workers=1), tmp_path)(ASKS)
     asked = len(state.bodies)
     state.reply = lambda body, before: (200, "fine now")
@@ -98,7 +98,7 @@ def test_a_call_that_fails_for_good_says_so_and_keeps_the_others(server, tmp_pat
 
 def test_a_limit_on_calls_is_held_before_any_is_made(server, tmp_path: Path) -> None:
     state, url = server
-    with pytest.raises(RuntimeError, match=r"at most 5 calls \(profile.max_calls\), found 6"):
+    with pytest.raises(ValueError, match=r"at most 5 calls \(profile.max_calls\), found 6"):
         Kept(writer(url, max_calls=5), tmp_path)(ASKS)
     assert not state.bodies
 
