@@ -87,14 +87,7 @@ class VectorCache:
         folder = self.root / f"{corpus.category}-{his_key[:12]}"
         facts = {"category": corpus.category, "embedder": self.embedder.name, "rows": len(corpus.reviews)}
 
-        if (his := _load(folder, "his", his_key)) is None:
-            with _lock(folder):
-                his = _load(folder, "his", his_key)  # another process may have filled it meanwhile
-                if his is None:
-                    texts = [r.text for r in corpus.reviews]
-                    his_NE = self._embed(corpus.category, texts, folder / "parts", his_key)
-                    his = _commit(folder, "his", his_key, {"his": his_NE}, facts)
-                    shutil.rmtree(folder / "parts", ignore_errors=True)
+        his = self._embedded(folder, "his", his_key, corpus.category, [r.text for r in corpus.reviews], facts)
         below = folder / f"diff-{diff_key[:12]}"
         if (diff := _load(below, "diff", diff_key)) is None:
             with _lock(below):
@@ -120,15 +113,21 @@ class VectorCache:
         """
         key = _hash([name, self.embedder.fingerprint(), *texts])
         folder = self.root / f"{category}-{name}-{key[:12]}"
+        facts = {"category": category, "embedder": self.embedder.name, "rows": len(texts)}
+        return self._embedded(folder, name, key, f"{category} {name}", texts, facts)[name]
+
+    def _embedded(
+        self, folder: Path, name: str, key: str, shown: str, texts: Sequence[str], facts: dict[str, Any]
+    ) -> dict[str, Tensor]:
+        """The tensor `name` of a folder, embedded if need be; `shown` is what the bar calls it."""
         if (kept := _load(folder, name, key)) is None:
             with _lock(folder):
-                kept = _load(folder, name, key)
+                kept = _load(folder, name, key)  # another process may have filled it meanwhile
                 if kept is None:
-                    x_NE = self._embed(f"{category} {name}", texts, folder / "parts", key)
-                    facts = {"category": category, "embedder": self.embedder.name, "rows": len(texts)}
+                    x_NE = self._embed(shown, texts, folder / "parts", key)
                     kept = _commit(folder, name, key, {name: x_NE}, facts)
                     shutil.rmtree(folder / "parts", ignore_errors=True)
-        return kept[name]
+        return kept
 
     def _embed(self, name: str, wanted: Sequence[str], parts: Path, key: str) -> Tensor:
         """[N, E], each distinct text embedded once; the longest first: too large a batch fails at once."""

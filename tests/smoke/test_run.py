@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,12 +25,8 @@ SMALL = [
 
 
 def run(folder: Path, verb: str = "run", *overrides: str, conf: str = "arms.yaml") -> int:
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         return cli.main([verb, str(CONF / conf), *SMALL, *overrides])
-    finally:
-        os.chdir(here)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -22,12 +22,8 @@ SMALL = [
 
 
 def run(folder: Path, *overrides: str) -> int:
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         return cli.main(["run", str(CONF / "table1.yaml"), *SMALL, *overrides])
-    finally:
-        os.chdir(here)
 
 
 @pytest.fixture(scope="module")
