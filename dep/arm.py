@@ -24,6 +24,7 @@ from dep.data.prompt import PromptConfig
 from dep.methods import Method
 from dep.model.backbone import stamp
 from dep.model.soft_prompt import SoftPrompt
+from dep.model.train import Train
 
 _DATA = ("embedder", "retriever", "difference", "protocol")
 _ADAPTER = ("compressor", "projector", "backbone", "train")
@@ -68,6 +69,35 @@ class Arm:
     def needs_vectors(self) -> bool:
         """Whether anything of it reads the reviews' vectors."""
         return bool(self.shape[1].branches) or self.method.compares
+
+    @property
+    def settings(self) -> Train.Config:
+        """How it is trained, after what `first` has learned."""
+        train = replace(self.config.train, seed=self.seed)
+        return replace(train, epochs=train.epochs - train.textless_epochs) if self.first else train
+
+    @cached_property
+    def first(self) -> Arm | None:
+        """The arm whose adapter its training goes on from: the same without texts; None where there is none.
+
+        Raises:
+            ValueError: where no epoch would be left for the prompts with texts.
+        """
+        train = self.config.train
+        if not (self.method.trains and train.textless_epochs and self.shape[0].text):
+            return None
+        if train.epochs <= train.textless_epochs:
+            raise ValueError(
+                f"train.textless_epochs: expected fewer than train.epochs = {train.epochs}, of which they are a part, "
+                f"found {train.textless_epochs}; for an arm without texts set prompt.text=false and textless_epochs=0"
+            )
+        config = replace(
+            self.config,
+            label=f"{self.label}, first without texts",
+            prompt=replace(self.config.prompt, text=False),
+            train=replace(train, epochs=train.textless_epochs, textless_epochs=0),
+        )
+        return replace(self, name=f"{self.name}_textless", config=config)
 
     @cached_property
     def _stands_on(self) -> list[str]:

@@ -1,8 +1,9 @@
 """The arms of a run, one after another or side by side, one process each.
 
 At the size of the built-in backbone two threads of one process mostly wait for each other, while two processes of one
-thread each keep two cores busy. Arms that share an adapter go to one process, in order, so that it is trained once. A
-worker dies with its parent; an arm that fails does not stop the others.
+thread each keep two cores busy. Arms that share an adapter, or what theirs go
+on from, go to one process, so that it is trained once. A worker dies with its parent; an arm that fails does not stop
+the others.
 """
 
 from __future__ import annotations
@@ -79,12 +80,15 @@ def _cores() -> int:
 
 
 def _groups(arms: Sequence[Arm]) -> list[Names]:
-    """Arms that share an adapter together, the trained ones first: they take longest."""
+    """Arms that share an adapter, or what it goes on from, together; the largest groups first."""
     groups: dict[str, Names] = {}
-    for arm in sorted(arms, key=lambda arm: not arm.method.trains):
-        key = arm.adapter_key if arm.method.trains else f"{arm.name}/{arm.seed}"
+    adapters: dict[str, set[str]] = {}
+    for arm in arms:
+        trained = {arm.adapter_key} if arm.method.trains else set()
+        key = (arm.first or arm).adapter_key if trained else f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append((arm.name, arm.seed))
-    return list(groups.values())
+        adapters.setdefault(key, set()).update(trained)
+    return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]
 
 
 def _side_by_side(

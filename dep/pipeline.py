@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from dep import tracking
-from dep.arm import Arm, as_line, read_rows, write_json, write_rows, write_text
+from dep.arm import Arm, as_line, read_json, read_rows, write_json, write_rows, write_text
 from dep.config import RunConfig, identity, to_yaml
 from dep.data.collate import Collator
 from dep.data.module import ReviewData
@@ -43,28 +43,7 @@ def train(shared: Shared, arm: Arm) -> None:
         return
     home, found = arm.adapter_home, arm.adapter_cached
     if not found:
-        data = shared.data(arm)
-        module = shared.module(arm, data)
-        if arm.method.pretrains:
-            _pretrain(shared, arm, data, module)
-        if arm.config.train.monitor == "val_meteor":
-            module.evaluate = _val_meteor(shared, arm, data)
-        trained, every = module.trainable_share()
-        examples = len(data.requests("train"))
-        shared.console.print(
-            f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} of {every:,} parameters "
-            f"trained ({trained / (every - trained):.2%} of the LLM)"
-        )
-        settings = replace(arm.config.train, seed=arm.seed)
-        began = time.time()
-        try:
-            Train(settings).fit(module, data, home, *tracking.training(arm))
-        finally:
-            tracking.finish()
-        write_json(home / "training.json", {"seconds": round(time.time() - began, 1)})
-        noted = {"arm": arm.name, "seed": arm.seed, "trainable": trained, "frozen": every - trained}
-        module.save_adapter(home / "adapter.safetensors", noted)
-        shutil.rmtree(home / "checkpoints", ignore_errors=True)
+        _learn(shared, arm)
     arm.folder.mkdir(parents=True, exist_ok=True)
     for name in ("adapter.safetensors", "metrics.csv", "training.json"):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
@@ -73,6 +52,37 @@ def train(shared: Shared, arm: Arm) -> None:
     if found:
         arm.finish("adapter taken from", str(home))
         shared.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
+
+
+def _learn(shared: Shared, arm: Arm) -> None:
+    """Train what the arm goes on from, then the arm; into its home in the cache, the adapter last."""
+    home, earlier = arm.adapter_home, 0.0
+    if arm.first and not arm.first.adapter_cached:
+        _learn(shared, arm.first)
+    data = shared.data(arm)
+    module = shared.module(arm, data)
+    if arm.first:
+        module.load_adapter(arm.first.adapter_home / "adapter.safetensors")
+        earlier = read_json(arm.first.adapter_home / "training.json")["seconds"]
+    elif arm.method.pretrains:
+        _pretrain(shared, arm, data, module)
+    if arm.config.train.monitor == "val_meteor":
+        module.evaluate = _val_meteor(shared, arm, data)
+    trained, every = module.trainable_share()
+    examples = len(data.requests("train"))
+    shared.console.print(
+        f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} of {every:,} parameters "
+        f"trained ({trained / (every - trained):.2%} of the LLM)"
+    )
+    began = time.time()
+    try:
+        Train(arm.settings).fit(module, data, home, *tracking.training(arm))
+    finally:
+        tracking.finish()
+    write_json(home / "training.json", {"seconds": round(earlier + time.time() - began, 1)})
+    noted = {"key": arm.adapter_key, "seed": arm.seed, "trainable": trained, "frozen": every - trained}
+    module.save_adapter(home / "adapter.safetensors", noted)
+    shutil.rmtree(home / "checkpoints", ignore_errors=True)
 
 
 def _pretrain(shared: Shared, arm: Arm, data: ReviewData, module: LitDEP) -> None:

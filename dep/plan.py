@@ -39,7 +39,8 @@ class Job:
 
     arm: Arm
     train: str
-    """`-` (nothing to train), `done`, `cached`, `with <arm>` (trained there) or `to do`."""
+    """`-` (nothing to train), `done`, `cached`, `with <arm>` (trained there), `after <arm>` (goes on from what is
+    trained there) or `to do`, what it goes on from included."""
     generate: str
     """`done`, `cached` or `to do`."""
 
@@ -56,11 +57,18 @@ def jobs(arms: Sequence[Arm]) -> list[Job]:
                 "done" if arm.finished("train")
                 else "cached" if arm.adapter_cached
                 else f"with {owner.name}" if owner is not arm
-                else "to do"
+                else _after(arm, first)
             )  # fmt: skip
         generate = "done" if arm.finished("generate") else "cached" if arm.kept("generate") else "to do"
         found.append(Job(arm, train, generate))
     return found
+
+
+def _after(arm: Arm, owners: dict[str, Arm]) -> str:
+    if arm.first is None:
+        return "to do"
+    owner = owners.setdefault(arm.first.adapter_key, arm.first)
+    return "to do" if owner is arm.first and not owner.adapter_cached else f"after {owner.name}"
 
 
 def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
@@ -83,10 +91,18 @@ def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], conso
         mine = [job for job in planned if job.arm.name == name]
         row = [name, _seeds(mine), _counted([job.train for job in mine]), _counted([job.generate for job in mine])]
         load, backbone = _load(shared, mine[0].arm, sized), mine[0].arm.config.backbone
-        trained = _trained(mine[0].arm) if any(job.train == "to do" for job in mine) else 0
+        trained = _trained(mine[0].arm) if any(_trains(job) for job in mine) else 0
+        before = mine[0].arm.first
+        earlier = _load(shared, before, sized) if before and any(job.train == "to do" for job in mine) else None
         for card in cards:
             smaller, cost = fitted(backbone, load, card, trained)
-            seconds = sum(_seconds(job, cost) for job in mine)
+            first_s = fitted(backbone, earlier, card, trained)[1].train_s if earlier else 0.0
+            seconds = sum(
+                cost.train_s * _trains(job)
+                + first_s * (job.train == "to do")
+                + cost.generate_s * (job.generate == "to do")
+                for job in mine
+            )
             total[card.name] += seconds
             row.append(f"{duration(seconds)}, {_memory(cost, card)}" if seconds else "0")
             for note in _notes(card, load, smaller) if seconds else ():
@@ -133,7 +149,7 @@ def _load(shared: Shared, arm: Arm, sized: dict[str, int] | None) -> Load:
         lengths = _lengths(shared, arm)
         mean, target = (sum(column) / len(column) for column in zip(*lengths, strict=True))
         longest = max(map(sum, lengths))
-    epochs = config.train.epochs
+    epochs = arm.settings.epochs
     return Load(
         counts["train"] * epochs, counts["val"] * epochs, counts["test"], mean, target, longest,
         config.train.micro_batch, config.generate.batch_size, config.generate.max_new_tokens,
@@ -200,8 +216,8 @@ def _here(shared: Shared, shape: Any) -> Card:
     return Card("this machine", 1e9, flops, 2.0 * every / token_s, reached=1.0, decoding=1.0)
 
 
-def _seconds(job: Job, cost: Cost) -> float:
-    return cost.train_s * (job.train == "to do") + cost.generate_s * (job.generate == "to do")
+def _trains(job: Job) -> bool:
+    return job.train == "to do" or job.train.startswith("after")
 
 
 def _seeds(mine: Sequence[Job]) -> str:

@@ -92,7 +92,7 @@ class Shared:
         _, tokenizer = self.backbone(config)
         batching = Batching(
             config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
-            config.train.textless_epochs, config.train.input_noise,
+            config.train.textless_epochs if arm.first else 0, config.train.input_noise,
         )  # fmt: skip
         return ReviewData(
             self.prepared(config),
@@ -118,7 +118,7 @@ class Shared:
             seed=arm.seed, statistics=data.statistics(counted) if soft.standardize and vectors else None,
             categories=len(data.prepared.corpora), longest=prompt.past,
         )  # fmt: skip
-        return LitDEP(model, soft_prompt, replace(config.train, seed=arm.seed))
+        return LitDEP(model, soft_prompt, arm.settings)
 
     def writing(self, arm: Arm) -> Writing:
         """What the arm's method writes profiles with."""

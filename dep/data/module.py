@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dep.data.cache import VectorCache, Vectors
 from dep.data.collate import Collator, add_noise
@@ -49,7 +49,7 @@ class Windows(Sampler[list[int]]):
     """Micro batches of one rank: windows of `effective_batch` examples, each shared out by length.
 
     The last window is filled up from the front of the permutation, so that every optimizer step averages over equally
-    many examples. In the first `textless_epochs`, indices are those of a second copy of the examples, behind the first.
+    many examples. `passed` epochs were made before this training, by the adapter that it goes on from.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Windows(Sampler[list[int]]):
         micro_batch: int,
         seed: int,
         place: Callable[[], tuple[int, int, int]],
-        textless_epochs: int = 0,
+        passed: int = 0,
     ) -> None:
-        self.textless_epochs = textless_epochs
+        self.passed = passed
         self.lengths, self.effective, self.micro, self.seed, self.place = (
             lengths,
             effective_batch,
@@ -77,9 +77,8 @@ class Windows(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         epoch, rank, ranks = self.place()
         lengths = self.lengths
-        shift = len(lengths) if epoch < self.textless_epochs else 0
         order = torch.randperm(
-            len(lengths), generator=torch.Generator().manual_seed(self.seed * 100_003 + epoch)
+            len(lengths), generator=torch.Generator().manual_seed(self.seed * 100_003 + self.passed + epoch)
         ).tolist()
         for start in range(0, len(order), self.effective):
             window = order[start : start + self.effective]
@@ -87,7 +86,7 @@ class Windows(Sampler[list[int]]):
                 window += order[: self.effective - len(window)]
             window.sort(key=lambda at: (lengths[at], at))
             for micro in range(rank * self.micro, self.effective, self.micro * ranks):
-                yield [at + shift for at in window[micro : micro + self.micro]]
+                yield window[micro : micro + self.micro]
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Batching:
     micro_batch: int
     eval_batch: int
     seed: int
-    textless_epochs: int = 0
+    passed: int = 0
     input_noise: float = 0.0
 
 
@@ -197,16 +196,15 @@ class ReviewData(pl.LightningDataModule):
             self.batching.micro_batch,
             self.batching.seed,
             lambda: (trainer.current_epoch, trainer.global_rank, trainer.world_size),
-            self.batching.textless_epochs,
+            self.batching.passed,
         )
-        textless = Prompts(prompts.requests, self.builder.without_text())
 
         def collate(some: list[Prompt]) -> Batch:
-            batch, deviation = self.collate(some), self.batching.input_noise
-            draw = f"{self.batching.seed} {trainer.current_epoch}"
-            return add_noise(batch, deviation, draw) if deviation else batch
+            batch, epoch = self.collate(some), self.batching.passed + trainer.current_epoch
+            noisy = epoch > 0 and self.batching.input_noise > 0
+            return add_noise(batch, self.batching.input_noise, f"{self.batching.seed} {epoch}") if noisy else batch
 
-        return DataLoader(ConcatDataset([prompts, textless]), batch_sampler=windows, collate_fn=collate)
+        return DataLoader(prompts, batch_sampler=windows, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Prompt]:
         """All validation examples, the same on every rank."""

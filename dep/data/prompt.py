@@ -13,7 +13,7 @@ Text of users and items goes through `TextTokens`, the template through the toke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dep.data.ask import Ask, Line, review_lines
@@ -137,16 +137,6 @@ class PromptBuilder:
         self._untrusted = TextTokens(tokenizer)
         self._template: dict[str, tuple[int, ...]] = {}
         self._closing = tokenizer.eos_token_id
-
-    def without_text(self) -> PromptBuilder:
-        """The builder of the same prompts without the past reviews' texts."""
-        other = PromptBuilder(self._tokenizer, replace(self.config, text=False), self.branches)
-        other.share_memo(self)
-        return other
-
-    def share_memo(self, other: PromptBuilder) -> None:
-        """Use `other`'s memo of tokenised texts (same tokenizer), so that a text is tokenised once for both."""
-        self._untrusted = other._untrusted
 
     def text(self, text: str) -> tuple[int, ...]:
         """Ids of a piece of the template."""

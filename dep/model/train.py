@@ -61,12 +61,14 @@ class Train:
         epochs: int = 5
         """Passes over the training examples (5 in the main text, at most 8 in the appendix)."""
         textless_epochs: int = 0
-        """Epochs at first whose prompts lack the past reviews' texts. The texts tell most of what the vectors can, so
-        that beside them a soft prompt hears little to learn from; first alone, it learns to speak."""
+        """How many of them go before the others, as a training of their own, on prompts without the past reviews'
+        texts. The texts tell most of what the vectors can, so that beside them a soft prompt hears little to learn
+        from; first alone, it learns to speak. An arm without texts may be that training, and is then made once."""
         input_noise: float = 0.0
         """Standard deviation of Gaussian noise on every component of what the compressor sees in training (with
-        `soft_prompt.standardize`, in units of that component's own deviation); Eq. 8 still rebuilds the vectors without
-        it. A soft prompt that can tell every training review apart learns whose it is by heart; 0 in the paper."""
+        `soft_prompt.standardize`, in units of that component's own deviation), on all passes over the examples but the
+        first; Eq. 8 still rebuilds the vectors without it. A soft prompt that meets a review again and can tell it from
+        all others learns whose it is by heart; 0 in the paper."""
         effective_batch: int = 16
         """Examples an optimizer step averages over, on all devices together."""
         micro_batch: int = 1

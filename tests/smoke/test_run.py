@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from dep.shared import Shared
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
-    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",
+    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1",
     "protocol.test_examples=9", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=24",
     "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0", "wandb=disabled",
 ]  # fmt: skip
@@ -61,7 +62,7 @@ def test_the_report_stands_beside_the_results(finished: Path) -> None:
         assert (finished / "runs/arms" / name).is_file()
 
 
-def test_vectors_have_noise_in_training_batches_alone(finished: Path) -> None:
+def test_vectors_have_noise_in_training_batches_after_the_first_pass_alone(finished: Path) -> None:
     from types import SimpleNamespace
 
     from rich.console import Console
@@ -74,10 +75,14 @@ def test_vectors_have_noise_in_training_batches_alone(finished: Path) -> None:
         data = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
         data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
         trained, checked = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
+        first = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep_notext"))
+        first.trainer = data.trainer
+        unseen = next(iter(first.train_dataloader()))
     finally:
         os.chdir(here)
     assert 0.4 < trained.noise["his"][trained.present["his"]].std() < 0.6
     assert not checked.noise
+    assert not unseen.noise
 
 
 def test_no_target_of_the_test_split_is_in_any_prompt_or_training_example(finished: Path) -> None:
@@ -103,6 +108,31 @@ def test_dep_and_its_shuffled_control_share_one_adapter(finished: Path) -> None:
     assert same[0] == same[1]
     rows = [(arms / name / "seed0/predictions.jsonl").read_text() for name in ("dep", "shuffled")]
     assert rows[0] != rows[1]
+
+
+def test_an_arm_without_texts_is_what_the_arm_with_texts_goes_on_from(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+    fit = pipeline.Train.fit
+
+    def watched(self: Any, module: Any, data: Any, folder: Path, *rest: Any) -> Path:
+        folders.append(folder)
+        return fit(self, module, data, folder, *rest)
+
+    monkeypatch.setattr(pipeline.Train, "fit", watched)
+    assert run(finished, "train", "arms=[dep,dep_notext]", "compare=[]", "name=two", "cache=cache2") == 0
+    assert len(folders) == 2
+    arms = finished / "runs"
+    for name in ("dep", "dep_notext"):
+        now, before = (arms / of / name / "seed0/adapter.safetensors" for of in ("two", "arms"))
+        assert now.read_bytes() == before.read_bytes()
+    assert (arms / "two/dep/seed0/adapter.safetensors").read_bytes() != now.read_bytes()
+
+
+def test_no_epoch_left_for_the_texts_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(finished, "train", "arms=[dep]", "compare=[]", "name=none", "train.epochs=1") != 0
+    assert "train.textless_epochs: expected fewer than train.epochs = 1" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +300,7 @@ def test_a_plan_says_what_is_there_and_what_is_to_do_and_makes_nothing(
     lines = {
         line.split()[0]: " ".join(line.split()[1:]) for line in capsys.readouterr().out.splitlines() if line.strip()
     }
-    assert lines["dep"].startswith("0, 1 1 cached, 1 to do 1 cached, 1 to do")
+    assert lines["dep"].startswith("0, 1 1 cached, 1 after dep_notext 1 cached, 1 to do")
     assert lines["shuffled"].startswith("0, 1 1 cached, 1 with dep 1 cached, 1 to do")
     assert lines["rag"].startswith("0, 1 - 1 cached, 1 to do")
     assert run(finished, "run", "--plan") == 0
