@@ -10,7 +10,7 @@ UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := dev,data,embed,quant
 PYTEST_ARGS ?=
 
-.PHONY: help demo arms ablation table1 table8 table9 figure2 paper notebooks test install install-dev wordnet lint format typecheck
+.PHONY: help demo arms ablation table1 table8 table9 figure2 cost paper notebooks test install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,11 +30,12 @@ table1: ## Table 1: every system of the comparison and the controls, three seeds
 table8: ## Table 8: which past reviews RAG shows
 table9: ## Table 9: the note that says what the embeddings denote
 figure2: ## Figure 2: how many past reviews
-table1 table8 table9 figure2: install-dev wordnet
+cost: ## What 1 to 64 past reviews are worth and cost, as texts and as vectors
+table1 table8 table9 figure2 cost: install-dev wordnet
 	$(BIN)/dep run conf/$@.yaml
 	$(BIN)/python -m experiments.report
 
-paper: ablation table1 table8 table9 figure2 ## All of the paper's experiments; what they share is made once
+paper: ablation table1 table8 table9 figure2 cost ## All of the paper's experiments; what they share is made once
 
 notebooks: install-dev ## Execute the notebooks on runs/ablation (DEP_RUN=/path/to/runs/name for another)
 	$(BIN)/python -m pytest --nbmake --overwrite notebooks

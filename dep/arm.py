@@ -26,6 +26,8 @@ from dep.model.backbone import stamp
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.train import Train
 
+TEXTLESS = "_textless"
+"""Ends the name of an arm that another goes on from."""
 _DATA = ("embedder", "retriever", "difference", "protocol")
 _ADAPTER = ("compressor", "projector", "backbone", "train")
 _DISPLAY = ("train.progress", "train.devices")
@@ -63,6 +65,8 @@ class Arm:
     def shape(self) -> tuple[PromptConfig, SoftPrompt.Config]:
         """The prompt and soft prompt that the method makes of the run's."""
         prompt, soft = self.method.shape(self.config.prompt, self.config.soft_prompt)
+        if not prompt.reads_past:
+            prompt = replace(prompt, past=PromptConfig.past)  # not read, so no part of what is the same
         return prompt, replace(soft, slots=prompt.history)
 
     @property
@@ -77,14 +81,25 @@ class Arm:
         return replace(train, epochs=train.epochs - train.textless_epochs) if self.first else train
 
     @cached_property
+    def taught(self) -> Arm:
+        """The arm as its adapter is trained: with `train.history` past reviews a prompt, where that is set."""
+        history = self.config.train.history
+        fixed = self.shape[1].source == "constant"  # it has a vector of its own for each place
+        if not history or fixed or not self.shape[0].history or history == self.config.prompt.history:
+            return self
+        named = f"{self.label}, taught on {history} past reviews"
+        prompt = replace(self.config.prompt, history=history)
+        return replace(self, config=replace(self.config, label=named, prompt=prompt))
+
+    @cached_property
     def first(self) -> Arm | None:
         """The arm whose adapter its training goes on from: the same without texts; None where there is none.
 
         Raises:
             ValueError: where no epoch would be left for the prompts with texts.
         """
-        train = self.config.train
-        if not (self.method.trains and train.textless_epochs and self.shape[0].text):
+        train, (prompt, _) = self.config.train, self.shape
+        if not (self.method.trains and train.textless_epochs and prompt.text and prompt.history):
             return None
         if train.epochs <= train.textless_epochs:
             raise ValueError(
@@ -97,7 +112,7 @@ class Arm:
             prompt=replace(self.config.prompt, text=False),
             train=replace(train, epochs=train.textless_epochs, textless_epochs=0),
         )
-        return replace(self, name=f"{self.name}_textless", config=config)
+        return replace(self, name=self.name + TEXTLESS, config=config)
 
     @cached_property
     def _stands_on(self) -> list[str]:
@@ -107,11 +122,14 @@ class Arm:
     @cached_property
     def adapter_key(self) -> str:
         """Names the trained weights. Equal for two arms that differ at test time alone."""
+        if self.taught is not self:
+            return self.taught.adapter_key
         prompt, soft = self.shape
         quiet = {name.split(".")[1]: None for name in _DISPLAY}
         config = replace(self.config, train=replace(self.config.train, seed=self.seed))
         parts = [*self._stands_on, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
-        return _hash([*parts, vars(config.train) | quiet])
+        trained = {name: value for name, value in vars(config.train).items() if name != "history"}  # see `taught`
+        return _hash([*parts, trained | quiet])
 
     @property
     def encoder_key(self) -> str:
@@ -135,7 +153,9 @@ class Arm:
         """Names the generated texts and likelihoods."""
         decoding = {k: v for k, v in vars(self.config.generate).items() if k not in ("progress", "batch_size")}
         soft = self.method.trains or bool(self.shape[1].branches)
-        trained = self.adapter_key if soft else [*self._stands_on, *map(vars, self.shape)]
+        trained: Any = self.adapter_key if soft else [*self._stands_on, *map(vars, self.shape)]
+        if self.taught is not self:
+            trained = [trained, *map(vars, self.shape)]
         profile = ("profile",) if self.method.profiles else ()
         parts = identity(self.config, *_DATA, "backbone", "method", *profile)
         return _hash([trained, parts, decoding, self.seed, self.config.evaluate.texts])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -44,6 +45,28 @@ def request_flops(module: LitDEP, prompts: Sequence[Prompt], collate: Collator) 
 
 
 @torch.no_grad()
+def request_seconds(module: LitDEP, prompts: Sequence[Prompt], collate: Collator) -> float:
+    """Seconds of reading a request and its real review once, alone, on this machine as busy as it is; mean."""
+    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    took = []
+    for batch in (*batches[:1], *batches):  # the first again: it warms up
+        began = time.perf_counter()
+        module.example_nll(batch)
+        if module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)
+        took.append(time.perf_counter() - began)
+    return fmean(took[1:]) if took[1:] else 0.0
+
+
+def kv_bytes(model: PreTrainedModel, tokens: float) -> float:
+    """Bytes of the keys and values that `tokens` positions leave in the LLM's cache, those of cross-attention apart."""
+    shape = model.config.get_text_config()
+    head = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
+    heads = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
+    return 2.0 * shape.num_hidden_layers * heads * head * model.dtype.itemsize * tokens
+
+
+@torch.no_grad()
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
     """Floating-point operations of reading `tokens` once: what writing a profile costs beside."""
     with FlopCounterMode(display=False) as counter:
@@ -69,7 +92,7 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
     Returns:
         For each label `trains`; `trainable` and `frozen` parameters; `train_seconds` (of the leg that finished it; an
         adapter that arms share is counted for each); `prompt_tokens` and `calls` of the LLM a request, those that write
-        profiles among them; `gflops` and `user_bytes` a request.
+        profiles among them; `gflops`, `seconds`, `kv_bytes` and `user_bytes` a request.
     """
     by_label: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -89,7 +112,7 @@ def _of(arms: Sequence[Arm]) -> dict[str, Any]:
         "calls": fmean(1 + len(steps) for steps in asked),
     }
     measured = [read_json(arm.folder / "cost.json") for arm in arms]
-    for name in ("gflops", "user_bytes"):
+    for name in ("gflops", "seconds", "kv_bytes", "user_bytes"):
         values = [row[name] for row in measured if name in row]
         found[name] = fmean(values) if values else None
     if arms[0].method.trains:

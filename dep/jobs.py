@@ -85,7 +85,7 @@ def _groups(arms: Sequence[Arm]) -> list[Names]:
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {arm.adapter_key} if arm.method.trains else set()
-        key = (arm.first or arm).adapter_key if trained else f"{arm.name}/{arm.seed}"
+        key = (arm.taught.first or arm).adapter_key if trained else f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append((arm.name, arm.seed))
         adapters.setdefault(key, set()).update(trained)
     return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]

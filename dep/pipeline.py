@@ -25,7 +25,7 @@ from dep.data.prompt import PromptBuilder
 from dep.data.stats import statistics_of
 from dep.eval.metrics import build_metric
 from dep.eval.scores import score_examples
-from dep.fairness import request_flops, sample, tokens_flops, user_bytes
+from dep.fairness import kv_bytes, request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.model.checkpoint import write_tensors
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP
@@ -43,7 +43,7 @@ def train(shared: Shared, arm: Arm) -> None:
         return
     home, found = arm.adapter_home, arm.adapter_cached
     if not found:
-        _learn(shared, arm)
+        _learn(shared, arm.taught)
     arm.folder.mkdir(parents=True, exist_ok=True)
     for name in ("adapter.safetensors", "metrics.csv", "training.json"):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
@@ -207,7 +207,13 @@ def _cost(
         read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in some for step in steps[p.key]]
         flops += sum(tokens_flops(model, tokens) for tokens in read) / len(some)
     kept = [user_bytes(request, prompt.text and prompt.history > 0, soft.branches) for request in requests]
-    return {"gflops": flops / 1e9, "user_bytes": sum(kept) / len(kept)}
+    tokens = sum(len(prompts[at].ids) for at in range(len(prompts))) / len(prompts)
+    return {
+        "gflops": flops / 1e9,
+        "seconds": request_seconds(module, some, data.collate),
+        "kv_bytes": kv_bytes(model, tokens),
+        "user_bytes": sum(kept) / len(kept),
+    }
 
 
 def _prediction(request: Request, text: str | None) -> dict[str, Any]:

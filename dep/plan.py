@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,9 +15,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dep.arm import Arm
+from dep.arm import TEXTLESS, Arm
 from dep.config import RunConfig, choose, compressor_config
 from dep.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters
+from dep.data.prompt import PromptBuilder
 from dep.jobs import side_by_side
 from dep.model.compressor import build_compressor
 from dep.model.projector import Projector
@@ -56,7 +57,7 @@ def jobs(arms: Sequence[Arm]) -> list[Job]:
             train = (
                 "done" if arm.finished("train")
                 else "cached" if arm.adapter_cached
-                else f"with {owner.name}" if owner is not arm
+                else f"with {_of(owner)}" if owner is not arm
                 else _after(arm, first)
             )  # fmt: skip
         generate = "done" if arm.finished("generate") else "cached" if arm.kept("generate") else "to do"
@@ -64,11 +65,15 @@ def jobs(arms: Sequence[Arm]) -> list[Job]:
     return found
 
 
+def _of(owner: Arm) -> str:
+    return owner.name.removesuffix(TEXTLESS)
+
+
 def _after(arm: Arm, owners: dict[str, Arm]) -> str:
     if arm.first is None:
         return "to do"
     owner = owners.setdefault(arm.first.adapter_key, arm.first)
-    return "to do" if owner is arm.first and not owner.adapter_cached else f"after {owner.name}"
+    return "to do" if owner is arm.first and not owner.adapter_cached else f"after {_of(owner)}"
 
 
 def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
@@ -159,13 +164,17 @@ def _load(shared: Shared, arm: Arm, sized: dict[str, int] | None) -> Load:
 
 def _lengths(shared: Shared, arm: Arm) -> list[tuple[int, int]]:
     """Tokens of prompt and target of some test examples; vectors are not needed to count their slots."""
-    data = shared.data(arm)
+    data, (prompt, _) = shared.data(arm), arm.shape
+    _, tokenizer = shared.backbone(arm.config)
+    data.builder = PromptBuilder(tokenizer, replace(prompt, reads_past=False, user_tokens=0), data.builder.branches)
     branches, data.cache = data.builder.branches, None
+    user_tokens = prompt.user_tokens if prompt.user_tokens >= 0 else prompt.past
     slots = sum(len(data.builder.slot_ids(branch)) for branch in branches)
     requests = data.requests("test")
     prompts = data.prompts(requests[: min(SAMPLE, len(requests))])
     return [
-        (len(prompts[at].ids) + slots * arm.shape[0].history, len(prompts[at].target)) for at in range(len(prompts))
+        (len(prompts[at].ids) + slots * prompt.history + user_tokens, len(prompts[at].target))
+        for at in range(len(prompts))
     ]
 
 

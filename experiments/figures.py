@@ -17,6 +17,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from dep.eval.report.tables import LABELS, title  # noqa: E402
 from dep.eval.uniqueness import Group  # noqa: E402
+from experiments.cost import Point  # noqa: E402
 
 Curve = Sequence[tuple[float, float, float, float]]
 
@@ -36,6 +37,26 @@ def history(results: Mapping[str, Any], metrics: Sequence[str] = ("meteor", "nll
             ax.fill_between(x, low, high, alpha=0.15)
         ax.set(xlabel="K, past reviews in the prompt", ylabel=title(metric))
         ax.legend(frameon=False)
+    return _svg(figure)
+
+
+def cost(found: Sequence[Point], metrics: Sequence[str] = ("nll", "meteor")) -> str:
+    """Quality against operations a request: a line for each method, a dot for each length of history."""
+    figure, axes = plt.subplots(1, len(metrics), figsize=(9, 3.6))
+    for metric, ax in zip(metrics, axes, strict=True):
+        for method in dict.fromkeys(point.method for point in found):
+            mine = [point for point in found if point.method == method]
+            x = [point.gflops for point in mine]
+            y, low, high = zip(*(point.values[metric] for point in mine), strict=True)
+            (line,) = ax.plot(x, y, marker="o", label=method)
+            ax.fill_between(x, low, high, alpha=0.12)
+            for at in (0, -1):
+                ax.annotate(
+                    f"K={mine[at].history}", (x[at], y[at]), textcoords="offset points", xytext=(0, 5),
+                    fontsize=7, color=line.get_color(), ha="center",
+                )  # fmt: skip
+        ax.set(xscale="log", xlabel="GFLOP a request (log)", ylabel=title(metric))
+    axes[0].legend(frameon=False, fontsize=8)
     return _svg(figure)
 
 

@@ -1,7 +1,8 @@
 """One page for all of the paper's tables and figures: `python -m experiments.report [folder of runs]`.
 
-Reads runs/{table1,ablation,table8,table9,figure2}/results.json, as many as there are, and writes runs/paper/report.html
-and report.md: our numbers beside the published ones, the order of variants compared, odd numbers flagged.
+Reads runs/{table1,ablation,table8,table9,figure2,cost}/results.json, as many as there are, and writes
+runs/paper/report.html and report.md: our numbers beside the published ones, the order of variants compared, odd
+numbers flagged.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rich.console import Console
 from dep.arm import write_text
 from dep.eval.report import tables
 from dep.eval.uniqueness import curve, halves
-from experiments import claims, figures
+from experiments import claims, cost, figures
 from experiments.beside import Grid, grid
 from experiments.layout import LAYOUTS
 from experiments.unique import user_gains
@@ -36,9 +37,9 @@ def write(runs: Path, console: Console) -> Path:
     """
     results = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(runs.glob("*/results.json"))}
     grids = [grid(layout, results[layout.run]) for layout in LAYOUTS if layout.run in results]
-    if not grids and "figure2" not in results:
+    if not grids and not {"figure2", "cost"} & results.keys():
         raise FileNotFoundError(
-            f"{runs}: no results of table1, ablation, table8, table9 or figure2; run `make ablation` first"
+            f"{runs}: no results of table1, ablation, table8, table9, figure2 or cost; run `make ablation` first"
         )
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=lambda name: name is None or ".html" in name,
@@ -52,6 +53,10 @@ def write(runs: Path, console: Console) -> Path:
     claimed = [
         c for name in ("ablation", "table8", "table9") if name in results for c in claims.ordered(results[name])
     ] + claimed
+    measured = cost.points(runs / "cost") if "cost" in results else []
+    if measured:
+        pictures.append(("Quality and cost by length of history", Markup(figures.cost(measured))))
+        console.print(cost.table(measured))
     content: dict[str, Any] = {
         "grids": grids,
         "claims": claimed,
@@ -59,6 +64,8 @@ def write(runs: Path, console: Console) -> Path:
         "spreads": claims.spreads(results["ablation"]) if "ablation" in results else [],
         "pictures": pictures,
         "agreement": agreement(grids),
+        "cost_columns": cost.COLUMNS,
+        "cost_rows": [cost.cells(point) for point in measured],
         "style": (HERE.parent / "dep/eval/report/style.css").read_text("utf-8"),
     }
     for name in ("report.html", "report.md"):

@@ -64,6 +64,9 @@ class Train:
         """How many of them go before the others, as a training of their own, on prompts without the past reviews'
         texts. The texts tell most of what the vectors can, so that beside them a soft prompt hears little to learn
         from; first alone, it learns to speak. An arm without texts may be that training, and is then made once."""
+        history: int = 0
+        """Past reviews in a training prompt, where that shall be another number than `prompt.history` (0: the same). An
+        adapter speaks for one review at a time: taught on a few, it serves prompts of many."""
         input_noise: float = 0.0
         """Standard deviation of Gaussian noise on every component of what the compressor sees in training (with
         `soft_prompt.standardize`, in units of that component's own deviation), on all passes over the examples but the

@@ -9,7 +9,7 @@ import torch
 
 from dep.data.collate import Collator
 from dep.data.prompt import PromptBuilder, PromptConfig
-from dep.fairness import request_flops, sample, tokens_flops, user_bytes
+from dep.fairness import kv_bytes, request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.model.backbone import Backbone, load
 from dep.model.compressor import NoCompressor
 from dep.model.lit import LitDEP
@@ -59,5 +59,13 @@ def test_operations_are_two_a_weight_and_token_and_a_longer_prompt_costs_more() 
     for prompt in (short, long):
         reads = 2 * (body * (len(prompt.ids) + len(prompt.target)) + head * len(prompt.target))
         assert request_flops(module, [prompt], collate) == pytest.approx(reads, rel=0.25)
+    assert request_seconds(module, [short, long], collate) > 0
     both = request_flops(module, [short, long], collate)
     assert both == pytest.approx((request_flops(module, [short], collate) + request_flops(module, [long], collate)) / 2)
+
+
+def test_bytes_of_the_cache_are_those_that_the_model_keeps() -> None:
+    model, _ = load(Backbone.Config())
+    kept = model(input_ids=torch.zeros(1, 7, dtype=torch.long), use_cache=True).past_key_values
+    held = sum(part.nbytes for layer in kept.layers for part in (layer.keys, layer.values))
+    assert kv_bytes(model, 7) == held

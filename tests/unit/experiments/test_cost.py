@@ -1,0 +1,42 @@
+"""Quality and cost by length of history."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.cost import COLUMNS, cells, points
+from experiments.figures import cost
+
+COSTS = {"prompt_tokens": 1234.0, "gflops": 0.5, "seconds": 0.0123, "kv_bytes": 4096.0}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    labels = [f"{name}, history={k}" for name in ("RAG", "DEP") for k in (16, 2)]
+    rows = [
+        {"method": label, "category": category, "metric": metric, "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 9}
+        for label in [*labels, "Non-Perso"]
+        for category in ("all", "Books")
+        for metric in ("nll", "meteor", "bleu")
+    ]
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
+    (tmp_path / "run.json").write_text(json.dumps({"costs": {label: COSTS for label in [*labels, "Non-Perso"]}}))
+    return tmp_path
+
+
+def test_points_stand_by_method_and_rising_length_with_what_they_cost(run: Path) -> None:
+    found = points(run)
+    assert [(p.method, p.history) for p in found] == [("DEP", 2), ("DEP", 16), ("RAG", 2), ("RAG", 16)]
+    assert found[0].values == {"nll": (0.5, 0.4, 0.6), "meteor": (0.5, 0.4, 0.6)}
+    assert dict(zip(COLUMNS[4:], cells(found[0])[4:], strict=True)) == {
+        "prompt tokens": "1,234", "GFLOP": "0.50", "ms": "12", "KV cache, kB": "4",
+    }  # fmt: skip
+
+
+def test_the_figure_has_a_line_for_each_method_and_says_where_it_begins_and_ends(run: Path) -> None:
+    drawn = cost(points(run))
+    for text in ("DEP", "RAG", "K=2", "K=16", "GFLOP"):
+        assert f">{text}" in drawn
