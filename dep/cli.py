@@ -82,14 +82,14 @@ def _parser() -> argparse.ArgumentParser:
         "  dep run conf/demo.yaml name=mine seeds=[0,1]       another name, two seeds\n"
         "  dep probe conf/digital_music.yaml                  do the vectors know their author?\n"
         "  dep run conf/paper.yaml source.main=/data/DPL-main source.meta=/data/DPL-meta\n\n"
-        "options:\n  --plan      print the jobs, what is already there and what the rest costs; do nothing\n"
-        "  --jobs N    N arms side by side (as jobs=N)\n\n"
         "Every verb goes on where it was interrupted, and does nothing twice.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=list(VERBS), metavar="verb", help=argparse.SUPPRESS)
-    parser.add_argument("--plan", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--jobs", type=int, metavar="N", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--plan", action="store_true", help="print the jobs, what is there and what the rest costs; do nothing"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="N arms side by side (as jobs=N)")
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)
     return parser
 

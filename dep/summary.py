@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dep.arm import Arm, read_rows, write_json, write_text
+from dep.arm import Arm, read_json, read_rows, write_json, write_text
 from dep.config import RunConfig, as_dict, identity, pairs, to_yaml
 from dep.data.stats import statistics_of
 from dep.eval.report import print_table, write_report
@@ -18,6 +18,8 @@ from dep.fairness import costs
 from dep.records import Corpus
 from dep.shared import Shared
 
+_HOW = ("started", "seconds", "command")
+"""What run.json says of the call that made the results."""
 SHOWN = 3
 """Examples that the report shows side by side."""
 
@@ -41,7 +43,10 @@ def report(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, st
         scores, wanted, run.name, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed, progress=len(scores) > 1
     )
     write_text(folder / "config.yaml", to_yaml(run))
-    write_json(folder / "run.json", _facts(shared, run, arms, command, started))
+    facts = _facts(shared, run, arms, command, started)
+    if read_json(folder / "results.json") == results:  # a later call of a finished run: how it came about stays
+        facts |= {name: value for name, value in read_json(folder / "run.json").items() if name in _HOW}
+    write_json(folder / "run.json", facts)
     write_json(folder / "showcase.json", _showcase(shared, arms))
     write_json(folder / "results.json", results)
     path = write_report(folder)

@@ -137,6 +137,7 @@ def test_no_epoch_left_for_the_texts_is_refused(finished: Path, capsys: pytest.C
 
 def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(finished)
+    how = json.loads((finished / "runs/arms/run.json").read_text())
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("already done")
@@ -146,6 +147,7 @@ def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatc
     monkeypatch.setattr(pipeline, "score_examples", refuse)
     assert run(finished) == 0
     assert files(finished) == before
+    assert json.loads((finished / "runs/arms/run.json").read_text()) == how
 
 
 def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
