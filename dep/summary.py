@@ -63,6 +63,7 @@ def _facts(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, st
         "command": command,
         "config": as_dict(run),
         "statistics": asdict(statistics_of(prepared.corpora, prepared.examples)),
+        "labels": {arm.name: arm.label for arm in arms},
         "costs": costs(arms),
         "reused": _reused(arms),
         "signatures": {name: metric.signature for name, metric in shared.metrics(run).items()}

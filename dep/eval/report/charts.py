@@ -113,9 +113,12 @@ def _svg(width: float, height: float, said: str, parts: Sequence[str]) -> str:
     return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">{body}</svg>'
 
 
+_CONTROLS = ("another user", "another item", "zeroed", "untrained")
+
+
 def _kind(method: str) -> str:
     """Ours, a control that takes something of ours away, or another system."""
-    if "shuffled" in method.lower() or method.lower().startswith("constant"):
+    if method.startswith("Constant") or any(word in method for word in _CONTROLS):
         return "control"
     return "own" if method.startswith("DEP") else "other"
 

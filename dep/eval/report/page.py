@@ -23,7 +23,18 @@ from dep.eval.report.verdicts import in_words, verdicts
 
 _HERE = Path(__file__).resolve().parent
 _FILES = ("results.json", "config.yaml", "run.json", "report.md")
-_LOGGED = re.compile(r"^(train|val)_")
+_LOGGED = {
+    "val_nll": "Validation: NLL",
+    "val_meteor": "Validation: METEOR",
+    "train_lm": "NLL of the training reviews",
+    "train_total": "Total loss (Eq. 11)",
+    "train_recon": "Reconstruction loss (Eq. 8)",
+    "train_sparse": "Sparsity loss (Eq. 9)",
+    "train_mean_activation": "Mean activation of the compressor's units",
+    "train_dead_units": "Share of units that a batch leaves silent",
+    "train_clamped_units": "Share of units whose mean activation is clamped",
+}
+"""What metrics.csv logs, and what a reader calls it."""
 _SHOWN = 3
 
 
@@ -94,7 +105,7 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "panels": panels,
         "settings": dict(_flat(run.get("config") or {})),
         "curves": _charts(logs),
-        "curve_names": list(logs),
+        "curve_names": [(run.get("labels") or {}).get(arm, arm) for arm in logs],
         "showcase": (_read(run_dir / "showcase.json") or _from_predictions(run_dir))[:_SHOWN],
         "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
     }
@@ -127,7 +138,7 @@ def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             for name, value in row.items():
-                if value and name and _LOGGED.match(name):
+                if value and name in _LOGGED:
                     found.setdefault(name, []).append((float(row["step"]), float(value)))
     return found
 
@@ -139,8 +150,7 @@ def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
         for path in paths:
             for name, curve in _curves(path).items():
                 logged.setdefault(name, []).append((colour, charts.thinned(curve)))
-    validation_first = sorted(logged, key=lambda name: (not name.startswith("val"), name))
-    return {name: Markup(charts.curves(name, logged[name])) for name in validation_first}
+    return {said: Markup(charts.curves(said, logged[name])) for name, said in _LOGGED.items() if name in logged}
 
 
 def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:
