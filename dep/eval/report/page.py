@@ -29,7 +29,7 @@ _LOGGED = {
     "train_lm": "NLL of the training reviews",
     "train_total": "Total loss (Eq. 11)",
     "train_recon": "Reconstruction loss (Eq. 8)",
-    "train_sparse": "Sparsity loss (Eq. 9)",
+    "train_sparse": "Sparsity loss (Eq. 10)",
     "train_mean_activation": "Mean activation of the compressor's units",
     "train_dead_units": "Share of units that a batch leaves silent",
     "train_clamped_units": "Share of units whose mean activation is clamped",
