@@ -1,0 +1,1 @@
+"""How much faster than what people do: each benchmark against a stated alternative, in one process."""

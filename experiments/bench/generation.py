@@ -1,0 +1,48 @@
+"""Greedy reviews for many requests, against `generate` request by request."""
+
+from __future__ import annotations
+
+import torch
+
+from dep.data.collate import Collator
+from dep.data.prompt import PromptBuilder, PromptConfig
+from dep.model.backbone import Backbone, load
+from dep.model.generate import Generate
+from experiments.bench.measure import Case
+from experiments.bench.world import requests, soft_prompt
+
+TOKENS = 64
+
+
+def case(count: int = 256, part: int = 64) -> Case:
+    """`count` requests with text, on the built-in backbone."""
+    model, tokenizer = load(Backbone.Config())
+    history = 2
+    builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])
+    prompts = [builder.build(request) for request in requests(history)[:count]]
+    soft = soft_prompt(history, model, tokenizer)
+    collate = Collator(0, side="left", answers=False)
+    write = Generate(
+        Generate.Config(greedy=True, max_new_tokens=TOKENS, batch_size=128, progress=False), model, tokenizer, soft
+    )
+
+    @torch.no_grad()
+    def one_by_one() -> dict[str, str]:
+        texts = {}
+        for prompt in prompts[:part]:
+            batch = collate([prompt])
+            embeds_1TD = soft(batch, model.get_input_embeddings()).inputs_embeds
+            ids = model.generate(  # type: ignore[operator]  # transformers types it as a Tensor
+                inputs_embeds=embeds_1TD, attention_mask=batch.attention_mask, do_sample=False, max_new_tokens=TOKENS,
+                pad_token_id=0, suppress_tokens=write.suppressed,
+            )  # fmt: skip
+            texts[prompt.key] = str(tokenizer.decode(ids[0], skip_special_tokens=True)).strip()
+        return texts
+
+    return Case(
+        "generation", f"{len(prompts)} requests with text, greedy, {TOKENS} tokens at most",
+        "`generate` request by request",
+        lambda: dict(write(prompts, collate)), one_by_one,
+        lambda ours, theirs: all(ours[key] == text for key, text in theirs.items()),
+        len(prompts), "requests/s", 6, part=part / len(prompts),
+    )  # fmt: skip

@@ -1,0 +1,62 @@
+"""Requests of a small world with random vectors: what the benchmarks read."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+
+from dep.data.cache import Vectors
+from dep.data.protocol import ProtocolConfig, prepare
+from dep.data.requests import Requests
+from dep.data.retrieve import RETRIEVERS
+from dep.data.sources.world import BuiltInWorld
+from dep.model.backbone import Backbone, load
+from dep.model.compressor import SparseAutoencoder
+from dep.model.projector import Projector
+from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.records import Request
+
+WIDTH = 384
+VOCABULARY = 151_936
+"""Rows of Qwen2.5's embedding."""
+
+
+@cache
+def requests(history: int, users: int = 60) -> list[Request]:
+    """Test and training requests of world 0 with `history` past reviews, their vectors drawn at random."""
+    made = prepare(
+        BuiltInWorld(BuiltInWorld.Config(users=users, reviews_per_user=22)),
+        ProtocolConfig(
+            min_text_chars=40, min_description_chars=20, min_user_reviews=12, min_item_reviewers=3,
+            min_profile_reviewers=1, min_profile=3, targets_used=4,
+        ),
+    )  # fmt: skip
+    draw = torch.Generator().manual_seed(0)
+    vectors = {}
+    for category, corpus in made.corpora.items():
+        his_NE, diff_NE = torch.randn(2, len(corpus.reviews), WIDTH, generator=draw) / WIDTH**0.5
+        vectors[category] = Vectors(his_NE, diff_NE, torch.ones(len(his_NE), dtype=torch.long))
+    recency = RETRIEVERS["recency"]
+    return list(Requests(made.examples, made.corpora, vectors, recency(recency.Config()), history))
+
+
+@cache
+def backbone() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model of Qwen2's shape with 5.5 M random parameters beside 151,936 rows of embedding, on the demo's words."""
+    _, tokenizer = load(Backbone.Config())
+    torch.manual_seed(0)
+    shape = Qwen2Config(
+        vocab_size=VOCABULARY, hidden_size=256, intermediate_size=768, num_hidden_layers=7, num_attention_heads=4,
+        num_key_value_heads=2, tie_word_embeddings=True, max_position_embeddings=4096, pad_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+    model = Qwen2ForCausalLM(shape).eval()
+    model.requires_grad_(False)
+    return model, tokenizer
+
+
+def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> SoftPrompt:
+    """An untrained soft prompt of the paper's kind."""
+    settings, compressor, projector = SoftPrompt.Config(slots=history), SparseAutoencoder.Config(), Projector.Config()
+    return build_soft_prompt(settings, compressor, projector, width=WIDTH, model=model, tokenizer=tokenizer)
