@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
+from dep.model.decode import decode
+from dep.model.prefix import cacheable
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.vocabulary import suppressed_ids
 from dep.progress import stage
@@ -38,14 +40,20 @@ class RequestSampler(LogitsProcessor):
         self.suppressed = torch.tensor(list(suppressed), dtype=torch.long)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores [B, V] that are 0 at the drawn token and -inf elsewhere."""
-        scores_BV = scores.index_fill(1, self.suppressed.to(scores.device), -torch.inf)
+        """Scores [B, V] that are 0 at the drawn token and -inf elsewhere, as `transformers.generate` wants them."""
+        return torch.full_like(scores, -torch.inf).scatter(1, self.draw(scores), 0.0)
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows' streams alone."""
+        self.streams = [self.streams[row] for row in rows]
+
+    def draw(self, logits_BV: Tensor) -> Tensor:
+        """Token ids [B, 1], one from each row's stream."""
+        scores_BV = logits_BV.index_fill(1, self.suppressed.to(logits_BV.device), -torch.inf)
         u_B1 = torch.tensor([[stream.random()] for stream in self.streams], dtype=torch.float64)
         if self.config.greedy or self.config.temperature == 0:
-            token_B1 = scores_BV.argmax(-1, keepdim=True)
-        else:
-            token_B1 = nucleus_draw(scores_BV / self.config.temperature, self.config.top_p, u_B1.to(scores.device))
-        return torch.full_like(scores, -torch.inf).scatter(1, token_B1, 0.0)
+            return scores_BV.argmax(-1, keepdim=True)
+        return nucleus_draw(scores_BV / self.config.temperature, self.config.top_p, u_B1.to(scores_BV.device))
 
 
 def nucleus_draw(logits_BV: Tensor, top_p: float, u_B1: Tensor) -> Tensor:
@@ -138,13 +146,18 @@ class Generate:
             raise ValueError("generation: expected prompts padded on the left, found padding at the end of a row")
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
+        sampler = RequestSampler(self.config, batch.keys, self.suppressed)
+        if cacheable(self.backbone) and not self.soft_prompt.crosses:
+            longest = self.config.max_new_tokens
+            rows = decode(self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, longest)
+            return [self._text(row) for row in rows]
         generate: Any = self.backbone.generate
         with self.soft_prompt.attached(self.backbone, batch):
             ids_BT = generate(
                 inputs_embeds=embeds_BTD,
                 attention_mask=batch.attention_mask,
                 generation_config=self._settings(),
-                logits_processor=[RequestSampler(self.config, batch.keys, self.suppressed)],
+                logits_processor=[sampler],
             )
         return [self._text(row) for row in ids_BT.tolist()]
 

@@ -48,7 +48,7 @@ def target_logits(
     if first:
         ahead = {"use_cache": True, "past_key_values": keys_and_values(model, embeds_BTD, lead)}
     predicts_BT = predicts_BT[:, first:]
-    positions = {name: value[:, first:] for name, value in _positions(model, attention_mask_BT).items()}
+    places = {name: value[:, first:] for name, value in positions(model, attention_mask_BT).items()}
 
     def pick(head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         hidden, *rest = args
@@ -59,9 +59,7 @@ def target_logits(
 
     hook = model.get_output_embeddings().register_forward_pre_hook(pick)
     try:
-        logits = model(
-            inputs_embeds=embeds_BTD[:, first:], attention_mask=attention_mask_BT, **ahead, **positions
-        ).logits
+        logits = model(inputs_embeds=embeds_BTD[:, first:], attention_mask=attention_mask_BT, **ahead, **places).logits
     finally:
         hook.remove()
     logits_MV = logits[0] if picked else logits[predicts_BT]
@@ -95,7 +93,7 @@ def example_nll(
     return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
 
 
-def _positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Any]:
+def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Any]:
     """Positions that count real tokens only: models with learned positions need them under left padding."""
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return {}

@@ -38,6 +38,20 @@ def test_texts_depend_neither_on_batch_size_nor_on_order_nor_on_what_was_done_be
     assert dict(build()(prompts[2:], left)) == {p.key: expected[p.key] for p in prompts[2:]}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_end_early_are_dropped_and_change_no_other_row(build, prompts, left, monkeypatch, seed) -> None:
+    dropped: list[int] = []
+    keep = RequestSampler.keep
+    monkeypatch.setattr(RequestSampler, "keep", lambda self, rows: (dropped.append(len(rows)), keep(self, rows))[1])
+    ours = build(seed=seed, max_new_tokens=12, temperature=2.0)
+    ours.stop = list(range(0, ours.backbone.config.vocab_size, 5))
+    texts = dict(ours(prompts, left))
+    assert dropped == sorted(dropped, reverse=True)
+    assert dropped
+    monkeypatch.setattr("dep.model.generate.cacheable", lambda model: False)  # as transformers generates
+    assert dict(ours(prompts, left)) == texts
+
+
 def test_another_seed_draws_other_texts(build, prompts, left) -> None:
     assert dict(build(seed=1)(prompts, left)) != dict(build(seed=2)(prompts, left))
 
