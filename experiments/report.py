@@ -75,12 +75,12 @@ def write(runs: Path, console: Console) -> Path:
 
 
 def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
-    """(table, metric, mean over categories of Kendall's tau) wherever there is one."""
+    """(title of the table, metric, mean over categories of Kendall's tau) wherever there is one."""
     found = []
     for made in grids:
         for metric in dict.fromkeys(metric for _, metric in made.tau):
             values = [tau for (_, m), tau in made.tau.items() if m == metric]
-            found.append((made.layout.name, metric, sum(values) / len(values)))
+            found.append((made.layout.title, metric, sum(values) / len(values)))
     return found
 
 
@@ -92,7 +92,7 @@ def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
         by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
         bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
         lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
-        shown.append((f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}", Markup(bars + lines)))
+        shown.append((f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}", Markup(f'<div class="two">{bars}{lines}</div>')))
         claimed += claims.unique_gain_more(by_arm, rank, metric)
     return shown, claimed
 
