@@ -83,11 +83,12 @@ LAYOUTS = [
     ),
     Layout(
         "table3",
-        "Tables 3 and 7: which compressor (with text)",
+        "Tables 3 and 7: which compressor (with text; below, without)",
         "ablation",
         "table7",
         {"none": "DEP, no reduction", "ae": "DEP, plain autoencoder", "sae": "DEP"},
-        odd=SAME_CELLS,
+        ["DEP, no reduction (w/o text)", "DEP, plain autoencoder (w/o text)", "DEP (w/o text)"],
+        SAME_CELLS,
     ),
     Layout(
         "table8",
