@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, make_dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -157,28 +158,36 @@ def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
 
 def _typed(raw: DictConfig) -> RunConfig:
     """Check `raw` against the schema of what it chooses."""
-    schema = OmegaConf.structured(RunConfig)
-    kinds = {}
+    kinds = []
     for slot, (classes, default) in CHOICES.items():
         given = raw.get(slot) or {}
         kind = given.get("kind", default)
         if kind not in classes:
             raise ConfigError(f"{slot}.kind: expected one of {', '.join(sorted(classes))}, found {kind!r}")
-        kinds[slot] = kind
-        config_class = classes[kind].Config
-        with_kind = make_dataclass(
-            f"{config_class.__module__}.{config_class.__qualname__}", [("kind", str, kind)], bases=(config_class,),
-            kw_only=True,
-        )  # fmt: skip
-        OmegaConf.update(schema, slot, OmegaConf.structured(with_kind), force_add=True)
+        kinds.append((slot, kind))
     try:
-        merged = OmegaConf.merge(schema, raw)
+        merged = OmegaConf.merge(_schema(tuple(kinds)), raw)
         typed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
         raise ConfigError(f"{where}{_first_lines(error)}") from error
     assert isinstance(typed, RunConfig)
     return typed
+
+
+@lru_cache
+def _schema(kinds: tuple[tuple[str, str], ...]) -> DictConfig:
+    """What a run of these kinds may hold; made once, for a run has dozens of arms and few kinds."""
+    schema = OmegaConf.structured(RunConfig)
+    for slot, kind in kinds:
+        config_class = CHOICES[slot][0][kind].Config
+        with_kind = make_dataclass(
+            f"{config_class.__module__}.{config_class.__qualname__}", [("kind", str, kind)], bases=(config_class,),
+            kw_only=True,
+        )  # fmt: skip
+        OmegaConf.update(schema, slot, OmegaConf.structured(with_kind), force_add=True)
+    assert isinstance(schema, DictConfig)
+    return schema
 
 
 def _first_lines(error: Exception) -> str:

@@ -92,7 +92,12 @@ def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
         by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
         bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
         lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
-        shown.append((f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}", Markup(f'<div class="two">{bars}{lines}</div>')))
+        shown.append(
+            (
+                f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}",
+                Markup(f'<div class="two">{bars}{lines}</div>'),
+            )
+        )
         claimed += claims.unique_gain_more(by_arm, rank, metric)
     return shown, claimed
 
