@@ -111,14 +111,15 @@ class Arm:
         quiet = {name.split(".")[1]: None for name in _DISPLAY}
         config = replace(self.config, train=replace(self.config.train, seed=self.seed))
         parts = [*self._stands_on, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
-        return _hash([*parts, vars(config.train) | quiet])
+        encoder = [self.encoder_key] if self.method.pretrains else []
+        return _hash([*parts, vars(config.train) | quiet, *encoder])
 
     @property
     def encoder_key(self) -> str:
         """Names what a user encoder learned by itself; the LLM and the way into it have no part in that."""
         user = self.shape[1].user_llm
         learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, self.shape[0].past, self.seed]
-        return _hash([self.source, identity(self.config, *_DATA), learned])
+        return _hash([self.source, identity(self.config, *_DATA), learned, self.shape[1].standardize])
 
     @property
     def adapter_home(self) -> Path:
