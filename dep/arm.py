@@ -129,14 +129,15 @@ class Arm:
         config = replace(self.config, train=replace(self.config.train, seed=self.seed))
         parts = [*self._stands_on, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
         trained = {name: value for name, value in vars(config.train).items() if name != "history"}  # see `taught`
-        return _hash([*parts, trained | quiet])
+        encoder = [self.encoder_key] if self.method.pretrains else []
+        return _hash([*parts, trained | quiet, *encoder])
 
     @property
     def encoder_key(self) -> str:
         """Names what a user encoder learned by itself; the LLM and the way into it have no part in that."""
         user = self.shape[1].user_llm
         learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, self.shape[0].past, self.seed]
-        return _hash([self.source, identity(self.config, *_DATA), learned])
+        return _hash([self.source, identity(self.config, *_DATA), learned, self.shape[1].standardize])
 
     @property
     def adapter_home(self) -> Path:

@@ -101,8 +101,9 @@ def _pretrain(shared: Shared, arm: Arm, data: ReviewData, module: LitDEP) -> Non
         )  # fmt: skip
         shared.console.print(
             f"[bold]pretrain[/] {arm.label}, seed {arm.seed}: the next item costs {told.item:.2f} nats "
-            f"({told.item_by_frequency:.2f} by frequency), its stars {told.stars:.2f} ({told.stars_by_frequency:.2f}), "
-            f"on {told.events} events of users left out; in {path.parent}"
+            f"({told.item_by_frequency:.2f} by frequency, {told.item_by_chance:.2f} by chance), its stars "
+            f"{told.stars:.2f} ({told.stars_by_frequency:.2f}), on {told.events} events of users left out; in "
+            f"{path.parent}"
         )
         write_json(path.parent / "told.json", told._asdict())
         write_tensors(path, source.encoder.state_dict())

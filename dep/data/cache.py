@@ -134,7 +134,7 @@ class VectorCache:
         texts = sorted(set(wanted), key=lambda text: (-len(text), text))
         parts.mkdir(parents=True, exist_ok=True)
         done: list[Tensor] = []
-        with stage(f"embedding {name}: {len(texts)} texts", sum(map(len, texts))) as advance:
+        with stage(f"embedding {name}: {len(texts)} texts", sum(map(len, texts)), show=bool(texts)) as advance:
             for first in range(0, len(texts), _SHARD):
                 shard = texts[first : first + _SHARD]
                 path = parts / f"{first:08d}-{first + len(shard):08d}.safetensors"

@@ -138,6 +138,10 @@ class PromptBuilder:
         self._template: dict[str, tuple[int, ...]] = {}
         self._closing = tokenizer.eos_token_id
 
+    def share_memo(self, other: PromptBuilder) -> None:
+        """Use `other`'s memo of tokenised texts (same tokenizer), so that a text is tokenised once for both."""
+        self._untrusted = other._untrusted
+
     def text(self, text: str) -> tuple[int, ...]:
         """Ids of a piece of the template."""
         if text not in self._template:

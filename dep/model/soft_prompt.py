@@ -174,8 +174,8 @@ def build_soft_prompt(
         model: the backbone, with the special tokens added.
         tokenizer: its tokenizer.
         seed: of the initial weights, which depend on nothing else.
-        statistics: mean and deviation [E] of the training vectors of each branch (of `his` for `pplug`), where
-            `standardize` is set.
+        statistics: mean and deviation [E] of the training vectors of each branch (of `his` for `pplug` and
+            `user_llm`), where `standardize` is set.
         categories: of the data, for User-LLM.
         longest: how many past reviews at most its encoder reads.
 
@@ -201,7 +201,7 @@ def build_soft_prompt(
             settings, to_llm = config.user_llm, None
             if settings.integration == "soft_prompt":
                 to_llm = Projector(projector, settings.encoder.width, width_out, branches, norm)
-            source = UserLLMSource(settings, width, categories, longest, model, to_llm)
+            source = UserLLMSource(settings, width, categories, longest, model, to_llm, statistics)
         elif branches:
             distil = build_compressor(compressor, width)
             source = UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)

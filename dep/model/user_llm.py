@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from dep.model.cross_attention import GatedCrossAttention, attached, decoder_layers
 from dep.model.perceiver import Perceiver
 from dep.model.projector import Projector
-from dep.model.source import Soft
+from dep.model.source import Soft, Statistics
 from dep.model.user_encoder import UserEncoder
 from dep.records import Batch, Pasts
 
@@ -57,6 +57,8 @@ class UserLLMSource(nn.Module):
         longest: L at most.
         model: the frozen LLM.
         projector: W -> D for the branch `user`; None for cross-attention.
+        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), where the encoder is to see
+            standardised ones.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class UserLLMSource(nn.Module):
         longest: int,
         model: PreTrainedModel,
         projector: Projector | None,
+        statistics: Statistics | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         w = config.encoder.width
-        self.encoder = UserEncoder(config.encoder, width, categories, longest)
+        self.encoder = UserEncoder(config.encoder, width, categories, longest, (statistics or {}).get("his"))
         self.perceiver = Perceiver(w, config.latents, heads=config.encoder.heads) if config.latents else None
         self.projector = projector
         layers = [] if projector is not None else list(decoder_layers(model))[:: config.every]

@@ -34,6 +34,8 @@ class BuiltInWorld:
         """Groups of users with much the same items and one greeting."""
         items_per_circle: int = 30
         """Items that a circle's members mostly choose from."""
+        drift: float = 0.0
+        """Share of what a user keeps saying, 0 to 1, that is drawn anew halfway through their reviews."""
 
     def __init__(self, config: Config) -> None:
         if not 0 <= config.seed < 900_000:
@@ -41,6 +43,8 @@ class BuiltInWorld:
                 f"source.seed: expected 0 to 899,999, found {config.seed}; the built-in backbone was trained on "
                 "worlds of the other seeds"
             )
+        if not 0 <= config.drift <= 1:
+            raise ValueError(f"source.drift: expected a share between 0 and 1, found {config.drift}")
         self.config = config
 
     def load(self) -> dict[str, Corpus]:
@@ -55,6 +59,8 @@ class BuiltInWorld:
     def path(self) -> Path:
         """The folder of this very world, written if need be; holds `truth_<Category>.json` too."""
         size = {name: value for name, value in asdict(self.config).items() if name not in ("folder", "seed")}
+        if not self.config.drift:
+            del size["drift"]  # the folder of a world without is the one that it had before there was any
         short = hashlib.sha256(json.dumps(size, sort_keys=True).encode()).hexdigest()[:8]
         folder = Path(self.config.folder) / f"seed{self.config.seed}-{short}"
         write_world(folder, self.config.seed, **size)

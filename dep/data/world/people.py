@@ -14,7 +14,8 @@ With more facts than sayings in a review, its text says little of what its autho
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dep.data.world.language import (
     ARTICLES,
@@ -76,6 +77,14 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """From `time` on, a user is `person`."""
+
+    time: int
+    person: Person
+
+
+@dataclass(frozen=True)
 class World:
     """One category of a world: everyone, everything, and what was written in order of time."""
 
@@ -83,6 +92,8 @@ class World:
     people: list[Person]
     things: list[Thing]
     written: list[Written]
+    later: Mapping[str, Turn] = field(default_factory=dict)
+    """By name, who somebody turned into; empty where nobody drifts."""
 
 
 def make_person(rng: random.Random, name: str, circle: str) -> Person:

@@ -10,27 +10,30 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dep.data.world.drift import drifted
 from dep.data.world.language import CATEGORIES
 from dep.data.world.people import Thing, World, Written, make_world
 
 MANIFEST = "world.json"
 
 
-def write_world(folder: Path, seed: int, **size: int) -> dict[str, World]:
+def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dict[str, World]:
     """Write `<Category>.jsonl`, `meta_<Category>.jsonl`, `truth_<Category>.json`; the manifest last.
 
     Args:
         folder: where to; made if need be. A complete world of the same reviews is left as it is.
         seed: names the world.
+        drift: how much of a user is drawn anew halfway, as `drifted` takes it.
         size: as `make_world` takes it.
 
     Returns:
         The world of each category.
     """
-    worlds = {category: make_world(category, seed, **size) for category in CATEGORIES}
+    worlds = {category: drifted(make_world(category, seed, **size), seed, drift) for category in CATEGORIES}
     files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
     digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
-    manifest = {"seed": seed, **size, "sha256": digest}  # another version of the language is another world
+    turned = {"drift": drift} if drift else {}  # worlds without are complete as they were before there was any
+    manifest = {"seed": seed, **size, **turned, "sha256": digest}  # another version of the language is another world
     path = folder / MANIFEST
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == manifest:
         return worlds
@@ -52,14 +55,19 @@ def _files(category: str, world: World) -> dict[str, str]:
 
 
 def truth(world: World) -> dict[str, Any]:
-    """What was planted: traits by user, facts by item."""
-    people = {
+    """What was planted: traits by user (and `later`, what of them holds `since` when), facts by item."""
+    people: dict[str, dict[str, Any]] = {
         p.name: {
             "sayings": list(p.sayings), "tone": p.tone, "article": p.article, "circle": p.circle,
             "leniency": p.leniency, "length": p.length,
         }
         for p in world.people
     }  # fmt: skip
+    for name, turn in world.later.items():
+        now = turn.person
+        people[name]["later"] = {
+            "since": turn.time, "sayings": list(now.sayings), "tone": now.tone, "article": now.article,
+        }  # fmt: skip
     return {"users": people, "items": {t.name: {"facts": list(t.facts), "circle": t.circle} for t in world.things}}
 
 

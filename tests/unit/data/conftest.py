@@ -1,54 +1,16 @@
-"""An embedder without a model, and small corpora."""
+"""Real reviews where they are, and small corpora."""
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from dep.records import Corpus, Item, Review
 
 SHARED_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-
-
-class HashingEmbedder:
-    """Words hashed to 16 signed counts, at unit length; remembers what it was asked."""
-
-    kind = "hashing"
-    name = "hashing:16"
-    dim = 16
-
-    def __init__(self, salt: str = "", fail_after: int | None = None) -> None:
-        self.salt, self.fail_after = salt, fail_after
-        self.seen: list[str] = []
-
-    def fingerprint(self) -> str:
-        return hashlib.sha256(f"hashing {self.salt}".encode()).hexdigest()
-
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        if self.fail_after is not None and len(self.seen) >= self.fail_after:
-            raise KeyboardInterrupt
-        self.seen += texts
-        return normalize(torch.stack([self._one(text) for text in texts]), dim=1)
-
-    def _one(self, text: str) -> Tensor:
-        x = torch.zeros(self.dim)
-        for word in text.split():
-            code = hashlib.sha256(f"{self.salt}{word}".encode()).digest()
-            x[code[0] % self.dim] += 1 if code[1] % 2 else -1
-        return x + 1e-3
-
-
-@pytest.fixture
-def hashing() -> type[HashingEmbedder]:
-    """The class of the embedder without a model."""
-    return HashingEmbedder
 
 
 @pytest.fixture

@@ -68,19 +68,22 @@ def test_next_event_losses_are_those_of_a_loop(encoder: UserEncoder) -> None:
     batch = Pasts.of(pasts)
     padded = torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
     with torch.no_grad():
-        item, stars, review, known = encoder.next_event_losses(batch, padded, catalogue)
+        own = torch.randn(7, W)
+        encoder.his_mean, encoder.his_std = torch.randn(E), torch.rand(E) + 0.5
+        item, stars, review, known = encoder.next_event_losses(batch, padded, catalogue, own)
         assert known.sum() == len(item) == 4
         at = 0
         for one, mine in zip(pasts, items, strict=True):
             states = encoder(Pasts.of([one]))[0]
             for t in range(len(mine) - 1):
                 scores = torch.stack([encoder.next_item(states[t]) @ e * E**0.5 / E for e in catalogue])
-                scores = scores * encoder.sharpness.exp()
+                scores = scores * encoder.sharpness.exp() + torch.stack([states[t] @ vector for vector in own])
                 assert torch.allclose(item[at], scores.logsumexp(0) - scores[mine[t + 1]], atol=1e-5)
                 logits = encoder.next_stars(states[t])
                 assert torch.allclose(stars[at], -logits.log_softmax(0)[int(one.rating[t + 1]) - 1], atol=1e-5)
                 guess = encoder.next_review(states[t])
-                cosine = guess @ one.his[t + 1] / guess.norm() / one.his[t + 1].norm()
+                his = (one.his[t + 1] - encoder.his_mean) / encoder.his_std
+                cosine = guess @ his / guess.norm() / his.norm()
                 assert torch.allclose(review[at], 1 - cosine, atol=1e-5)
                 at += 1
 
