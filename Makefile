@@ -10,7 +10,7 @@ UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := dev,data,embed,quant
 PYTEST_ARGS ?=
 
-.PHONY: help demo arms ablation table1 table8 table9 figure2 cost paper bench notebooks test install install-dev wordnet lint format typecheck
+.PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench notebooks test install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ table1 table8 table9 figure2 cost: install-dev wordnet
 	$(BIN)/python -m experiments.report
 
 paper: ablation table1 table8 table9 figure2 cost ## All of the paper's experiments; what they share is made once
+
+drift: install-dev ## Who a user is now, where tastes change midway: flat mean, recency-weighted mean, a user encoder
+	$(BIN)/python -m experiments.drift
 
 bench: install-dev ## How much faster than what people do: runs/bench/results.json, a table and a plot
 	$(BIN)/python -m experiments.bench
