@@ -27,7 +27,7 @@ from dep.data.collate import Collator
 from dep.data.prompt import PromptConfig, system_text
 from dep.model.muon import Muon
 from dep.profile.asks import DIFFERENCE, PROFILE
-from dep.records import IGNORE, SLOT_TOKENS, Batch
+from dep.records import IGNORE, SLOT_TOKENS, Batch, Branch
 from experiments.backbone.lessons import FIRST_SHARES, SHARES, Lesson, Lessons
 from experiments.backbone.tokenizer import train_tokenizer
 
@@ -36,7 +36,9 @@ CONTEXT_WEIGHT = {True: 0.4, False: 0.0}
 where it does not (titles and descriptions, which nothing predicts: even at 0.05 their noise drowned the answers)."""
 
 
-def fill_slots(embedding: nn.Embedding, batch: Batch, slot_ids: dict[str, int], generator: torch.Generator) -> Tensor:
+def fill_slots(
+    embedding: nn.Embedding, batch: Batch, slot_ids: Mapping[Branch, int], generator: torch.Generator
+) -> Tensor:
     """Input embeddings [B, T, D] with each slot token replaced by its bag of words (or noise where it has none)."""
     embeds = embedding(batch.ids)
     norm = embedding.weight.detach().norm(dim=1).mean()
@@ -53,10 +55,10 @@ def fill_slots(embedding: nn.Embedding, batch: Batch, slot_ids: dict[str, int], 
 
 
 def lesson_loss(
-    model: Qwen2ForCausalLM, batch: Batch, kinds: list[str], slot_ids: dict[str, int], generator: torch.Generator
+    model: Qwen2ForCausalLM, batch: Batch, kinds: list[str], slot_ids: Mapping[Branch, int], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Weighted loss over prompt and answer, and the answer's per-example NLL per token [B]."""
-    embeds = fill_slots(model.get_input_embeddings(), batch, slot_ids, generator)
+    embeds = fill_slots(model.model.embed_tokens, batch, slot_ids, generator)
     hidden = model.model(inputs_embeds=embeds, use_cache=False).last_hidden_state[:, :-1]
     answer = batch.labels[:, 1:] != IGNORE
     real = batch.attention_mask[:, 1:].bool().clone()
@@ -121,7 +123,8 @@ def make_tokenizer(vocabulary: int) -> object:
 def examine(model: Qwen2ForCausalLM, tokenizer: object, seed: int, count: int = 384) -> dict[str, float]:
     """NLL per token of the answer by kind of lesson, on worlds that no lesson used."""
     stream = Lessons(tokenizer, seed).stream()
-    slot_ids = {b: tokenizer.convert_tokens_to_ids(t) for b, t in SLOT_TOKENS.items()}  # type: ignore[attr-defined]
+    vocabulary = tokenizer.get_vocab()  # type: ignore[attr-defined]
+    slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[float]] = {}
     model.eval()
@@ -161,7 +164,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(partial)
     torch.manual_seed(args.seed)
     model = Qwen2ForCausalLM(
-        Qwen2Config(
+        Qwen2Config(  # type: ignore[call-arg]  # it takes rope_theta for rope_parameters
             vocab_size=len(tokenizer), hidden_size=args.width, intermediate_size=3 * args.width,
             num_hidden_layers=args.layers, num_attention_heads=args.width // 32, num_key_value_heads=args.width // 64,
             max_position_embeddings=4096, tie_word_embeddings=True, rope_theta=10000.0,
@@ -176,7 +179,8 @@ def main() -> None:
     ]
     say = print if rank == 0 else lambda *_, **__: None
     say(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True)
-    slot_ids = {b: tokenizer.convert_tokens_to_ids(t) for b, t in SLOT_TOKENS.items()}
+    vocabulary = tokenizer.get_vocab()
+    slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
     generator = torch.Generator().manual_seed(args.seed + rank)
     first = 0
     if (partial / "step.json").exists():
@@ -191,7 +195,8 @@ def main() -> None:
 
     stream = begin(FIRST_SHARES if first < args.first_steps else SHARES)
     model.train()
-    began, seen, smooth = time.time(), 0, {}
+    began, seen = time.time(), 0
+    smooth: dict[str, float] = {}
     parameters = list(model.parameters())
     for step in range(first, args.steps):
         if step == args.first_steps:
@@ -207,11 +212,12 @@ def main() -> None:
             seen += int(batch.attention_mask.sum()) * ranks
             for kind, value in zip(kinds, answers.tolist(), strict=True):
                 smooth[kind] = 0.98 * smooth.get(kind, value) + 0.02 * value
-        flat = torch.cat([p.grad.flatten() for p in parameters])
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         flat /= ranks * args.accumulate
-        for p, grad in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            p.grad.copy_(grad.view_as(p))
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -244,7 +250,7 @@ def write(partial: Path, model: Qwen2ForCausalLM, optimizers: list[torch.optim.O
     """Weights and optimizer tensors first, the step's number last: what it names is whole."""
     (partial / "step.json").unlink(missing_ok=True)
     model.save_pretrained(partial)
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for o, optimizer in enumerate(optimizers):
         for g in optimizer.param_groups:
             for i, p in enumerate(g["params"]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -20,12 +20,12 @@ from rich.table import Table
 from dep.arm import write_text
 from dep.progress import stage
 from experiments.bench import differences, embedding, generation, prompts, startup, step
-from experiments.bench.measure import Row, measure
+from experiments.bench.measure import Case, Row, measure
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-CASES = {
+CASES: dict[str, Callable[[], Case]] = {
     "step": step.case,
     "prompts": prompts.case,
     "differences": differences.case,
