@@ -35,6 +35,9 @@ STAGES: dict[str, Callable[[Shared, Arm], None]] = {
 }
 """What is done with each arm, in this order."""
 
+_FAREWELL = 10
+"""Seconds that a worker without work has to end by itself."""
+
 Names = list[tuple[str, int]]
 """Arms by (name, seed)."""
 
@@ -108,6 +111,8 @@ def _side_by_side(
     count = sum(map(len, groups))
     try:
         failed = _follow(crew, news, count, shared.console)
+        for worker in crew:
+            worker.join(_FAREWELL)
     finally:
         for worker in crew:
             worker.terminate()
