@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
@@ -36,12 +38,16 @@ def request_flops(module: LitDEP, prompts: Sequence[Prompt], collate: Collator) 
 
     Each example is read alone, so that nothing is shared or padded; the mean over `prompts`.
     """
-    totals = []
-    for prompt in prompts:
-        with FlopCounterMode(display=False) as counter:
-            module.example_nll(collate([prompt]).to(module.device))
-        totals.append(counter.get_total_flops())
+    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
     return fmean(totals) if totals else 0.0
+
+
+def _counted(call: Callable[[], object]) -> float:
+    """Operations of a call, attention in plain matrix products: torch does not count those of its CPU kernel."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        call()
+    return float(counter.get_total_flops())
 
 
 @torch.no_grad()
@@ -69,9 +75,8 @@ def kv_bytes(model: PreTrainedModel, tokens: float) -> float:
 @torch.no_grad()
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
     """Floating-point operations of reading `tokens` once: what writing a profile costs beside."""
-    with FlopCounterMode(display=False) as counter:
-        model(input_ids=torch.zeros(1, tokens, dtype=torch.long, device=model.device), logits_to_keep=1)
-    return float(counter.get_total_flops())
+    ids = torch.zeros(1, tokens, dtype=torch.long, device=model.device)
+    return _counted(lambda: model(input_ids=ids, logits_to_keep=1))
 
 
 def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -43,12 +44,18 @@ def test_a_sample_is_spread_over_the_lengths() -> None:
     assert sample(prompts[:3]) == prompts[:3]
 
 
-def test_operations_are_two_a_weight_and_token_and_a_longer_prompt_costs_more() -> None:
+def attention(model: Any, tokens: int) -> int:
+    shape = model.config
+    return 4 * tokens * tokens * shape.hidden_size * shape.num_hidden_layers
+
+
+def test_operations_are_two_a_weight_and_token_and_those_of_attention() -> None:
     model, tokenizer = load(Backbone.Config())
     body = sum(p.numel() for n, p in model.named_parameters() if "layers" in n and p.dim() == 2)
     head = model.get_output_embeddings().weight.numel()
-    assert tokens_flops(model, 1) == pytest.approx(2 * (body + head), rel=0.01)
-    assert tokens_flops(model, 50) == pytest.approx(2 * (50 * body + head), rel=0.1)
+    for tokens in (1, 50, 700):
+        expected = 2 * (tokens * body + head) + attention(model, tokens)
+        assert tokens_flops(model, tokens) == pytest.approx(expected, rel=0.01)
     soft = build_soft_prompt(
         SoftPrompt.Config(branches=[]), NoCompressor.Config(), Projector.Config(), width=1, model=model,
         tokenizer=tokenizer,
@@ -57,8 +64,9 @@ def test_operations_are_two_a_weight_and_token_and_a_longer_prompt_costs_more() 
     builder = PromptBuilder(tokenizer, PromptConfig())
     short, long = builder.build(request("It was fine.", 0)), builder.build(request("It was fine.", 2))
     for prompt in (short, long):
-        reads = 2 * (body * (len(prompt.ids) + len(prompt.target)) + head * len(prompt.target))
-        assert request_flops(module, [prompt], collate) == pytest.approx(reads, rel=0.25)
+        tokens = len(prompt.ids) + len(prompt.target)
+        reads = 2 * (body * tokens + head * len(prompt.target)) + attention(model, tokens)
+        assert request_flops(module, [prompt], collate) == pytest.approx(reads, rel=0.02)
     assert request_seconds(module, [short, long], collate) > 0
     both = request_flops(module, [short, long], collate)
     assert both == pytest.approx((request_flops(module, [short], collate) + request_flops(module, [long], collate)) / 2)
