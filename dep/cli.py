@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "score what was written",
     "report": "tables, intervals, comparisons and report.html from the scores",
     "diff": "what sets two configurations apart: dep diff paper official",
+    "cost": "parameters, operations, cache and memory of every arm, counted from the architecture",
     "probe": "no LLM: how often a review's vectors find its author",
 }
 
@@ -39,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     overrides = [word for word in args.words if word not in files]
     overrides += [f"jobs={args.jobs}"] * (args.jobs is not None)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if args.plan:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # a plan asks nobody
+    if args.plan or args.verb == "cost":
+        os.environ["HF_HUB_OFFLINE"] = "1"  # they ask nobody
     from rich.console import Console
 
     console = Console(soft_wrap=True)
@@ -113,6 +114,11 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
         from dep.plan import show
 
         show(shared, run, configs, console)
+        return 0
+    if verb == "cost":
+        from dep.costing import show as show_cost
+
+        show_cost(shared, configs, console)
         return 0
     if verb == "probe":
         from dep.probing import probe_all

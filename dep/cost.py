@@ -136,23 +136,58 @@ def estimate(config: Backbone.Config, load: Load, card: Card, trained: int) -> C
     shape = architecture(config)
     every, embedding = parameters(shape)
     weights = 2.0 * every if card.quantization == "none" else 2.0 * embedding + (0.5 + 4 / 64) * (every - embedding)
-    length = load.prompt + load.target
-    operations, pace = 2.0 * (every - embedding / 2), card.flops * card.reached
-    # Frozen weights take no gradient: the backward pass costs one forward (the gradient of the activations), not two.
-    train_s = 2 * operations * length * load.train / pace if trained else 0.0
+    length, pace = load.prompt + load.target, card.flops * card.reached
+    train_s = training_flops(shape, length, load.target) * load.train / pace if trained else 0.0
     steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest is through
-    a_batch = operations * load.prompt * load.batch / pace + steps * weights / (card.bandwidth * card.decoding)
-    likelihood = operations * length / pace
+    reads = reading_flops(shape, load.prompt, 1) * load.batch / pace
+    a_batch = reads + steps * weights / (card.bandwidth * card.decoding)
+    likelihood = reading_flops(shape, length, load.target) / pace
     if trained:
         train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
     generate_s = load.test * (a_batch / load.batch + likelihood)
-    text = getattr(shape, "text_config", shape)
-    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    kv = 2.0 * 2 * text.num_hidden_layers * text.num_key_value_heads * head
-    decode = weights + kv * (min(load.longest, int(load.prompt * 1.5)) + load.new_tokens) * load.batch
-    logits = 3 * 4.0 * text.vocab_size * load.target * 2
+    longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
+    decode = weights + kv_bytes(shape, longest, 2) * load.batch
+    logits = 3 * 4.0 * getattr(shape, "text_config", shape).vocab_size * load.target * 2
     train = weights + (kept_bytes(shape, load.longest) + logits) * load.micro_batch + 16.0 * trained
     return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), decode / 1e9 + _WORKSPACE)
+
+
+def reading_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:
+    """Operations of one forward pass over `tokens` positions, with logits at `predicted` of them; attention as a kernel
+    that knows of no later positions does it, which is half of the square.
+    """
+    linear, attention = _flops(shape, tokens, predicted)
+    return linear + attention
+
+
+def training_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:
+    """Operations of a step through a frozen LLM: weights take no gradient, so that the backward pass costs one forward
+    (the gradient of the activations), not two; that of attention costs two and a half, with the scores made again.
+    """
+    linear, attention = _flops(shape, tokens, predicted)
+    return 2 * linear + 3.5 * attention
+
+
+def _flops(shape: PretrainedConfig, tokens: float, predicted: float) -> tuple[float, float]:
+    every, embedding = parameters(shape)
+    text = shape.get_text_config()
+    output = text.vocab_size * text.hidden_size
+    inside = every - embedding
+    return (
+        2.0 * (inside * tokens + output * predicted),
+        2.0 * tokens * tokens * text.num_attention_heads * _head(text) * text.num_hidden_layers,
+    )
+
+
+def kv_bytes(shape: PretrainedConfig, tokens: float, itemsize: int) -> float:
+    """Bytes of the keys and values that `tokens` positions leave in the LLM's cache, those of cross-attention apart."""
+    text = shape.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    return 2.0 * itemsize * text.num_hidden_layers * heads * _head(text) * tokens
+
+
+def _head(text: PretrainedConfig) -> int:
+    return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
 
 
 def parameters(shape: PretrainedConfig) -> tuple[int, int]:

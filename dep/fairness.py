@@ -64,14 +64,6 @@ def request_seconds(module: LitDEP, prompts: Sequence[Prompt], collate: Collator
     return fmean(took[1:]) if took[1:] else 0.0
 
 
-def kv_bytes(model: PreTrainedModel, tokens: float) -> float:
-    """Bytes of the keys and values that `tokens` positions leave in the LLM's cache, those of cross-attention apart."""
-    shape = model.config.get_text_config()
-    head = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-    heads = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
-    return 2.0 * shape.num_hidden_layers * heads * head * model.dtype.itemsize * tokens
-
-
 @torch.no_grad()
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
     """Floating-point operations of reading `tokens` once: what writing a profile costs beside."""

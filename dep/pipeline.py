@@ -19,13 +19,14 @@ from safetensors.torch import load_file
 from dep import tracking
 from dep.arm import Arm, as_line, read_json, read_rows, write_json, write_rows, write_text
 from dep.config import RunConfig, identity, to_yaml
+from dep.cost import kv_bytes
 from dep.data.collate import Collator
 from dep.data.module import ReviewData
 from dep.data.prompt import PromptBuilder
 from dep.data.stats import statistics_of
 from dep.eval.metrics import build_metric
 from dep.eval.scores import score_examples
-from dep.fairness import kv_bytes, request_flops, request_seconds, sample, tokens_flops, user_bytes
+from dep.fairness import request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.model.checkpoint import write_tensors
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP
@@ -212,7 +213,7 @@ def _cost(
     return {
         "gflops": flops / 1e9,
         "seconds": request_seconds(module, some, data.collate),
-        "kv_bytes": kv_bytes(model, tokens),
+        "kv_bytes": kv_bytes(model.config, tokens, model.dtype.itemsize),
         "user_bytes": sum(kept) / len(kept),
     }
 

@@ -14,14 +14,16 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from transformers import AutoModelForCausalLM
 
 from dep.arm import TEXTLESS, Arm
 from dep.config import RunConfig, choose, compressor_config
-from dep.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters
+from dep.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters, training_flops
 from dep.data.prompt import PromptBuilder
 from dep.jobs import side_by_side
-from dep.model.compressor import build_compressor
-from dep.model.projector import Projector
+from dep.model.lora import add_lora, is_lora
+from dep.model.soft_prompt import build_source
+from dep.model.user_llm import UserLLMSource
 from dep.shared import Shared
 
 SAMPLE = 48
@@ -30,6 +32,8 @@ _TABLE4 = {"train": 3996, "val": 512, "test": 3996}
 """Examples of the paper's data (Table 4; 317 + 1,925 + 1,754 test)."""
 _TARGET, _BLOCK, _ITEM = 390, 260, 300
 """Tokens there: a review (1,609 characters, about 4.1 a token), the other fields of a past review, the target item."""
+_CATEGORIES = 3
+"""Of the paper's data and of the built-in world."""
 _SMALL = 200_000_000
 """A backbone of fewer parameters is timed here instead of estimated for a card."""
 
@@ -78,7 +82,7 @@ def _after(arm: Arm, owners: dict[str, Arm]) -> str:
 
 def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
     """Print the plan as a table and its totals. Reviews that are not here are planned for as the paper's."""
-    sized, source = _sizes(shared)
+    sized, source = sizes(shared)
     fingerprint = "" if sized is None else shared.fingerprint
     planned = jobs([Arm(name, config, seed, fingerprint) for name, config in configs.items() for seed in run.seeds])
     workers = side_by_side(run)
@@ -95,10 +99,10 @@ def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], conso
     for name in dict.fromkeys(job.arm.name for job in planned):
         mine = [job for job in planned if job.arm.name == name]
         row = [name, _seeds(mine), _counted([job.train for job in mine]), _counted([job.generate for job in mine])]
-        load, backbone = _load(shared, mine[0].arm, sized), mine[0].arm.config.backbone
-        trained = _trained(mine[0].arm) if any(_trains(job) for job in mine) else 0
+        load, backbone = load_of(shared, mine[0].arm, sized), mine[0].arm.config.backbone
+        trained = trained_parameters(mine[0].arm) if any(_trains(job) for job in mine) else 0
         before = mine[0].arm.first
-        earlier = _load(shared, before, sized) if before and any(job.train == "to do" for job in mine) else None
+        earlier = load_of(shared, before, sized) if before and any(job.train == "to do" for job in mine) else None
         for card in cards:
             smaller, cost = fitted(backbone, load, card, trained)
             first_s = fitted(backbone, earlier, card, trained)[1].train_s if earlier else 0.0
@@ -131,7 +135,8 @@ def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], conso
         )
 
 
-def _sizes(shared: Shared) -> tuple[dict[str, int] | None, str]:
+def sizes(shared: Shared) -> tuple[dict[str, int] | None, str]:
+    """Examples by split, or None where the reviews are not here; and where the counts are from, in words."""
     try:
         prepared = shared.prepared(shared.config)
     except (FileNotFoundError, ValueError) as error:
@@ -142,7 +147,8 @@ def _sizes(shared: Shared) -> tuple[dict[str, int] | None, str]:
     return counts, f"Examples: {', '.join(f'{n} {split}' for split, n in counts.items())}."
 
 
-def _load(shared: Shared, arm: Arm, sized: dict[str, int] | None) -> Load:
+def load_of(shared: Shared, arm: Arm, sized: dict[str, int] | None) -> Load:
+    """The work of an arm, in tokens; as the paper's where `sized` is None."""
     config, (prompt, soft) = arm.config, arm.shape
     if sized is None:
         counts, target = _TABLE4, float(_TARGET)
@@ -178,22 +184,27 @@ def _lengths(shared: Shared, arm: Arm) -> list[tuple[int, int]]:
     ]
 
 
-def _trained(arm: Arm) -> int:
-    """Parameters of the adapter."""
+def trained_parameters(arm: Arm) -> int:
+    """Parameters of the adapter, low-rank updates of the LLM among them."""
     if not arm.method.trains:
         return 0
-    _, soft = arm.shape
-    out = architecture(arm.config.backbone).hidden_size
-    if soft.source == "constant":
-        return len(soft.branches) * soft.slots * out
+    config, (prompt, soft) = arm.config, arm.shape
+    shape = architecture(config.backbone)
     try:
-        width = choose(arm.config, "embedder").dim
+        width = choose(config, "embedder").dim
     except (OSError, ValueError):
         width = 1024  # bge-m3's
     with torch.device("meta"):
-        compressor: Any = build_compressor(compressor_config(arm.config), width)
-        projector = Projector(arm.config.projector, compressor.width_out, out, list(soft.branches), 1.0)
-    return sum(p.numel() for module in (compressor, projector) for p in module.parameters())
+        model = AutoModelForCausalLM.from_config(shape)
+        source = build_source(
+            soft, compressor_config(config), config.projector, width, model, 1.0, categories=_CATEGORIES, longest=prompt.past
+        )  # fmt: skip
+        if soft.source == "user_llm" and soft.user_llm.strategy == "lora":
+            add_lora(model, soft.user_llm.lora_rank, 0)
+    frozen = source.frozen if isinstance(source, UserLLMSource) else lambda _: False
+    own = sum(p.numel() for name, p in source.named_parameters() if not frozen(name)) if source else 0
+    rows = 2 * len(soft.branches) * shape.hidden_size if soft.boundary_trainable else 0
+    return own + rows + sum(p.numel() for name, p in model.named_parameters() if is_lora(name))
 
 
 def _cards(shared: Shared) -> tuple[Card, ...]:
@@ -208,7 +219,7 @@ def _here(shared: Shared, shape: Any) -> Card:
     """This machine, as fast as the backbone is found to run on one arm's threads."""
     torch.set_num_threads(shared.config.threads or torch.get_num_threads())
     model, _ = shared.backbone(shared.config)
-    every, embedding = parameters(shape)
+    every, _ = parameters(shape)
     with torch.enable_grad():
         embeds = torch.zeros(8, 256, shape.hidden_size, requires_grad=True)
         for _ in range(2):
@@ -221,7 +232,7 @@ def _here(shared: Shared, shape: Any) -> Card:
     for _ in range(8):
         state = model(ids[:, :1], past_key_values=state.past_key_values, use_cache=True)
     token_s = (time.perf_counter() - began) / 8
-    flops = 4.0 * (every - embedding / 2) * 8 * 256 / step_s
+    flops = 8 * training_flops(shape, 256, 256) / step_s
     return Card("this machine", 1e9, flops, 2.0 * every / token_s, reached=1.0, decoding=1.0)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -189,21 +189,42 @@ def build_soft_prompt(
     branches: list[Branch] = list(config.branches)
     boundary_ids = [vocabulary[token] for branch in branches for token in _BOUNDARIES[branch]]
     rows = embed(torch.tensor(boundary_ids, dtype=torch.long, device=model.device)).float().cpu()
-    width_out = rows.shape[-1]
-    source: nn.Module | None = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if branches and config.source == "constant":
-            source = ConstantSource(branches, config.slots, width_out, norm)
-        elif config.source == "pplug":
-            source = PPlugSource(Projector(projector, width, width_out, branches, norm), width, statistics)
-        elif config.source == "user_llm":
-            settings, to_llm = config.user_llm, None
-            if settings.integration == "soft_prompt":
-                to_llm = Projector(projector, settings.encoder.width, width_out, branches, norm)
-            source = UserLLMSource(settings, width, categories, longest, model, to_llm, statistics)
-        elif branches:
-            distil = build_compressor(compressor, width)
-            source = UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)
+        source = build_source(config, compressor, projector, width, model, norm, statistics, categories, longest)
     trained = (boundary_ids, rows) if config.boundary_trainable and branches else None
     return SoftPrompt(config, source, slot_ids, trained)
+
+
+def build_source(
+    config: SoftPrompt.Config,
+    compressor: CompressorConfig,
+    projector: Projector.Config,
+    width: int,
+    model: PreTrainedModel,
+    norm: float,
+    statistics: Statistics | None = None,
+    categories: int = 1,
+    longest: int = 0,
+) -> nn.Module | None:
+    """Where the soft tokens come from, untrained; arguments as of `build_soft_prompt`, `norm` of the LLM's embeddings.
+
+    Returns:
+        None for a prompt without soft tokens.
+    """
+    branches: list[Branch] = list(config.branches)
+    embedding: Any = model.get_input_embeddings()
+    width_out = int(embedding.weight.shape[1])
+    if config.source == "pplug":
+        return PPlugSource(Projector(projector, width, width_out, branches, norm), width, statistics)
+    if config.source == "user_llm":
+        settings, to_llm = config.user_llm, None
+        if settings.integration == "soft_prompt":
+            to_llm = Projector(projector, settings.encoder.width, width_out, branches, norm)
+        return UserLLMSource(settings, width, categories, longest, model, to_llm, statistics)
+    if not branches:
+        return None
+    if config.source == "constant":
+        return ConstantSource(branches, config.slots, width_out, norm)
+    distil = build_compressor(compressor, width)
+    return UserSource(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)

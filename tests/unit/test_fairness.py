@@ -10,7 +10,7 @@ import torch
 
 from dep.data.collate import Collator
 from dep.data.prompt import PromptBuilder, PromptConfig
-from dep.fairness import kv_bytes, request_flops, request_seconds, sample, tokens_flops, user_bytes
+from dep.fairness import request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.model.backbone import Backbone, load
 from dep.model.compressor import NoCompressor
 from dep.model.lit import LitDEP
@@ -70,10 +70,3 @@ def test_operations_are_two_a_weight_and_token_and_those_of_attention() -> None:
     assert request_seconds(module, [short, long], collate) > 0
     both = request_flops(module, [short, long], collate)
     assert both == pytest.approx((request_flops(module, [short], collate) + request_flops(module, [long], collate)) / 2)
-
-
-def test_bytes_of_the_cache_are_those_that_the_model_keeps() -> None:
-    model, _ = load(Backbone.Config())
-    kept = model(input_ids=torch.zeros(1, 7, dtype=torch.long), use_cache=True).past_key_values
-    held = sum(part.nbytes for layer in kept.layers for part in (layer.keys, layer.values))
-    assert kv_bytes(model, 7) == held

@@ -7,9 +7,23 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from dep.cost import CARDS, Card, Load, architecture, estimate, fitted, kept_bytes, parameters
+from dep.cost import (
+    CARDS,
+    Card,
+    Load,
+    architecture,
+    estimate,
+    fitted,
+    kept_bytes,
+    kv_bytes,
+    parameters,
+    reading_flops,
+    training_flops,
+)
 from dep.model.backbone import Backbone, load
 
 SEVEN = Backbone.Config(name_or_path="Qwen/Qwen2.5-7B-Instruct")
@@ -49,12 +63,34 @@ def test_activations_counted_without_storage_are_those_that_a_real_step_keeps() 
     assert kept_bytes(TINY, 256) == pytest.approx(found, rel=0.1)
 
 
-def test_a_frozen_backbone_costs_two_forward_passes_to_train_through() -> None:
-    card = Card("ideal", 80, 1e12, 1e12, reached=1.0, decoding=1.0)
-    work = replace(PAPER, validate=0)
-    every, embedding = parameters(architecture(SEVEN))
-    forward = 2 * (every - embedding / 2) * (work.prompt + work.target) * work.train / 1e12
-    assert estimate(SEVEN, work, card, trained=1).train_s == pytest.approx(2 * forward)
+@pytest.mark.parametrize("tokens", [40, 600])
+def test_operations_are_those_that_torch_counts_with_attention_over_the_whole_square(tokens: int) -> None:
+    model = AutoModelForCausalLM.from_config(TINY, attn_implementation="sdpa").requires_grad_(False)
+    embeds = torch.randn(1, tokens, 64, requires_grad=True)
+    counted = []
+    for backward in (False, True):
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            logits = model(inputs_embeds=embeds, use_cache=False, logits_to_keep=30).logits
+            if backward:
+                logits.sum().backward()
+        counted.append(counter.get_total_flops())
+    attention = 2 * tokens * tokens * 64 * 3  # the half that a causal kernel leaves out
+    assert reading_flops(TINY, tokens, 30) + attention == pytest.approx(counted[0], rel=0.01)
+    # In plain products the backward pass of attention is two forward ones; a fused kernel makes the scores again.
+    assert training_flops(TINY, tokens, 30) + (3 * 2 - 3.5) * attention == pytest.approx(counted[1], rel=0.01)
+
+
+def test_bytes_of_the_cache_are_those_that_the_model_keeps() -> None:
+    model, _ = load(Backbone.Config())
+    kept = model(input_ids=torch.zeros(1, 7, dtype=torch.long), use_cache=True).past_key_values
+    assert kv_bytes(model.config, 7, 4) == sum(p.nbytes for layer in kept.layers for p in (layer.keys, layer.values))
+
+
+def test_the_time_of_training_is_its_operations_at_the_cards_pace() -> None:
+    card = Card("ideal", 80, 1e12, 1e12, reached=0.5, decoding=1.0)
+    work, shape = replace(PAPER, validate=0), architecture(SEVEN)
+    flops = training_flops(shape, work.prompt + work.target, work.target) * work.train
+    assert estimate(SEVEN, work, card, trained=1).train_s == pytest.approx(flops / 0.5e12)
 
 
 def test_the_papers_training_fits_80_gb_and_24_gb_only_with_shorter_examples() -> None:
