@@ -197,7 +197,8 @@ def trained_parameters(arm: Arm) -> int:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
         source = build_source(
-            soft, compressor_config(config), config.projector, width, model, 1.0, categories=_CATEGORIES, longest=prompt.past
+            soft, compressor_config(config), config.projector, width, model, 1.0,
+            categories=_CATEGORIES, longest=prompt.past,
         )  # fmt: skip
         if soft.source == "user_llm" and soft.user_llm.strategy == "lora":
             add_lora(model, soft.user_llm.lora_rank, 0)
