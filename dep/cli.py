@@ -135,7 +135,7 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
         from dep.summary import report
 
         words = " ".join(["dep", verb, *files, *overrides])
-        path = report(shared, run, arms, words, started)
+        path = report(shared, run, arms, words, started, anew=verb == "report")
         console.print(f"[bold]report[/] {path}")
     console.print(f"done in {time.time() - started:.0f} s")
     return 0

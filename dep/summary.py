@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dep import __version__
 from dep.arm import Arm, read_json, read_rows, write_json, write_text
 from dep.config import RunConfig, as_dict, identity, pairs, to_yaml
 from dep.data.stats import statistics_of
@@ -24,8 +25,18 @@ SHOWN = 3
 """Examples that the report shows side by side."""
 
 
-def report(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> Path:
+def report(
+    shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, started: float, anew: bool = True
+) -> Path:
     """Write what the scores say, and print the table.
+
+    Args:
+        shared: gives reviews and metrics.
+        run: the run.
+        arms: all of its arms, scored.
+        command: what was typed.
+        started: when, in seconds since 1970.
+        anew: make results.json again though the one that is there was made from the same scores.
 
     Raises:
         FileNotFoundError: an arm has not been scored.
@@ -39,7 +50,14 @@ def report(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, st
         scores[arm.label, arm.seed] = rows
     labels = {arm.name: arm.label for arm in arms}
     wanted = [(labels[a], labels[b]) for a, b in pairs(run)]
-    results = summarise(
+    made_from = {
+        "version": __version__,
+        "scores": {f"{arm.name}/{arm.seed}": [arm.label, arm.score_key] for arm in arms},
+        "compare": [list(pair) for pair in wanted],
+        "bootstrap": [run.evaluate.n_boot, run.evaluate.seed],
+    }
+    results = {} if anew or read_json(folder / "made_from.json") != made_from else read_json(folder / "results.json")
+    results = results or summarise(
         scores, wanted, run.name, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed, progress=len(scores) > 1
     )
     write_text(folder / "config.yaml", to_yaml(run))
@@ -49,6 +67,7 @@ def report(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, st
     write_json(folder / "run.json", facts)
     write_json(folder / "showcase.json", _showcase(shared, arms))
     write_json(folder / "results.json", results)
+    write_json(folder / "made_from.json", made_from)
     path = write_report(folder)
     print_table(results, shared.console)
     return path

@@ -145,6 +145,7 @@ def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatc
     monkeypatch.setattr(pipeline.Train, "fit", refuse)
     monkeypatch.setattr(pipeline.Generate, "__call__", refuse)
     monkeypatch.setattr(pipeline, "score_examples", refuse)
+    monkeypatch.setattr("dep.summary.summarise", refuse)
     assert run(finished) == 0
     assert files(finished) == before
     assert json.loads((finished / "runs/arms/run.json").read_text()) == how
