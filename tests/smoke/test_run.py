@@ -338,8 +338,9 @@ def test_every_arm_is_a_run_of_weights_and_biases_with_its_losses_scores_and_gen
 
     monkeypatch.setattr(wandb, "init", init)
     assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2") == 0
-    (training, _), (scoring, scored) = begun
-    assert training["id"] == scoring["id"], "one run: training, then scores"
+    (first, _), (training, _), (scoring, scored) = begun
+    assert (first["group"], first["tags"]) == ("arms", ["dep_textless", "dep"]), "what the arm goes on from"
+    assert first["id"] != training["id"] == scoring["id"], "one run: training, then scores"
     assert (training["group"], training["mode"], training["tags"]) == ("arms", "offline", ["dep", "dep"])
     assert training["config"]["prompt"]["history"] == 2  # type: ignore[index]
     names = {name for row in logged for name in row}
