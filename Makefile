@@ -22,8 +22,7 @@ arms: install wordnet ## Every arm of this release, three seeds, without and wit
 	$(BIN)/dep run conf/arms.yaml
 
 ablation: install-dev wordnet ## Tables 2/6 and 3/7 of the paper and the controls, three seeds, then runs/paper/report.html
-	$(BIN)/dep run conf/ablation.yaml
-	$(BIN)/python -m experiments.report
+	$(BIN)/python -m experiments.report conf/ablation.yaml
 
 table1: ## Table 1: every system of the comparison and the controls, three seeds, and what each was given
 
@@ -32,8 +31,7 @@ table9: ## Table 9: the note that says what the embeddings denote
 figure2: ## Figure 2: how many past reviews
 cost: ## What 1 to 64 past reviews are worth and cost, as texts and as vectors
 table1 table8 table9 figure2 cost: install-dev wordnet
-	$(BIN)/dep run conf/$@.yaml
-	$(BIN)/python -m experiments.report
+	$(BIN)/python -m experiments.report conf/$@.yaml
 
 paper: ablation table1 table8 table9 figure2 cost ## All of the paper's experiments; what they share is made once
 

@@ -1,4 +1,4 @@
-"""One page for all of the paper's tables and figures: `python -m experiments.report [folder of runs]`.
+"""One page for all of the paper's tables and figures: `python -m experiments.report [conf/*.yaml] [folder of runs]`.
 
 Reads runs/{table1,ablation,table8,table9,figure2,cost}/results.json, as many as there are, and writes
 runs/paper/report.html and report.md: our numbers beside the published ones, the order of variants compared, odd
@@ -7,6 +7,7 @@ numbers flagged.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from rich.console import Console
 
-from dep.arm import write_text
+from dep import cli
+from dep.arm import read_json, write_json, write_text
 from dep.eval.report import tables
 from dep.eval.uniqueness import curve, halves
 from experiments import claims, cost, figures
@@ -41,6 +43,12 @@ def write(runs: Path, console: Console) -> Path:
         raise FileNotFoundError(
             f"{runs}: no results of table1, ablation, table8, table9, figure2 or cost; run `make ablation` first"
         )
+    seen = [*runs.glob("*/results.json"), *HERE.glob("*.py"), *HERE.glob("*.j2")]
+    made_from = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(seen)}
+    page, note = runs / "paper" / "report.html", runs / "paper" / "made_from.json"
+    if page.is_file() and read_json(note) == made_from:
+        console.print(f"[bold]report[/] {page}")
+        return page
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=lambda name: name is None or ".html" in name,
         trim_blocks=True, lstrip_blocks=True,
@@ -70,8 +78,9 @@ def write(runs: Path, console: Console) -> Path:
     }
     for name in ("report.html", "report.md"):
         write_text(runs / "paper" / name, environment.get_template(f"{name}.j2").render(content))
-    console.print(f"[bold]report[/] {runs / 'paper' / 'report.html'}")
-    return runs / "paper" / "report.html"
+    write_json(note, made_from)
+    console.print(f"[bold]report[/] {page}")
+    return page
 
 
 def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
@@ -102,5 +111,15 @@ def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
     return shown, claimed
 
 
+def main(words: list[str]) -> int:
+    """Run the configurations among `words`, then write the page of the folder among them, else of `runs`."""
+    for file in (word for word in words if word.endswith(".yaml")):
+        if code := cli.main(["run", file]):
+            return code
+    folders = [word for word in words if not word.endswith(".yaml")]
+    write(Path(folders[0] if folders else "runs"), Console(soft_wrap=True))
+    return 0
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"), Console(soft_wrap=True))
+    sys.exit(main(sys.argv[1:]))
