@@ -147,7 +147,7 @@ def estimate(config: Backbone.Config, load: Load, card: Card, trained: int) -> C
     generate_s = load.test * (a_batch / load.batch + likelihood)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
-    logits = 3 * 4.0 * getattr(shape, "text_config", shape).vocab_size * load.target * 2
+    logits = 3 * 4.0 * shape.get_text_config().vocab_size * load.target * 2
     train = weights + (kept_bytes(shape, load.longest) + logits) * load.micro_batch + 16.0 * trained
     return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), decode / 1e9 + _WORKSPACE)
 

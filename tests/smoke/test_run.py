@@ -67,9 +67,7 @@ def test_vectors_have_noise_in_training_batches_after_the_first_pass_alone(finis
 
     from rich.console import Console
 
-    here = Path.cwd()
-    os.chdir(finished)
-    try:
+    with contextlib.chdir(finished):
         run, configs = load_arms([CONF / "arms.yaml"], [*SMALL, "train.input_noise=0.5"])
         made = Shared(run, Console(quiet=True))
         data = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
@@ -78,8 +76,6 @@ def test_vectors_have_noise_in_training_batches_after_the_first_pass_alone(finis
         first = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep_notext"))
         first.trainer = data.trainer
         unseen = next(iter(first.train_dataloader()))
-    finally:
-        os.chdir(here)
     assert 0.4 < trained.noise["his"][trained.present["his"]].std() < 0.6
     assert not checked.noise
     assert not unseen.noise
@@ -88,13 +84,9 @@ def test_vectors_have_noise_in_training_batches_after_the_first_pass_alone(finis
 def test_no_target_of_the_test_split_is_in_any_prompt_or_training_example(finished: Path) -> None:
     from rich.console import Console
 
-    here = Path.cwd()
-    os.chdir(finished)
-    try:
+    with contextlib.chdir(finished):
         config, _ = load_arms([CONF / "arms.yaml"], SMALL)
         made = Shared(config, Console(quiet=True)).prepared(config)
-    finally:
-        os.chdir(here)
     tested = {(e.category, e.row) for e in made.examples if e.split == "test"}
     trained = {(e.category, row) for e in made.examples if e.split == "train" for row in (*e.profile, e.row)}
     assert tested
