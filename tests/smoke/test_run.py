@@ -251,12 +251,8 @@ def test_the_probe_needs_no_language_model(finished: Path, monkeypatch: pytest.M
 def test_the_papers_recipe_ends_in_one_line_that_says_what_is_missing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    here = Path.cwd()
-    os.chdir(tmp_path)
-    try:
+    with contextlib.chdir(tmp_path):
         assert cli.main(["run", str(CONF / "paper.yaml")]) == 2
-    finally:
-        os.chdir(here)
     said = capfd.readouterr().err.strip()
     assert len(said.splitlines()) == 1
     assert "SnowCharmQ/DPL-main" in said
