@@ -10,7 +10,7 @@ UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := dev,data,embed,quant
 PYTEST_ARGS ?=
 
-.PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench notebooks test install install-dev wordnet lint format typecheck
+.PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench notebooks test test-vllm install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ notebooks: install-dev ## Execute the notebooks on runs/ablation (DEP_RUN=/path/
 
 test: install-dev wordnet lint typecheck ## Check style and types, then run every test (PYTEST_ARGS="-k name" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-vllm: .venv-vllm/.installed ## Generation by vLLM against our own, in an environment of its own (VLLM=vllm on a GPU)
+	VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest tests/vllm
 
 install: $(VENV)/.installed ## Install what the demo needs into .venv (PYTHON=python3.12 to choose one)
 

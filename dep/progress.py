@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.progress import (
     BarColumn,
@@ -38,8 +39,15 @@ def columns() -> list[ProgressColumn]:
     ]
 
 
+class Advance(Protocol):
+    """Takes how much more has been done since its last call, and what else to say of it."""
+
+    def __call__(self, more: float, note: str = "") -> None:
+        """Move the bar."""
+
+
 @contextmanager
-def stage(description: str, total: float, show: bool = True) -> Iterator[Callable[[float], None]]:
+def stage(description: str, total: float, show: bool = True) -> Iterator[Advance]:
     """A bar for one stage of work.
 
     Args:
@@ -48,22 +56,30 @@ def stage(description: str, total: float, show: bool = True) -> Iterator[Callabl
         show: False for work that is over before a bar could be read.
 
     Yields:
-        A function that takes how much more has been done since its last call.
+        A function that moves it.
     """
     if _listener:
         tell, done = _listener[0], 0.0
         tell(description, done, total)
 
-        def advance(more: float) -> None:
+        def advance(more: float, note: str = "") -> None:
             nonlocal done
             done += more
-            tell(description, done, total)
+            tell(_noted(description, note), done, total)
 
         yield advance
         return
     with Progress(*columns(), transient=False, disable=not show) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda more: progress.advance(task, more)
+
+        def move(more: float, note: str = "") -> None:
+            progress.update(task, advance=more, description=_noted(description, note))
+
+        yield move
+
+
+def _noted(description: str, note: str) -> str:
+    return f"{description}, {note}" if note else description
 
 
 def quiet() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -21,8 +21,8 @@ from dep.data.protocol import Prepared
 from dep.eval.base import Metric
 from dep.eval.metrics import build_metrics
 from dep.methods.base import Writing
+from dep.model.backbone import files, stamp
 from dep.model.backbone import load as load_backbone
-from dep.model.backbone import stamp
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP
 from dep.model.lora import add_lora
@@ -31,6 +31,9 @@ from dep.profile.endpoint import EndpointWriter
 from dep.profile.peers import Peers
 from dep.profile.writer import BackboneWriter, Kept, Writer
 from dep.records import Branch
+
+if TYPE_CHECKING:
+    from dep.model.vllm_engine import VLLM
 
 
 class Shared:
@@ -139,8 +142,12 @@ class Shared:
             peers = Peers(made.corpora, vectors, made.pool)
         return Writing(Kept(writer, Path(config.cache)), config.profile.instructions, peers)
 
-    def writer(self, arm: Arm, module: LitDEP, **overrides: Any) -> Generate:
-        """The arm's generator."""
+    def writer(self, arm: Arm, module: LitDEP, **overrides: Any) -> Generate | VLLM:
+        """The arm's generator: transformers', or vLLM's where the configuration says so."""
         _, tokenizer = self.backbone(arm.config)
         settings = replace(arm.config.generate, seed=arm.seed, **overrides)
+        if settings.engine == "vllm":
+            from dep.model.vllm_engine import VLLM
+
+            return VLLM(settings, files(arm.config.backbone), module.backbone, tokenizer, module.soft_prompt)
         return Generate(settings, module.backbone, tokenizer, module.soft_prompt)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +16,8 @@ import numpy as np
 from dep.arm import Arm
 from dep.config import as_dict
 from dep.eval.bleu import bleu_of_sums
-from dep.model.train import pl
-from dep.records import Batch
+from dep.lightning import pl
+from dep.model.pace import Throughput
 
 SHOWN = 24
 """Generations in a run's table."""
@@ -46,7 +45,7 @@ def begun(arm: Arm) -> Any:
 def training(arm: Arm) -> tuple[list[Any], list[Any]]:
     """Loggers and callbacks that mirror the arm's training."""
     run = begun(arm)
-    return ([], []) if run is None else ([pl.loggers.WandbLogger(experiment=run)], [Throughput(run)])
+    return ([], []) if run is None else ([pl.loggers.WandbLogger(experiment=run)], [Throughput(run.log)])
 
 
 def finish() -> None:
@@ -80,18 +79,3 @@ def scored(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[
         )  # fmt: skip
     run.log({"generations": table})
     finish()
-
-
-class Throughput(pl.Callback):
-    """Tokens a second, prompt and review together, logged once an optimizer step to one run alone: no two are equal."""
-
-    def __init__(self, run: Any) -> None:
-        self.run, self.tokens, self.since, self.step = run, 0, time.perf_counter(), 0
-
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Count; where a step was taken, log."""
-        self.tokens += int(batch.attention_mask.sum())
-        if trainer.global_step > self.step:
-            now = time.perf_counter()
-            self.run.log({"tokens_per_second": self.tokens / (now - self.since)})
-            self.tokens, self.since, self.step = 0, now, trainer.global_step

@@ -24,13 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-_COLUMNS = 256
-"""Columns worked on at once, to bound the float64 copies to N x 256."""
 _ROWS = 1024
 """Rows of an item weighed at once, to bound the distances to 1024 x m."""
 
@@ -57,6 +57,7 @@ def differences(
     weighting: Weighting = "uniform",
     pool_N: Tensor | None = None,
     times: Sequence[int] | None = None,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The difference-aware embedding of every review.
 
@@ -67,6 +68,7 @@ def differences(
         weighting: how peers are weighed.
         pool_N: [N] bool, rows that count as a peer's review; None for all.
         times: when each row was written, where only earlier reviews of peers count; None for any time.
+        out: [N, E] float32 of zeros, a file mapped into memory for instance, that the differences are written to.
 
     Returns:
         diff_NE, [N, E] float32, zero where nobody else reviewed the item; peers_N, [N] int64, how many did.
@@ -83,21 +85,27 @@ def differences(
         )
     if weighting not in get_args(Weighting):
         raise ValueError(f"weighting: expected {' or '.join(map(repr, get_args(Weighting)))}, found {weighting!r}")
-    user_N, item_N = _codes(users), _codes(items)
+    user_N, item_N = _codes(users), _codes(items, by_name=True)
+    diff_NE = torch.zeros(his_NE.shape) if out is None else out
     if times is not None:
         if weighting != "uniform":
             raise ValueError(f"difference.time=earlier: expected weighting 'uniform', found {weighting!r}")
-        return _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times))
-    if weighting == "uniform":
-        return _uniform(his_NE, user_N, item_N, pool_N, item_N)
-    if weighting == "other_item":
-        return _uniform(his_NE, user_N, item_N, pool_N, _another(item_N))
-    return _by_profile_distance(his_NE, user_N, item_N, pool_N)
+        return diff_NE, _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times), diff_NE)
+    if weighting == "profile_distance":
+        return diff_NE, _by_profile_distance(his_NE, user_N, item_N, pool_N, diff_NE)
+    items_there = int(item_N.max()) + 1 if len(item_N) else 0
+    of_I = torch.arange(items_there) if weighting == "uniform" else _another(items_there)
+    return diff_NE, _uniform(his_NE, user_N, item_N, pool_N, of_I, diff_NE)
 
 
-def _codes(names: Sequence[str]) -> Tensor:
-    number = {name: at for at, name in enumerate(sorted(set(names)))}
-    return torch.tensor([number[name] for name in names], dtype=torch.int64)
+def _codes(names: Sequence[str], by_name: bool = False) -> Tensor:
+    """A number for each name, in the order in which they first occur or in that of the names."""
+    coded = pa.array(names, pa.string()).dictionary_encode()
+    code_N = torch.from_numpy(coded.indices.to_numpy(zero_copy_only=False).astype("int64"))
+    if not by_name:
+        return code_N
+    order = torch.from_numpy(pc.array_sort_indices(coded.dictionary).to_numpy().astype("int64"))
+    return torch.argsort(order)[code_N]
 
 
 def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,43 +134,32 @@ def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor)
     return counts_P, own_N, reviewers_I[item_N] - own_N.long()
 
 
-def _another(item_N: Tensor) -> Tensor:
-    """For each row the item whose peers stand in for its own's: items in a random circle, each takes the next."""
-    items = int(item_N.max()) + 1 if len(item_N) else 0
+def _another(items: int) -> Tensor:
+    """For each item the one whose peers stand in for its own: items in a random circle, each takes the next."""
     circle = torch.randperm(items, generator=torch.Generator().manual_seed(0))
-    next_I = torch.empty_like(circle).scatter(0, circle, circle.roll(1))
-    return next_I[item_N]
+    return torch.empty_like(circle).scatter(0, circle, circle.roll(1))
 
 
-def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences from the mean of those who reviewed item `of_N` [N], the row's own item or another."""
-    diff_NE = torch.zeros(his_NE.shape, dtype=torch.float32)
-    if not len(item_N):
-        return diff_NE, item_N
-    users, items = int(user_N.max()) + 1, int(item_N.max()) + 1
-    code_P, pair_N = torch.unique(item_N * users + user_N, return_inverse=True)
-    item_P = code_P // users
-    counts_P = torch.bincount(pair_N[pool_N], minlength=len(code_P)) > 0
-    # The author's own reviews of that item, where there are any, are taken out again.
-    mine_N = torch.searchsorted(code_P, of_N * users + user_N).clamp(max=len(code_P) - 1)
-    own_N = counts_P[mine_N] & (code_P[mine_N] == of_N * users + user_N)
-    peers_N = torch.bincount(item_P[counts_P], minlength=items)[of_N] - own_N.long()
-    for start in range(0, his_NE.shape[1], _COLUMNS):
-        block = slice(start, start + _COLUMNS)
-        his_NC = his_NE[:, block].double()
-        mean_PC = _means(his_NC, pair_N, pool_N, len(code_P))
-        sum_IC = torch.zeros(items, his_NC.shape[1], dtype=torch.float64).index_add_(0, item_P, mean_PC)
-        others_NC = sum_IC[of_N] - mean_PC[mine_N] * own_N.unsqueeze(1)
-        diff_NE[:, block] = (his_NC - others_NC / peers_N.clamp(min=1).unsqueeze(1)).float()
-    diff_NE[peers_N == 0] = 0
-    return diff_NE, peers_N
+def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_I: Tensor, diff_NE: Tensor) -> Tensor:
+    """Write the differences from the mean of those who reviewed item `of_I` [items], an item's own or another."""
+    from dep.data.subtract import subtract  # numba takes a second to import, and a filled cache does without
+
+    peers_N = torch.zeros_like(item_N)
+    if len(item_N):
+        order_N = torch.argsort(item_N * (int(user_N.max()) + 1) + user_N, stable=True)
+        starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.bincount(item_N).cumsum(0)])
+        his_NE = his_NE.float().contiguous()
+        columns = (his_NE, order_N, starts, of_I, user_N, pool_N, diff_NE, peers_N)
+        arrays: list[Any] = [column.numpy() for column in columns]
+        subtract(*arrays, torch.get_num_threads())
+    return peers_N
 
 
 def _uniform_earlier(
-    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, time_N: Tensor
-) -> tuple[Tensor, Tensor]:
+    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, time_N: Tensor, diff_NE: Tensor
+) -> Tensor:
     """Differences from the mean over peers of the mean of what each had written of the item before."""
-    diff_NE, peers_N = torch.zeros(his_NE.shape, dtype=torch.float32), torch.zeros_like(item_N)
+    peers_N = torch.zeros_like(item_N)
     order = torch.argsort(item_N, stable=True)
     for rows_M in torch.split(order, torch.unique_consecutive(item_N[order], return_counts=True)[1].tolist()):
         others_M = rows_M[pool_N[rows_M]]
@@ -179,10 +176,10 @@ def _uniform_earlier(
             diff_RE = (his_NE[part_R].double() - weight_RM @ his_ME).float()
             diff_NE[part_R] = diff_RE.masked_fill((peers_R == 0).unsqueeze(1), 0)
             peers_N[part_R] = peers_R
-    return diff_NE, peers_N
+    return peers_N
 
 
-def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor) -> tuple[Tensor, Tensor]:
+def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
     pair_N, first_P = _pairs(user_N, item_N)
     item_P, user_P = item_N[first_P], user_N[first_P]
     counts_P, _, peers_N = _peer_counts(pair_N, item_N, item_P, pool_N)
@@ -191,11 +188,10 @@ def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N:
     in_pool_U = torch.bincount(user_N[pool_N], minlength=users) > 0
     # A user without any review in the pool is nobody's peer, but still needs a mean to be compared by.
     profile_UE = _means(his_NE, user_N, pool_N | ~in_pool_U[user_N], users)
-    diff_NE = torch.zeros(his_NE.shape, dtype=torch.float32)
     order = torch.argsort(item_N, stable=True)
     order = order[peers_N[order] > 0]
     if not len(order):
-        return diff_NE, peers_N
+        return peers_N
     pair_by_item = torch.arange(len(item_P))[counts_P]  # pairs are numbered by item
     bounds = torch.searchsorted(item_P[pair_by_item], torch.arange(int(item_N.max()) + 2))
     for rows in torch.split(order, torch.unique_consecutive(item_N[order], return_counts=True)[1].tolist()):
@@ -213,4 +209,4 @@ def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N:
             share_RM = distance_RM / distance_RM.sum(1, keepdim=True).clamp(min=1e-300)
             weight_RM = share_RM.masked_fill(author_RM, -torch.inf).softmax(1)
             diff_NE[part_R] = (his_NE[part_R].double() - weight_RM @ mean_PE[others_M]).float()
-    return diff_NE, peers_N
+    return peers_N

@@ -21,12 +21,8 @@ from dep.data.prompt import PromptBuilder
 from dep.data.protocol import Prepared
 from dep.data.requests import Requests
 from dep.data.retrieve import Retriever
+from dep.lightning import pl
 from dep.records import Batch, Branch, Prompt, Request, Split
-
-try:
-    import lightning.pytorch as pl
-except ModuleNotFoundError:  # the same package under its older name
-    import pytorch_lightning as pl  # type: ignore[no-redef]
 
 
 class Prompts(Dataset[Prompt]):

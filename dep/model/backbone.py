@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from dep.model.grouped import attend_in_groups
 from dep.model.lora import is_lora, plain_name
 from dep.model.vocabulary import add_tokens
 from dep.records import SPECIAL_TOKENS
@@ -70,7 +71,7 @@ def load(
         FileNotFoundError: where the model is not there and must not be, or cannot be, downloaded.
         ValueError: where the model takes no input embeddings.
     """
-    name = str(DEMO) if config.name_or_path == "demo" else config.name_or_path
+    name = files(config)
     shared: dict[str, Any] = {"local_files_only": not config.allow_download, "trust_remote_code": False}
     try:
         model_config = AutoConfig.from_pretrained(name, **shared)
@@ -88,8 +89,14 @@ def load(
     add_tokens(model, tokenizer, special_tokens)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    attend_in_groups(model)
     model.requires_grad_(False)
     return model.eval(), tokenizer
+
+
+def files(config: Backbone.Config) -> str:
+    """The folder of a backbone's files, or its name on the hub."""
+    return str(DEMO) if config.name_or_path == "demo" else config.name_or_path
 
 
 def stamp(config: Backbone.Config) -> str:

@@ -16,13 +16,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.model.decode import decode
+from dep.model.decode import common_beginning, decode
 from dep.model.prefix import cacheable
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.vocabulary import suppressed_ids
@@ -75,6 +75,8 @@ class Generate:
     class Config:
         """Decoding; the defaults are Appendix C.2.3's."""
 
+        engine: Literal["hf", "vllm"] = "hf"
+        """What runs the LLM: transformers, or vLLM in an environment that has it (the same greedy text)."""
         temperature: float = 0.8
         """Divides the logits; 0 is greedy."""
         top_p: float = 0.95
@@ -110,8 +112,7 @@ class Generate:
         self.tokenizer = tokenizer
         self.soft_prompt = soft_prompt
         self.suppressed = suppressed_ids(backbone, tokenizer)
-        stop = backbone.generation_config.eos_token_id
-        self.stop = sorted({tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None})
+        self.stop = stops(backbone, tokenizer)
 
     def __call__(
         self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
@@ -149,8 +150,9 @@ class Generate:
         sampler = RequestSampler(self.config, batch.keys, self.suppressed)
         if cacheable(self.backbone) and not self.soft_prompt.crosses:
             longest = self.config.max_new_tokens
-            rows = decode(self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, longest)
-            return [self._text(row) for row in rows]
+            shared = common_beginning(batch.ids, batch.attention_mask, self.soft_prompt.moving_ids)
+            rows = decode(self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, longest, shared)
+            return [decoded(self.tokenizer, row, self.stop) for row in rows]
         generate: Any = self.backbone.generate
         with self.soft_prompt.attached(self.backbone, batch):
             ids_BT = generate(
@@ -159,7 +161,7 @@ class Generate:
                 generation_config=self._settings(),
                 logits_processor=[sampler],
             )
-        return [self._text(row) for row in ids_BT.tolist()]
+        return [decoded(self.tokenizer, row, self.stop) for row in ids_BT.tolist()]
 
     def _settings(self) -> GenerationConfig:
         """Everything, since what is left out is taken from the model's own file (a repetition penalty)."""
@@ -177,6 +179,14 @@ class Generate:
             pad_token_id=self.tokenizer.pad_token_id,
         )
 
-    def _text(self, ids: list[int]) -> str:
-        end = next((i for i, token in enumerate(ids) if token in self.stop), len(ids))
-        return str(self.tokenizer.decode(ids[:end], skip_special_tokens=True)).strip()
+
+def stops(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Token ids that end a text: the tokenizer's, and those of the model's own file."""
+    stop = backbone.generation_config.eos_token_id
+    return sorted({tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None})
+
+
+def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:
+    """The text of what was written, up to the token that ends it."""
+    end = next((i for i, token in enumerate(ids) if token in stop), len(ids))
+    return str(tokenizer.decode(ids[:end], skip_special_tokens=True)).strip()

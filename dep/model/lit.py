@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from dep.lightning import pl
 from dep.model.backbone import fingerprint
 from dep.model.checkpoint import (
     check_fingerprint,
@@ -31,11 +33,13 @@ from dep.model.lora import is_lora
 from dep.model.losses import total_loss
 from dep.model.muon import Muon
 from dep.model.nll import example_nll
+from dep.model.pack import keeps_apart
+from dep.model.pieces import in_pieces, pieces
 from dep.model.prefix import Lead, leading
 from dep.model.schedule import schedule_factor
 from dep.model.soft_prompt import SoftPrompt, SoftPromptOutput
-from dep.model.train import Train, pl
-from dep.records import Batch
+from dep.model.train import Train
+from dep.records import IGNORE, Batch
 
 
 class LitDEP(pl.LightningModule):
@@ -66,6 +70,12 @@ class LitDEP(pl.LightningModule):
         self.strict_loading = False  # checkpoints hold the trained part; on_load_checkpoint compares names
         self.everywhere = soft_prompt.crosses or any(is_lora(name) for name, _ in backbone.named_parameters())
         """Whether every position depends on something trained, so that no beginning of a prompt may be set apart."""
+        if self.everywhere and config.tokens_at_once:
+            raise ValueError(
+                f"train.tokens_at_once={config.tokens_at_once}: expected 0 where the LLM's own layers are trained "
+                "(LoRA, gated cross-attention): their gradients need all rows at once; lower train.micro_batch instead"
+            )
+        self._packs: bool | None = None
         self._window: list[dict[str, Tensor]] = []
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(is_trainable(name) and not soft_prompt.frozen(name.removeprefix("soft_prompt.")))
@@ -86,8 +96,37 @@ class LitDEP(pl.LightningModule):
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
         lead = Lead() if self.everywhere else leading(batch, self.soft_prompt.moving_ids)
-        with self.soft_prompt.attached(self.backbone, batch):
-            return example_nll(self.backbone, soft.inputs_embeds, batch.attention_mask, batch.labels, lead)
+        mask_BT, labels_BT = batch.attention_mask, batch.labels
+        read = partial(example_nll, self.backbone, lead=lead, packed=self.packs)
+        if not self.config.tokens_at_once:
+            with self.soft_prompt.attached(self.backbone, batch):
+                return read(soft.inputs_embeds, mask_BT, labels_BT)
+        parts = pieces(mask_BT.sum(1).tolist(), self.config.tokens_at_once, padded=not self.packs)
+
+        def nll(embeds_RTD: Tensor, rows_R: Tensor) -> Tensor:
+            used = mask_BT[rows_R].any(0)
+            return read(embeds_RTD[:, used], mask_BT[rows_R][:, used], labels_BT[rows_R][:, used])[0]
+
+        return in_pieces(soft.inputs_embeds, parts, nll), (labels_BT[:, 1:] != IGNORE).sum(1)
+
+    @property
+    def packs(self) -> bool:
+        """Whether rows are packed: `train.packing`, and for `on` that the backbone was seen to keep them apart.
+
+        Raises:
+            ValueError: it has to, and does not.
+        """
+        if self._packs is None:
+            attention = getattr(self.backbone.config, "_attn_implementation", None)
+            wanted = {"on": True, "off": False, "auto": attention == "flash_attention_2"}[self.config.packing]
+            self._packs = wanted and not self.soft_prompt.crosses and keeps_apart(self.backbone)
+            if self.config.packing == "on" and not self._packs:
+                raise ValueError(
+                    f"train.packing=on: expected a backbone that keeps packed examples apart, found that "
+                    f"{type(self.backbone).__name__} here does not (or layers that look at one user); "
+                    "set train.packing=off"
+                )
+        return self._packs
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch: lm, total, and recon, sparse and statistics where the compressor has them."""

@@ -14,22 +14,15 @@ from __future__ import annotations
 import csv
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from dep.lightning import pl
+from dep.model.pace import Bar, Throughput
 from dep.model.schedule import Schedule
-from dep.progress import stage
-
-try:
-    import lightning.pytorch as pl
-except ModuleNotFoundError:  # the same package under its older name
-    import pytorch_lightning as pl  # type: ignore[no-redef]
-
-__all__ = ["Train", "pl"]
 
 _MEANT = (
     r"Found \d+ module\(s\) in eval mode",  # the frozen backbone
@@ -76,6 +69,12 @@ class Train:
         """Examples an optimizer step averages over, on all devices together."""
         micro_batch: int = 1
         """Examples on a device at a time; gradients accumulate up to `effective_batch`."""
+        tokens_at_once: int = 0
+        """Real tokens that the LLM reads at a time (0: a whole micro batch): bounds the memory where prompts differ in
+        length, and changes no number."""
+        packing: Literal["auto", "on", "off"] = "auto"
+        """Examples of a micro batch one behind the other in one row, without padding; `auto` where flash attention is
+        in force."""
         lambda_: float = 100.0
         """λ of Eq. 11. The paper's public code does not divide this part by the accumulation steps: 1600
         there."""
@@ -98,8 +97,9 @@ class Train:
         """Whether to show a progress bar."""
 
     def __init__(self, config: Config) -> None:
-        """Keep the settings."""
+        """Keep the settings; `throughput` measures what `fit` does."""
         self.config = config
+        self.throughput = Throughput()
 
     def fit(
         self,
@@ -181,8 +181,8 @@ class Train:
         shared: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         best = checkpoint(where, "best", monitor=self.config.monitor, mode=mode, save_top_k=1, **shared)
         last = checkpoint(where, "last", every_n_epochs=1, **shared)  # after `best`, whose record it carries
-        bar = [Bar()] if self.config.progress else []
-        return [*bar, best, last]
+        bar = [Bar(self.throughput)] if self.config.progress else []
+        return [self.throughput, *bar, best, last]
 
     def _table(self, folder: Path) -> Any:
         earlier = _finished_rows(folder)
@@ -191,33 +191,6 @@ class Train:
         if isinstance(rows, list):  # only the first process has a table, and it starts an empty one
             rows.extend(earlier)
         return table
-
-
-class Bar(pl.Callback):
-    """One bar over all epochs, counted in micro-batches."""
-
-    def __init__(self) -> None:
-        self.open = ExitStack()
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Open the bar where the run starts or goes on."""
-        if trainer.is_global_zero:
-            total = trainer.num_training_batches * (trainer.max_epochs or 1)
-            self.advance = self.open.enter_context(stage("train", total))
-            self.advance(trainer.fit_loop.epoch_progress.current.completed * trainer.num_training_batches)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """One more."""
-        if trainer.is_global_zero:
-            self.advance(1)
-
-    def on_train_end(self, *_: object) -> None:
-        """Close it."""
-        self.open.close()
-
-    def on_exception(self, *_: object) -> None:
-        """Close it."""
-        self.open.close()
 
 
 def _finished_rows(folder: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, or those named, into runs/bench/results.json, a table and a plot.
 
-python -m experiments.bench [step prompts differences generation embedding startup]
+python -m experiments.bench [step prompts differences bandwidth linear generation embedding startup]
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from matplotlib import pyplot as plt
 CASES: dict[str, Callable[[], Case]] = {
     "step": step.case,
     "prompts": prompts.case,
-    "differences": differences.case,
+    "differences": differences.against_loop,
+    "bandwidth": differences.against_copy,
+    "linear": differences.against_fewer,
     "generation": generation.case,
     "embedding": embedding.case,
     "startup": startup.case,

@@ -14,6 +14,7 @@ from dep.data.retrieve import RETRIEVERS
 from dep.data.sources.world import BuiltInWorld
 from dep.model.backbone import Backbone, load
 from dep.model.compressor import SparseAutoencoder
+from dep.model.grouped import attend_in_groups
 from dep.model.projector import Projector
 from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
 from dep.records import Request
@@ -52,6 +53,7 @@ def backbone() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         num_key_value_heads=2, tie_word_embeddings=True, max_position_embeddings=4096, pad_token_id=0, eos_token_id=2,
     )  # fmt: skip
     model = Qwen2ForCausalLM(shape).eval()
+    attend_in_groups(model)
     model.requires_grad_(False)
     return model, tokenizer
 

@@ -66,7 +66,6 @@ def _oracle(
 def test_differences_agree_with_the_equation_written_as_loops(
     weighting: Weighting, pooled: bool, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(difference, "_COLUMNS", 2)
     monkeypatch.setattr(difference, "_ROWS", 3)
     his_NE, users, items, pool_N = _world(seed)
     pool_N = pool_N if pooled else torch.ones_like(pool_N)
@@ -80,7 +79,7 @@ def test_differences_agree_with_the_equation_written_as_loops(
 def test_the_control_takes_the_peers_of_another_item_one_for_each(seed: int) -> None:
     his_NE, users, items, pool_N = _world(seed)
     names = sorted(set(items))
-    of = dict(zip(names, (names[at] for at in difference._another(torch.arange(len(names))).tolist()), strict=True))
+    of = dict(zip(names, (names[at] for at in difference._another(len(names)).tolist()), strict=True))
     assert sorted(of.values()) == names
     assert all(item != other for item, other in of.items())
     diff_NE, peers_N = differences(his_NE, users, items, "other_item", pool_N)

@@ -92,14 +92,16 @@ def test_a_score_does_not_depend_on_the_other_pairs(metric):
     assert together == pytest.approx(alone, abs=1e-6)
 
 
-def test_each_distinct_text_is_embedded_once(metric, monkeypatch):
+def test_each_distinct_prediction_is_embedded_once_and_references_once_for_all_calls(metric, monkeypatch):
     seen = []
     embed = metric.embed
+    monkeypatch.setattr(metric, "_kept", {})
     monkeypatch.setattr(metric, "embed", lambda texts: seen.extend(texts) or embed(texts))
-    metric.config.batch_size = 1
     many = [f"text number {i}" for i in range(8)]
-    metric.per_example([*many, "ok"], ["ok", *many])
-    metric.config.batch_size = 2
+    first = metric.per_example([*many, "ok"], ["ok", *many])
+    assert sorted(seen) == sorted([*many, "ok"] * 2)
+    seen.clear()
+    assert metric.per_example([*many, "ok"], ["ok", *many]) == first
     assert sorted(seen) == sorted([*many, "ok"])
 
 

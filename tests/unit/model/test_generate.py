@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from dep.model.generate import Generate, RequestSampler, nucleus_draw
+from dep.model.generate import Generate, RequestSampler, decoded, nucleus_draw
 from dep.records import SPECIAL_TOKENS
 
 
@@ -122,9 +122,9 @@ def test_the_model_s_own_decoding_settings_do_not_leak_in(build, prompts, left) 
     assert dict(generate(prompts, left)) == expected
 
 
-def test_text_ends_at_the_closing_token(build, tokenizer) -> None:
+def test_text_ends_at_the_closing_token(tokenizer) -> None:
     words = tokenizer.encode("the music is great", add_special_tokens=False)
-    assert build()._text([*words, 1, *words]) == "the music is great"
+    assert decoded(tokenizer, [*words, 1, *words], [1]) == "the music is great"
 
 
 def test_padding_on_the_right_is_refused(build, prompts, collate) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dep.model.nll import example_nll, target_logits
+from dep.model.nll import example_nll
 from dep.model.prefix import Lead, leading
 from dep.records import IGNORE
 
@@ -31,32 +31,52 @@ def build(bare_model, tokenizer):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_target_logits_are_those_of_the_full_forward(build, prompts, collate, name: str, side: str) -> None:
+@pytest.mark.parametrize("logits", [1 << 24, 3 * 340])
+def test_likelihoods_are_those_of_the_full_forward(
+    build, prompts, collate, monkeypatch, name: str, side: str, logits: int
+) -> None:
+    """With all logits held at once, or three rows of them at a time."""
+    monkeypatch.setattr("dep.model.nll.LOGITS", logits)
     model, batch = build(name), plain(collate, prompts, side)
     embeds = model.get_input_embeddings()(batch.ids)
-    logits, targets, rows = target_logits(model, embeds, batch.attention_mask, batch.labels)
-    expected, wanted, owner = [], [], []
+    sums, tokens = example_nll(model, embeds, batch.attention_mask, batch.labels)
     for b, prompt in enumerate(prompts):
         row = torch.tensor([prompt.ids + prompt.target])
-        full = model(input_ids=row).logits[0]
-        for t in range(len(prompt.ids), row.shape[1]):
-            expected.append(full[t - 1])
-            wanted.append(int(row[0, t]))
-            owner.append(b)
-    assert torch.allclose(logits, torch.stack(expected), atol=1e-5)
-    assert targets.tolist() == wanted
-    assert rows.tolist() == owner
+        full = model(input_ids=row).logits[0].log_softmax(-1)
+        expected = -sum(full[t - 1, row[0, t]] for t in range(len(prompt.ids), row.shape[1]))
+        assert sums[b].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert tokens.tolist() == [len(p.target) for p in prompts]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_only_target_positions_reach_the_head(build, prompts, collate, name: str) -> None:
+def test_gradients_do_not_depend_on_how_many_logits_are_held(build, prompts, collate, monkeypatch, name: str) -> None:
+    model, batch = build(name).double(), plain(collate, prompts, "right")
+    given = model.get_input_embeddings()(batch.ids).detach()
+    found = []
+    for logits in (1 << 24, 3 * 340):
+        monkeypatch.setattr("dep.model.nll.LOGITS", logits)
+        embeds = given.clone().requires_grad_()
+        sums, tokens = example_nll(model, embeds, batch.attention_mask, batch.labels)
+        (sums / tokens).mean().backward()
+        found.append(embeds.grad)
+    assert found[0].abs().max() > 1e-3
+    assert torch.allclose(*found, rtol=1e-10, atol=1e-12)
+    assert "forward" not in vars(model.base_model)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_only_target_positions_reach_the_head(build, prompts, collate, monkeypatch, name: str) -> None:
     model, batch = build(name), plain(collate, prompts, "right")
     seen = []
-    model.get_output_embeddings().register_forward_hook(lambda m, args, out: seen.append(out.shape))
+    model.get_output_embeddings().register_forward_hook(lambda m, args, out: seen.append(out.shape[:2].numel()))
     embeds = model.get_input_embeddings()(batch.ids)
-    target_logits(model, embeds, batch.attention_mask, batch.labels)
-    assert seen == [(1, sum(len(p.target) for p in prompts), 340)]
+    example_nll(model, embeds, batch.attention_mask, batch.labels)
+    assert seen == [sum(len(p.target) for p in prompts)]
     assert not model.get_output_embeddings()._forward_pre_hooks
+    assert not model.base_model._forward_hooks
+    monkeypatch.setattr("dep.model.nll.LOGITS", 7 * 340)
+    example_nll(model, embeds, batch.attention_mask, batch.labels)
+    assert max(seen[1:]) == 7
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from dep.model.train import Train, pl
+from dep.lightning import pl
+from dep.model.train import Train
 
 
 class EpochOrder(Sampler[int]):

@@ -1,0 +1,105 @@
+"""The inner loop of Eq. 4, compiled: each item's reviews are read once and their differences written once.
+
+    total = sum over reviewers j of the item of e_uj          e_diff = e_his - (total - e_u) / m
+
+e_u, the author's own mean on that item, is taken out again where it is part of the total. What an item needs at a time
+fits into a processor's cache, so that the memory's bandwidth is the limit. Sums are in float64, in the order of rows.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+def subtract(
+    his: Floats,
+    order: Ints,
+    starts: Ints,
+    of: Ints,
+    user: Ints,
+    counts: NDArray[np.bool_],
+    out: Floats,
+    peers: Ints,
+    threads: int,
+) -> None:
+    """Write the differences of all reviews from the mean of those who reviewed an item.
+
+    Args:
+        his: [N, E] vectors.
+        order: [N] rows sorted by item, then user, then row.
+        starts: [items + 1] where each item's rows begin in `order`.
+        of: [items] the item whose reviewers are subtracted: itself, or another (a control).
+        user: [N] author of each row, by number.
+        counts: [N] whether a row counts as a peer's review.
+        out: [N, E], written.
+        peers: [N], written: how many others reviewed the item.
+        threads: how many work on it; changes no number.
+    """
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(threads, most))
+    _subtract(his, order, starts, of, user, counts, out, peers)
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _subtract(
+    his: Floats, order: Ints, starts: Ints, of: Ints, user: Ints, counts: NDArray[np.bool_], out: Floats, peers: Ints
+) -> None:
+    width = his.shape[1]
+    for item in numba.prange(len(of)):
+        first, last = starts[of[item]], starts[of[item] + 1]
+        total, mean = np.zeros(width), np.zeros(width)
+        reviewers = 0
+        begin = first
+        while begin < last:
+            end, written = _mean(his, order, user, counts, begin, last, mean)
+            if written:
+                reviewers += 1
+                for e in range(width):
+                    total[e] += mean[e]
+            begin = end
+        at, own, known = first, 0, np.int64(-1)
+        for place in range(starts[item], starts[item + 1]):
+            row = order[place]
+            if user[row] != known:
+                known, own = user[row], 0
+                while at < last and user[order[at]] < known:
+                    at += 1
+                if at < last and user[order[at]] == known:
+                    at, own = _mean(his, order, user, counts, at, last, mean)
+                if not own:
+                    mean[:] = 0.0
+            others = reviewers - (1 if own else 0)
+            peers[row] = others
+            if others:
+                for e in range(width):
+                    out[row, e] = his[row, e] - (total[e] - mean[e]) / others
+            else:
+                out[row] = 0.0
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _mean(
+    his: Floats, order: Ints, user: Ints, counts: NDArray[np.bool_], begin: int, last: int, mean: NDArray[np.float64]
+) -> tuple[int, int]:
+    """Into `mean`, that of one user's reviews that count, from `begin` on; where they end, and how many there are."""
+    who, written, at = user[order[begin]], 0, begin
+    while at < last and user[order[at]] == who:
+        row = order[at]
+        if counts[row]:
+            if written:
+                for e in range(len(mean)):
+                    mean[e] += his[row, e]
+            else:
+                for e in range(len(mean)):
+                    mean[e] = his[row, e]
+            written += 1
+        at += 1
+    if written > 1:
+        for e in range(len(mean)):
+            mean[e] /= written
+    return at, written
