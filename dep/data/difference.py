@@ -151,7 +151,7 @@ def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_
         his_NE = his_NE.float().contiguous()
         columns = (his_NE, order_N, starts, of_I, user_N, pool_N, diff_NE, peers_N)
         arrays: list[Any] = [column.numpy() for column in columns]
-        subtract(*arrays, torch.get_num_threads())
+        subtract(torch.get_num_threads(), *arrays)
     return peers_N
 
 

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 
 
 def subtract(
+    threads: int,
     his: Floats,
     order: Ints,
     starts: Ints,
@@ -25,11 +26,11 @@ def subtract(
     counts: NDArray[np.bool_],
     out: Floats,
     peers: Ints,
-    threads: int,
 ) -> None:
     """Write the differences of all reviews from the mean of those who reviewed an item.
 
     Args:
+        threads: how many work on it; changes no number.
         his: [N, E] vectors.
         order: [N] rows sorted by item, then user, then row.
         starts: [items + 1] where each item's rows begin in `order`.
@@ -38,7 +39,6 @@ def subtract(
         counts: [N] whether a row counts as a peer's review.
         out: [N, E], written.
         peers: [N], written: how many others reviewed the item.
-        threads: how many work on it; changes no number.
     """
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(threads, most))
