@@ -16,9 +16,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ _SHARD = 1024
 """Texts a shard: what an interruption can cost."""
 _CHUNK = 128
 """Texts between two moves of the bar."""
+_STORED = {torch.float32: "F32", torch.int64: "I64"}
+"""What safetensors calls them."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,12 @@ class VectorCache:
                 if diff is None:
                     users, items = [r.user for r in corpus.reviews], [r.item for r in corpus.reviews]
                     times = [r.time for r in corpus.reviews] if earlier else None
-                    diff_NE, peers_N = differences(his["his"], users, items, self.difference.weighting, pool_N, times)
-                    tensors = {"diff": diff_NE, "peers": peers_N}
-                    diff = _commit(below, "diff", diff_key, tensors, facts | asdict(self.difference))
+                    shapes = {"diff": (torch.float32, [*his["his"].shape]), "peers": (torch.int64, [len(users)])}
+                    blank = _blank(below / "diff.tmp", diff_key, shapes)
+                    weighting, out = self.difference.weighting, blank["diff"]
+                    _, peers_N = differences(his["his"], users, items, weighting, pool_N, times, out)
+                    blank["peers"].copy_(peers_N)
+                    diff = _complete(below, "diff", diff_key, blank, facts | asdict(self.difference))
         return Vectors(his["his"], diff["diff"], diff["peers"])
 
     def texts(self, category: str, name: str, texts: Sequence[str]) -> Tensor:
@@ -146,7 +152,8 @@ class VectorCache:
                         chunks.append(self.embedder.encode(chunk))
                         advance(sum(map(len, chunk)))
                     x_SE = torch.cat(chunks)
-                    _replace(path, {"his": x_SE}, {"key": key})
+                    _write(path.with_suffix(".tmp"), {"his": x_SE}, {"key": key})
+                    os.replace(path.with_suffix(".tmp"), path)
                 else:
                     advance(sum(map(len, shard)))
                 done.append(x_SE)
@@ -202,8 +209,16 @@ def _load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
 
 def _commit(folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
     """Write the tensors, then the manifest that makes the folder complete, and map them back in."""
+    _write(folder / f"{name}.tmp", tensors, {"key": key})
+    return _complete(folder, name, key, tensors, facts)
+
+
+def _complete(
+    folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> dict[str, Tensor]:
+    """Give the file that was written beside its name, then write the manifest, and map the tensors back in."""
     path = folder / f"{name}.safetensors"
-    _replace(path, tensors, {"key": key})
+    os.replace(path.with_suffix(".tmp"), path)
     shapes = {tensor: list(value.shape) for tensor, value in tensors.items()}
     manifest = {"format": FORMAT, "key": key, "bytes": path.stat().st_size, "tensors": shapes} | facts
     beside = folder / "manifest.json.tmp"
@@ -214,10 +229,32 @@ def _commit(folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts
     return loaded
 
 
-def _replace(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    beside = path.with_suffix(".tmp")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside, metadata)
-    os.replace(beside, path)
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+
+
+def _blank(path: Path, key: str, shapes: Mapping[str, tuple[torch.dtype, list[int]]]) -> dict[str, Tensor]:
+    """A safetensors file of zeros, its tensors mapped into memory: what is written to them is in the file.
+
+    A large category's differences need no memory that way.
+    """
+    header: dict[str, Any] = {"__metadata__": {"key": key}}
+    end = 0
+    for name, (dtype, shape) in shapes.items():
+        begin, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": _STORED[dtype], "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    start = 8 + len(text)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(start + end)
+    whole = torch.from_file(str(path), shared=True, size=start + end, dtype=torch.uint8)
+    parts = {name: header[name]["data_offsets"] for name in shapes}
+    return {
+        name: whole[start + first : start + last].view(shapes[name][0]).view(shapes[name][1])
+        for name, (first, last) in parts.items()
+    }
 
 
 @contextmanager
