@@ -91,6 +91,9 @@ class Load:
     """Tokens that generation may write."""
     validation_writes: bool
     """Whether validation generates (METEOR) or only measures the likelihood."""
+    calls: int = 0
+    """Texts of `call_tokens` tokens that the LLM writes for a request first, each of a prompt of the same length."""
+    call_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ def estimate(config: Backbone.Config, load: Load, card: Card, trained: int) -> C
     likelihood = reading_flops(shape, length, load.target) / pace
     if trained:
         train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
-    generate_s = load.test * (a_batch / load.batch + likelihood)
+    calls = load.calls * (reads + load.call_tokens * weights / (card.bandwidth * card.decoding))
+    generate_s = load.test * ((a_batch + calls) / load.batch + likelihood)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
     logits = 3 * 4.0 * shape.get_text_config().vocab_size * load.target * 2

@@ -165,6 +165,7 @@ def load_of(shared: Shared, arm: Arm, sized: dict[str, int] | None) -> Load:
         counts["train"] * epochs, counts["val"] * epochs, counts["test"], mean, target, longest,
         config.train.micro_batch, config.generate.batch_size, config.generate.max_new_tokens,
         config.train.monitor == "val_meteor",
+        arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
     )  # fmt: skip
 
 

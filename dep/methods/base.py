@@ -60,6 +60,10 @@ class Method:
         """The requests that generation and scoring see: as they are, unless the method says otherwise."""
         return requests
 
+    def calls(self, history: int) -> int:
+        """How many texts a language model writes for a request of `history` past reviews before the review, at most."""
+        return 0
+
     def write(self, requests: Sequence[Request], writing: Writing) -> list[list[Step]]:
         """What was asked and answered for each request, the last answer being its profile; for `profiles`."""
         raise NotImplementedError

@@ -31,6 +31,10 @@ class DPL(PAG):
         seed: int = 0
         """Of k-means' first centres."""
 
+    def calls(self, history: int) -> int:
+        """A difference for each past review, and the profile."""
+        return history + 1
+
     def write(self, requests: Sequence[Request], writing: Writing) -> list[list[Step]]:
         """A question for each past review whose item others reviewed, and one for the profile."""
         asks, owners = [], []

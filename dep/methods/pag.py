@@ -25,6 +25,10 @@ class PAG(RAG):
         prompt, soft = super().shape(prompt, soft)
         return replace(prompt, profile=True), soft
 
+    def calls(self, history: int) -> int:
+        """The profile."""
+        return 1
+
     def write(self, requests: Sequence[Request], writing: Writing) -> list[list[Step]]:
         """One question a request."""
         asks = [profile_ask(request.slots, writing.instructions) for request in requests]

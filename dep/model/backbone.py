@@ -20,6 +20,7 @@ from transformers import (
 
 from dep.model.grouped import attend_in_groups
 from dep.model.lora import is_lora, plain_name
+from dep.model.recompute import layers, recompute
 from dep.model.vocabulary import add_tokens
 from dep.records import SPECIAL_TOKENS
 
@@ -47,8 +48,14 @@ class Backbone:
         attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = "auto"
         """`auto` takes flash attention where it is installed, on CUDA, for half precision; else torch's
         SDPA."""
-        quantization: Literal["none", "nf4", "int8"] = "none"
-        """bitsandbytes' 4-bit or 8-bit weights: less memory, not more speed."""
+        quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
+        """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats: less memory, not more speed."""
+        recompute: bool = False
+        """Keep no activations of a layer but its input, and make them again in the backward pass: far less memory, a
+        third more time."""
+        compile: bool = False
+        """torch.compile of each layer: minutes at first, then faster on a GPU; on a processor it needs a C++
+        compiler."""
         allow_download: bool = False
         """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
@@ -90,6 +97,11 @@ def load(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     attend_in_groups(model)
+    if config.recompute:
+        recompute(model)
+    if config.compile:
+        for layer in layers(model):
+            layer.compile(dynamic=True)
     model.requires_grad_(False)
     return model.eval(), tokenizer
 
@@ -128,7 +140,7 @@ def fingerprint(model: PreTrainedModel) -> str:
     digest = hashlib.sha256()
     weights = ((plain_name(name), weight) for name, weight in model.named_parameters() if not is_lora(name))
     for name, weight in sorted(weights, key=lambda pair: pair[0]):
-        flat = weight.detach().reshape(-1)
+        flat = getattr(weight, "qdata", weight).detach().reshape(-1)  # torchao keeps a scale beside its numbers
         sample = flat[:: max(1, flat.numel() // _SAMPLE)]
         if sample.is_floating_point():
             sample = sample.to(torch.bfloat16).view(torch.int16)
@@ -151,6 +163,12 @@ def _attention(config: Backbone.Config, model_config: Any) -> str | None:
 def _quantization(config: Backbone.Config) -> dict[str, Any]:
     if config.quantization == "none":
         return {}
+    device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
+    if config.quantization == "fp8":
+        from torchao.quantization import Float8WeightOnlyConfig
+        from transformers import TorchAoConfig
+
+        return {"quantization_config": TorchAoConfig(Float8WeightOnlyConfig()), "device_map": {"": device}}
     from transformers import BitsAndBytesConfig
 
     if config.quantization == "int8":
@@ -158,7 +176,6 @@ def _quantization(config: Backbone.Config) -> dict[str, Any]:
     else:
         compute = torch.float32 if config.dtype == "float32" else torch.bfloat16
         settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
-    device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
     return {"quantization_config": settings, "device_map": {"": device}}
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from dep.model.recompute import RECOMPUTES
 from dep.records import IGNORE, Batch
 
 
@@ -49,7 +50,7 @@ def leading(batch: Batch, moving_ids: Iterable[int]) -> Lead:
 def cacheable(model: PreTrainedModel) -> bool:
     """Whether a model takes keys and values of a beginning: no recurrent one, nor one that recomputes activations."""
     takes = "past_key_values" in inspect.signature(model.forward).parameters
-    recomputes = getattr(model, "is_gradient_checkpointing", False) and model.training
+    recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
     return takes and not getattr(model, "_is_stateful", False) and not recomputes
 
 

@@ -68,15 +68,16 @@ def _nudge(model: PreTrainedModel) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+@pytest.mark.parametrize("quantization", ["nf4", "int8", "fp8"])
 def test_quantized_weights_load_and_pass_a_gradient_to_their_input(folder: Path, quantization: str) -> None:
-    pytest.importorskip("bitsandbytes")
-    model, tokenizer = load(Backbone.Config(str(folder), dtype="float32", quantization=quantization))
+    pytest.importorskip("torchao" if quantization == "fp8" else "bitsandbytes")
+    dtype = "bfloat16" if quantization == "fp8" else "float32"
+    model, tokenizer = load(Backbone.Config(str(folder), dtype=dtype, quantization=quantization))
     kinds = {type(p).__name__ for p in model.parameters()}
-    assert {"nf4": "Params4bit", "int8": "Int8Params"}[quantization] in kinds
+    assert {"nf4": "Params4bit", "int8": "Int8Params", "fp8": "Float8Tensor"}[quantization] in kinds
     assert set(SPECIAL_TOKENS) <= set(tokenizer.get_vocab())
     embeds = torch.randn(1, 4, 32, requires_grad=True)
-    model(inputs_embeds=embeds).logits.sum().backward()
+    model(inputs_embeds=embeds.to(model.dtype)).logits.sum().backward()
     assert embeds.grad.isfinite().all()
     assert embeds.grad.abs().sum() > 0
     assert len(fingerprint(model)) == 64

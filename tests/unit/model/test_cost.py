@@ -93,6 +93,13 @@ def test_the_time_of_training_is_its_operations_at_the_cards_pace() -> None:
     assert estimate(SEVEN, work, card, trained=1).train_s == pytest.approx(flops / 0.5e12)
 
 
+def test_a_profile_costs_what_a_review_of_its_length_does() -> None:
+    card = Card("ideal", 80, 1e12, 1e12, reached=0.5, decoding=1.0)
+    none, two = (estimate(SEVEN, replace(PAPER, calls=n, call_tokens=780), card, trained=0) for n in (0, 2))
+    scoring = PAPER.test * reading_flops(architecture(SEVEN), PAPER.prompt + PAPER.target, PAPER.target) / 0.5e12
+    assert two.generate_s - none.generate_s == pytest.approx(2 * (none.generate_s - scoring))
+
+
 def test_the_papers_training_fits_80_gb_and_24_gb_only_with_shorter_examples() -> None:
     large, small = CARDS
     assert fitted(SEVEN, PAPER, large, 20_000_000)[0] == PAPER
