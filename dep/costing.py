@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dep.arm import Arm
 from dep.config import RunConfig
-from dep.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
+from dep.model.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
 from dep.plan import load_of, sizes, trained_parameters
 from dep.shared import Shared
 

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 from dep import tracking
 from dep.arm import Arm, as_line, read_json, read_rows, write_json, write_rows, write_text
 from dep.config import RunConfig, identity, to_yaml
-from dep.cost import kv_bytes
 from dep.data.collate import Collator
 from dep.data.module import ReviewData
 from dep.data.prompt import PromptBuilder
@@ -28,6 +27,7 @@ from dep.eval.metrics import build_metric
 from dep.eval.scores import score_examples
 from dep.fairness import request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.model.checkpoint import write_tensors
+from dep.model.cost import kv_bytes
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP
 from dep.model.pretrain import pretrain

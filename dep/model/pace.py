@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from dep.cost import training_flops
 from dep.lightning import pl
+from dep.model.cost import training_flops
 from dep.progress import stage
 from dep.records import IGNORE, Batch
 

@@ -11,7 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from dep.cost import (
+from dep.model.backbone import Backbone, load
+from dep.model.cost import (
     CARDS,
     Card,
     Load,
@@ -24,7 +25,6 @@ from dep.cost import (
     reading_flops,
     training_flops,
 )
-from dep.model.backbone import Backbone, load
 
 SEVEN = Backbone.Config(name_or_path="Qwen/Qwen2.5-7B-Instruct")
 PAPER = Load(3996 * 5, 512 * 5, 3996, 2048, 390, 3998, 1, 8, 2048, True)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dep.cost import training_flops
+from dep.model.cost import training_flops
 from dep.model.pace import Pace, Throughput
 from dep.records import IGNORE
 
