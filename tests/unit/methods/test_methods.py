@@ -145,6 +145,14 @@ def test_dpl_names_the_differences_from_peers_and_then_writes_the_profile_of_the
         assert not any(request.text in step.ask.text for step in mine)
 
 
+@pytest.mark.parametrize("kind", ["pag", "dpl"])
+def test_a_method_writes_as_many_texts_as_it_says(kind: str) -> None:
+    everything = {f"i{user}{item}": ["one peer"] for user in range(2) for item in range(9)}
+    found, steps, _ = written(kind, everything)
+    for request, mine in zip(found, steps, strict=True):
+        assert len(mine) == METHODS[kind](METHODS[kind].Config()).calls(len(request.slots))
+
+
 def test_a_profile_stands_in_the_prompt_and_in_the_system_text() -> None:
     from dep.data.prompt import PromptBuilder, system_text
     from dep.model.backbone import Backbone, load
