@@ -167,7 +167,8 @@ class SentenceTransformers(_ModelFolder):
         if self.runtime == "openvino":
             from dep.data.openvino_runtime import run_by_openvino
 
-            run_by_openvino(model[0].auto_model, self.dtype)
+            transformer: Any = model[0]
+            run_by_openvino(transformer.auto_model, self.dtype)
         return model
 
     def _encode(self, texts: list[str]) -> Tensor:

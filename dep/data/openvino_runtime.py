@@ -46,13 +46,14 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str) -> None:
         ) from error
     example = {name: torch.ones(2, 8, dtype=torch.long) for name in ("input_ids", "attention_mask")}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # lengths stay open: tested
+        warnings.simplefilter("ignore")  # of lengths that tracing might fix: they stay open, which is tested
         made = openvino.convert_model(_Hidden(encoder.float()).eval(), example_input=example)
     hints = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": known[precision]}
     request = openvino.Core().compile_model(made, "CPU", hints).create_infer_request()
 
     def forward(input_ids: Tensor, attention_mask: Tensor, **_: Any) -> BaseModelOutput:
         hidden = request.infer({0: input_ids.numpy(), 1: attention_mask.numpy()})[0]
-        return BaseModelOutput(last_hidden_state=torch.from_numpy(hidden.copy()))
+        output: Any = torch.from_numpy(hidden.copy())
+        return BaseModelOutput(last_hidden_state=output)
 
     encoder.forward = forward
