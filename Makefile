@@ -21,13 +21,13 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: install wordnet ## Train and compare every method on the built-in world, on the CPU, and write a report
+demo: install wordnet ## Train and compare six arms on the built-in world, on the CPU, and write a report (8 minutes)
 	$(BIN)/dep run conf/demo.yaml
 
 arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about 50 minutes)
 	$(BIN)/dep run conf/arms.yaml
 
-ablation: install-dev wordnet ## Tables 2/6 and 3/7 of the paper and the controls, three seeds, then runs/paper/report.html
+ablation: install-dev wordnet ## Tables 2/6 and 3/7 and the controls, three seeds, then runs/paper/report.html (45 minutes)
 	$(BIN)/python -m experiments.report conf/ablation.yaml
 
 table1: ## Table 1: every system of the comparison and the controls, three seeds, and what each was given

@@ -76,7 +76,7 @@ def _learn(shared: Shared, arm: Arm) -> None:
     examples = len(data.requests("train"))
     shared.console.print(
         f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} of {every:,} parameters "
-        f"trained ({trained / (every - trained):.2%} of the LLM)"
+        f"trained (the LLM has {every - trained:,}, frozen)"
     )
     began = time.time()
     try:
@@ -215,7 +215,8 @@ def _cost(
     if steps:
         read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in some for step in steps[p.key]]
         flops += sum(tokens_flops(model, tokens) for tokens in read) / len(some)
-    kept = [user_bytes(request, prompt.text and prompt.history > 0, soft.branches) for request in requests]
+    of_user = [] if soft.source == "constant" else soft.branches  # the constant prompt reads nobody's vectors
+    kept = [user_bytes(request, prompt.text and prompt.history > 0, of_user) for request in requests]
     tokens = sum(len(prompts[at].ids) for at in range(len(prompts))) / len(prompts)
     return {
         "gflops": flops / 1e9,
