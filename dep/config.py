@@ -253,8 +253,8 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
         unknown = [name for name in (a, b) if name not in configs]
         if unknown:
             raise ConfigError(
-                f"compare: expected arms of this run ({', '.join(configs)}), found {unknown[0]!r}; name it in `arms`, or "
-                "say what to compare (compare=[] for nothing)"
+                f"compare: expected arms of this run ({', '.join(configs)}), found {unknown[0]!r}; name it in `arms`, "
+                "or say what to compare (compare=[] for nothing)"
             )
     return run, configs
 

@@ -75,8 +75,8 @@ def _learn(shared: Shared, arm: Arm) -> None:
     trained, every = module.trainable_share()
     examples = len(data.requests("train"))
     shared.console.print(
-        f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} of {every:,} parameters "
-        f"trained (the LLM has {every - trained:,}, frozen)"
+        f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} parameters trained, "
+        f"{every - trained:,} of the LLM frozen"
     )
     began = time.time()
     try:
