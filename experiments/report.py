@@ -21,7 +21,7 @@ from dep import cli
 from dep.arm import read_json, write_json, write_text
 from dep.eval.report import tables
 from dep.eval.uniqueness import curve, halves
-from experiments import claims, cost, figures
+from experiments import claims, cost, coverage, figures
 from experiments.beside import Grid, grid
 from experiments.layout import LAYOUTS
 from experiments.unique import user_gains
@@ -117,7 +117,11 @@ def main(words: list[str]) -> int:
         if code := cli.main(["run", file]):
             return code
     folders = [word for word in words if not word.endswith(".yaml")]
-    write(Path(folders[0] if folders else "runs"), Console(soft_wrap=True))
+    console = Console(soft_wrap=True)
+    write(Path(folders[0] if folders else "runs"), console)
+    systems = next(layout for layout in LAYOUTS if layout.name == "table1")
+    for path in (Path(word) for word in words if Path(word).stem == systems.run):
+        console.print(coverage.table(systems, path))
     return 0
 
 

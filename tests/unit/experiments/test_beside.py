@@ -7,6 +7,7 @@ import pytest
 
 from dep.config import label, load_arms
 from experiments.beside import PAPER, grid
+from experiments.coverage import covered
 from experiments.layout import LAYOUTS, Layout
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -22,6 +23,18 @@ def test_every_row_of_a_table_is_an_arm_of_its_run_and_a_row_of_the_paper(layout
     assert set(layout.rows.values()) | set(layout.controls) <= labels
     published = {row["method"] for row in json.loads(PAPER.read_text())["tables"][layout.numbers]}
     assert set(layout.rows) == {name for name in published if not name.endswith("(32B)")}
+
+
+def test_every_system_of_table_one_has_files_of_its_own() -> None:
+    layout = next(layout for layout in LAYOUTS if layout.name == "table1")
+    rows = covered(layout, CONF / "table1.yaml")
+    by_paper = {theirs: (ours, arm, module) for theirs, ours, arm, module in rows if theirs != "-"}
+    assert by_paper["DPL (7B)"] == ("DPL", str(CONF / "arm/dpl.yaml"), "dep/methods/dpl.py")
+    assert by_paper["RAG (32B)"][1:] == by_paper["RAG (7B)"][1:]
+    assert {ours for _, ours, _, _ in rows} >= {*layout.rows.values(), *layout.controls}
+    for _, _, arm, module in rows:
+        assert Path(arm).is_file()
+        assert (CONF.parent / module).is_file()
 
 
 def results(order: list[float]) -> dict[str, list[dict[str, object]]]:
