@@ -60,8 +60,11 @@ install: $(VENV)/.installed ## Install what the demo needs into .venv (PYTHON=py
 
 install-dev: $(VENV)/.installed-dev ## Install everything that the tests need as well
 
-wordnet: $(VENV)/.installed ## Find or fetch WordNet, which METEOR needs for its synonyms
+wordnet: .cache/wordnet.found ## Find or fetch WordNet, which METEOR needs for its synonyms
+
+.cache/wordnet.found: $(VENV)/.installed
 	@$(BIN)/python -m dep.eval.wordnet
+	@mkdir -p .cache && touch $@
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .

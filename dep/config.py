@@ -242,8 +242,9 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
         return run, {run.method.kind: run}
     folder = Path(files[0]).parent / "arm" if files else Path("conf/arm")
     configs: dict[str, RunConfig] = {}
+    below, above = merge(files), merge((), overrides)
     for name in run.arms:
-        merged = _merged(_merged(merge(files), _read(folder / f"{name}.yaml")), merge((), overrides))
+        merged = _merged(_merged(below, _read(folder / f"{name}.yaml")), above)
         for suffix, settings in _varied(run.vary):
             config = _typed(_merged(merged, merge((), settings)))
             if suffix:
