@@ -103,7 +103,8 @@ class VectorCache:
                     weighting, out = self.difference.weighting, blank["diff"]
                     _, peers_N = differences(his["his"], users, items, weighting, pool_N, times, out)
                     blank["peers"].copy_(peers_N)
-                    diff = _complete(below, "diff", diff_key, blank, facts | asdict(self.difference))
+                    os.replace(below / "diff.tmp", below / "diff.safetensors")
+                    diff = _seal(below, "diff", diff_key, blank, facts | asdict(self.difference))
         return Vectors(his["his"], diff["diff"], diff["peers"])
 
     def texts(self, category: str, name: str, texts: Sequence[str]) -> Tensor:
@@ -152,8 +153,7 @@ class VectorCache:
                         chunks.append(self.embedder.encode(chunk))
                         advance(sum(map(len, chunk)))
                     x_SE = torch.cat(chunks)
-                    _write(path.with_suffix(".tmp"), {"his": x_SE}, {"key": key})
-                    os.replace(path.with_suffix(".tmp"), path)
+                    _replace(path, {"his": x_SE}, {"key": key})
                 else:
                     advance(sum(map(len, shard)))
                 done.append(x_SE)
@@ -209,16 +209,13 @@ def _load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
 
 def _commit(folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
     """Write the tensors, then the manifest that makes the folder complete, and map them back in."""
-    _write(folder / f"{name}.tmp", tensors, {"key": key})
-    return _complete(folder, name, key, tensors, facts)
+    _replace(folder / f"{name}.safetensors", tensors, {"key": key})
+    return _seal(folder, name, key, tensors, facts)
 
 
-def _complete(
-    folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]
-) -> dict[str, Tensor]:
-    """Give the file that was written beside its name, then write the manifest, and map the tensors back in."""
+def _seal(folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
+    """Write the manifest that makes the folder complete, and map the tensors of its file back in."""
     path = folder / f"{name}.safetensors"
-    os.replace(path.with_suffix(".tmp"), path)
     shapes = {tensor: list(value.shape) for tensor, value in tensors.items()}
     manifest = {"format": FORMAT, "key": key, "bytes": path.stat().st_size, "tensors": shapes} | facts
     beside = folder / "manifest.json.tmp"
@@ -229,8 +226,10 @@ def _complete(
     return loaded
 
 
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+def _replace(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    beside = path.with_suffix(".tmp")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside, metadata)
+    os.replace(beside, path)
 
 
 def _blank(path: Path, key: str, shapes: Mapping[str, tuple[torch.dtype, list[int]]]) -> dict[str, Tensor]:

@@ -18,9 +18,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from dep.model.cross_attention import decoder_layers
 from dep.model.grouped import attend_in_groups
 from dep.model.lora import is_lora, plain_name
-from dep.model.recompute import layers, recompute
+from dep.model.recompute import recompute
 from dep.model.vocabulary import add_tokens
 from dep.records import SPECIAL_TOKENS
 
@@ -100,7 +101,7 @@ def load(
     if config.recompute:
         recompute(model)
     if config.compile:
-        for layer in layers(model):
+        for layer in decoder_layers(model):
             layer.compile(dynamic=True)
     model.requires_grad_(False)
     return model.eval(), tokenizer
@@ -116,7 +117,7 @@ def stamp(config: Backbone.Config) -> str:
 
     A name of the hub stands for itself.
     """
-    folder = DEMO if config.name_or_path == "demo" else Path(config.name_or_path)
+    folder = Path(files(config))
     return _stamp(folder) if folder.is_dir() else config.name_or_path
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Qwen2Config
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from dep.model.backbone import DEMO, Backbone
+from dep.model.backbone import Backbone, files
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,9 @@ def architecture(config: Backbone.Config) -> PretrainedConfig:
     Raises:
         FileNotFoundError: it is in none of them.
     """
-    name = str(DEMO) if config.name_or_path == "demo" else config.name_or_path
     try:
         found: PretrainedConfig = AutoConfig.from_pretrained(
-            name, local_files_only=not config.allow_download, trust_remote_code=False
+            files(config), local_files_only=not config.allow_download, trust_remote_code=False
         )
         return found
     except OSError:

@@ -22,6 +22,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from dep.model.nll import positions
+from dep.model.prefix import run_length
 
 _AHEAD = 64
 """Tokens that a row's room grows by."""
@@ -137,7 +138,7 @@ def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, moving_ids: Coll
     begin_BL = ids_BT.gather(1, at_BL)
     moving = torch.tensor(sorted(moving_ids), device=ids_BT.device)
     same_L = (begin_BL == begin_BL[:1]).all(0) & ~torch.isin(begin_BL[0], moving)
-    return int(same_L.int().cumprod(0).sum())
+    return run_length(same_L)
 
 
 def _read(

@@ -95,7 +95,7 @@ class LitDEP(pl.LightningModule):
         return self._nll(batch, self.embed(batch))
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
-        lead = Lead() if self.everywhere else leading(batch, self.soft_prompt.moving_ids)
+        lead = Lead() if self.everywhere or self.packs else leading(batch, self.soft_prompt.moving_ids)
         mask_BT, labels_BT = batch.attention_mask, batch.labels
         read = partial(example_nll, self.backbone, lead=lead, packed=self.packs)
         if not self.config.tokens_at_once:

@@ -43,8 +43,8 @@ def leading(batch: Batch, moving_ids: Iterable[int]) -> Lead:
     moving = torch.tensor(sorted(moving_ids), device=batch.ids.device)
     stops_BT = torch.isin(batch.ids, moving)
     stops_BT[:, :-1] |= batch.labels[:, 1:] != IGNORE
-    still = _run(~stops_BT.any(0))
-    return Lead(_run((batch.ids == batch.ids[:1]).all(0)[:still]), still)
+    still = run_length(~stops_BT.any(0))
+    return Lead(run_length((batch.ids == batch.ids[:1]).all(0)[:still]), still)
 
 
 def cacheable(model: PreTrainedModel) -> bool:
@@ -73,6 +73,6 @@ def keys_and_values(model: PreTrainedModel, embeds_BTD: Tensor, lead: Lead) -> D
     return cache
 
 
-def _run(true: Tensor) -> int:
+def run_length(true: Tensor) -> int:
     """How many entries are true before the first that is not."""
     return int(true.int().cumprod(0).sum())
