@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -36,9 +36,6 @@ from dep.model.user_llm import UserLLMSource
 from dep.progress import stage
 from dep.records import Prompt, Request
 from dep.shared import Shared
-
-if TYPE_CHECKING:
-    from dep.model.vllm_engine import VLLM
 
 
 def train(shared: Shared, arm: Arm) -> None:
@@ -81,7 +78,8 @@ def _learn(shared: Shared, arm: Arm) -> None:
     began = time.time()
     try:
         training = Train(arm.settings)
-        training.fit(module, data, home, *tracking.training(arm))
+        loggers, training.throughput.log_to = tracking.training(arm)
+        training.fit(module, data, home, loggers)
     finally:
         tracking.finish()
     if (pace := training.throughput.pace).examples:
@@ -131,7 +129,7 @@ def _val_meteor(shared: Shared, arm: Arm, data: ReviewData) -> Any:
     return evaluate
 
 
-def _texts(writer: Generate | VLLM, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
+def _texts(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
     prompts = data.prompts(list(requests))
     left = Collator(data.collate.pad_id, side="left", answers=False)
     return writer([prompts[at] for at in range(len(prompts))], left)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -31,9 +31,6 @@ from dep.profile.endpoint import EndpointWriter
 from dep.profile.peers import Peers
 from dep.profile.writer import BackboneWriter, Kept, Writer
 from dep.records import Branch
-
-if TYPE_CHECKING:
-    from dep.model.vllm_engine import VLLM
 
 
 class Shared:
@@ -142,7 +139,7 @@ class Shared:
             peers = Peers(made.corpora, vectors, made.pool)
         return Writing(Kept(writer, Path(config.cache)), config.profile.instructions, peers)
 
-    def writer(self, arm: Arm, module: LitDEP, **overrides: Any) -> Generate | VLLM:
+    def writer(self, arm: Arm, module: LitDEP, **overrides: Any) -> Generate:
         """The arm's generator: transformers', or vLLM's where the configuration says so."""
         _, tokenizer = self.backbone(arm.config)
         settings = replace(arm.config.generate, seed=arm.seed, **overrides)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from dep.arm import Arm
 from dep.config import as_dict
 from dep.eval.bleu import bleu_of_sums
 from dep.lightning import pl
-from dep.model.pace import Throughput
 
 SHOWN = 24
 """Generations in a run's table."""
@@ -42,10 +41,10 @@ def begun(arm: Arm) -> Any:
     )  # fmt: skip
 
 
-def training(arm: Arm) -> tuple[list[Any], list[Any]]:
-    """Loggers and callbacks that mirror the arm's training."""
+def training(arm: Arm) -> tuple[list[Any], Callable[[Mapping[str, float]], None] | None]:
+    """Loggers that mirror the arm's training, and what takes its pace."""
     run = begun(arm)
-    return ([], []) if run is None else ([pl.loggers.WandbLogger(experiment=run)], [Throughput(run.log)])
+    return ([], None) if run is None else ([pl.loggers.WandbLogger(experiment=run)], run.log)
 
 
 def finish() -> None:

@@ -112,7 +112,8 @@ class Generate:
         self.tokenizer = tokenizer
         self.soft_prompt = soft_prompt
         self.suppressed = suppressed_ids(backbone, tokenizer)
-        self.stop = stops(backbone, tokenizer)
+        stop = backbone.generation_config.eos_token_id
+        self.stop = sorted({tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None})
 
     def __call__(
         self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
@@ -178,12 +179,6 @@ class Generate:
             eos_token_id=self.stop,
             pad_token_id=self.tokenizer.pad_token_id,
         )
-
-
-def stops(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Token ids that end a text: the tokenizer's, and those of the model's own file."""
-    stop = backbone.generation_config.eos_token_id
-    return sorted({tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None})
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:

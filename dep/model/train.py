@@ -107,7 +107,6 @@ class Train:
         data: pl.LightningDataModule,
         folder: Path,
         loggers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
     ) -> Path:
         """Train, or go on training, and leave `module` with the weights of the best epoch.
 
@@ -116,7 +115,6 @@ class Train:
             data: train and validation batches; batches have `micro_batch` examples.
             folder: the run's; gets metrics.csv and checkpoints/{best,last}.ckpt.
             loggers: of Lightning, beside the CSV.
-            callbacks: of Lightning, beside its own.
 
         Returns:
             The best epoch's checkpoint.
@@ -131,7 +129,7 @@ class Train:
         with warnings.catch_warnings():
             for message in _MEANT:
                 warnings.filterwarnings("ignore", message)
-            trainer = self.trainer(folder, loggers, callbacks)
+            trainer = self.trainer(folder, loggers)
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if best.is_dir():
@@ -144,7 +142,7 @@ class Train:
             module.load_state_dict(state["state_dict"], strict=False)
         return best
 
-    def trainer(self, folder: Path, loggers: Sequence[Any] = (), callbacks: Sequence[Any] = ()) -> pl.Trainer:
+    def trainer(self, folder: Path, loggers: Sequence[Any] = ()) -> pl.Trainer:
         """A Trainer that writes into `folder`.
 
         Raises:
@@ -159,7 +157,7 @@ class Train:
             precision=_precision(c.precision),
             gradient_clip_val=c.grad_clip or None,
             logger=[self._table(folder), *loggers],
-            callbacks=[*self._callbacks(folder), *callbacks],
+            callbacks=self._callbacks(folder),
             enable_progress_bar=False,  # `Bar` is the package's own
             enable_model_summary=False,
             num_sanity_val_steps=0,

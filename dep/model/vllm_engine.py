@@ -21,10 +21,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.model.generate import Generate, decoded, stops
+from dep.model.generate import Generate, decoded
 from dep.model.lora import is_lora
 from dep.model.soft_prompt import SoftPrompt
-from dep.model.vocabulary import suppressed_ids
 from dep.progress import stage
 from dep.records import Batch, Prompt
 
@@ -32,8 +31,8 @@ _SHARE = 0.9
 """Of the memory that the frozen model beside it leaves free."""
 
 
-class VLLM:
-    """Writes the reviews that prompts ask for; takes the place of `Generate`."""
+class VLLM(Generate):
+    """Writes the reviews that prompts ask for, in larger batches on an engine of its own."""
 
     def __init__(
         self,
@@ -61,12 +60,11 @@ class VLLM:
                 "generate.engine=vllm: expected a backbone as it is stored, found LoRA or gated cross-attention in its "
                 "layers; set generate.engine=hf"
             )
-        self.config, self.tokenizer, self.soft_prompt = config, tokenizer, soft_prompt
+        super().__init__(config, backbone, tokenizer, soft_prompt)
         self.embedding: Any = backbone.get_input_embeddings()
-        self.dtype, self.stop = backbone.dtype, stops(backbone, tokenizer)
         self.engine = _engine(folder, str(backbone.dtype).removeprefix("torch."))
         rows = int(self.engine.llm_engine.model_config.get_vocab_size())
-        self.barred = {token: -100.0 for token in suppressed_ids(backbone, tokenizer) if token < rows}
+        self.barred = {token: -100.0 for token in self.suppressed if token < rows}
 
     def __call__(
         self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
@@ -76,7 +74,7 @@ class VLLM:
             for start in range(0, len(prompts), self.config.batch_size):
                 chunk = prompts[start : start + self.config.batch_size]
                 asked = [{"prompt_embeds": self._embeds(prompt, collate)} for prompt in chunk]
-                settings = [self._settings(prompt.key) for prompt in chunk]
+                settings = [self._sampling(prompt.key) for prompt in chunk]
                 written = self.engine.generate(asked, settings, use_tqdm=False)
                 for prompt, output in zip(chunk, written, strict=True):
                     yield prompt.key, decoded(self.tokenizer, list(output.outputs[0].token_ids), self.stop)
@@ -85,9 +83,9 @@ class VLLM:
     @torch.no_grad()
     def _embeds(self, prompt: Prompt, collate: Callable[[Sequence[Prompt]], Batch]) -> Tensor:
         batch = collate([prompt]).to(self.embedding.weight.device)
-        return self.soft_prompt(batch, self.embedding).inputs_embeds[0].to("cpu", self.dtype)
+        return self.soft_prompt(batch, self.embedding).inputs_embeds[0].to("cpu", self.backbone.dtype)
 
-    def _settings(self, key: str) -> Any:
+    def _sampling(self, key: str) -> Any:
         from vllm import SamplingParams
 
         c = self.config
