@@ -58,7 +58,9 @@ def prompts(parts):
 def engines(parts):
     model, tokenizer, soft = parts
     config = Generate.Config(greedy=True, max_new_tokens=24, batch_size=5, progress=False)
-    return Generate(config, model, tokenizer, soft), VLLM(config, str(DEMO), model, tokenizer, soft)
+    theirs = VLLM(config, str(DEMO), model, tokenizer, soft)
+    yield Generate(config, model, tokenizer, soft), theirs
+    theirs.engine.llm_engine.engine_core.shutdown()  # while there is still somewhere to log to
 
 
 def test_greedy_texts_are_those_of_our_own_decoding(engines, prompts) -> None:
