@@ -52,8 +52,8 @@ class DifferenceConfig:
 
 def differences(
     his_NE: Tensor,
-    users: Sequence[str],
-    items: Sequence[str],
+    users: Sequence[str] | Tensor,
+    items: Sequence[str] | Tensor,
     weighting: Weighting = "uniform",
     pool_N: Tensor | None = None,
     times: Sequence[int] | None = None,
@@ -63,8 +63,8 @@ def differences(
 
     Args:
         his_NE: [N, E] vectors of the reviews.
-        users: author of each row.
-        items: item of each row.
+        users: author of each row, by name or by number [N].
+        items: item of each row, by name or by number [N].
         weighting: how peers are weighed.
         pool_N: [N] bool, rows that count as a peer's review; None for all.
         times: when each row was written, where only earlier reviews of peers count; None for any time.
@@ -98,14 +98,23 @@ def differences(
     return diff_NE, _uniform(his_NE, user_N, item_N, pool_N, of_I, diff_NE)
 
 
-def _codes(names: Sequence[str], by_name: bool = False) -> Tensor:
-    """A number for each name, in the order in which they first occur or in that of the names."""
+def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
+    """A number for each name, in the order in which they first occur or in that of the names; numbers as they are."""
+    if isinstance(names, Tensor):
+        return names.long()
     coded = pa.array(names, pa.string()).dictionary_encode()
     code_N = torch.from_numpy(coded.indices.to_numpy(zero_copy_only=False).astype("int64"))
     if not by_name:
         return code_N
     order = torch.from_numpy(pc.array_sort_indices(coded.dictionary).to_numpy().astype("int64"))
     return torch.argsort(order)[code_N]
+
+
+def _sorted(key_N: Tensor) -> Tensor:
+    """Rows by their key; at once where they stand so."""
+    if bool((key_N[1:] >= key_N[:-1]).all()):
+        return torch.arange(len(key_N))
+    return torch.argsort(key_N, stable=True)
 
 
 def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,7 +155,7 @@ def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_
 
     peers_N = torch.zeros_like(item_N)
     if len(item_N):
-        order_N = torch.argsort(item_N * (int(user_N.max()) + 1) + user_N, stable=True)
+        order_N = _sorted(item_N * (int(user_N.max()) + 1) + user_N)
         starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.bincount(item_N).cumsum(0)])
         his_NE = his_NE.float().contiguous()
         columns = (his_NE, order_N, starts, of_I, user_N, pool_N, diff_NE, peers_N)

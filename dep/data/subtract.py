@@ -3,7 +3,9 @@
     total = sum over reviewers j of the item of e_uj          e_diff = e_his - (total - e_u) / m
 
 e_u, the author's own mean on that item, is taken out again where it is part of the total. What an item needs at a time
-fits into a processor's cache, so that the memory's bandwidth is the limit. Sums are in float64, in the order of rows.
+fits into a processor's cache, so that memory is the limit: its bandwidth where an item's rows lie together, its latency
+where they are strewn. Sums are in float64, in the order of rows. An item that everybody reviewed once, which most are,
+needs no means.
 """
 
 from __future__ import annotations
@@ -52,6 +54,9 @@ def _subtract(
     width = his.shape[1]
     for item in numba.prange(len(of)):
         first, last = starts[of[item]], starts[of[item] + 1]
+        if of[item] == item and _once(order, user, counts, first, last):
+            _plain(his, order, first, last, out, peers)
+            continue
         total, mean = np.zeros(width), np.zeros(width)
         reviewers = 0
         begin = first
@@ -76,10 +81,41 @@ def _subtract(
             others = reviewers - (1 if own else 0)
             peers[row] = others
             if others:
+                share = 1.0 / others
                 for e in range(width):
-                    out[row, e] = his[row, e] - (total[e] - mean[e]) / others
+                    out[row, e] = his[row, e] - (total[e] - mean[e]) * share
             else:
                 out[row] = 0.0
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _once(order: Ints, user: Ints, counts: NDArray[np.bool_], first: int, last: int) -> bool:
+    """Whether an item's reviews all count, and are each by another user."""
+    for place in range(first, last):
+        if not counts[order[place]] or (place > first and user[order[place]] == user[order[place - 1]]):
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _plain(his: Floats, order: Ints, first: int, last: int, out: Floats, peers: Ints) -> None:
+    """The differences of such an item's reviews."""
+    total = np.zeros(his.shape[1])
+    others = last - first - 1
+    share = 1.0 / others if others else 0.0
+    for place in range(first, last):
+        own = his[order[place]]
+        for e in range(len(total)):
+            total[e] += own[e]
+    for place in range(first, last):
+        row = order[place]
+        own, written = his[row], out[row]
+        peers[row] = others
+        if others:
+            for e in range(len(total)):
+                written[e] = own[e] - (total[e] - own[e]) * share
+        else:
+            written[:] = 0.0
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
