@@ -27,8 +27,7 @@ class Muon(torch.optim.Optimizer):
         matrices: parameters [rows, columns] that act as linear maps.
         lr: their learning rate: each update has about this spectral norm (times sqrt(rows / columns) where rows are
             more).
-        others: biases, norms, embedding tables.
-        others_lr: AdamW's, for those.
+        others: groups {params, lr} of biases, norms, embedding tables, and of whatever else is AdamW's.
         weight_decay: decoupled, of both.
         momentum: of the matrices.
         betas: of the others.
@@ -38,15 +37,13 @@ class Muon(torch.optim.Optimizer):
         self,
         matrices: Iterable[Tensor],
         lr: float,
-        others: Iterable[Tensor] = (),
-        others_lr: float = 1e-3,
+        others: Iterable[dict[str, Any]] = (),
         weight_decay: float = 0.05,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
         groups = [{"params": list(matrices), "lr": lr, "muon": True}]
-        if rest := list(others):
-            groups.append({"params": rest, "lr": others_lr, "muon": False})
+        groups += [group | {"muon": False} for group in others]
         super().__init__(groups, {"weight_decay": weight_decay, "momentum": momentum, "betas": betas})
 
     @torch.no_grad()

@@ -108,6 +108,10 @@ class SoftPrompt(nn.Module):
         """Whether a parameter of this module is not trained."""
         return isinstance(self.source, UserLLMSource) and self.source.frozen(name.removeprefix("source."))
 
+    def apart(self) -> list[dict[str, Any]]:
+        """Groups of parameters, trained or not, that have a learning rate of their own."""
+        return self.source.apart() if isinstance(self.source, UserLLMSource) else []
+
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
         """Embed the prompt and write the soft tokens into it.
 

@@ -28,7 +28,7 @@ class UserLLMConfig:
 
     integration: Literal["soft_prompt", "cross_attention"] = "soft_prompt"
     """Where the LLM meets the user."""
-    latents: int = 4
+    latents: int = 0
     """Of the Perceiver; 0 leaves it out: one embedding for each past review."""
     every: int = 2
     """Cross-attention stands before every n-th layer."""
@@ -41,6 +41,11 @@ class UserLLMConfig:
     """Of those updates."""
     encoder: UserEncoder.Config = field(default_factory=UserEncoder.Config)
     """Its size."""
+    encoder_lr: float = 1e-4
+    """Peak learning rate of AdamW for encoder and Perceiver, whatever trains the projector: rates that suit what starts
+    at random undo in a few steps what the encoder has learned."""
+    cross_lr: float = 3e-3
+    """The same for cross-attention."""
     pretrain_epochs: int = 20
     """Passes over the users in which the encoder learns to tell the next event; 0: none."""
     pretrain_lr: float = 1e-3
@@ -93,6 +98,14 @@ class UserLLMSource(nn.Module):
         """Whether a parameter stays as pretraining left it: the encoder's, and what only its own task uses."""
         own_task = name.startswith(("encoder.next_", "encoder.sharpness"))
         return own_task or (self.config.strategy == "projector" and name.startswith("encoder."))
+
+    def apart(self) -> list[dict[str, Any]]:
+        """Groups of parameters, trained or not, that have a learning rate of their own."""
+        read = [self.encoder] if self.perceiver is None else [self.encoder, self.perceiver]
+        return [
+            {"params": [p for module in read for p in module.parameters()], "lr": self.config.encoder_lr},
+            {"params": list(self.cross.parameters()), "lr": self.config.cross_lr},
+        ]
 
     def memory(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What is known of each user: [B, M, W], and which of it is not padding [B, M].

@@ -36,7 +36,7 @@ def test_matrices_of_one_shape_are_updated_as_each_alone() -> None:
 def test_what_is_no_matrix_is_updated_as_by_torchs_adamw() -> None:
     ours, theirs = torch.nn.Parameter(torch.ones(5)), torch.nn.Parameter(torch.ones(5))
     weight = torch.nn.Parameter(torch.zeros(2, 2))
-    one = Muon([weight], 0.1, [ours], 0.01, weight_decay=0.025)
+    one = Muon([weight], 0.1, [{"params": [ours], "lr": 0.01}], weight_decay=0.025)
     other = torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.025)
     for step in range(5):
         ours.grad = theirs.grad = torch.randn(5, generator=torch.Generator().manual_seed(step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -202,6 +203,44 @@ def test_cross_attention_trains_through_the_frozen_llm_and_leaves_it_bit_for_bit
         assert torch.equal(model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits, before)
         one = lit.eval().example_nll(Collator(tokenizer.pad_token_id)(prompts[1:2]))[0]
         assert torch.allclose(lit.example_nll(batch)[0][1], one[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("strategy", ["encoder_and_projector", "projector"])
+def test_encoder_and_cross_attention_learn_at_rates_of_their_own(
+    model, tokenizer, optimizer, strategy, monkeypatch
+) -> None:
+    from dep.model.lit import LitDEP
+    from dep.model.train import Train
+
+    settings = UserLLMConfig(
+        integration="cross_attention",
+        encoder=SMALL,
+        heads=2,
+        latents=2,
+        strategy=strategy,
+        encoder_lr=3e-4,
+        cross_lr=3e-3,
+    )
+    _, soft = shaped(settings)
+    made = build_soft_prompt(
+        soft, NoCompressor.Config(), Projector.Config(), width=E, model=model, tokenizer=tokenizer,
+        categories=2, longest=10,
+    )  # fmt: skip
+    lit = LitDEP(model, made, Train.Config(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0))
+    monkeypatch.setattr(LitDEP, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+    groups = lit.configure_optimizers()["optimizer"].param_groups
+    rate = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    assert len(rate) == sum(len(group["params"]) for group in groups)
+    for name, p in lit.named_parameters():
+        place = name.removeprefix("soft_prompt.source.").split(".")[0]
+        expected = {"encoder": 3e-4, "perceiver": 3e-4, "cross": 3e-3}.get(place)
+        if not p.requires_grad:
+            assert id(p) not in rate
+        elif expected:
+            assert rate[id(p)] == expected
+        else:
+            assert rate[id(p)] in (0.5, 0.7)
 
 
 def test_lora_starts_as_the_llm_itself_trains_with_it_and_is_saved_with_the_adapter(model, tokenizer, tmp_path) -> None:
