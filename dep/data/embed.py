@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 from dep.data.sources import files
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-Runtime = Literal["torch", "openvino"]
+Runtime = Literal["torch", "openvino", "openvino_int8"]
 _MODEL_FILES = {".json", ".safetensors", ".bin", ".pt", ".txt", ".model"}
 
 
@@ -145,7 +145,8 @@ class SentenceTransformers(_ModelFolder):
         dtype: Dtype = "float32"
         """Precision of the model."""
         runtime: Runtime = "torch"
-        """What computes it: torch, or OpenVINO (extra `openvino`), on an Intel processor the faster one."""
+        """What computes it: torch, or OpenVINO (extra `openvino`), on an Intel processor faster, with the same vectors;
+        `openvino_int8` is faster still, with vectors at a cosine of 0.999 to those."""
         allow_download: bool = False
         """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
@@ -164,11 +165,11 @@ class SentenceTransformers(_ModelFolder):
         )
         if self.max_tokens is not None:
             model.max_seq_length = self.max_tokens
-        if self.runtime == "openvino":
+        if self.runtime != "torch":
             from dep.data.openvino_runtime import run_by_openvino
 
             transformer: Any = model[0]
-            run_by_openvino(transformer.auto_model, self.dtype)
+            run_by_openvino(transformer.auto_model, self.dtype, eight_bits=self.runtime == "openvino_int8")
         return model
 
     def _encode(self, texts: list[str]) -> Tensor:
@@ -196,7 +197,8 @@ class MiniLM(SentenceTransformers):
         dtype: Dtype = "float32"
         """Precision of the model."""
         runtime: Runtime = "torch"
-        """What computes it: torch, or OpenVINO (extra `openvino`), on an Intel processor the faster one."""
+        """What computes it: torch, or OpenVINO (extra `openvino`), on an Intel processor faster, with the same vectors;
+        `openvino_int8` is faster still, with vectors at a cosine of 0.999 to those."""
 
     def __init__(self, config: Config) -> None:
         try:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from dep.data.eight_bits import compressed, smooth
+
 
 class _Hidden(nn.Module):
     def __init__(self, encoder: PreTrainedModel) -> None:
@@ -22,15 +24,20 @@ class _Hidden(nn.Module):
         return hidden
 
 
-def run_by_openvino(encoder: PreTrainedModel, precision: str) -> None:
+_GROUP = 64
+"""Components of what enters a layer that share a scale, in eight bits."""
+
+
+def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool = False) -> None:
     """Let `encoder` give its last hidden states by OpenVINO from now on.
 
     Args:
         encoder: of texts, on the CPU; anything but ids and mask is ignored from then on.
         precision: `float32` or `bfloat16` (on processors that have it).
+        eight_bits: multiply in integers of eight bits (`eight_bits`), each token scaled by itself.
 
     Raises:
-        ModuleNotFoundError: there is no OpenVINO.
+        ModuleNotFoundError: there is no OpenVINO, or no NNCF for eight bits.
         ValueError: the precision is another.
     """
     known = {"float32": "f32", "bfloat16": "bf16"}
@@ -39,16 +46,24 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str) -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would tell its makers of each use
     try:
         import openvino
+
+        if eight_bits:
+            import nncf  # noqa: F401  (asked for before the work begins)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "embedder.runtime=openvino: expected the package openvino (extra `openvino`), found none; install it, or "
-            "set embedder.runtime=torch"
+            f"embedder.runtime=openvino: expected the package {error.name} (extra `openvino`), found none; install it, "
+            "or set embedder.runtime=torch"
         ) from error
+    encoder.float().eval()
+    if eight_bits:
+        smooth(encoder)
     example = {name: torch.ones(2, 8, dtype=torch.long) for name in ("input_ids", "attention_mask")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of lengths that tracing might fix: they stay open, which is tested
-        made = openvino.convert_model(_Hidden(encoder.float()).eval(), example_input=example)
+        made = openvino.convert_model(_Hidden(encoder).eval(), example_input=example)
     hints = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": known[precision]}
+    if eight_bits:
+        made, hints = compressed(made), hints | {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP}
     request = openvino.Core().compile_model(made, "CPU", hints).create_infer_request()
 
     def forward(input_ids: Tensor, attention_mask: Tensor, **_: Any) -> BaseModelOutput:

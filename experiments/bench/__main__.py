@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, or those named, into runs/bench/results.json, a table and a plot.
 
-python -m experiments.bench [step prompts differences bandwidth linear generation embedding encode startup]
+python -m experiments.bench [step prompts differences bandwidth linear generation embedding encode encode8 startup]
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "generation": generation.case,
     "embedding": embedding.by_users,
     "encode": embedding.by_encode,
+    "encode8": embedding.by_encode_in_eight_bits,
     "startup": startup.case,
 }
 

