@@ -10,6 +10,7 @@ from dep.config import (
     CHOICES,
     ConfigError,
     RunConfig,
+    as_dict,
     choose,
     compressor_config,
     identity,
@@ -73,6 +74,19 @@ def test_changing_a_slots_kind_drops_the_other_kinds_fields() -> None:
     config = load([CONF / "digital_music.yaml"], ["source.kind=world"])
     assert config.source.kind == "world"
     assert config.source.folder == "cache/worlds"
+
+
+@pytest.mark.parametrize("data", sorted((CONF / "data").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_data_file_behind_a_runs_file_changes_its_reviews_and_none_of_its_arms(data: Path) -> None:
+    before, arms = load_arms([CONF / "table1.yaml"])
+    after, moved = load_arms([CONF / "table1.yaml", data])
+    assert after.source.kind == "amazon2014"
+    assert list(moved) == list(arms)
+    for kept in ("train", "soft_prompt", "compare"):
+        assert as_dict(after)[kept] == as_dict(before)[kept]
+    for name, config in moved.items():
+        assert as_dict(config)["source"] == as_dict(after)["source"]
+        assert as_dict(config)["method"] == as_dict(arms[name])["method"]
 
 
 def test_a_missing_file_lists_those_that_are_there() -> None:
