@@ -1,6 +1,7 @@
 """`make bench`: every benchmark, or those named, into runs/bench/results.json, a table and a plot.
 
-python -m experiments.bench [step prompts differences bandwidth linear generation embedding encode encode8 startup]
+python -m experiments.bench [step prompts differences bandwidth linear generation embedding embedding8 encode encode8
+    startup]
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "linear": differences.against_fewer,
     "generation": generation.case,
     "embedding": embedding.by_users,
+    "embedding8": lambda: embedding.by_users("openvino_int8"),
     "encode": embedding.by_encode,
-    "encode8": embedding.by_encode_in_eight_bits,
+    "encode8": lambda: embedding.by_encode("openvino_int8"),
     "startup": startup.case,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def test_vectors_are_those_of_calls_user_by_user_and_of_encode(tmp_path: Path, m
     pytest.importorskip("openvino")
     monkeypatch.chdir(tmp_path)  # no Digital Music here: the built-in world's reviews
     monkeypatch.setattr(embedding, "REVIEWS", 6)
-    for case in (embedding.by_users(), embedding.by_encode(), embedding.by_encode("torch")):
+    eight = "openvino_int8"
+    in_eight_bits = [embedding.by_users(eight), embedding.by_encode(eight)] if find_spec("nncf") else []
+    for case in (embedding.by_users(), embedding.by_encode(), embedding.by_encode("torch"), *in_eight_bits):
         assert case.same(case.ours(), case.alternative()), case.name
         assert "the built-in world" in case.what
     embedding.texts.cache_clear()
