@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -75,8 +76,10 @@ def test_only_target_positions_reach_the_head(build, prompts, collate, monkeypat
     assert not model.get_output_embeddings()._forward_pre_hooks
     assert not model.base_model._forward_hooks
     monkeypatch.setattr("dep.model.nll.LOGITS", 7 * 340)
+    hooked = model.base_model.forward = partial(type(model.base_model).forward, model.base_model)  # as accelerate does
     example_nll(model, embeds, batch.attention_mask, batch.labels)
     assert max(seen[1:]) == 7
+    assert model.base_model.forward is hooked
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
