@@ -13,6 +13,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from dep.data.eight_bits import compressed, smooth
 
+_GROUP = 64
+"""Components of what enters a layer that share a scale, in eight bits."""
+
 
 class _Hidden(nn.Module):
     def __init__(self, encoder: PreTrainedModel) -> None:
@@ -22,10 +25,6 @@ class _Hidden(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         hidden: Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return hidden
-
-
-_GROUP = 64
-"""Components of what enters a layer that share a scale, in eight bits."""
 
 
 def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool = False) -> None:

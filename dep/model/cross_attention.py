@@ -55,8 +55,8 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
     raise ValueError(
-        f"cross-attention: expected a list of {count} decoder layers in {type(model).__name__}, found none; "
-        "use method.integration=soft_prompt with this backbone"
+        f"{type(model).__name__}: expected a list of {count} decoder layers, found none; gated cross-attention, "
+        "backbone.recompute and backbone.compile need it: do without them with this backbone"
     )
 
 

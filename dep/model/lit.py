@@ -168,20 +168,16 @@ class LitDEP(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained part, with warm-up and decay stepped once an optimizer step."""
         c, total = self.config, int(self.trainer.estimated_stepping_batches)
-        apart = [
-            group | {"params": [p for p in group["params"] if p.requires_grad]} for group in self.soft_prompt.apart()
-        ]
+        apart = self.soft_prompt.apart()
         elsewhere = {id(p) for group in apart for p in group["params"]}
         trained = [p for p in self.parameters() if p.requires_grad and id(p) not in elsewhere]
         optimizer: torch.optim.Optimizer
         if c.optimizer == "muon":
             layers = {id(m.weight) for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)}
             matrices, others = ([p for p in trained if (id(p) in layers) == of_layer] for of_layer in (True, False))
-            groups = [group for group in ({"params": others, "lr": c.lr}, *apart) if group["params"]]
-            optimizer = Muon(matrices, c.muon_lr, groups, c.weight_decay)
+            optimizer = Muon(matrices, c.muon_lr, [{"params": others, "lr": c.lr}, *apart], c.weight_decay)
         else:
-            groups = [group for group in ({"params": trained, "lr": c.lr}, *apart) if group["params"]]
-            optimizer = torch.optim.AdamW(groups, weight_decay=c.weight_decay)
+            optimizer = torch.optim.AdamW([{"params": trained, "lr": c.lr}, *apart], weight_decay=c.weight_decay)
         warmup = round(c.warmup_ratio * total)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: schedule_factor(step, total, warmup, c.schedule)

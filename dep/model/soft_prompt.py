@@ -109,7 +109,7 @@ class SoftPrompt(nn.Module):
         return isinstance(self.source, UserLLMSource) and self.source.frozen(name.removeprefix("source."))
 
     def apart(self) -> list[dict[str, Any]]:
-        """Groups of parameters, trained or not, that have a learning rate of their own."""
+        """Groups of trained parameters that have a learning rate of their own."""
         return self.source.apart() if isinstance(self.source, UserLLMSource) else []
 
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:

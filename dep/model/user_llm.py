@@ -100,11 +100,11 @@ class UserLLMSource(nn.Module):
         return own_task or (self.config.strategy == "projector" and name.startswith("encoder."))
 
     def apart(self) -> list[dict[str, Any]]:
-        """Groups of parameters, trained or not, that have a learning rate of their own."""
+        """Groups of trained parameters that have a learning rate of their own."""
         read = [self.encoder] if self.perceiver is None else [self.encoder, self.perceiver]
         return [
-            {"params": [p for module in read for p in module.parameters()], "lr": self.config.encoder_lr},
-            {"params": list(self.cross.parameters()), "lr": self.config.cross_lr},
+            {"params": [p for module in modules for p in module.parameters() if p.requires_grad], "lr": lr}
+            for modules, lr in ((read, self.config.encoder_lr), ([self.cross], self.config.cross_lr))
         ]
 
     def memory(self, batch: Batch) -> tuple[Tensor, Tensor]:

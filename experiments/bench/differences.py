@@ -111,12 +111,12 @@ def against_loop(reviews: int = 1_000_000, width: int = 384, peers: int = 20) ->
     def same(ours: Tensor, theirs: Tensor) -> bool:
         equal = torch.allclose(ours[:count], theirs, atol=1e-6)
         with within(ROOM):
-            _ours(reviews, width, peers)
+            _ours(world(reviews, width, peers))
         return equal
 
     return Case(
         "differences", f"{reviews:,} reviews x {width}, {peers} peers", "a loop over the peers of each review",
-        lambda: _ours(reviews, width, peers), lambda: looped(world(reviews, width, peers), count), same,
+        lambda: _ours(world(reviews, width, peers)), lambda: looped(world(reviews, width, peers), count), same,
         reviews, "reviews/s", 200, part=count / reviews,
     )  # fmt: skip
 
@@ -128,13 +128,10 @@ def against_copy(reviews: int = 1_000_000, width: int = 384, peers: int = 20) ->
     read.
     """
     made = by_item(reviews, width, peers)
-
-    def ours() -> Tensor:
-        return differences(made.his, made.users, made.items, out=made.out)[0]
-
     return Case(
         "differences, by bandwidth", f"{reviews:,} reviews x {width} by item, {peers} peers", "a copy of the vectors",
-        ours, lambda: made.out.copy_(made.his), lambda ours, theirs: True, reviews, "reviews/s", 0.6, repeats=9,
+        lambda: _ours(made), lambda: made.out.copy_(made.his), lambda ours, theirs: True, reviews, "reviews/s", 0.6,
+        repeats=9,
     )  # fmt: skip
 
 
@@ -143,11 +140,10 @@ def against_fewer(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -
     few = reviews // 10
     return Case(
         "differences, linear", f"{reviews:,} reviews x {width}, {peers} peers", f"ten times {few:,} reviews",
-        lambda: _ours(reviews, width, peers), lambda: _ours(few, width, peers), lambda ours, theirs: True,
+        lambda: _ours(world(reviews, width, peers)), lambda: _ours(world(few, width, peers)), lambda ours, theirs: True,
         reviews, "reviews/s", 0.8, part=few / reviews, repeats=5,
     )  # fmt: skip
 
 
-def _ours(reviews: int, width: int, peers: int) -> Tensor:
-    made = world(reviews, width, peers)
+def _ours(made: World) -> Tensor:
     return differences(made.his, made.users, made.items, out=made.out)[0]
