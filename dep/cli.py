@@ -104,9 +104,10 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
         raise ValueError(f"expected a configuration file, as in `dep {verb} conf/demo.yaml`")
     started = time.time()
     run, configs = load_arms(files, overrides)
-    from dep import pipeline, progress
+    from dep import progress
     from dep.jobs import STAGES, run_arms
     from dep.shared import Shared
+    from dep.stages.vectors import embed, prepare
 
     progress.quiet()
     shared = Shared(run, console)
@@ -126,9 +127,9 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
         probe_all(shared, run)
         return 0
     if verb in ("prepare", "run"):
-        pipeline.prepare(shared, run)
+        prepare(shared, run)
     if verb in ("embed", "run"):
-        pipeline.embed(shared, configs)
+        embed(shared, configs)
     arms = shared.arms(configs, run.seeds)
     run_arms(shared, arms, [name for name in STAGES if verb in ("run", name)], (files, overrides))
     if verb in ("report", "run"):

@@ -156,21 +156,21 @@ def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
     return merged
 
 
-def _typed(raw: DictConfig) -> RunConfig:
-    """Check `raw` against the schema of what it chooses."""
+def _typed(raw: DictConfig, of: str = "") -> RunConfig:
+    """Check `raw` against the schema of what it chooses; `of` begins what is said of a wrong one."""
     kinds = []
     for slot, (classes, default) in CHOICES.items():
         given = raw.get(slot) or {}
         kind = given.get("kind", default)
         if kind not in classes:
-            raise ConfigError(f"{slot}.kind: expected one of {', '.join(sorted(classes))}, found {kind!r}")
+            raise ConfigError(f"{of}{slot}.kind: expected one of {', '.join(sorted(classes))}, found {kind!r}")
         kinds.append((slot, kind))
     try:
         merged = OmegaConf.merge(_schema(tuple(kinds)), raw)
         typed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
-        raise ConfigError(f"{where}{_first_lines(error)}") from error
+        raise ConfigError(f"{of}{where}{_first_lines(error)}") from error
     assert isinstance(typed, RunConfig)
     return typed
 
@@ -192,7 +192,8 @@ def _schema(kinds: tuple[tuple[str, str], ...]) -> DictConfig:
 
 def _first_lines(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    said = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    return "expected a list, as in [0,1]" if "is not a ListConfig" in said else said
 
 
 def choose(config: RunConfig, slot: str) -> Any:
@@ -244,9 +245,10 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
     configs: dict[str, RunConfig] = {}
     below, above = merge(files), merge((), overrides)
     for name in run.arms:
-        merged = _merged(_merged(below, _read(folder / f"{name}.yaml")), above)
+        path = folder / f"{name}.yaml"
+        merged = _merged(_merged(below, _read(path)), above)
         for suffix, settings in _varied(run.vary):
-            config = _typed(_merged(merged, merge((), settings)))
+            config = _typed(_merged(merged, merge((), settings)), of=f"arm {name} ({path}): ")
             if suffix:
                 config.label = f"{label(config)}, {suffix[1:].replace('@', ', ')}"
             configs[f"{name}{suffix}"] = config

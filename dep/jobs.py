@@ -23,15 +23,18 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from dep import pipeline, progress
+from dep import progress
 from dep.arm import Arm
 from dep.config import RunConfig, load_arms
 from dep.shared import Shared
+from dep.stages.evaluate import evaluate
+from dep.stages.generate import generate
+from dep.stages.train import train
 
 STAGES: dict[str, Callable[[Shared, Arm], None]] = {
-    "train": pipeline.train,
-    "generate": pipeline.generate,
-    "evaluate": pipeline.evaluate,
+    "train": train,
+    "generate": generate,
+    "evaluate": evaluate,
 }
 """What is done with each arm, in this order."""
 

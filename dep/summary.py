@@ -13,7 +13,7 @@ from dep import __version__
 from dep.arm import Arm, read_json, read_rows, write_json, write_text
 from dep.config import RunConfig, as_dict, identity, pairs, to_yaml
 from dep.data.stats import statistics_of
-from dep.eval.report import print_table, write_report
+from dep.eval.report import print_given, print_table, write_report
 from dep.eval.scores import summarise
 from dep.fairness import costs
 from dep.records import Corpus
@@ -70,6 +70,7 @@ def report(
     write_json(folder / "made_from.json", made_from)
     path = write_report(folder)
     print_table(results, shared.console)
+    print_given(facts["costs"], shared.console)
     return path
 
 
@@ -117,10 +118,7 @@ def _showcase(shared: Shared, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     prepared = shared.prepared(arms[0].config)
     longest = max(arms, key=lambda arm: arm.shape[0].history)
     requests = shared.data(longest).requests("test")
-    by_category: dict[str, list[int]] = {}
-    for at, example in enumerate(requests.examples):
-        by_category.setdefault(example.category, []).append(at)
-    drawn = [random.Random(0).choice(members) for members in by_category.values()][:SHOWN]
+    drawn = _drawn([(e.category, prepared.corpora[e.category].reviews[e.row].user) for e in requests.examples])
     shown = []
     for at in drawn:
         request, example = requests[at], requests.examples[at]
@@ -144,6 +142,16 @@ def _showcase(shared: Shared, arms: Sequence[Arm]) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return shown
+
+
+def _drawn(asked: Sequence[tuple[str, str]]) -> list[int]:
+    """One request of each category, by a fixed seed; of different users as far as there are any."""
+    drawn: list[int] = []
+    for category in list(dict.fromkeys(category for category, _ in asked))[:SHOWN]:
+        members = [at for at, (other, _) in enumerate(asked) if other == category]
+        met = {asked[at][1] for at in drawn}
+        drawn.append(random.Random(0).choice([at for at in members if asked[at][1] not in met] or members))
+    return drawn
 
 
 def _peers(corpus: Corpus, user: str, slots: Sequence[Any]) -> list[Mapping[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -15,6 +15,7 @@ matplotlib.rcParams |= {"axes.spines.right": False, "svg.fonttype": "none", "fig
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from dep.eval.base import LOWER_IS_BETTER  # noqa: E402
 from dep.eval.report.tables import LABELS, title  # noqa: E402
 from dep.eval.uniqueness import Group  # noqa: E402
 from experiments.cost import Point  # noqa: E402
@@ -41,23 +42,44 @@ def history(results: Mapping[str, Any], metrics: Sequence[str] = ("meteor", "nll
 
 
 def cost(found: Sequence[Point], metrics: Sequence[str] = ("nll", "meteor")) -> str:
-    """Quality against operations a request: a line for each method, a dot for each length of history."""
-    figure, axes = plt.subplots(1, len(metrics), figsize=(9, 3.6))
+    """Quality against operations a request: a line for each method, a dot for each length of history.
+
+    The axis of quality holds what the methods reach at their shortest and at their best; a point far beyond, where a
+    prompt is longer than the LLM can read, stands as an arrow at the edge.
+    """
+    figure, axes = plt.subplots(1, len(metrics), figsize=(9, 4))
+    methods = {m: [point for point in found if point.method == m] for m in dict.fromkeys(p.method for p in found)}
     for metric, ax in zip(metrics, axes, strict=True):
-        for method in dict.fromkeys(point.method for point in found):
-            mine = [point for point in found if point.method == method]
+        bottom, top = _room(methods.values(), metric)
+        for at, (method, mine) in enumerate(methods.items()):
             x = [point.gflops for point in mine]
             y, low, high = zip(*(point.values[metric] for point in mine), strict=True)
-            (line,) = ax.plot(x, y, marker="o", label=method)
-            ax.fill_between(x, low, high, alpha=0.12)
-            for at in (0, -1):
-                ax.annotate(
-                    f"K={mine[at].history}", (x[at], y[at]), textcoords="offset points", xytext=(0, 5),
-                    fontsize=7, color=line.get_color(), ha="center",
-                )  # fmt: skip
-        ax.set(xscale="log", xlabel="GFLOP a request (log)", ylabel=title(metric))
-    axes[0].legend(frameon=False, fontsize=8)
+            ax.plot(x, y, marker="o", label=method, color=f"C{at}")
+            ax.fill_between(x, low, high, alpha=0.12, color=f"C{at}")
+            for k, point in enumerate(mine):
+                edge = min(max(y[k], bottom), top)
+                if edge != y[k]:
+                    marker = "^" if edge == top else "v"
+                    ax.plot(x[k], edge, marker=marker, color=f"C{at}", clip_on=False, linestyle="", zorder=3)
+                if k in (0, len(mine) - 1) or edge != y[k]:
+                    below = edge == top
+                    ax.annotate(
+                        str(point.history), (x[k], edge), xytext=(0, -12 if below else 5), fontsize=7,
+                        textcoords="offset points", ha="center", color=f"C{at}",
+                    )  # fmt: skip
+        ax.set(xscale="log", xlabel="GFLOP a request (log)", ylabel=title(metric), ylim=(bottom, top))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     return _svg(figure)
+
+
+def _room(methods: Collection[Sequence[Point]], metric: str) -> tuple[float, float]:
+    """What the axis of quality holds: each method's shortest history and its best one, with their intervals."""
+    best = min if metric in LOWER_IS_BETTER else max
+    shown = [best(mine, key=lambda point: point.values[metric][0]).values[metric] for mine in methods]
+    shown += [mine[0].values[metric] for mine in methods]
+    low, high = min(low for _, low, _ in shown), max(high for _, _, high in shown)
+    room = 0.05 * (high - low) or 0.01
+    return low - room, high + room
 
 
 def groups(found: Mapping[str, Sequence[Group]], metric: str) -> str:

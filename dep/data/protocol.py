@@ -131,7 +131,7 @@ def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Exam
         raise ValueError(
             f"{corpus.category}: expected at least one user to pass the protocol's filters, found none "
             f"(reviews: {stages}); lower min_user_reviews, min_item_reviewers, min_profile_reviewers, "
-            "min_profile or the thresholds of texts and descriptions"
+            "min_profile or the thresholds of texts and descriptions, or give more users (source.users)"
         )
     rows = [review for user, profile in profiles.items() for review in profile + histories[user][-tail:]]
     if config.peer_pool == "all":

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 import dep.shared
-from dep import cli, jobs, pipeline
+from dep import cli, jobs
 from dep.config import load_arms
+from dep.model.generate import Generate
+from dep.model.train import Train
 from dep.shared import Shared
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -106,13 +108,13 @@ def test_an_arm_without_texts_is_what_the_arm_with_texts_goes_on_from(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders: list[Path] = []
-    fit = pipeline.Train.fit
+    fit = Train.fit
 
     def watched(self: Any, module: Any, data: Any, folder: Path, *rest: Any) -> Path:
         folders.append(folder)
         return fit(self, module, data, folder, *rest)
 
-    monkeypatch.setattr(pipeline.Train, "fit", watched)
+    monkeypatch.setattr(Train, "fit", watched)
     assert run(finished, "train", "arms=[dep,dep_notext]", "compare=[]", "name=two", "cache=cache2") == 0
     assert len(folders) == 2
     arms = finished / "runs"
@@ -134,9 +136,9 @@ def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatc
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("already done")
 
-    monkeypatch.setattr(pipeline.Train, "fit", refuse)
-    monkeypatch.setattr(pipeline.Generate, "__call__", refuse)
-    monkeypatch.setattr(pipeline, "score_examples", refuse)
+    monkeypatch.setattr(Train, "fit", refuse)
+    monkeypatch.setattr(Generate, "__call__", refuse)
+    monkeypatch.setattr("dep.stages.evaluate.score_examples", refuse)
     monkeypatch.setattr("dep.summary.summarise", refuse)
     assert run(finished) == 0
     assert files(finished) == before
@@ -147,7 +149,7 @@ def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("another run has made it")
 
-    monkeypatch.setattr(pipeline.Train, "fit", refuse)
+    monkeypatch.setattr(Train, "fit", refuse)
     monkeypatch.setattr(dep.shared, "load_backbone", refuse)
     arms = ("arms=[rag,dep]", "compare=[dep - rag]", "name=other")
     for verb in ("train", "generate", "evaluate"):
@@ -171,10 +173,10 @@ def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch
 def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pipeline.Generate.texts
+    real = Generate.texts
     calls = 0
 
-    def interrupted(self: pipeline.Generate, batch: object) -> list[str]:
+    def interrupted(self: Generate, batch: object) -> list[str]:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -184,7 +186,7 @@ def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
     shutil.copytree(finished / "cache", tmp_path / "cache", ignore=shutil.ignore_patterns("predictions", "scores"))
     arms = ("arms=[non_perso,dep]", "compare=[dep - non_perso]", "generate.batch_size=2")
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.Generate, "texts", interrupted)
+        patch.setattr(Generate, "texts", interrupted)
         assert run(tmp_path, "run", *arms) == 130
     partial = tmp_path / "runs/arms/non_perso/seed0/predictions.partial.jsonl"
     assert len(partial.read_text().splitlines()) == 4, "what was written is kept"

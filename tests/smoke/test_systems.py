@@ -70,16 +70,17 @@ def test_a_user_encoder_learns_its_own_task_once_for_all_that_share_it(finished:
 def test_a_second_call_does_nothing_and_another_name_takes_everything(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dep import pipeline
+    from dep.model.generate import Generate
+    from dep.model.train import Train
     from dep.profile.writer import BackboneWriter
 
     def refuse(*_, **__) -> None:
         raise AssertionError("nothing should be done again")
 
     before = (finished / "runs/table1/results.json").read_bytes()
-    monkeypatch.setattr(pipeline.Train, "fit", refuse)
-    monkeypatch.setattr(pipeline.Generate, "__call__", refuse)
-    monkeypatch.setattr(pipeline, "pretrain", refuse)
+    monkeypatch.setattr(Train, "fit", refuse)
+    monkeypatch.setattr(Generate, "__call__", refuse)
+    monkeypatch.setattr("dep.stages.train.pretrain", refuse)
     monkeypatch.setattr(BackboneWriter, "__call__", refuse)
     assert run(finished) == 0
     assert (finished / "runs/table1/results.json").read_bytes() == before

@@ -94,6 +94,19 @@ def test_a_missing_file_lists_those_that_are_there() -> None:
         load([CONF / "dmeo.yaml"])
 
 
+def test_a_wrong_key_in_an_arm_names_the_arm_and_its_file(tmp_path: Path) -> None:
+    (tmp_path / "arm").mkdir()
+    (tmp_path / "arm" / "mine.yaml").write_text("method: {kind: dep}\ncompresor: {kind: ae}\n")
+    (tmp_path / "run.yaml").write_text("arms: [mine]\n")
+    with pytest.raises(ConfigError, match=r"arm mine \(.*mine\.yaml\): compresor.*compressor"):
+        load_arms([tmp_path / "run.yaml"])
+
+
+def test_a_value_where_a_list_belongs_shows_a_list() -> None:
+    with pytest.raises(ConfigError, match=r"seeds: expected a list, as in \[0,1\]"):
+        load([CONF / "demo.yaml"], ["seeds=3"])
+
+
 def test_a_comparison_of_an_arm_that_is_not_in_the_run_is_refused() -> None:
     with pytest.raises(ConfigError, match="nobody"):
         load_arms([CONF / "demo.yaml"], ["compare=[dep - nobody]"])

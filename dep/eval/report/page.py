@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from dep.eval.report import charts, tables
+from dep.eval.report.given import HEADS, LEAD, given
 from dep.eval.report.verdicts import in_words, verdicts
 
 _HERE = Path(__file__).resolve().parent
@@ -66,6 +67,7 @@ def write_report(run_dir: Path) -> Path:
     environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
     environment.filters |= {"title": tables.title, "in_words": in_words}
     environment.globals |= {"labels": tables.LABELS, "spread": tables.spread}
+    environment.globals |= {"given_heads": HEADS, "given_lead": LEAD}
     content = _content(run_dir, results)
     for name in ("report.html", "report.md"):
         text = environment.get_template(f"{name}.j2").render(content)
@@ -103,6 +105,7 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "run": run,
         "took": None if seconds is None else str(timedelta(seconds=round(seconds))),
         "panels": panels,
+        "given": given(run.get("costs") or {}),
         "settings": dict(_flat(run.get("config") or {})),
         "curves": _charts(logs),
         "curve_names": [(run.get("labels") or {}).get(arm, arm) for arm in logs],

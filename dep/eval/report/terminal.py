@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table as Grid
 from rich.text import Text
 
+from dep.eval.report.given import HEADS, given
 from dep.eval.report.tables import LABELS, Results, Table, categories, main_table, number, signed, title
 from dep.eval.report.verdicts import Verdict, verdicts
 
@@ -38,6 +40,23 @@ def print_table(results: Results, console: Console) -> None:
         )
     for (a, b), found in pairs.items():
         console.print(_comparison(f"{a} − {b}", found))
+
+
+def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    """Print what each method was given, as `dep.fairness.costs` says it."""
+    grid = Grid(
+        title=Text("\nWhat each method was given"),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    grid.add_column("method")
+    for head in HEADS.values():
+        grid.add_column(head, justify="right", no_wrap=True)
+    for method, cells in given(costs).items():
+        grid.add_row(Text(method), *cells)
+    console.print(grid)
 
 
 def _main(table: Table, intervals: bool) -> Grid:

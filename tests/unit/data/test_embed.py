@@ -118,7 +118,7 @@ def test_eight_bits_keep_the_direction_of_a_vector_and_do_not_look_at_its_neighb
 def test_scaling_linear_layers_for_eight_bits_changes_nothing_by_itself(tiny_bge: str) -> None:
     from transformers import AutoModel
 
-    from dep.data.eight_bits import smooth
+    from dep.data.embed.eight_bits import smooth
 
     model = AutoModel.from_pretrained(tiny_bge).eval()
     ids = torch.arange(2, 12)[None]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dep.eval.report import print_table, write_report
+from dep.eval.report import print_given, print_table, write_report
 from dep.eval.report.charts import _ticks, thinned
+from dep.eval.report.given import HEADS
 from dep.eval.report.tables import categories, main_table
 from dep.eval.report.verdicts import in_words, verdicts
 
@@ -191,7 +192,19 @@ def test_markdown_shows_a_review_as_it_is(run_dir: Path) -> None:
     assert "| RAG |" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     cells = {line.replace("\\|", "").count("|") for line in tables}
-    assert cells == {len(METRICS) + 2, 10}
+    assert cells == {len(METRICS) + 2, len(HEADS) + 2, 10}
+
+
+def test_what_each_method_was_given_stands_in_page_markdown_and_terminal(run_dir: Path) -> None:
+    write_report(run_dir)
+    costs = json.loads((run_dir / "run.json").read_text())["costs"]
+    console = Console(width=100, file=io.StringIO())
+    print_given(costs, console)
+    assert isinstance(console.file, io.StringIO)
+    for text in ((run_dir / "report.html").read_text(), (run_dir / "report.md").read_text(), console.file.getvalue()):
+        assert "What each method was given" in text
+        for cell in ("41,216", "1.3%", "310", "0.71", "6,144", "none", "2.5"):
+            assert cell in text
 
 
 def test_only_the_mean_over_seeds_is_shown(run_dir: Path) -> None:

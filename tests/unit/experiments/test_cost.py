@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from experiments.cost import COLUMNS, cells, points
-from experiments.figures import cost
+from experiments.figures import _room, cost
 
 COSTS = {"prompt_tokens": 1234.0, "gflops": 0.5, "seconds": 0.0123, "kv_bytes": 4096.0}
 
@@ -38,5 +39,14 @@ def test_points_stand_by_method_and_rising_length_with_what_they_cost(run: Path)
 
 def test_the_figure_has_a_line_for_each_method_and_says_where_it_begins_and_ends(run: Path) -> None:
     drawn = cost(points(run))
-    for text in ("DEP", "RAG", "K=2", "K=16", "GFLOP"):
+    for text in ("DEP", "RAG", "2<", "16<", "GFLOP"):
         assert f">{text}" in drawn
+
+
+def test_a_point_far_beyond_the_others_does_not_stretch_the_axis(run: Path) -> None:
+    found = points(run)
+    low, high = _room([found[:2], found[2:]], "nll")
+    far = found[1]._replace(values={"nll": (9.0, 8.0, 10.0), "meteor": (0.01, 0.0, 0.02)})
+    assert _room([[found[0], far], found[2:]], "nll") == (low, high)
+    assert low < 0.4 < 0.6 < high
+    assert len(re.findall(r">16<", cost([found[0], far, *found[2:]]))) == 4

