@@ -28,7 +28,7 @@ VERBS = {
 
 EXTRAS = {
     "datasets": "data", "evaluate": "data", "FlagEmbedding": "embed", "bitsandbytes": "quant", "openai": "endpoint",
-    "peft": "lora", "optuna": "dev", "flash_attn": "gpu", "deepspeed": "gpu",
+    "peft": "lora", "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
 }  # fmt: skip
 """Optional package -> the extra that brings it."""
 

@@ -46,9 +46,10 @@ class Backbone:
         `demo`."""
         dtype: Literal["auto", "float32", "bfloat16"] = "auto"
         """Number format of the frozen weights; `auto` keeps the stored one."""
-        attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = "auto"
+        attn_implementation: Literal["auto", "flash_attention_2", "flex_attention", "sdpa", "eager"] = "auto"
         """`auto` takes flash attention where it is installed, on CUDA, for half precision; else torch's
-        SDPA."""
+        SDPA. torch's FlexAttention needs no package to skip what packed examples do not see of each other, and a GPU
+        to train."""
         quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
         """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats: less memory, not more speed."""
         recompute: bool = False

@@ -33,7 +33,7 @@ from dep.model.lora import is_lora
 from dep.model.losses import total_loss
 from dep.model.muon import Muon
 from dep.model.nll import example_nll
-from dep.model.pack import keeps_apart
+from dep.model.pack import PACKED, keeps_apart
 from dep.model.pieces import in_pieces, pieces
 from dep.model.prefix import Lead, leading
 from dep.model.schedule import schedule_factor
@@ -97,7 +97,7 @@ class LitDEP(pl.LightningModule):
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
         lead = Lead() if self.everywhere or self.packs else leading(batch, self.soft_prompt.moving_ids)
         mask_BT, labels_BT = batch.attention_mask, batch.labels
-        read = partial(example_nll, self.backbone, lead=lead, packed=self.packs)
+        read = partial(example_nll, self.backbone, lead=lead, packed=self.packs, cut=self.config.cross_entropy == "cut")
         if not self.config.tokens_at_once:
             with self.soft_prompt.attached(self.backbone, batch):
                 return read(soft.inputs_embeds, mask_BT, labels_BT)
@@ -118,7 +118,7 @@ class LitDEP(pl.LightningModule):
         """
         if self._packs is None:
             attention = getattr(self.backbone.config, "_attn_implementation", None)
-            wanted = {"on": True, "off": False, "auto": attention == "flash_attention_2"}[self.config.packing]
+            wanted = {"on": True, "off": False, "auto": attention in PACKED}[self.config.packing]
             self._packs = wanted and not self.soft_prompt.crosses and keeps_apart(self.backbone)
             if self.config.packing == "on" and not self._packs:
                 raise ValueError(

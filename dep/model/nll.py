@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dep.model.cut import cut_cross_entropy
 from dep.model.pack import pack
 from dep.model.pieces import in_pieces
 from dep.model.prefix import Lead, cacheable, keys_and_values
@@ -37,6 +38,7 @@ def example_nll(
     labels_BT: Tensor,
     lead: Lead = _NO_LEAD,
     packed: bool = False,
+    cut: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Negative log likelihood of each example's target.
 
@@ -47,6 +49,7 @@ def example_nll(
         labels_BT: the target tokens in place, IGNORE elsewhere.
         lead: from `prefix.leading`: leading positions that need no gradient, computed apart.
         packed: put all rows into one, without padding (`pack`), for a model that `keeps_apart`; `lead` is not used.
+        cut: take the logits' cross-entropy without writing them to memory (`cut`).
 
     Returns:
         nll_sum [B] in nats and tokens [B], how many it sums over.
@@ -62,7 +65,8 @@ def example_nll(
         raise ValueError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
     targets_M = labels_BT[:, 1:][predicts_BT[:, :-1]]
     rows_M = predicts_BT.nonzero()[:, 0]
-    nll_M = _token_nll(model, *_given(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed), targets_M)
+    given = _given(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
+    nll_M = _token_nll(model, *given, targets_M, cut)
     return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
 
 
@@ -83,7 +87,9 @@ def _given(
     return given, predicts_BT[:, first:]
 
 
-def _token_nll(model: PreTrainedModel, given: dict[str, Any], predicts_BT: Tensor, targets_M: Tensor) -> Tensor:
+def _token_nll(
+    model: PreTrainedModel, given: dict[str, Any], predicts_BT: Tensor, targets_M: Tensor, cut: bool
+) -> Tensor:
     """Negative log likelihood [M] of each target, in order of occurrence."""
     at_once = max(1, LOGITS // model.get_output_embeddings().weight.shape[0])
     several = len(targets_M) > at_once and model.base_model is not model
@@ -94,7 +100,7 @@ def _token_nll(model: PreTrainedModel, given: dict[str, Any], predicts_BT: Tenso
         if hidden.shape[:2] != predicts_BT.shape:
             return None
         seen["hidden"] = hidden[predicts_BT]
-        return hidden[:, :1] if several else seen["hidden"][None], *rest
+        return seen["hidden"][None, :1] if several or cut else seen["hidden"][None], *rest
 
     hooks = [model.get_output_embeddings().register_forward_pre_hook(pick)]
     if several:
@@ -106,6 +112,8 @@ def _token_nll(model: PreTrainedModel, given: dict[str, Any], predicts_BT: Tenso
             hook.remove()
     if "hidden" not in seen:
         return _cross_entropy(logits[predicts_BT], targets_M)
+    if cut:
+        return cut_cross_entropy(model, seen["hidden"], targets_M, seen["hidden"][0].detach(), logits[0, 0].detach())
     if not several:
         return _cross_entropy(logits[0], targets_M)
     parts = torch.arange(len(targets_M)).split(at_once)

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+PACKED = ("flash_attention_2", "flex_attention")
+"""Attention that costs nothing where packed examples do not see each other."""
 _SEGMENTS = (5, 3)
 """Tokens of the two examples that a model is tried on."""
 _TOLERANCE = 0.05

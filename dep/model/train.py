@@ -73,8 +73,11 @@ class Train:
         """Real tokens that the LLM reads at a time (0: a whole micro batch): bounds the memory where prompts differ in
         length, and changes no number."""
         packing: Literal["auto", "on", "off"] = "auto"
-        """Examples of a micro batch one behind the other in one row, without padding; `auto` where flash attention is
-        in force."""
+        """Examples of a micro batch one behind the other in one row, without padding; `auto` where flash attention or
+        FlexAttention is in force."""
+        cross_entropy: Literal["chunked", "cut"] = "chunked"
+        """How the head's logits are kept out of memory: made in parts, or not at all, by Apple's cut cross-entropy
+        (extra `gpu`), for heads that are a matrix and no more."""
         lambda_: float = 100.0
         """λ of Eq. 11. The paper's public code does not divide this part by the accumulation steps: 1600
         there."""

@@ -71,3 +71,15 @@ def test_packing_a_backbone_that_mixes_examples_is_refused(make_lit, monkeypatch
     with pytest.raises(ValueError, match=r"train\.packing=on: expected a backbone that keeps packed examples apart"):
         assert make_lit(packing="on").packs
     assert not make_lit(packing="auto").packs
+
+
+@pytest.mark.parametrize(
+    ("attention", "packs"), [("flash_attention_2", True), ("flex_attention", True), ("sdpa", False)]
+)
+def test_examples_are_packed_by_themselves_where_attention_skips_what_they_do_not_see(
+    make_lit, monkeypatch, attention: str, packs: bool
+) -> None:
+    monkeypatch.setattr("dep.model.lit.keeps_apart", lambda model: True)
+    lit = make_lit(packing="auto")
+    monkeypatch.setattr(lit.backbone.config, "_attn_implementation_internal", attention)
+    assert lit.packs == packs

@@ -1,0 +1,51 @@
+"""Cross-entropy that never writes logits to memory: Apple's cut cross-entropy (https://arxiv.org/abs/2411.09009).
+
+Its kernels take hidden states and the head's weights. What else an architecture does to its logits they do not know,
+softcapping aside, so what the model gives is compared with what they take for granted.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel
+
+_CLOSE = 0.02
+"""Relative to the largest logit; half precision rounds to 0.004."""
+
+
+def cut_cross_entropy(
+    model: PreTrainedModel, hidden_MD: Tensor, targets_M: Tensor, first_D: Tensor, logits_V: Tensor
+) -> Tensor:
+    """Negative log likelihood [M] of each target.
+
+    Args:
+        model: whose head is read.
+        hidden_MD: what the head would be given.
+        targets_M: token ids.
+        first_D: a hidden state that the model has been asked for,
+        logits_V: and what it answered.
+
+    Raises:
+        ModuleNotFoundError: the package cut-cross-entropy is not installed.
+        ValueError: the logits are not the head's weights times the hidden state, softcapped where its configuration
+            says so.
+    """
+    from cut_cross_entropy import linear_cross_entropy
+
+    weight = model.get_output_embeddings().weight
+    softcap = getattr(model.config, "final_logit_softcapping", None)
+    taken_V = F.linear(first_D, weight)
+    if softcap:
+        taken_V = softcap * torch.tanh(taken_V / softcap)
+    if not torch.allclose(taken_V, logits_V, rtol=0, atol=_CLOSE * float(logits_V.abs().max())):
+        raise ValueError(
+            f"train.cross_entropy=cut: expected logits that are head times hidden state, found that "
+            f"{type(model).__name__} does more to them; set train.cross_entropy=chunked"
+        )
+    kernel = "cce" if hidden_MD.is_cuda else "torch_compile"
+    nll_M: Tensor = linear_cross_entropy(
+        hidden_MD, weight, targets_M, softcap=softcap, reduction="none", filter_eps="auto", impl=kernel
+    )
+    return nll_M.to(torch.promote_types(nll_M.dtype, torch.float32))
