@@ -86,12 +86,13 @@ def _cores() -> int:
 
 
 def _groups(arms: Sequence[Arm]) -> list[Names]:
-    """Arms that share an adapter, or what it goes on from, together; the largest groups first."""
+    """Arms that share an adapter, or what it goes on from (a user encoder too), together; the largest groups first."""
     groups: dict[str, Names] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {arm.adapter_key} if arm.method.trains else set()
-        key = (arm.taught.first or arm).adapter_key if trained else f"{arm.name}/{arm.seed}"
+        learned = arm.encoder_key if arm.method.pretrains else (arm.taught.first or arm).adapter_key if trained else ""
+        key = learned or f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append((arm.name, arm.seed))
         adapters.setdefault(key, set()).update(trained)
     return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]

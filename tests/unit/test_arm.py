@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dep import jobs
 from dep.arm import Arm
 from dep.config import load_arms
 
@@ -57,3 +58,13 @@ def test_a_constant_prompt_has_a_vector_for_each_place_and_is_taught_on_all() ->
 def test_how_many_past_reviews_an_encoder_reads_is_nothing_to_a_method_without_one() -> None:
     one, other = (arms("ablation.yaml", f"prompt.past={n}")["dep"] for n in (3, 50))
     assert one.prediction_key == other.prediction_key
+
+
+def test_arms_that_train_the_same_thing_go_to_one_process() -> None:
+    found = list(arms("table1.yaml").values())
+    assert [arm.name for arm in found if arm.method.pretrains] == ["user_llm", "user_llm_cross"]
+    together = [{name for name, _ in group} for group in jobs._groups(found)]
+    assert {"user_llm", "user_llm_cross"} in together
+    assert {"dep", "shuffled"} in together
+    assert {"rag"} in together
+    assert sum(map(len, together)) == len(found)
