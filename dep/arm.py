@@ -4,8 +4,9 @@
     prediction key   that, the method at test time, and decoding
     score key        that, and the metrics
 
-`state.json` in the folder holds the key of each finished stage. A stage whose key stands there is not done again; one
-whose key differs is, and what an interrupted stage left behind is used only if it was begun under the same key.
+`state.json` in the folder holds the key of each finished stage, and what its file hashes to. A stage whose key stands
+there, with its file as it was left, is not done again; any other is, and what an interrupted stage left behind is used
+only if it was begun under the same key. In the cache a manifest beside a file says the same of it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dep.config import RunConfig, choose, identity, label
 from dep.data.prompt import PromptConfig
 from dep.methods import Method
 from dep.model.backbone import stamp
+from dep.model.checkpoint import whole
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.train import Train
 
@@ -119,6 +121,11 @@ class Arm:
         """What no field of the configuration tells: which reviews, and which weights."""
         return [self.source, stamp(self.config.backbone)]
 
+    @property
+    def _taught_on(self) -> str:
+        """The part of the configuration that says which examples there are to learn from; tests are none of them."""
+        return identity(replace(self.config, protocol=replace(self.config.protocol, test_examples=None)), *_DATA)
+
     @cached_property
     def adapter_key(self) -> str:
         """Names the trained weights. Equal for two arms that differ at test time alone."""
@@ -127,7 +134,7 @@ class Arm:
         prompt, soft = self.shape
         quiet = {name.split(".")[1]: None for name in _DISPLAY}
         config = replace(self.config, train=replace(self.config.train, seed=self.seed))
-        parts = [*self._stands_on, identity(config, *_DATA, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
+        parts = [*self._stands_on, self._taught_on, identity(config, *_ADAPTER[:-1]), vars(prompt), vars(soft)]
         trained = {name: value for name, value in vars(config.train).items() if name != "history"}  # see `taught`
         encoder = [self.encoder_key] if self.method.pretrains else []
         return _hash([*parts, trained | quiet, *encoder])
@@ -137,7 +144,7 @@ class Arm:
         """Names what a user encoder learned by itself; the LLM and the way into it have no part in that."""
         user = self.shape[1].user_llm
         learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, self.shape[0].past, self.seed]
-        return _hash([self.source, identity(self.config, *_DATA), learned, self.shape[1].standardize])
+        return _hash([self.source, self._taught_on, learned, self.shape[1].standardize])
 
     @property
     def adapter_home(self) -> Path:
@@ -147,7 +154,7 @@ class Arm:
     @property
     def adapter_cached(self) -> bool:
         """Whether its trained weights are in the cache."""
-        return (self.adapter_home / "adapter.safetensors").is_file()
+        return whole(self.adapter_home / "adapter.safetensors")
 
     @cached_property
     def prediction_key(self) -> str:
@@ -169,9 +176,19 @@ class Arm:
     def finished(self, stage: str) -> bool:
         """Whether `train`, `generate` or `evaluate` has nothing left to do."""
         if stage == "train":
-            return not self.method.trains or self.done("adapter", self.adapter_key)
+            adapter = self.folder / "adapter.safetensors"
+            return not self.method.trains or (self.done("adapter", self.adapter_key) and whole(adapter))
         name, key = self._file(stage)
-        return self.done(name, key) and (self.folder / f"{name}.jsonl").is_file()
+        return self.done(name, key) and self._state().get(f"{name} sha256") == _digest(self.folder / f"{name}.jsonl")
+
+    def complete(self, stage: str) -> None:
+        """Note that `generate` or `evaluate` is finished, and keep its file in the cache for other runs."""
+        self._note(stage)
+        name, key = self._file(stage)
+        path, kept = self.folder / f"{name}.jsonl", self._kept(name, key)
+        write_text(kept, path.read_text(encoding="utf-8"))
+        cost = read_json(self.folder / "cost.json") if stage == "generate" else {}
+        write_json(kept.with_suffix(".json"), {"sha256": _digest(kept), "cost": cost})
 
     def take(self, stage: str) -> bool:
         """Take the file of `generate` or `evaluate` from the cache, where another run has made it."""
@@ -180,22 +197,21 @@ class Arm:
         name, key = self._file(stage)
         kept = self._kept(name, key)
         write_text(self.folder / f"{name}.jsonl", kept.read_text(encoding="utf-8"))
-        if cost := read_json(kept.with_suffix(".cost.json")):
+        if cost := read_json(kept.with_suffix(".json"))["cost"]:
             write_json(self.folder / "cost.json", cost)
-        self.finish(name, key)
+        self._note(stage)
         self.finish(f"{name} taken from", str(kept))
         return True
 
     def kept(self, stage: str) -> bool:
-        """Whether another run has left the file of `generate` or `evaluate` in the cache."""
-        return self._kept(*self._file(stage)).is_file()
+        """Whether another run has left the file of `generate` or `evaluate` in the cache, and nothing has cut it."""
+        kept = self._kept(*self._file(stage))
+        return kept.is_file() and read_json(kept.with_suffix(".json")).get("sha256") == _digest(kept)
 
-    def keep(self, stage: str) -> None:
-        """Put the file of a finished stage into the cache, for other runs."""
+    def _note(self, stage: str) -> None:
         name, key = self._file(stage)
-        if stage == "generate":
-            write_json(self._kept(name, key).with_suffix(".cost.json"), read_json(self.folder / "cost.json"))
-        write_text(self._kept(name, key), (self.folder / f"{name}.jsonl").read_text(encoding="utf-8"))
+        digest = _digest(self.folder / f"{name}.jsonl")
+        write_json(self.folder / "state.json", self._state() | {name: key, f"{name} sha256": digest})
 
     def _file(self, stage: str) -> tuple[str, str]:
         return {"generate": ("predictions", self.prediction_key), "evaluate": ("scores", self.score_key)}[stage]
@@ -225,8 +241,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one where there is no file."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """The object in a file; an empty one where there is no file.
+
+    Raises:
+        ValueError: what is there is no JSON.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: expected JSON, found a damaged file ({error}); delete it and run again") from error
     return found
 
 
@@ -254,6 +277,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1] if line]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _hash(value: Any) -> str:

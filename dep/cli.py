@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 VERBS = {
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         Console(stderr=True).print("\ninterrupted; the same command carries on from here")
         return 130
-    except (ValueError, FileNotFoundError, ConnectionError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         if os.environ.get("DEP_TRACEBACK"):
             raise
         said = _not_installed(error) if isinstance(error, ModuleNotFoundError) else str(error)
@@ -105,6 +107,7 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
     started = time.time()
     run, configs = load_arms(files, overrides)
     from dep import progress
+    from dep.alone import alone
     from dep.jobs import STAGES, run_arms
     from dep.shared import Shared
     from dep.stages.vectors import embed, prepare
@@ -126,18 +129,19 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
 
         probe_all(shared, run)
         return 0
-    if verb in ("prepare", "run"):
-        prepare(shared, run)
-    if verb in ("embed", "run"):
-        embed(shared, configs)
-    arms = shared.arms(configs, run.seeds)
-    run_arms(shared, arms, [name for name in STAGES if verb in ("run", name)], (files, overrides))
-    if verb in ("report", "run"):
-        from dep.summary import report
+    with alone(Path(run.runs) / run.name):
+        if verb in ("prepare", "run"):
+            prepare(shared, run)
+        if verb in ("embed", "run"):
+            embed(shared, configs)
+        arms = shared.arms(configs, run.seeds)
+        run_arms(shared, arms, [name for name in STAGES if verb in ("run", name)], (files, overrides))
+        if verb in ("report", "run"):
+            from dep.summary import report
 
-        words = " ".join(["dep", verb, *files, *overrides])
-        path = report(shared, run, arms, words, started, anew=verb == "report")
-        console.print(f"[bold]report[/] {path}")
+            words = shlex.join(["dep", verb, *files, *overrides])
+            path = report(shared, run, arms, words, started, anew=verb == "report")
+            console.print(f"[bold]report[/] {path}")
     console.print(f"done in {time.time() - started:.0f} s")
     return 0
 

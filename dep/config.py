@@ -11,13 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, make_dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from dep.data.difference import DifferenceConfig
 from dep.data.embed import EMBEDDERS
@@ -103,6 +104,14 @@ class RunConfig:
     """Which scores."""
 
 
+_LEAST = {
+    "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
+    "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
+    "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
+}  # fmt: skip
+"""Dotted key -> the least that makes sense."""
+
+
 class ConfigError(ValueError):
     """A configuration that cannot be meant; says which key, what was expected and what to write instead."""
 
@@ -129,8 +138,10 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
 
 def _read(path: Path) -> DictConfig:
     if not path.is_file():
-        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise ConfigError(f"{path}: no such configuration file; {path.parent} has {', '.join(near) or 'none'}")
+        there = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = get_close_matches(path.name, there, 3)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise ConfigError(f"{path}: no such configuration file; {meant}{path.parent} has {', '.join(there) or 'none'}")
     try:
         raw = OmegaConf.load(path)
     except Exception as error:  # yaml's errors have no base class that omegaconf re-exports
@@ -170,9 +181,26 @@ def _typed(raw: DictConfig, of: str = "") -> RunConfig:
         typed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
-        raise ConfigError(f"{of}{where}{_first_lines(error)}") from error
+        raise ConfigError(f"{of}{where}{_first_lines(error)}{_keys(error, _schema(tuple(kinds)))}") from error
     assert isinstance(typed, RunConfig)
+    _check(typed, of)
     return typed
+
+
+def _check(config: RunConfig, of: str) -> None:
+    """Refuse values that a type alone lets through."""
+    for key, least in _LEAST.items():
+        part, name = key.split(".")
+        value = getattr(getattr(config, part), name)
+        if value is not None and value < least:
+            raise ConfigError(f"{of}{key}: expected {least} or more, found {value}")
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+        raise ConfigError(f"{of}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
+    if config.name != Path(config.name).name or config.name in ("", ".", ".."):
+        raise ConfigError(f"{of}name: expected the name of a folder in {config.runs}, found {config.name!r}")
+    twice = [name for at, name in enumerate(config.arms) if name in config.arms[:at]]
+    if twice:
+        raise ConfigError(f"{of}arms: {twice[0]} is there twice; name each arm once")
 
 
 @lru_cache
@@ -188,6 +216,15 @@ def _schema(kinds: tuple[tuple[str, str], ...]) -> DictConfig:
         OmegaConf.update(schema, slot, OmegaConf.structured(with_kind), force_add=True)
     assert isinstance(schema, DictConfig)
     return schema
+
+
+def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
+    """Where a key is unknown and none is like it, those that there are."""
+    if not isinstance(error, ConfigKeyError) or "Did you mean" in str(error):
+        return ""
+    above = str(error.full_key or "").rpartition(".")[0]
+    there = OmegaConf.select(schema, above) if above else schema
+    return f"; expected one of {', '.join(map(str, there))}" if isinstance(there, DictConfig) else ""
 
 
 def _first_lines(error: Exception) -> str:
@@ -240,6 +277,8 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
     """
     run = load(files, overrides)
     if not run.arms:
+        if merge(files).get("arms"):
+            raise ConfigError("arms: expected names of arms, found none; without the key a run has those of its file")
         return run, {run.method.kind: run}
     folder = Path(files[0]).parent / "arm" if files else Path("conf/arm")
     configs: dict[str, RunConfig] = {}

@@ -87,9 +87,10 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
     """By label, over its seeds: what a method was given and what it costs.
 
     Returns:
-        For each label `trains`; `trainable` and `frozen` parameters; `train_seconds` (of the leg that finished it; an
-        adapter that arms share is counted for each); `prompt_tokens` and `calls` of the LLM a request, those that write
-        profiles among them; `gflops`, `seconds`, `kv_bytes` and `user_bytes` a request.
+        For each label `trains`; `trainable` parameters (those learned in pretraining too) and `frozen` ones of the LLM;
+        `train_seconds` (pretraining's too, of the leg that finished it; an adapter that arms share counts for each);
+        `prompt_tokens` and `calls` of the LLM a request, those that write profiles among them; `gflops`, `seconds`,
+        `kv_bytes` and `user_bytes` a request.
     """
     by_label: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -114,7 +115,7 @@ def _of(arms: Sequence[Arm]) -> dict[str, Any]:
         found[name] = fmean(values) if values else None
     if arms[0].method.trains:
         _, noted, _ = read_adapter(arms[0].folder / "adapter.safetensors")
-        found |= {"trainable": noted["trainable"], "frozen": noted["frozen"]}
+        found |= {"trainable": noted["trainable"] + noted["pretrained"], "frozen": noted["frozen"]}
         seconds = [read_json(arm.folder / "training.json").get("seconds") for arm in arms]
         known = [value for value in seconds if value is not None]
         found["train_seconds"] = fmean(known) if known else None

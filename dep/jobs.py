@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import StringIO
 from queue import Empty
 from typing import Any
@@ -128,7 +129,7 @@ def _side_by_side(
 def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
     """Show what the workers report until all are through; returns why each failed arm failed."""
     failed: dict[tuple[str, int], str] = {}
-    through = 0
+    through, line = 0, progress.Lines(partial(print, file=sys.stderr))
     with Progress(*progress.columns(), console=console) as bars:
         every = bars.add_task(f"{count} arms, {len(crew)} side by side", total=count)
         mine: dict[int, TaskID] = {}
@@ -146,6 +147,8 @@ def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dic
                 continue
             if kind == "stage":
                 description, done, total = what
+                if not console.is_terminal:
+                    line(worker, description, done, total)
                 if worker not in mine:
                     mine[worker] = bars.add_task(description, total=total)
                 bars.update(mine[worker], description=description, completed=done, total=total)

@@ -88,13 +88,17 @@ def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], conso
     workers = side_by_side(run)
     cards = _cards(shared)
     table = Table(
-        title=f"{len(planned)} jobs of {shared.config.name}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        title=f"{len(planned)} job{'s' * (len(planned) > 1)} of {shared.config.name}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
     for name in ("arm", "seeds", "adapter", "reviews"):
         table.add_column(name, no_wrap=name == "arm", overflow="fold")
     for card in cards:
         table.add_column(card.name, justify="right", no_wrap=True)
     total = dict.fromkeys((card.name for card in cards), 0.0)
+    longest = dict(total)
     notes: dict[str, list[str]] = {}
     for name in dict.fromkeys(job.arm.name for job in planned):
         mine = [job for job in planned if job.arm.name == name]
@@ -106,21 +110,24 @@ def show(shared: Shared, run: RunConfig, configs: Mapping[str, RunConfig], conso
         for card in cards:
             smaller, cost = fitted(backbone, load, card, trained)
             first_s = fitted(backbone, earlier, card, trained)[1].train_s if earlier else 0.0
-            seconds = sum(
+            each = [
                 cost.train_s * _trains(job)
                 + first_s * (job.train == "to do")
                 + cost.generate_s * (job.generate == "to do")
                 for job in mine
-            )
+            ]
+            seconds = sum(each)
             total[card.name] += seconds
+            longest[card.name] = max(longest[card.name], *each)
             row.append(f"{duration(seconds)}, {_memory(cost, card)}" if seconds else "0")
             for note in _notes(card, load, smaller) if seconds else ():
                 notes.setdefault(note, []).append(name)
         table.add_row(*row)
     console.print(table)
     for card in cards:
-        side = f" with {workers} side by side" if workers > 1 and len(cards) == 1 else ""
-        console.print(f"{card.name}: {duration(total[card.name] / (workers if side else 1))}{side}", highlight=False)
+        side = f" with {workers} side by side" if min(workers, len(planned)) > 1 and len(cards) == 1 else ""
+        seconds = max(total[card.name] / workers, longest[card.name]) if side else total[card.name]
+        console.print(f"{card.name}: {duration(seconds)}{side}", highlight=False)
     for note, names in notes.items():
         console.print(f"{', '.join(names)}: {note}", highlight=False)
     console.print(source)

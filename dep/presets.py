@@ -12,12 +12,17 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dep.config import CHOICES, RunConfig, as_dict
 
 _NAMES = ("name", "label", "arms", "compare")
 """What names a run instead of describing it."""
+
+
+_WIDE = 120
+"""Columns that leave room for what a field is."""
 
 
 def differing(a: RunConfig, b: RunConfig) -> list[tuple[str, Any, Any, str]]:
@@ -34,11 +39,14 @@ def differing(a: RunConfig, b: RunConfig) -> list[tuple[str, Any, Any, str]]:
 def show(a: RunConfig, b: RunConfig, names: tuple[str, str], console: Console) -> None:
     """Print the differences as a table."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("", *names, "what it is"):
-        table.add_column(name, overflow="fold")
+    wide = console.width >= _WIDE
+    for name in ("", *names, *["what it is"] * wide):
+        table.add_column(name, overflow="fold", no_wrap=not name)
     for key, left, right, told in differing(a, b):
-        table.add_row(key, str(left), str(right), told.replace("[", "\\["))
+        table.add_row(key, str(left), str(right), *[escape(told)] * wide)
     console.print(table if table.row_count else "no difference")
+    if table.row_count and not wide:
+        console.print(f"in {_WIDE} columns or more (COLUMNS={_WIDE} dep diff ...) each says what it is", style="dim")
 
 
 def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from rich import get_console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -20,6 +23,8 @@ Listener = Callable[[str, float, float], None]
 """Takes a stage's description, how much is done, and how much there is."""
 
 _listener: list[Listener] = []
+_EVERY = 60
+"""Seconds between the lines of a log."""
 
 
 def report_to(listener: Listener) -> None:
@@ -46,6 +51,25 @@ class Advance(Protocol):
         """Move the bar."""
 
 
+class Lines:
+    """What a log keeps of bars that nobody watches: a line where a stage begins, and one a minute.
+
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say, self._last = say, {0: ("", 0.0)}
+
+    def __call__(self, worker: int, description: str, done: float, total: float) -> None:
+        """Tell of a worker's stage."""
+        name, now = description.partition(",")[0], time.monotonic()
+        before, when = self._last.get(worker, ("", 0.0))
+        if name != before or now - when > _EVERY:
+            self._say(f"{description} {done / total if total else 0:.0%}")
+            self._last[worker] = (name, now)
+
+
 @contextmanager
 def stage(description: str, total: float, show: bool = True) -> Iterator[Advance]:
     """A bar for one stage of work.
@@ -68,6 +92,17 @@ def stage(description: str, total: float, show: bool = True) -> Iterator[Advance
             tell(_noted(description, note), done, total)
 
         yield advance
+        return
+    if show and not get_console().is_terminal:
+        done, line = 0.0, Lines(lambda text: print(text, file=sys.stderr))
+
+        def write(more: float, note: str = "") -> None:
+            nonlocal done
+            done += more
+            line(0, _noted(description, note), done, total)
+
+        line(0, description, 0, total)
+        yield write
         return
     with Progress(*columns(), transient=False, disable=not show) as progress:
         task = progress.add_task(description, total=total)

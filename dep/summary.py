@@ -44,10 +44,9 @@ def report(
     folder = Path(run.runs) / run.name
     scores = {}
     for arm in arms:
-        rows = read_rows(arm.folder / "scores.jsonl")
-        if not rows or not arm.done("scores", arm.score_key):
+        if not arm.finished("evaluate"):
             raise FileNotFoundError(f"{arm.folder}: no scores of {arm.label} as configured; run `dep evaluate` first")
-        scores[arm.label, arm.seed] = rows
+        scores[arm.label, arm.seed] = read_rows(arm.folder / "scores.jsonl")
     labels = {arm.name: arm.label for arm in arms}
     wanted = [(labels[a], labels[b]) for a, b in pairs(run)]
     made_from = {
@@ -71,6 +70,8 @@ def report(
     path = write_report(folder)
     print_table(results, shared.console)
     print_given(facts["costs"], shared.console)
+    if facts["warning"]:
+        shared.console.print(f"[yellow]{facts['warning']}[/]")
     return path
 
 
@@ -86,9 +87,20 @@ def _facts(shared: Shared, run: RunConfig, arms: Sequence[Arm], command: str, st
         "labels": {arm.name: arm.label for arm in arms},
         "costs": costs(arms),
         "reused": _reused(arms),
+        "warning": _warning(run),
         "signatures": {name: metric.signature for name, metric in shared.metrics(run).items()}
         | {"nll": "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"},
     }
+
+
+def _warning(run: RunConfig) -> str:
+    """What a reader has to know before any number."""
+    if run.backbone.name_or_path != "demo" or run.source.kind == "world":
+        return ""
+    return (
+        "These reviews were read and written by the built-in backbone, which knows the language of the built-in world "
+        "and no other: the numbers show that everything runs, and say nothing about personalization."
+    )
 
 
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:

@@ -196,8 +196,8 @@ def _load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
     size = data.stat().st_size if data.is_file() else None
     if found != (key, size):
         raise ValueError(
-            f"{manifest}: expected key {key[:12]}... and {size} bytes of {data.name}, found "
-            f"{str(found[0])[:12]}... and {found[1]} bytes: damaged, or made from other reviews or another "
+            f"{manifest}: expected key {key[:12]}... and {found[1]} bytes of {data.name}, found "
+            f"{str(found[0])[:12]}... and {size} bytes: damaged, or made from other reviews or another "
             f"embedder. {way_out}"
         )
     try:

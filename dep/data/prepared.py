@@ -32,7 +32,10 @@ def load_prepared(root: Path, source: Source, config: ProtocolConfig) -> tuple[P
         found = json.loads(manifest.read_text(encoding="utf-8"))
         if found.get("key") != key:
             raise ValueError(f"{manifest}: made from another source or protocol; delete {folder} and run again")
-        return _read(folder, found["categories"]), folder
+        try:
+            return _read(folder, found["categories"]), folder
+        except (OSError, pa.ArrowException) as error:
+            raise ValueError(f"{folder}: damaged ({error}); delete it and run again") from error
     made = prepare(source, config)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, made)

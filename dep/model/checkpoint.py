@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -38,6 +38,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, beside, dict(metadata or {}))
     os.replace(beside, path)
+
+
+def whole(path: Path) -> bool:
+    """Whether a safetensors file is there, down to its last byte."""
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (FileNotFoundError, SafetensorError):
+        return False
 
 
 def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
@@ -88,10 +97,12 @@ def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
 
     Raises:
         FileNotFoundError: where there is no file.
-        ValueError: where the file is no adapter.
+        ValueError: where the file is no adapter, or damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"adapter {path}: expected a safetensors file, found none; train one or give its path")
+    if not whole(path):
+        raise ValueError(f"adapter {path}: expected a safetensors file, found a damaged one; delete it and train again")
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if FORMAT not in metadata:

@@ -184,10 +184,12 @@ class LitDEP(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def trainable_share(self) -> tuple[int, int]:
-        """Numbers of trained parameters and of all (a quantized weight counts as it is stored)."""
-        sizes = [(p.numel(), p.requires_grad) for p in self.parameters()]
-        return sum(n for n, trained in sizes if trained), sum(n for n, _ in sizes)
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of parameters: trained here, learned before and frozen since, the LLM's own (as it stores them)."""
+        own = sum(p.numel() for name, p in self.backbone.named_parameters() if not is_lora(name))
+        trained = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        every = sum(p.numel() for p in self.parameters())
+        return trained, every - own - trained, own
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep exactly the trained names, and note what they fit."""

@@ -124,7 +124,8 @@ class Train:
 
         Raises:
             ValueError: where the batch sizes do not divide, or the folder holds a run of another
-            configuration.
+                configuration.
+            KeyboardInterrupt: the user's.
         """
         pl.seed_everything(self.config.seed, verbose=False)
         last = folder / "checkpoints" / "last.ckpt"
@@ -133,7 +134,10 @@ class Train:
             for message in _MEANT:
                 warnings.filterwarnings("ignore", message)
             trainer = self.trainer(folder, loggers)
-            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+            except SystemExit as left:  # Lightning's answer to Ctrl-C, after which nobody would say a word
+                raise KeyboardInterrupt from left
         best = folder / "checkpoints" / "best.ckpt"
         if best.is_dir():
             pl.utilities.rank_zero_warn(

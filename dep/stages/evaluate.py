@@ -15,11 +15,11 @@ def evaluate(shared: Shared, arm: Arm) -> None:
     path = arm.folder / "scores.jsonl"
     if arm.finished("evaluate") or arm.take("evaluate"):
         return
-    rows = read_rows(arm.folder / "predictions.jsonl")
-    if not rows or not arm.done("predictions", arm.prediction_key):
+    if not arm.finished("generate"):
         raise FileNotFoundError(
             f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
         )
+    rows = read_rows(arm.folder / "predictions.jsonl")
     scores: list[dict[str, Any]] = [{k: row[k] for k in ("key", "category", "user", "nll")} for row in rows]
     if arm.config.evaluate.texts:
         predictions, references = [row["prediction"] for row in rows], [row["reference"] for row in rows]
@@ -28,7 +28,6 @@ def evaluate(shared: Shared, arm: Arm) -> None:
             for row, value in zip(scores, values, strict=True):
                 row[name] = value
     write_rows(path, scores)
-    arm.finish("scores", arm.score_key)
-    arm.keep("evaluate")
+    arm.complete("evaluate")
     tracking.scored(arm, scores, rows)
     shared.console.print(f"[bold]evaluate[/] {arm.label}, seed {arm.seed}: scores in {path}")

@@ -63,8 +63,7 @@ def generate(shared: Shared, arm: Arm) -> None:
             file.flush()
     write_rows(path, (begun[request.key] for request in requests))
     write_json(arm.folder / "cost.json", _cost(shared, arm, module, data, list(by_key.values()), steps))
-    arm.finish("predictions", arm.prediction_key)
-    arm.keep("generate")
+    arm.complete("generate")
     partial.unlink()
     shared.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}")
 

@@ -13,7 +13,7 @@ from dep import tracking
 from dep.arm import Arm, read_json, write_json
 from dep.data.module import ReviewData
 from dep.eval.metrics import build_metric
-from dep.model.checkpoint import write_tensors
+from dep.model.checkpoint import whole, write_tensors
 from dep.model.lit import LitDEP
 from dep.model.pretrain import pretrain
 from dep.model.train import Train
@@ -50,14 +50,14 @@ def _learn(shared: Shared, arm: Arm) -> None:
         module.load_adapter(arm.first.adapter_home / "adapter.safetensors")
         earlier = read_json(arm.first.adapter_home / "training.json")["seconds"]
     elif arm.method.pretrains:
-        _pretrain(shared, arm, data, module)
+        earlier = _pretrain(shared, arm, data, module)
     if arm.config.train.monitor == "val_meteor":
         module.evaluate = _val_meteor(shared, arm, data)
-    trained, every = module.trainable_share()
+    trained, before, own = module.sizes()
     examples = len(data.requests("train"))
     shared.console.print(
         f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} parameters trained, "
-        f"{every - trained:,} of the LLM frozen"
+        f"{own:,} of the LLM frozen"
     )
     began = time.time()
     try:
@@ -70,21 +70,26 @@ def _learn(shared: Shared, arm: Arm) -> None:
         line = pace.line(training.throughput.peak)
         shared.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: {line}")
     write_json(home / "training.json", {"seconds": round(earlier + time.time() - began, 1)})
-    noted = {"key": arm.adapter_key, "seed": arm.seed, "trainable": trained, "frozen": every - trained}
+    noted = {"key": arm.adapter_key, "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
     module.save_adapter(home / "adapter.safetensors", noted)
     shutil.rmtree(home / "checkpoints", ignore_errors=True)
 
 
-def _pretrain(shared: Shared, arm: Arm, data: ReviewData, module: LitDEP) -> None:
-    """Give the module a user encoder that knows its own task, from the cache where it was learned before."""
+def _pretrain(shared: Shared, arm: Arm, data: ReviewData, module: LitDEP) -> float:
+    """Give the module a user encoder that knows its own task, from the cache where it was learned before.
+
+    Returns:
+        Seconds that it took to learn, whenever that was.
+    """
     source, settings = module.soft_prompt.source, arm.shape[1].user_llm
     assert isinstance(source, UserLLMSource), "only it pretrains"
     path = Path(arm.config.cache) / "encoders" / arm.encoder_key[:16] / "encoder.safetensors"
-    if not path.is_file() and settings.pretrain_epochs:
+    if not whole(path) and settings.pretrain_epochs:
         reader = data.past()
         assert reader is not None, "the method reads the past"
         sequences = reader.sequences([e for e in data.prepared.examples if e.split == "train"])
         catalogues = {category: reader.catalogue(category) for category in sequences}
+        began = time.time()
         told = pretrain(
             source.encoder, sequences, catalogues,
             epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=arm.seed,
@@ -95,10 +100,11 @@ def _pretrain(shared: Shared, arm: Arm, data: ReviewData, module: LitDEP) -> Non
             f"{told.stars:.2f} ({told.stars_by_frequency:.2f}), on {told.events} events of users left out; in "
             f"{path.parent}"
         )
-        write_json(path.parent / "told.json", told._asdict())
+        write_json(path.parent / "told.json", told._asdict() | {"seconds": round(time.time() - began, 1)})
         write_tensors(path, source.encoder.state_dict())
-    if path.is_file():
+    if whole(path):
         source.encoder.load_state_dict(load_file(path))
+    return float(read_json(path.parent / "told.json").get("seconds", 0))
 
 
 def _val_meteor(shared: Shared, arm: Arm, data: ReviewData) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,29 @@ def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatc
     assert run(finished) == 0
     assert files(finished) == before
     assert json.loads((finished / "runs/arms/run.json").read_text()) == how
+
+
+@pytest.mark.parametrize("where", ["runs", "cache"])
+def test_what_was_cut_short_is_made_again(finished: Path, tmp_path: Path, where: str) -> None:
+    """Predictions, scores and adapter, in the run's own folder or where other runs left them."""
+    words = ("arms=[rag,dep]", "compare=[dep - rag]", "name=again")
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    assert run(tmp_path, "run", *words) == 0
+    before = files(tmp_path)
+    if where == "cache":
+        shutil.rmtree(tmp_path / "runs")
+    for name in ("predictions", "scores", "adapter"):
+        cut = [p for p in (tmp_path / where).rglob("*") if p.is_file() and name in str(p.relative_to(tmp_path))]
+        for path in cut:
+            if path.suffix in (".jsonl", ".safetensors"):
+                path.write_bytes(path.read_bytes()[:-100])
+    assert run(tmp_path, "run", *words) == 0
+    assert files(tmp_path) == before
+
+
+def test_the_command_in_the_report_can_be_typed_again(finished: Path) -> None:
+    command = json.loads((finished / "runs/arms/run.json").read_text())["command"]
+    assert shlex.split(command) == ["dep", "run", str(CONF / "arms.yaml"), *SMALL]
 
 
 def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,3 +68,11 @@ def test_arms_that_train_the_same_thing_go_to_one_process() -> None:
     assert {"dep", "shuffled"} in together
     assert {"rag"} in together
     assert sum(map(len, together)) == len(found)
+
+
+def test_how_many_are_tested_changes_no_adapter_and_no_encoder() -> None:
+    few, many = (arms("table1.yaml", f"protocol.test_examples={n}")["user_llm"] for n in (5, 50))
+    assert (few.adapter_key, few.encoder_key) == (many.adapter_key, many.encoder_key)
+    assert few.prediction_key != many.prediction_key
+    other = arms("table1.yaml", "protocol.val_examples=5")["user_llm"]
+    assert other.adapter_key != few.adapter_key

@@ -102,6 +102,25 @@ def test_a_wrong_key_in_an_arm_names_the_arm_and_its_file(tmp_path: Path) -> Non
         load_arms([tmp_path / "run.yaml"])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["protocol.test_examples=0"], r"protocol\.test_examples: expected 1 or more, found 0"),
+        (["train.epochs=-1"], r"train\.epochs: expected 1 or more, found -1"),
+        (["seeds=[]"], r"seeds: expected one or more different numbers"),
+        (["seeds=[1,1]"], r"seeds: expected one or more different numbers"),
+        (["name=../x"], r"name: expected the name of a folder in runs, found '\.\./x'"),
+        (["arms=[]"], "arms: expected names of arms, found none"),
+        (["arms=[rag,rag]"], "arms: rag is there twice"),
+        (["arms=[ragg]"], r"ragg\.yaml: no such configuration file; did you mean rag\.yaml"),
+        (["protocol.zzz=1"], r"protocol\.zzz.*expected one of min_text_chars, "),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_any_work(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_arms([CONF / "demo.yaml"], ["compare=[]", *words])
+
+
 def test_a_value_where_a_list_belongs_shows_a_list() -> None:
     with pytest.raises(ConfigError, match=r"seeds: expected a list, as in \[0,1\]"):
         load([CONF / "demo.yaml"], ["seeds=3"])

@@ -31,7 +31,7 @@ def test_trained_parameters_are_those_of_the_adapter_that_is_built(
     shared = Shared(run, Console(quiet=True))
     for name, config in configs.items():
         arm = Arm(name, config, 0, "")
-        built, _ = shared.module(arm, shared.data(arm)).trainable_share()
+        built, *_ = shared.module(arm, shared.data(arm)).sizes()
         assert trained_parameters(arm) == built, name
 
 

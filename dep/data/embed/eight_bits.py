@@ -9,6 +9,7 @@ large, as it is so whatever is read.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -75,6 +76,7 @@ def compressed(made: Any) -> Any:
     """
     import nncf
 
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # it prints a table of what was asked for
     return nncf.compress_weights(
         made, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=nncf.IgnoredScope(types=["Gather"])
     )

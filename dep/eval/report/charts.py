@@ -14,7 +14,7 @@ from dep.eval.report.tables import Table, number, title
 Curve = Sequence[tuple[float, float]]
 COLOURS = 10
 _WIDTH, _VALUES, _ROW = 470, 62, 25
-_LETTER, _WIDEST = 6.2, 260.0
+_LETTER, _WIDEST = 7.0, 260.0
 """Units a letter of a method's name takes, and all of them at most: longer names are set closer."""
 _ZERO_BASED = 0.2
 """Bars start at 0 where the values spread over at least this share of the largest; otherwise dots on a cut axis."""
@@ -121,6 +121,12 @@ def _kind(method: str) -> str:
     if method.startswith("Constant") or any(word in method for word in _CONTROLS):
         return "control"
     return "own" if method.startswith("DEP") else "other"
+
+
+def kinds(methods: Sequence[str]) -> dict[str, str]:
+    """The colours of `methods` and what they stand for, as far as there are any."""
+    words = {"own": "DEP", "control": "controls", "other": "other methods"}
+    return {kind: said for kind, said in words.items() if any(_kind(method) == kind for method in methods)}
 
 
 def _ticks(low: float, high: float) -> list[float]:

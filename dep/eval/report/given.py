@@ -11,9 +11,9 @@ HEADS = {
 }  # fmt: skip
 """What is told of a method -> the same where there is little room."""
 LEAD = (
-    "A request's tokens and calls count those that write a profile. Training is the mean over seeds. Operations are "
-    "torch's count of reading the request and its real review once. Kept are the texts, vectors and profile of a user "
-    "that the next request needs."
+    "Trained counts what was learned in pretraining too, and so does its time (in seconds, beside other arms). A "
+    "request's tokens and calls count those that write a profile. Operations are torch's count of reading the request "
+    "and its real review once. Kept are the texts, vectors and profile of a user that the next request needs."
 )
 
 

@@ -94,6 +94,7 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         {
             "table": table,
             "pairs": verdicts(results, table.category),
+            "kinds": charts.kinds(table.methods),
             "charts": {metric: Markup(charts.intervals(table, metric)) for metric in table.metrics},
         }
         for table in shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table as Grid
 from rich.text import Text
 
-from dep.eval.report.given import HEADS, given
+from dep.eval.report.given import HEADS, LEAD, given
 from dep.eval.report.tables import LABELS, Results, Table, categories, main_table, number, signed, title
 from dep.eval.report.verdicts import Verdict, verdicts
 
@@ -34,7 +34,8 @@ def print_table(results: Results, console: Console) -> None:
     if pairs:
         console.print(
             Text(
-                f"\nPaired differences (p uncorrected, verdicts after Holm's correction for {len(pairs)})",
+                "\nPaired differences: the same reviews under both, two-sided randomization test over users; "
+                f"p is uncorrected, the verdict after Holm's correction for a metric's {len(pairs)} pairs",
                 "bold",
             )
         )
@@ -57,11 +58,16 @@ def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console) -> Non
     for method, cells in given(costs).items():
         grid.add_row(Text(method), *cells)
     console.print(grid)
+    console.print(Text(LEAD, "dim"))
 
 
 def _main(table: Table, intervals: bool) -> Grid:
     where = "all categories" if table.category == "all" else table.category
-    heading = f"{where}, {table.n} test reviews{', with 95% intervals' if intervals else ''}"
+    seeds = max(table.seeds(method) for method in table.methods)
+    heading = (
+        f"{where}, {table.n} test reviews, {f'{seeds} seeds' if seeds else 'one seed'}, "
+        f"{'with 95% intervals' if intervals else '95% intervals in the report'}"
+    )
     grid = Grid(title=Text(heading), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     grid.add_column("method")
     for metric in table.metrics:

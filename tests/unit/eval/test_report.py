@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from dep.eval.report import print_given, print_table, write_report
-from dep.eval.report.charts import _ticks, thinned
+from dep.eval.report.charts import _ticks, kinds, thinned
 from dep.eval.report.given import HEADS
 from dep.eval.report.tables import categories, main_table
 from dep.eval.report.verdicts import in_words, verdicts
@@ -308,3 +308,19 @@ def test_thinning_keeps_the_mean() -> None:
     short = thinned(line, 100)
     assert len(short) == 100
     assert sum(y for _, y in short) / 100 == pytest.approx(sum(y for _, y in line) / 1000)
+
+
+def test_a_warning_stands_before_any_number(run_dir: Path) -> None:
+    path = run_dir / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warning": f"Know this: {ATTACK}"}))
+    write_report(run_dir)
+    html, markdown = ((run_dir / f"report.{kind}").read_text() for kind in ("html", "md"))
+    assert html.index("Know this") < html.index("Results")
+    assert markdown.index("Know this") < markdown.index("All categories")
+    Page(html)
+    assert "<script>alert" not in html + markdown
+
+
+def test_the_key_names_the_colours_that_there_are() -> None:
+    assert kinds(["RAG", "DEP"]) == {"own": "DEP", "other": "other methods"}
+    assert list(kinds(["Constant prompt"])) == ["control"]

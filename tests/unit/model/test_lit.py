@@ -18,9 +18,8 @@ def test_exactly_the_soft_prompt_is_trained(make_lit) -> None:
     assert trained == {name for name in lit.state_dict() if is_trainable(name)}
     assert all(name.startswith("soft_prompt.") for name in trained)
     sae, network = 6 * 5 + 5 + 5 * 6 + 6, 5 * 7 + 7 + 7 * 32 + 32
-    share, everything = lit.trainable_share()
-    assert share == sae + 2 * network == 667
-    assert everything == share + sum(p.numel() for p in lit.backbone.parameters())
+    assert lit.sizes() == (667, 0, sum(p.numel() for p in lit.backbone.parameters()))
+    assert sae + 2 * network == 667
 
 
 def test_the_backbone_stays_in_eval_mode(make_lit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,21 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     for name, value in last[0]["state_dict"].items():
         assert torch.equal(value, last[1]["state_dict"][name])
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "cut")
+
+
+def test_ctrl_c_reaches_the_caller(make_lit, prompts, collate, tmp_path: Path, monkeypatch) -> None:
+    """Lightning ends the process by itself, and nobody could say that the same command goes on."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(type(make_lit()), "training_step", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(make_lit, ToyData(prompts, collate), tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_finished_run_is_not_trained_again(make_lit, prompts, collate, tmp_path: Path) -> None:
