@@ -1,7 +1,7 @@
 """`make bench`: every benchmark, or those named, into runs/bench/results.json, a table and a plot.
 
-python -m experiments.bench [step prompts differences bandwidth linear generation embedding embedding8 encode encode8
-    startup]
+python -m experiments.bench [step demo prompts differences bandwidth linear generation embedding embedding8 encode
+    encode8 startup]
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from matplotlib import pyplot as plt
 
 CASES: dict[str, Callable[[], Case]] = {
     "step": step.case,
+    "demo": step.demo,
     "prompts": prompts.case,
     "differences": differences.against_loop,
     "bandwidth": differences.against_copy,

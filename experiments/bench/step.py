@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
 from dep.data.prompt import PromptBuilder, PromptConfig
+from dep.model.backbone import Backbone, load
 from dep.model.lit import LitDEP
 from dep.model.losses import total_loss
 from dep.model.train import Train
@@ -48,8 +50,19 @@ def plain_losses(module: LitDEP, batch: Batch) -> Tensor:
 
 
 def case(examples: int = 4, history: int = 3) -> Case:
-    """A step of `examples` of the world's prompts; its result is the loss and the gradients."""
-    model, tokenizer = backbone()
+    """A step of `examples` of the world's prompts through a head of a large model's width."""
+    return _case("training step", "5.5 M parameters, 152 k words", *backbone(), examples, history)
+
+
+def demo(examples: int = 8, history: int = 2) -> Case:
+    """A step of `make demo`: its backbone, prompts and micro batch."""
+    return _case("training step of the demo", "the built-in backbone", *load(Backbone.Config()), examples, history)
+
+
+def _case(
+    name: str, what: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: int, history: int
+) -> Case:
+    """Its result is the loss and the gradients."""
     builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])
     batch = Collator(0)([builder.build(request) for request in requests(history)[:examples]])
     soft = soft_prompt(history, model, tokenizer)
@@ -66,7 +79,7 @@ def case(examples: int = 4, history: int = 3) -> Case:
         )
 
     return Case(
-        "training step", f"{examples} prompts, K = {history}, 5.5 M parameters, 152 k words",
+        name, f"{examples} prompts, K = {history}, {what}",
         f"rows padded to {ROW} tokens, logits everywhere, slots written one by one",
         lambda: step(module.losses(batch)["total"]), lambda: step(plain_losses(module, batch)),
         same, examples, "examples/s", 5,
