@@ -112,9 +112,11 @@ def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
 
 
 def main(words: list[str]) -> int:
-    """Run the configurations among `words`, then write the page of the folder among them, else of `runs`."""
+    """Run the configurations among `words`, with its overrides, then write the page of their folder, or of `runs`."""
+    overrides = [word for word in words if "=" in word]
+    words = [word for word in words if word not in overrides]
     for file in (word for word in words if word.endswith(".yaml")):
-        if code := cli.main(["run", file]):
+        if code := cli.main(["run", file, *overrides]):
             return code
     folders = [word for word in words if not word.endswith(".yaml")]
     console = Console(soft_wrap=True)
