@@ -210,8 +210,8 @@ class Arm:
 
     def _note(self, stage: str) -> None:
         name, key = self._file(stage)
-        digest = _digest(self.folder / f"{name}.jsonl")
-        write_json(self.folder / "state.json", self._state() | {name: key, f"{name} sha256": digest})
+        self.finish(f"{name} sha256", _digest(self.folder / f"{name}.jsonl"))
+        self.finish(name, key)
 
     def _file(self, stage: str) -> tuple[str, str]:
         return {"generate": ("predictions", self.prediction_key), "evaluate": ("scores", self.score_key)}[stage]

@@ -15,7 +15,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 from io import StringIO
 from queue import Empty
 from typing import Any
@@ -129,7 +128,7 @@ def _side_by_side(
 def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
     """Show what the workers report until all are through; returns why each failed arm failed."""
     failed: dict[tuple[str, int], str] = {}
-    through, line = 0, progress.Lines(partial(print, file=sys.stderr))
+    through, line = 0, progress.Lines()
     with Progress(*progress.columns(), console=console) as bars:
         every = bars.add_task(f"{count} arms, {len(crew)} side by side", total=count)
         mine: dict[int, TaskID] = {}

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from rich import get_console
@@ -55,11 +56,12 @@ class Lines:
     """What a log keeps of bars that nobody watches: a line where a stage begins, and one a minute.
 
     Args:
-        say: prints a line.
+        say: prints a line; to stderr where not given.
     """
 
-    def __init__(self, say: Callable[[str], object]) -> None:
-        self._say, self._last = say, {0: ("", 0.0)}
+    def __init__(self, say: Callable[[str], object] | None = None) -> None:
+        self._say = say or partial(print, file=sys.stderr)
+        self._last: dict[int, tuple[str, float]] = {}
 
     def __call__(self, worker: int, description: str, done: float, total: float) -> None:
         """Tell of a worker's stage."""
@@ -82,8 +84,9 @@ def stage(description: str, total: float, show: bool = True) -> Iterator[Advance
     Yields:
         A function that moves it.
     """
-    if _listener:
-        tell, done = _listener[0], 0.0
+    tell = _listener[0] if _listener else partial(Lines(), 0) if show and not get_console().is_terminal else None
+    if tell:
+        done = 0.0
         tell(description, done, total)
 
         def advance(more: float, note: str = "") -> None:
@@ -92,17 +95,6 @@ def stage(description: str, total: float, show: bool = True) -> Iterator[Advance
             tell(_noted(description, note), done, total)
 
         yield advance
-        return
-    if show and not get_console().is_terminal:
-        done, line = 0.0, Lines(lambda text: print(text, file=sys.stderr))
-
-        def write(more: float, note: str = "") -> None:
-            nonlocal done
-            done += more
-            line(0, _noted(description, note), done, total)
-
-        line(0, description, 0, total)
-        yield write
         return
     with Progress(*columns(), transient=False, disable=not show) as progress:
         task = progress.add_task(description, total=total)

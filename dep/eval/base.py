@@ -69,8 +69,8 @@ def check_pairs(name: str, predictions: Sequence[str], references: Sequence[str]
 
 
 def track(items: Iterable[T], description: str, total: int, progress: bool) -> Iterable[T]:
-    """`items` behind a progress bar with an estimate, or as they are."""
-    if not progress:
+    """`items` behind a progress bar with an estimate; as they are without `progress`, or where there are none."""
+    if not (progress and total):
         return items
     from rich.progress import track as rich_track
 

@@ -108,9 +108,7 @@ def summarise(
         value, low, high, n = statistic_interval(stats, function, _users(tables[0], keys), n_boot, seed)
         label = {"run": run, "method": method, "category": category, "metric": metric}
         rows.append(label | {"value": value, "ci_low": low, "ci_high": high, "n": n, "seed": number})
-    for a, one, b, other, category, keys, metric in track(
-        wanted, "comparisons", len(wanted), progress and bool(wanted)
-    ):
+    for a, one, b, other, category, keys, metric in track(wanted, "comparisons", len(wanted), progress):
         copies = lcm(len(one), len(other))
         stats_a, function = _statistics(metric, one, keys, copies)
         stats_b, _ = _statistics(metric, other, keys, copies)

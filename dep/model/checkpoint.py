@@ -101,12 +101,15 @@ def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"adapter {path}: expected a safetensors file, found none; train one or give its path")
-    if not whole(path):
-        raise ValueError(f"adapter {path}: expected a safetensors file, found a damaged one; delete it and train again")
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if FORMAT not in metadata:
-            raise ValueError(f"adapter {path}: expected metadata {FORMAT!r}, found {sorted(metadata) or 'none'}")
-        facts = json.loads(metadata[FORMAT])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise ValueError(
+            f"adapter {path}: expected a safetensors file, found a damaged one ({error}); delete it and train again"
+        ) from error
+    if FORMAT not in metadata:
+        raise ValueError(f"adapter {path}: expected metadata {FORMAT!r}, found {sorted(metadata) or 'none'}")
+    facts = json.loads(metadata[FORMAT])
     return tensors, facts["config"], facts["fingerprint"]

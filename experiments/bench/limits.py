@@ -7,7 +7,6 @@ The largest ratio to be had over calls user by user is (their seconds) / (operat
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from statistics import median
 
@@ -18,6 +17,7 @@ from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
 from experiments.bench.embedding import LONGEST, by_encode, by_users, embedder, texts
+from experiments.bench.measure import seconds
 
 _ROWS = 8192
 """Of the matrix whose product tells the peak."""
@@ -25,7 +25,7 @@ _ROWS = 8192
 
 def main(console: Console) -> None:
     """Print the table."""
-    alternative, encode, ours = by_users().alternative, by_encode().alternative, by_users().ours
+    users, encode = by_users(), by_encode().alternative
     model = embedder("torch")._model
     shape = model[0].auto_model.config
     lengths = [
@@ -35,24 +35,24 @@ def main(console: Console) -> None:
     padded = len(lengths) * _operations(shape, LONGEST)
     with torch.inference_mode():
         peak = max(_product(shape.hidden_size, out) for out in (shape.hidden_size, shape.intermediate_size))
-        seconds = {
-            "a call a user, padded": (_seconds(alternative), padded),
-            "`encode`, sorted by length": (_seconds(encode), real),
-            "ours, OpenVINO float32": (_seconds(ours), real),
+        took = {
+            "a call a user, padded": (median(_times(users.alternative)), padded),
+            "`encode`, sorted by length": (median(_times(encode)), real),
+            "ours, OpenVINO float32": (median(_times(users.ours)), real),
         }
         with profile(activities=[ProfilerActivity.CPU]) as seen:
-            alternative()
+            users.alternative()
     shown = Table(title=f"{len(lengths)} reviews, {sum(lengths):,} tokens", title_justify="left", box=SIMPLE_HEAD)
     for name in ("", "seconds", "GFLOP", "GFLOP a second", "of the peak"):
         shown.add_column(name, justify="right" if name else "left")
     shown.add_row("a matrix product of the model's shape", "", "", f"{peak / 1e9:,.0f}", "100%")
-    for name, (took, operations) in seconds.items():
-        rate = operations / took
-        shown.add_row(name, f"{took:.2f}", f"{operations / 1e9:,.0f}", f"{rate / 1e9:,.0f}", f"{rate / peak:.0%}")
+    for name, (spent, operations) in took.items():
+        rate = operations / spent
+        shown.add_row(name, f"{spent:.2f}", f"{operations / 1e9:,.0f}", f"{rate / 1e9:,.0f}", f"{rate / peak:.0%}")
     console.print(shown)
     console.print(
-        f"at most {seconds['a call a user, padded'][0] * peak / real:.1f} times as fast as calls user by user, and "
-        f"{seconds['`encode`, sorted by length'][0] * peak / real:.1f} times `encode`, with every operation at the peak"
+        f"at most {took['a call a user, padded'][0] * peak / real:.1f} times as fast as calls user by user, and "
+        f"{took['`encode`, sorted by length'][0] * peak / real:.1f} times `encode`, with every operation at the peak"
     )
     every = sum(event.self_cpu_time_total for event in seen.key_averages())
     most = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)[:4]
@@ -68,17 +68,13 @@ def _operations(shape: object, tokens: int) -> float:
 
 def _product(width: int, out: int) -> float:
     a, b = torch.randn(_ROWS, width), torch.randn(width, out)
-    return 2.0 * _ROWS * width * out / _seconds(lambda: a @ b, calls=15)
+    return 2.0 * _ROWS * width * out / min(_times(lambda: a @ b, 15))
 
 
-def _seconds(call: Callable[[], object], calls: int = 3) -> float:
+def _times(call: Callable[[], object], calls: int = 3) -> list[float]:
+    """Seconds of some calls, after one that warms up."""
     call()
-    found = []
-    for _ in range(calls):
-        began = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - began)
-    return min(found) if calls > 3 else median(found)
+    return [seconds(call) for _ in range(calls)]
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def measure(case: Case, device: str, advance: Callable[[int], None] = lambda _: 
     advance(1)
     times = []
     for _ in range(case.repeats):
-        times.append((_seconds(case.ours), _seconds(case.alternative) / case.part))
+        times.append((seconds(case.ours), seconds(case.alternative) / case.part))
         advance(1)
     ratios = [theirs / ours for ours, theirs in times]
     ours, theirs = (case.work / median(column) for column in zip(*times, strict=True))
@@ -83,7 +83,8 @@ def measure(case: Case, device: str, advance: Callable[[int], None] = lambda _: 
     )  # fmt: skip
 
 
-def _seconds(call: Callable[[], Any]) -> float:
+def seconds(call: Callable[[], Any]) -> float:
+    """How long one call takes."""
     gc.collect()
     began = time.perf_counter()
     call()

@@ -32,16 +32,19 @@ class _BGEConfig:
     """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
 
-class BGEM3(ModelFolder):
-    """The dense vectors of bge-m3, the paper's embedder, by FlagEmbedding: 1024 dimensions."""
-
-    kind = "bge_m3"
+class _BGE(ModelFolder):
     Config = _BGEConfig
 
     def __init__(self, config: _BGEConfig) -> None:
         super().__init__(
             config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
         )
+
+
+class BGEM3(_BGE):
+    """The dense vectors of bge-m3, the paper's embedder, by FlagEmbedding: 1024 dimensions."""
+
+    kind = "bge_m3"
 
     @cached_property
     def _model(self) -> Any:
@@ -74,16 +77,10 @@ class BGEM3(ModelFolder):
         return torch.from_numpy(out["dense_vecs"])
 
 
-class AutoCLS(ModelFolder):
+class AutoCLS(_BGE):
     """The first token of any encoder's last layer: for bge-m3 the same vectors, without FlagEmbedding."""
 
     kind = "auto_cls"
-    Config = _BGEConfig
-
-    def __init__(self, config: _BGEConfig) -> None:
-        super().__init__(
-            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
-        )
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:

@@ -45,13 +45,7 @@ def print_table(results: Results, console: Console) -> None:
 
 def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console) -> None:
     """Print what each method was given, as `dep.fairness.costs` says it."""
-    grid = Grid(
-        title=Text("\nWhat each method was given"),
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    grid = _grid("\nWhat each method was given")
     grid.add_column("method")
     for head in HEADS.values():
         grid.add_column(head, justify="right", no_wrap=True)
@@ -61,6 +55,13 @@ def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console) -> Non
     console.print(Text(LEAD, "dim"))
 
 
+def _grid(heading: str, title_style: str = "bold", show_header: bool = True) -> Grid:
+    return Grid(
+        title=Text(heading), title_justify="left", title_style=title_style, box=None, padding=(0, 2, 0, 0),
+        show_header=show_header,
+    )  # fmt: skip
+
+
 def _main(table: Table, intervals: bool) -> Grid:
     where = "all categories" if table.category == "all" else table.category
     seeds = max(table.seeds(method) for method in table.methods)
@@ -68,7 +69,7 @@ def _main(table: Table, intervals: bool) -> Grid:
         f"{where}, {table.n} test reviews, {f'{seeds} seeds' if seeds else 'one seed'}, "
         f"{'with 95% intervals' if intervals else '95% intervals in the report'}"
     )
-    grid = Grid(title=Text(heading), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    grid = _grid(heading)
     grid.add_column("method")
     for metric in table.metrics:
         grid.add_column(title(metric), justify="right", no_wrap=True)
@@ -88,9 +89,7 @@ def _main(table: Table, intervals: bool) -> Grid:
 
 
 def _comparison(pair: str, found: list[Verdict]) -> Grid:
-    grid = Grid(
-        title=Text(pair), title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0), show_header=False
-    )
+    grid = _grid(pair, title_style="", show_header=False)
     for width in (9, 7, 18, 10):  # the same for every pair, so that they stand below one another
         grid.add_column(justify="left" if width == 9 else "right", min_width=width, no_wrap=True)
     grid.add_column(no_wrap=True)
