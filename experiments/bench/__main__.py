@@ -1,7 +1,7 @@
 """`make bench`: every benchmark, or those named, into runs/bench/results.json, a table and a plot.
 
-python -m experiments.bench [step demo prompts differences bandwidth linear generation embedding embedding8 encode
-    encode8 startup]
+python -m experiments.bench [step demo prompts differences bandwidth linear generation embedding embedding8
+    embedding16 encode encode8 encode16 startup]
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "generation": generation.case,
     "embedding": embedding.by_users,
     "embedding8": lambda: embedding.by_users("openvino_int8"),
+    "embedding16": lambda: embedding.by_users("openvino", "bfloat16"),
     "encode": embedding.by_encode,
     "encode8": lambda: embedding.by_encode("openvino_int8"),
+    "encode16": lambda: embedding.by_encode("openvino", "bfloat16"),
     "startup": startup.case,
 }
 
@@ -55,6 +57,9 @@ def main(names: Sequence[str], folder: Path, console: Console) -> list[Row]:
     path = folder / "results.json"
     rows = {row["name"]: Row(**row) for row in json.loads(path.read_text())["rows"]} if path.is_file() else {}
     for name in names or CASES:
+        if name.endswith("16") and not embedding.has_bfloat16():
+            console.print(f"{name}: left out, as this processor has no units for bfloat16")
+            continue
         case = CASES[name]()
         with stage(name, case.repeats + 1) as advance:
             row = measure(case, device, advance)

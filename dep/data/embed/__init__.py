@@ -1,7 +1,7 @@
 """Eqs. 2 and 3: e = f_emb(y), the frozen text embedding model that maps a review to a vector of unit length.
 
 All embedders give [n, E] float32 on the CPU. In float32 neither the order of the texts nor the batch size
-moves a number by more than 1e-6; in half precision they may, by about 1e-3.
+moves a number by more than 1e-6; in half precision and in eight bits they may, by about 1e-3, as they tip a rounding.
 
 `EMBEDDERS[kind]` is the class, `.Config` beside it its fields; `EMBEDDERS[kind](config).encode(texts)` the vectors.
 """

@@ -1,4 +1,4 @@
-"""A frozen encoder computed by OpenVINO: on an Intel processor faster than torch, with the same vectors."""
+"""A frozen encoder computed by OpenVINO: on a processor faster than torch, with the same vectors."""
 
 from __future__ import annotations
 

@@ -111,8 +111,11 @@ def test_eight_bits_keep_the_direction_of_a_vector_and_do_not_look_at_its_neighb
     rounded = MiniLM(MiniLM.Config(runtime="openvino_int8")).encode(texts)
     assert bool(((exact * rounded).sum(1) > 0.998).all())
     assert not torch.allclose(exact, rounded, atol=1e-5)
-    alone = torch.cat([MiniLM(MiniLM.Config(batch_size=1, runtime="openvino_int8")).encode([text]) for text in texts])
-    torch.testing.assert_close(alone, rounded, atol=1e-5, rtol=0)
+    encode = MiniLM(MiniLM.Config(runtime="openvino_int8")).encode
+    of_one_length = [texts[0], texts[0].replace("quiet", "loud"), texts[0].replace("best", "worst")]
+    torch.testing.assert_close(encode(of_one_length), torch.cat([encode([text]) for text in of_one_length]))
+    alone = torch.cat([encode([text]) for text in texts])
+    assert bool(((alone * rounded).sum(1) > 0.9998).all()), "padding may tip a rounding, no more"
 
 
 def test_scaling_linear_layers_for_eight_bits_changes_nothing_by_itself(tiny_bge: str) -> None:

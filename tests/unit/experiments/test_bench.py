@@ -52,7 +52,8 @@ def test_vectors_are_those_of_calls_user_by_user_and_of_encode(tmp_path: Path, m
     monkeypatch.setattr(embedding, "REVIEWS", 6)
     eight = "openvino_int8"
     in_eight_bits = [embedding.by_users(eight), embedding.by_encode(eight)] if find_spec("nncf") else []
-    for case in (embedding.by_users(), embedding.by_encode(), embedding.by_encode("torch"), *in_eight_bits):
+    half = [embedding.by_users(dtype="bfloat16"), embedding.by_encode(dtype="bfloat16")]
+    for case in (embedding.by_users(), embedding.by_encode(), embedding.by_encode("torch"), *half, *in_eight_bits):
         assert case.same(case.ours(), case.alternative()), case.name
         assert "the built-in world" in case.what
     embedding.texts.cache_clear()
