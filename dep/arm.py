@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 
 from dep.config import RunConfig, choose, identity, label
 from dep.data.prompt import PromptConfig
+from dep.files import read_json, write_json, write_text
 from dep.methods import Method
 from dep.model.backbone import stamp
 from dep.model.checkpoint import whole
@@ -233,50 +232,6 @@ class Arm:
 
     def _state(self) -> dict[str, str]:
         return read_json(self.folder / "state.json")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write beside and rename."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one where there is no file.
-
-    Raises:
-        ValueError: what is there is no JSON.
-    """
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, found a damaged file ({error}); delete it and run again") from error
-    return found
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write beside and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines beside and rename."""
-    write_text(path, "".join(map(as_line, rows)))
-
-
-def as_line(row: Mapping[str, Any]) -> str:
-    """One JSON line."""
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; an unfinished last line, as an interruption leaves it, is dropped."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
 
 
 def _digest(path: Path) -> str:

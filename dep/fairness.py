@@ -13,8 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from dep.arm import Arm, read_json, read_rows
+from dep.arm import Arm
 from dep.data.collate import Collator
+from dep.files import read_json, read_rows
 from dep.model.checkpoint import read_adapter
 from dep.model.lit import LitDEP
 from dep.records import Prompt, Request

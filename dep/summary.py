@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dep import __version__
-from dep.arm import Arm, read_json, read_rows, write_json, write_text
+from dep.arm import Arm
 from dep.config import RunConfig, as_dict, identity, pairs, to_yaml
 from dep.data.stats import statistics_of
 from dep.eval.report import print_given, print_table, write_report
 from dep.eval.scores import summarise
 from dep.fairness import costs
+from dep.files import read_json, read_rows, write_json, write_text
 from dep.records import Corpus
 from dep.shared import Shared
 

@@ -18,9 +18,9 @@ from markupsafe import Markup
 from rich.console import Console
 
 from dep import cli
-from dep.arm import read_json, write_json, write_text
 from dep.eval.report import tables
 from dep.eval.uniqueness import curve, halves
+from dep.files import read_json, write_json, write_text
 from experiments import claims, cost, coverage, figures
 from experiments.beside import Grid, grid
 from experiments.layout import LAYOUTS

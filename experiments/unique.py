@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from dep.arm import read_rows
 from dep.config import load
 from dep.eval.uniqueness import distances, ranks
+from dep.files import read_rows
 from dep.shared import Shared
 
 

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from dep.data.difference import DifferenceConfig, differences
 from dep.data.embed import Embedder
+from dep.files import write_json
 from dep.progress import stage
 from dep.records import Corpus
 
@@ -218,9 +219,7 @@ def _seal(folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: 
     path = folder / f"{name}.safetensors"
     shapes = {tensor: list(value.shape) for tensor, value in tensors.items()}
     manifest = {"format": FORMAT, "key": key, "bytes": path.stat().st_size, "tensors": shapes} | facts
-    beside = folder / "manifest.json.tmp"
-    beside.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, folder / "manifest.json")
+    write_json(folder / "manifest.json", manifest)
     loaded = _load(folder, name, key)
     assert loaded is not None, "the manifest was just written"
     return loaded

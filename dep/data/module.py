@@ -2,7 +2,8 @@
 
 Which examples an optimizer step sees depends on the seed and the epoch alone, never on the micro batch or on how many
 devices there are: an epoch is a seeded permutation cut into windows of `effective_batch`. Within a window, rows of
-like length go into one micro batch, which saves padding and changes no number.
+like length go into one micro batch, which saves padding and changes no number but a compressor's mean over the micro
+batch (`mean_over`).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import torch
 
 from dep.data.protocol import Prepared, ProtocolConfig, prepare
 from dep.data.sources import Source
+from dep.files import write_json
 from dep.records import Corpus, Example, Item, Review
 
 
@@ -39,9 +40,7 @@ def load_prepared(root: Path, source: Source, config: ProtocolConfig) -> tuple[P
     made = prepare(source, config)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, made)
-    beside = folder / f"manifest.{os.getpid()}.tmp"
-    beside.write_text(json.dumps({"key": key, "categories": list(made.corpora)}, indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, manifest)
+    write_json(manifest, {"key": key, "categories": list(made.corpora)})
     return made, folder
 
 

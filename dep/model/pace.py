@@ -71,7 +71,7 @@ class Throughput(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: Any) -> None:
         """The clock runs from here."""
-        self.peak = _peak() if module.device.type == "cuda" else 0.0
+        self.peak = peak_flops() if module.device.type == "cuda" else 0.0
         self._since, self._taken = time.perf_counter(), trainer.global_step
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Batch, batch_idx: int) -> None:
@@ -145,7 +145,8 @@ class Bar(pl.Callback):
         self.open.close()
 
 
-def _peak() -> float:
+def peak_flops() -> float:
+    """Of this GPU, in bfloat16; 0 where its makers' figure is not known here."""
     name = torch.cuda.get_device_name()
     return next((peak for part, peak in _PEAKS.items() if part in name), 0.0)
 

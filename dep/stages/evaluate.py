@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dep import tracking
-from dep.arm import Arm, read_rows, write_rows
+from dep.arm import Arm
 from dep.eval.scores import score_examples
+from dep.files import read_rows, write_rows
 from dep.shared import Shared
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from dep.arm import Arm, as_line, read_rows, write_json, write_rows, write_text
+from dep.arm import Arm
 from dep.config import to_yaml
 from dep.data.collate import Collator
 from dep.data.module import ReviewData
 from dep.data.prompt import PromptBuilder
 from dep.fairness import request_flops, request_seconds, sample, tokens_flops, user_bytes
+from dep.files import as_line, read_rows, write_json, write_rows, write_text
 from dep.model.cost import kv_bytes
 from dep.model.generate import Generate
 from dep.model.lit import LitDEP

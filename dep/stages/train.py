@@ -10,9 +10,10 @@ from typing import Any
 from safetensors.torch import load_file
 
 from dep import tracking
-from dep.arm import Arm, read_json, write_json
+from dep.arm import Arm
 from dep.data.module import ReviewData
 from dep.eval.metrics import build_metric
+from dep.files import read_json, write_json
 from dep.model.checkpoint import whole, write_tensors
 from dep.model.lit import LitDEP
 from dep.model.pretrain import pretrain

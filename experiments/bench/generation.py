@@ -9,7 +9,8 @@ from dep.data.prompt import PromptBuilder, PromptConfig
 from dep.model.backbone import Backbone, load
 from dep.model.generate import Generate
 from experiments.bench.measure import Case
-from experiments.bench.world import requests, soft_prompt
+from experiments.bench.untrained import soft_prompt
+from experiments.bench.world import WIDTH, requests
 
 TOKENS = 64
 
@@ -20,7 +21,7 @@ def case(count: int = 256, part: int = 64) -> Case:
     history = 2
     builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])
     prompts = [builder.build(request) for request in requests(history)[:count]]
-    soft = soft_prompt(history, model, tokenizer)
+    soft = soft_prompt(history, model, tokenizer, WIDTH)
     collate = Collator(0, side="left", answers=False)
     write = Generate(
         Generate.Config(greedy=True, max_new_tokens=TOKENS, batch_size=128, progress=False), model, tokenizer, soft

@@ -13,10 +13,7 @@ from dep.data.requests import Requests
 from dep.data.retrieve import RETRIEVERS
 from dep.data.sources.world import BuiltInWorld
 from dep.model.backbone import Backbone, load
-from dep.model.compressor import SparseAutoencoder
 from dep.model.grouped import attend_in_groups
-from dep.model.projector import Projector
-from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
 from dep.records import Request
 
 WIDTH = 384
@@ -56,9 +53,3 @@ def backbone() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     attend_in_groups(model)
     model.requires_grad_(False)
     return model, tokenizer
-
-
-def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> SoftPrompt:
-    """An untrained soft prompt of the paper's kind."""
-    settings, compressor, projector = SoftPrompt.Config(slots=history), SparseAutoencoder.Config(), Projector.Config()
-    return build_soft_prompt(settings, compressor, projector, width=WIDTH, model=model, tokenizer=tokenizer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from dep.data.world.drift import drifted
 from dep.data.world.language import CATEGORIES
 from dep.data.world.people import Thing, World, Written, make_world
+from dep.files import write_text
 
 MANIFEST = "world.json"
 
@@ -40,8 +40,8 @@ def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dic
     folder.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     for name, text in files.items():
-        _write(folder / name, text)
-    _write(path, json.dumps(manifest))
+        write_text(folder / name, text)
+    write_text(path, json.dumps(manifest))
     return worlds
 
 
@@ -89,9 +89,3 @@ def _item(category: str, thing: Thing, ratings: int) -> dict[str, Any]:
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

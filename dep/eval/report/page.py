@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -21,6 +20,7 @@ from markupsafe import Markup
 from dep.eval.report import charts, tables
 from dep.eval.report.given import HEADS, LEAD, given
 from dep.eval.report.verdicts import in_words, verdicts
+from dep.files import write_text
 
 _HERE = Path(__file__).resolve().parent
 _FILES = ("results.json", "config.yaml", "run.json", "report.md")
@@ -70,10 +70,7 @@ def write_report(run_dir: Path) -> Path:
     environment.globals |= {"given_heads": HEADS, "given_lead": LEAD}
     content = _content(run_dir, results)
     for name in ("report.html", "report.md"):
-        text = environment.get_template(f"{name}.j2").render(content)
-        beside = run_dir / f"{name}.tmp"
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, run_dir / name)
+        write_text(run_dir / name, environment.get_template(f"{name}.j2").render(content))
     return run_dir / "report.html"
 
 

@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 
 from experiments.bench import differences, embedding, generation, prompts, step
-from experiments.bench.__main__ import main, plot, table
+from experiments.bench.__main__ import main
 from experiments.bench.measure import Case, Row, measure
+from experiments.bench.table import plot, table
 
 SLOW = Case(
     "sleep", "10 ms", "30 ms", lambda: time.sleep(0.01), lambda: time.sleep(0.03), lambda a, b: a == b, 1, "naps/s", 2

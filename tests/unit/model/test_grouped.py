@@ -23,17 +23,20 @@ def pair(bare_model):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_likelihoods_and_gradients_are_those_of_plain_attention(pair, prompts, collate, tokenizer, side: str) -> None:
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_likelihoods_and_gradients_are_those_of_plain_attention(
+    pair, prompts, collate, tokenizer, side: str, dtype: torch.dtype, within: float
+) -> None:
     batch = collate(prompts, side)
     lead = leading(batch, tokenizer.convert_tokens_to_ids(["<his_slot>", "<diff_slot>"]))
     found = []
-    for model in pair:
+    for model in (one.to(dtype) for one in pair):
         embeds = model.get_input_embeddings()(batch.ids).detach().requires_grad_()
-        sums, _ = example_nll(model, embeds, batch.attention_mask, batch.labels, lead)
-        sums.sum().backward()
+        sums, tokens = example_nll(model, embeds, batch.attention_mask, batch.labels, lead)
+        (sums / tokens).mean().backward()
         found.append((sums, embeds.grad))
-    assert torch.allclose(found[0][0], found[1][0], rtol=1e-5)
-    assert torch.allclose(found[0][1], found[1][1], atol=1e-5)
+    assert torch.allclose(found[0][0].double(), found[1][0].double(), rtol=within)
+    assert torch.allclose(found[0][1].double(), found[1][1].double(), atol=within)
 
 
 def test_tokens_one_by_one_get_the_logits_of_the_whole(pair) -> None:

@@ -54,7 +54,7 @@ def test_tokens_padding_and_waiting_are_counted_and_told_once_a_step(batch, pack
 
 
 def test_operations_are_those_of_the_cost_model(batch, model, monkeypatch) -> None:
-    monkeypatch.setattr("dep.model.pace._peak", lambda: 1e12)
+    monkeypatch.setattr("dep.model.pace.peak_flops", lambda: 1e12)
     module = SimpleNamespace(device=torch.device("cuda"), packs=False, backbone=model)
     throughput = Throughput()
     steps(throughput, module, batch, 1, 0, 0)

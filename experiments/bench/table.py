@@ -1,0 +1,80 @@
+"""Rows of results as a file, a table and a plot."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from dep.files import write_text
+from experiments.bench.measure import Row
+
+
+def kept(folder: Path) -> dict[str, Row]:
+    """Rows of earlier calls, by name."""
+    path = folder / "results.json"
+    return {row["name"]: Row(**row) for row in json.loads(path.read_text())["rows"]} if path.is_file() else {}
+
+
+def keep(rows: Sequence[Row], folder: Path) -> list[Row]:
+    """Add `rows` to those of earlier calls, in place of their namesakes; all of them."""
+    every = kept(folder) | {row.name: row for row in rows}
+    write_text(folder / "results.json", json.dumps({"rows": [r._asdict() for r in every.values()]}, indent=1) + "\n")
+    return list(every.values())
+
+
+def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
+    """Print the table, and draw the plot where there is matplotlib."""
+    console.print(table(rows))
+    console.print(f"[bold]bench[/] {folder / 'results.json'}", end="")
+    if find_spec("matplotlib"):
+        write_text(folder / "ratios.svg", plot(rows))
+        console.print(f" and {folder / 'ratios.svg'}", end="")
+    console.print()
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For a terminal."""
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("ours, and the alternative", overflow="fold")
+    for name in ("measured", "times as fast", "to reach"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        reached = "[green]" if row.ratio_median >= row.goal else "[red]"
+        shown.add_row(
+            f"[bold]{row.name}[/]: {row.what}", f"{_short(row.ours)} {row.unit}",
+            f"{reached}{row.ratio_median:,.1f}[/] ({row.ratio_min:,.1f} to {row.ratio_max:,.1f})", f"{row.goal:g}",
+        )  # fmt: skip
+        shown.add_row(f"  {row.against}", f"{_short(row.alternative)} {row.unit}", "", "", end_section=True)
+    return shown
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def plot(rows: Sequence[Row]) -> str:
+    """The ratios as bars on a logarithmic axis, with their range, and what was to be reached as a mark."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")
+    for at, row in enumerate(rows):
+        error = [[row.ratio_median - row.ratio_min], [row.ratio_max - row.ratio_median]]
+        ax.barh(at, row.ratio_median, xerr=error, capsize=3, color="C0")
+        ax.plot([row.goal, row.goal], [at - 0.4, at + 0.4], color="C3", linewidth=2)
+    ax.set_yticks(range(len(rows)), [row.name for row in rows])
+    ax.invert_yaxis()
+    ax.set(xscale="log", xlabel="times as fast as the alternative (red: to reach)")
+    out = io.StringIO()
+    figure.savefig(out, format="svg")
+    plt.close(figure)
+    return out.getvalue()

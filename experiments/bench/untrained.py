@@ -1,0 +1,49 @@
+"""An untrained soft prompt of the paper's kind, and the training step of public code to set beside ours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, pad
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dep.model.compressor import SparseAutoencoder
+from dep.model.lit import LitDEP
+from dep.model.losses import total_loss
+from dep.model.projector import Projector
+from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.records import IGNORE, Batch
+
+
+def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, width: int) -> SoftPrompt:
+    """For vectors of `width` components."""
+    settings, compressor, projector = SoftPrompt.Config(slots=history), SparseAutoencoder.Config(), Projector.Config()
+    return build_soft_prompt(settings, compressor, projector, width=width, model=model, tokenizer=tokenizer)
+
+
+def plain_losses(module: LitDEP, batch: Batch, row: int) -> Tensor:
+    """Eq. 11 of a batch as public code computes it: rows padded to `row` tokens, logits everywhere, slot by slot."""
+    missing = row - batch.ids.shape[1]
+    ids_BT, mask_BT, labels_BT = (
+        pad(rows, (0, missing), value=value)
+        for rows, value in ((batch.ids, 0), (batch.attention_mask, 0), (batch.labels, IGNORE))
+    )
+    soft = module.soft_prompt
+    assert soft.source is not None, "DEP's soft prompt has one"
+    made = soft.source(batch)
+    embeds_BTD = module.backbone.get_input_embeddings()(ids_BT).clone()
+    for branch, vectors_BKD in made.vectors.items():
+        for b in range(len(ids_BT)):
+            places = (ids_BT[b] == soft.slot_ids[branch]).nonzero()[:, 0]
+            for k, place in enumerate(places):
+                embeds_BTD[b, place] = vectors_BKD[b, k]
+    if soft.boundary_rows is not None:
+        for boundary, token in zip(soft.boundary_rows, soft.boundary_ids, strict=True):
+            for b, place in (ids_BT == token).nonzero().tolist():
+                embeds_BTD[b, place] = boundary
+    logits_BTV = module.backbone(inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False).logits
+    losses = [
+        cross_entropy(logits_TV[:-1], labels_T[1:], ignore_index=IGNORE)
+        for logits_TV, labels_T in zip(logits_BTV, labels_BT, strict=True)
+    ]
+    return total_loss(torch.stack(losses).mean(), made.losses, module.config.lambda_, module.config.gamma)
