@@ -4,8 +4,8 @@
 
 Each way to read the prompts is timed in turns with rows padded to the 5,121 tokens of the authors' code. Operations are
 those that real tokens need: 2 N a token before the first soft token, which takes no gradient, 4 N after it
-(`dep.model.cost`). It asks for torch, transformers, Lightning and rich alone, and uses flash-attn and bitsandbytes where
-they are.
+(`dep.model.cost`). It asks for torch, transformers, Lightning and rich alone, and uses flash-attn and bitsandbytes
+where they are installed.
 """
 
 from __future__ import annotations

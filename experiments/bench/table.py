@@ -42,17 +42,22 @@ def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
 def table(rows: Sequence[Row]) -> Table:
     """For a terminal."""
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("ours, and the alternative", overflow="fold")
+    shown.add_column("ours, and the alternative", overflow="fold", ratio=1)
     for name in ("measured", "times as fast", "to reach"):
         shown.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         reached = "[green]" if row.ratio_median >= row.goal else "[red]"
         shown.add_row(
             f"[bold]{row.name}[/]: {row.what}", f"{_short(row.ours)} {row.unit}",
-            f"{reached}{row.ratio_median:,.1f}[/] ({row.ratio_min:,.1f} to {row.ratio_max:,.1f})", f"{row.goal:g}",
+            f"{reached}{_ratio(row.ratio_median)}[/]", f"{row.goal:g}",
         )  # fmt: skip
-        shown.add_row(f"  {row.against}", f"{_short(row.alternative)} {row.unit}", "", "", end_section=True)
+        between = f"{_ratio(row.ratio_min)} to {_ratio(row.ratio_max)}" if row.ratio_min < row.ratio_max else ""
+        shown.add_row(f"  {row.against}", _short(row.alternative), between, "", end_section=True)
     return shown
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _short(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from queue import SimpleQueue
 from typing import Any
 
 import torch
@@ -28,7 +29,9 @@ class _Hidden(nn.Module):
 
 
 def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool = False) -> None:
-    """Let `encoder` give its last hidden states by OpenVINO from now on.
+    """Let `encoder` give its last hidden states by OpenVINO from now on, to a caller a thread at a time.
+
+    Cores that work on a batch each do not wait for one another.
 
     Args:
         encoder: of texts, on the CPU; anything but ids and mask is ignored from then on.
@@ -60,14 +63,24 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool =
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of lengths that tracing might fix: they stay open, which is tested
         made = openvino.convert_model(_Hidden(encoder).eval(), example_input=example)
-    hints = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": known[precision]}
+    threads = torch.get_num_threads()
+    hints = {
+        "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads, "INFERENCE_PRECISION_HINT": known[precision],
+    }  # fmt: skip
     if eight_bits:
         made, hints = compressed(made), hints | {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP}
-    request = openvino.Core().compile_model(made, "CPU", hints).create_infer_request()
+    compiled = openvino.Core().compile_model(made, "CPU", hints)
+    free: SimpleQueue[Any] = SimpleQueue()
+    for _ in range(threads):
+        free.put(compiled.create_infer_request())
 
     def forward(input_ids: Tensor, attention_mask: Tensor, **_: Any) -> BaseModelOutput:
-        hidden = request.infer({0: input_ids.numpy(), 1: attention_mask.numpy()})[0]
-        output: Any = torch.from_numpy(hidden.copy())
+        request = free.get()
+        try:
+            hidden = request.infer({0: input_ids.numpy(), 1: attention_mask.numpy()})[0]
+            output: Any = torch.from_numpy(hidden.copy())
+        finally:
+            free.put(request)
         return BaseModelOutput(last_hidden_state=output)
 
     encoder.forward = forward

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -64,12 +65,22 @@ class SentenceTransformers(ModelFolder):
         return model
 
     def _encode(self, texts: list[str]) -> Tensor:
-        size = self.batch_size if self.runtime == "torch" else min(self.batch_size, _AT_ONCE)
-        vectors = []
-        for start in range(0, len(texts), size):  # a call a batch: given all, it would sort them anew by letters
-            batch = texts[start : start + size]
-            vectors.append(self._model.encode(batch, batch_size=size, convert_to_tensor=True, show_progress_bar=False))
-        return torch.cat(vectors)
+        if self.runtime == "torch":
+            return torch.cat([self._batch(batch) for batch in self._cut(texts, self.batch_size)])
+        first, *rest = self._cut(texts, min(self.batch_size, _AT_ONCE))
+        head = self._batch(first)  # alone: a tokenizer sets its padding at the first call, which no other may cross
+        with ThreadPoolExecutor(torch.get_num_threads() + 1) as pool:  # one more tokenises meanwhile
+            return torch.cat([head, *pool.map(self._batch, rest)])
+
+    def _cut(self, texts: list[str], size: int) -> list[list[str]]:
+        return [texts[at : at + size] for at in range(0, len(texts), size)]
+
+    def _batch(self, texts: list[str]) -> Tensor:
+        """A call a batch: given all, it would sort them anew by letters."""
+        vectors: Tensor = self._model.encode(
+            texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False
+        )
+        return vectors
 
 
 class MiniLM(SentenceTransformers):

