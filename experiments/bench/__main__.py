@@ -46,7 +46,7 @@ def main(names: Sequence[str], folder: Path, console: Console) -> list[Row]:
     unknown = [name for name in names if name not in CASES]
     if unknown:
         raise ValueError(f"bench: expected names among {', '.join(CASES)}, found {unknown[0]!r}")
-    device = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    device = f"{_processor()}, {torch.get_num_threads()} threads"
     every: list[Row] = []
     for name in names or CASES:
         if name.endswith("16") and not embedding.has_bfloat16():
@@ -58,6 +58,13 @@ def main(names: Sequence[str], folder: Path, console: Console) -> list[Row]:
         every = keep([row], folder)
     show(every, folder, console)
     return every
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 if __name__ == "__main__":

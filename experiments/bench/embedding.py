@@ -93,9 +93,11 @@ def by_encode(runtime: str = "openvino", dtype: str = "float32") -> Case:
 
 
 def _case(name: str, runtime: str, dtype: str, against: str, alternative: Any, goal: float, cosine: float) -> Case:
-    ours, (_, named), how = embedder(runtime, dtype), texts(), f"{runtime} {dtype}"
+    ours, (_, named) = embedder(runtime, dtype), texts()
+    bits = "eight bits" if runtime == "openvino_int8" else dtype
+    library = "torch" if runtime == "torch" else "OpenVINO"
     return Case(
-        f"{name}, {how}", f"{len(_flat())} reviews of {named}, all-MiniLM-L6-v2 by {how}", against,
+        f"{name}, {bits}", f"{len(_flat())} reviews of {named}, MiniLM by {library}", against,
         lambda: ours.encode(_flat()), alternative,
         lambda a, b: bool((cosine_similarity(a, b) > cosine).all()), len(_flat()), "reviews/s", goal,
     )  # fmt: skip
