@@ -110,13 +110,6 @@ def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
     return torch.argsort(order)[code_N]
 
 
-def _sorted(key_N: Tensor) -> Tensor:
-    """Rows by their key; at once where they stand so."""
-    if bool((key_N[1:] >= key_N[:-1]).all()):
-        return torch.arange(len(key_N))
-    return torch.argsort(key_N, stable=True)
-
-
 def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
     """Each row's (item, user) pair, pairs numbered by item; and each pair's first row."""
     if not len(user_N):
@@ -155,10 +148,7 @@ def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_
 
     peers_N = torch.zeros_like(item_N)
     if len(item_N):
-        order_N = _sorted(item_N * (int(user_N.max()) + 1) + user_N)
-        starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.bincount(item_N).cumsum(0)])
-        his_NE = his_NE.float().contiguous()
-        columns = (his_NE, order_N, starts, of_I, user_N, pool_N, diff_NE, peers_N)
+        columns = (his_NE.float().contiguous(), item_N, of_I, user_N, pool_N, diff_NE, peers_N)
         arrays: list[Any] = [column.numpy() for column in columns]
         subtract(torch.get_num_threads(), *arrays)
     return peers_N

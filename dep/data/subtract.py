@@ -4,8 +4,9 @@
 
 e_u, the author's own mean on that item, is taken out again where it is part of the total. What an item needs at a time
 fits into a processor's cache, so that memory is the limit: its bandwidth where an item's rows lie together, its latency
-where they are strewn. Sums are in float64, in the order of rows. An item that everybody reviewed once, which most are,
-needs no means.
+where they are strewn. Rows are therefore asked for before their turn (`prefetch.py`): those read a few places ahead,
+those written while the sum is taken, which doubles the pace of strewn ones. Sums are in float64, in the order of rows.
+An item that everybody reviewed once, which most are, needs no means.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dep.data import prefetch
+
+_AHEAD = 4
+"""Places ahead at which a row is asked for; 2 to 21 do about as well."""
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -21,8 +27,7 @@ Floats = NDArray[np.float32]
 def subtract(
     threads: int,
     his: Floats,
-    order: Ints,
-    starts: Ints,
+    item: Ints,
     of: Ints,
     user: Ints,
     counts: NDArray[np.bool_],
@@ -34,23 +39,44 @@ def subtract(
     Args:
         threads: how many work on it; changes no number.
         his: [N, E] vectors.
-        order: [N] rows sorted by item, then user, then row.
-        starts: [items + 1] where each item's rows begin in `order`.
+        item: [N] item of each row, by number from 0.
         of: [items] the item whose reviewers are subtracted: itself, or another (a control).
-        user: [N] author of each row, by number.
+        user: [N] author of each row, by number from 0.
         counts: [N] whether a row counts as a peer's review.
         out: [N, E], written.
         peers: [N], written: how many others reviewed the item.
     """
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(threads, most))
+    by_user, _ = _sorted(np.arange(len(user)), user)
+    order, starts = _sorted(by_user, item)
     _subtract(his, order, starts, of, user, counts, out, peers)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sorted(rows: Ints, key: Ints) -> tuple[Ints, Ints]:
+    """`rows` by their key, equal ones as they stood, and where each key's begin: counted, in time linear in rows."""
+    starts = np.zeros(key.max() + 2, np.int64)
+    before, ordered = 0, True
+    for row in rows:
+        ordered &= key[row] >= before
+        before = key[row]
+        starts[before + 1] += 1
+    starts = np.cumsum(starts)
+    if ordered:
+        return rows, starts
+    order, at = np.empty_like(rows), starts.copy()
+    for row in rows:
+        order[at[key[row]]] = row
+        at[key[row]] += 1
+    return order, starts
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
 def _subtract(
     his: Floats, order: Ints, starts: Ints, of: Ints, user: Ints, counts: NDArray[np.bool_], out: Floats, peers: Ints
 ) -> None:
+    """As `subtract`; `order` has the rows by item, then user, then row, and `starts` where each item's begin."""
     width = his.shape[1]
     for item in numba.prange(len(of)):
         first, last = starts[of[item]], starts[of[item] + 1]
@@ -104,6 +130,9 @@ def _plain(his: Floats, order: Ints, first: int, last: int, out: Floats, peers: 
     others = last - first - 1
     share = 1.0 / others if others else 0.0
     for place in range(first, last):
+        if place + _AHEAD < len(order):
+            prefetch.to_read(his, order[place + _AHEAD])
+        prefetch.to_write(out, order[place])
         own = his[order[place]]
         for e in range(len(total)):
             total[e] += own[e]
@@ -126,6 +155,8 @@ def _mean(
     who, written, at = user[order[begin]], 0, begin
     while at < last and user[order[at]] == who:
         row = order[at]
+        if at + _AHEAD < len(order):
+            prefetch.to_read(his, order[at + _AHEAD])
         if counts[row]:
             if written:
                 for e in range(len(mean)):

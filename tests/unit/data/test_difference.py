@@ -129,9 +129,12 @@ def test_an_authors_own_reviews_are_never_peers_not_even_with_another_text(weigh
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "profile_distance"])
-def test_the_order_of_rows_changes_nothing(weighting: Weighting) -> None:
+@pytest.mark.parametrize("by_item", [False, True])
+def test_the_order_of_rows_changes_nothing(weighting: Weighting, by_item: bool) -> None:
     his_NE, users, items, pool_N = _world(5, rows=200)
     order = torch.randperm(200, generator=torch.Generator().manual_seed(1))
+    if by_item:
+        order = torch.tensor(sorted(range(200), key=lambda row: (items[row], users[row])))
     diff_NE, peers_N = differences(his_NE, users, items, weighting, pool_N)
     shuffled = [users[at] for at in order], [items[at] for at in order]
     moved_NE, moved_N = differences(his_NE[order], *shuffled, weighting, pool_N[order])
