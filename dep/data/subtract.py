@@ -48,8 +48,10 @@ def subtract(
     """
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(threads, most))
-    by_user, _ = _sorted(np.arange(len(user)), user)
-    order, starts = _sorted(by_user, item)
+    rows = np.arange(len(user))
+    if np.any(user[1:] < user[:-1]):
+        rows, _ = _sorted(rows, user)
+    order, starts = _sorted(rows, item)
     _subtract(his, order, starts, of, user, counts, out, peers)
 
 
