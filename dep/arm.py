@@ -18,7 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dep.config import RunConfig, choose, identity, label
 from dep.data.prompt import PromptConfig
 from dep.files import read_json, write_json, write_text
 from dep.methods import Method
@@ -26,6 +25,7 @@ from dep.model.backbone import stamp
 from dep.model.checkpoint import whole
 from dep.model.soft_prompt import SoftPrompt
 from dep.model.train import Train
+from dep.schema import RunConfig, choose, identity, label
 
 TEXTLESS = "_textless"
 """Ends the name of an arm that another goes on from."""

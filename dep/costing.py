@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dep.arm import Arm
-from dep.config import RunConfig
 from dep.model.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
 from dep.plan import load_of, sizes, trained_parameters
+from dep.schema import RunConfig
 from dep.shared import Shared
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

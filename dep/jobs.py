@@ -25,7 +25,8 @@ from rich.progress import Progress, TaskID
 
 from dep import progress
 from dep.arm import Arm
-from dep.config import RunConfig, load_arms
+from dep.config import load_arms
+from dep.schema import RunConfig
 from dep.shared import Shared
 from dep.stages.evaluate import evaluate
 from dep.stages.generate import generate

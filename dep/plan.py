@@ -17,13 +17,13 @@ from rich.table import Table
 from transformers import AutoModelForCausalLM
 
 from dep.arm import TEXTLESS, Arm
-from dep.config import RunConfig, choose, compressor_config
 from dep.data.prompt import PromptBuilder
 from dep.jobs import side_by_side
 from dep.model.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters, training_flops
 from dep.model.lora import add_lora, is_lora
 from dep.model.soft_prompt import build_source
 from dep.model.user_llm import UserLLMSource
+from dep.schema import RunConfig, choose, compressor_config
 from dep.shared import Shared
 
 SAMPLE = 48

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dep.config import CHOICES, RunConfig, as_dict
+from dep.schema import CHOICES, RunConfig, as_dict
 
 _NAMES = ("name", "label", "arms", "compare")
 """What names a run instead of describing it."""

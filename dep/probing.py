@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.table import Table
 
-from dep.config import RunConfig
 from dep.data.probe import probe, user_rows
 from dep.data.sources import BuiltInWorld
 from dep.data.world.planted import PlantedRow, planted
 from dep.eval.significance import mean_interval, paired
 from dep.files import write_json
+from dep.schema import RunConfig
 from dep.shared import Shared
 
 

@@ -12,7 +12,6 @@ import torch
 from rich.console import Console
 
 from dep.arm import Arm
-from dep.config import RunConfig, choose, compressor_config, identity
 from dep.data.cache import VectorCache
 from dep.data.module import Batching, ReviewData
 from dep.data.prepared import load_prepared
@@ -31,6 +30,7 @@ from dep.profile.endpoint import EndpointWriter
 from dep.profile.peers import Peers
 from dep.profile.writer import BackboneWriter, Kept, Writer
 from dep.records import Branch
+from dep.schema import RunConfig, choose, compressor_config, identity
 
 
 class Shared:

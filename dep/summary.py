@@ -11,13 +11,14 @@ from typing import Any
 
 from dep import __version__
 from dep.arm import Arm
-from dep.config import RunConfig, as_dict, identity, pairs, to_yaml
+from dep.config import to_yaml
 from dep.data.stats import statistics_of
 from dep.eval.report import print_given, print_table, write_report
 from dep.eval.scores import summarise
 from dep.fairness import costs
 from dep.files import read_json, read_rows, write_json, write_text
 from dep.records import Corpus
+from dep.schema import RunConfig, as_dict, identity, pairs
 from dep.shared import Shared
 
 _HOW = ("started", "seconds", "command")

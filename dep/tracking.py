@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from dep.arm import Arm
-from dep.config import as_dict
 from dep.eval.bleu import bleu_of_sums
 from dep.lightning import pl
+from dep.schema import as_dict
 
 SHOWN = 24
 """Generations in a run's table."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dep.config import label, load_arms
+from dep.config import load_arms
 from dep.methods import METHODS
+from dep.schema import label
 from experiments.beside import PAPER
 from experiments.layout import Layout
 

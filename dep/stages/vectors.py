@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 
 from dep.arm import Arm
-from dep.config import RunConfig, identity
 from dep.data.stats import statistics_of
+from dep.schema import RunConfig, identity
 from dep.shared import Shared
 
 

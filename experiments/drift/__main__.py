@@ -16,10 +16,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dep.config import RunConfig, choose, load
+from dep.config import load
 from dep.data.cache import VectorCache
 from dep.files import write_json
 from dep.progress import quiet
+from dep.schema import RunConfig, choose
 from experiments.drift.measure import BASE, ENCODER, UNTRAINED, measure
 from experiments.drift.world import build, worlds
 

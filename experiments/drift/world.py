@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dep.config import RunConfig
 from dep.data.cache import VectorCache, Vectors
 from dep.data.past import PastReader
 from dep.data.protocol import prepare
 from dep.data.sources import BuiltInWorld
 from dep.model.pretrain import Told, pretrain
 from dep.model.user_encoder import UserEncoder
+from dep.schema import RunConfig
 from experiments.drift.asked import Asked, asked
 
 

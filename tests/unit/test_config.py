@@ -6,21 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dep.config import (
-    CHOICES,
-    ConfigError,
-    RunConfig,
-    as_dict,
-    choose,
-    compressor_config,
-    identity,
-    label,
-    load,
-    load_arms,
-    pairs,
-    to_yaml,
-)
+from dep.config import load, load_arms, to_yaml
 from dep.presets import differing
+from dep.schema import CHOICES, ConfigError, RunConfig, as_dict, choose, compressor_config, identity, label, pairs
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 RUNS = sorted(CONF.glob("*.yaml"))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dep.config import label, load_arms
+from dep.config import load_arms
+from dep.schema import label
 from experiments.beside import PAPER, grid
 from experiments.coverage import covered
 from experiments.layout import LAYOUTS, Layout
