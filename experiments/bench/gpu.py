@@ -11,8 +11,7 @@ where they are installed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -197,25 +196,18 @@ def derived(row: Row, operations: float, peak: float) -> list[Row]:
     return made
 
 
-@contextmanager
-def _peak_memory(found: list[float]) -> Iterator[None]:
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    yield
-    found.append(torch.cuda.max_memory_allocated() / 1e9)
-
-
 def memory(name: str, limit: float, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str) -> Row:
     """The most that a step holds on the longest example there can be, through a model that makes activations again."""
     module = LitDEP(model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), Train.Config())
     longest = max(prompts(tokenizer, 64), key=lambda p: len(p.ids))
     longest = replace(longest, target=(longest.target * _OUTPUT)[:_OUTPUT])
-    found: list[float] = []
-    with _peak_memory(found):
-        step_of(module, [Collator(0)([longest]).to(model.device)], lambda batch: module.losses(batch)["total"])
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    step_of(module, [Collator(0)([longest]).to(model.device)], lambda batch: module.losses(batch)["total"])
+    found = torch.cuda.max_memory_allocated() / 1e9
     what = f"a step on one example of {len(longest.ids) + _OUTPUT:,} tokens, weights among it, backbone.recompute=true"
-    ratio = limit / found[0]
-    return Row(f"GPU memory, {name}", what, f"{limit:g} GB", found[0], limit, ratio, ratio, ratio, "GB", device, 1)
+    ratio = limit / found
+    return Row(f"GPU memory, {name}", what, f"{limit:g} GB", found, limit, ratio, ratio, ratio, "GB", device, 1)
 
 
 def in_nf4(model: PreTrainedModel) -> PreTrainedModel:
