@@ -27,7 +27,7 @@ def _prefetch(to_write: int) -> Any:
         stride = cgutils.unpack_tuple(builder, array.strides)[0]
         begin = builder.add(builder.ptrtoint(array.data, _INT), builder.mul(given[1], stride))
         hint = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [_POINTER, _FLAG, _FLAG, _FLAG]), "llvm.prefetch"
+            builder.module, ir.FunctionType(ir.VoidType(), [_POINTER, _FLAG, _FLAG, _FLAG]), "llvm.prefetch.p0"
         )
         flags = [ir.Constant(_FLAG, value) for value in (to_write, 3, 1)]  # 3: keep it; 1: data, no instructions
         with cgutils.for_range_slice(builder, begin, builder.add(begin, stride), ir.Constant(_INT, _LINE)) as (line, _):
