@@ -65,20 +65,24 @@ def _short(value: float) -> str:
 
 
 def plot(rows: Sequence[Row]) -> str:
-    """The ratios as bars on a logarithmic axis, with their range, and what was to be reached as a mark."""
+    """The ratios as dots on a logarithmic axis, with their range, and what was to be reached as a mark."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, ax = plt.subplots(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8, 0.35 * len(rows) + 1.2), layout="constrained")
     for at, row in enumerate(rows):
         error = [[row.ratio_median - row.ratio_min], [row.ratio_max - row.ratio_median]]
-        ax.barh(at, row.ratio_median, xerr=error, capsize=3, color="C0")
-        ax.plot([row.goal, row.goal], [at - 0.4, at + 0.4], color="C3", linewidth=2)
+        ax.errorbar(row.ratio_median, at, xerr=error, fmt="o", capsize=3, color="C0")
+        ax.plot([row.goal, row.goal], [at - 0.3, at + 0.3], color="C3", linewidth=2)
+        ax.annotate(_ratio(row.ratio_median), (1.01, at), xycoords=("axes fraction", "data"), va="center")
+    ax.axvline(1, color="0.6", linewidth=1)
+    ax.grid(axis="x", color="0.9")
     ax.set_yticks(range(len(rows)), [row.name for row in rows])
     ax.invert_yaxis()
-    ax.set(xscale="log", xlabel="times as fast as the alternative (red: to reach)")
+    ax.set(xscale="log", xlabel="times as fast as the alternative, and range of the repeats (red: to reach)")
+    ax.xaxis.set_major_formatter("{x:g}")
     out = io.StringIO()
     figure.savefig(out, format="svg")
     plt.close(figure)
