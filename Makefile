@@ -21,7 +21,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: install wordnet ## Train and compare six arms on the built-in world, on the CPU, and write a report (8 minutes)
+demo: install wordnet ## Train and compare six arms on the built-in world, on the CPU, and write a report (4 to 8 minutes)
 	$(BIN)/dep run conf/demo.yaml
 
 arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about 50 minutes)

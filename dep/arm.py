@@ -105,7 +105,8 @@ class Arm:
         if train.epochs <= train.textless_epochs:
             raise ValueError(
                 f"train.textless_epochs: expected fewer than train.epochs = {train.epochs}, of which they are a part, "
-                f"found {train.textless_epochs}; for an arm without texts set prompt.text=false and textless_epochs=0"
+                f"found {train.textless_epochs}; set train.textless_epochs=0, or train.epochs="
+                f"{train.textless_epochs + 1} or more"
             )
         config = replace(
             self.config,

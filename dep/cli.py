@@ -31,6 +31,7 @@ VERBS = {
 EXTRAS = {
     "datasets": "data", "evaluate": "data", "FlagEmbedding": "embed", "bitsandbytes": "quant", "openai": "endpoint",
     "peft": "lora", "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
+    "torchao": "fp8",
 }  # fmt: skip
 """Optional package -> the extra that brings it."""
 
@@ -61,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _not_installed(error: ModuleNotFoundError) -> str:
-    """Which package is missing, and the extra of pyproject.toml that brings it."""
-    package = (error.name or "").partition(".")[0]
+    """Which package is missing, and the extra of pyproject.toml that brings it, where our own words do not say so."""
+    if error.name is None:
+        return str(error)
+    package = error.name.partition(".")[0]
     if package not in EXTRAS:
-        return f"{error}; `make install-dev` installs everything"
+        return f"{error}; `make install-dev` installs what the tests need"
     return f"this needs the package {package}, which is not installed: pip install -e '.[{EXTRAS[package]}]'"
 
 
@@ -106,7 +109,7 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
         raise ValueError(f"expected a configuration file, as in `dep {verb} conf/demo.yaml`")
     started = time.time()
     run, configs = load_arms(files, overrides)
-    from dep import progress
+    from dep import lacking, progress
     from dep.alone import alone
     from dep.jobs import STAGES, run_arms
     from dep.shared import Shared
@@ -129,13 +132,15 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
 
         probe_all(shared, run)
         return 0
+    stages = [name for name in STAGES if verb in ("run", name)]
+    lacking.check(shared.arms(configs, run.seeds), stages)
     with alone(Path(run.runs) / run.name):
         if verb in ("prepare", "run"):
             prepare(shared, run)
         if verb in ("embed", "run"):
             embed(shared, configs)
         arms = shared.arms(configs, run.seeds)
-        run_arms(shared, arms, [name for name in STAGES if verb in ("run", name)], (files, overrides))
+        run_arms(shared, arms, stages, (files, overrides))
         if verb in ("report", "run"):
             from dep.summary import report
 

@@ -166,8 +166,15 @@ def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dic
 
 
 def _work(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news: Any, threads: int) -> None:
-    """A worker's life: groups of arms from `todo` until it finds None."""
+    """A worker's life: groups of arms from `todo` until it finds None, or is told to end."""
     _die_with_parent()
+    try:
+        _take(words, stages, todo, news, threads)
+    except (KeyboardInterrupt, SystemExit):  # what Lightning makes of the parent's signal; the parent tells of it
+        news.cancel_join_thread()
+
+
+def _take(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news: Any, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     if threads:
         torch.set_num_threads(threads)

@@ -152,6 +152,11 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 
 def _attention(config: Backbone.Config, model_config: Any) -> str | None:
+    if config.attn_implementation == "flash_attention_2" and find_spec("flash_attn") is None:
+        raise ValueError(
+            "backbone.attn_implementation=flash_attention_2: expected the package flash_attn, found none; install it "
+            "(extra `gpu`), or set backbone.attn_implementation=auto"
+        )
     if config.attn_implementation != "auto":
         return config.attn_implementation
     half = config.dtype == "bfloat16" or (

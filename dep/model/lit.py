@@ -111,20 +111,20 @@ class LitDEP(pl.LightningModule):
 
     @property
     def packs(self) -> bool:
-        """Whether rows are packed: `train.packing`, and for `on` that the backbone was seen to keep them apart.
+        """Whether rows are packed: `train.packing`, and for `always` that the backbone was seen to keep them apart.
 
         Raises:
             ValueError: it has to, and does not.
         """
         if self._packs is None:
             attention = getattr(self.backbone.config, "_attn_implementation", None)
-            wanted = {"on": True, "off": False, "auto": attention in PACKED}[self.config.packing]
+            wanted = {"always": True, "never": False, "auto": attention in PACKED}[self.config.packing]
             self._packs = wanted and not self.soft_prompt.crosses and keeps_apart(self.backbone)
-            if self.config.packing == "on" and not self._packs:
+            if self.config.packing == "always" and not self._packs:
                 raise ValueError(
-                    f"train.packing=on: expected a backbone that keeps packed examples apart, found that "
+                    f"train.packing=always: expected a backbone that keeps packed examples apart, found that "
                     f"{type(self.backbone).__name__} here does not (or layers that look at one user); "
-                    "set train.packing=off"
+                    "set train.packing=never"
                 )
         return self._packs
 

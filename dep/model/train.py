@@ -72,7 +72,7 @@ class Train:
         tokens_at_once: int = 0
         """Real tokens that the LLM reads at a time (0: a whole micro batch): bounds the memory where prompts differ in
         length, and changes no number."""
-        packing: Literal["auto", "on", "off"] = "auto"
+        packing: Literal["auto", "always", "never"] = "auto"
         """Examples of a micro batch one behind the other in one row, without padding; `auto` where flash attention or
         FlexAttention is in force."""
         cross_entropy: Literal["chunked", "cut"] = "chunked"

@@ -17,7 +17,7 @@ from rich.console import Console
 from dep.progress import stage
 from experiments.bench import differences, embedding, generation, prompts, startup, step
 from experiments.bench.measure import Case, Row, measure
-from experiments.bench.table import keep, show
+from experiments.bench.table import command, keep, show
 
 CASES: dict[str, Callable[[], Case]] = {
     "step": step.case,
@@ -68,4 +68,4 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:], Path("runs/bench"), Console(soft_wrap=False))
+    sys.exit(command(lambda: main(sys.argv[1:], Path("runs/bench"), Console(soft_wrap=False)), __doc__))

@@ -34,7 +34,7 @@ from dep.model.train import Train
 from dep.progress import stage
 from dep.records import IGNORE, SLOT_TOKENS, Batch, Branch, Prompt
 from experiments.bench.measure import Case, Row, measure
-from experiments.bench.table import keep, show
+from experiments.bench.table import command, keep, show
 from experiments.bench.untrained import plain_losses, soft_prompt
 
 SEVEN = Backbone.Config(name_or_path="Qwen/Qwen2.5-7B-Instruct")
@@ -231,11 +231,10 @@ def main(names: Sequence[str], console: Console, folder: Path = Path("runs/bench
     """Measure the named ways, or all, then the memory.
 
     Raises:
-        RuntimeError: there is no GPU.
-        ValueError: a name that there is no way of.
+        ValueError: there is no GPU, or a name that there is no way of.
     """
     if not torch.cuda.is_available():
-        raise RuntimeError("bench.gpu: expected a CUDA device, found none; `make bench` is for processors")
+        raise ValueError("bench.gpu: expected a CUDA device, found none; `make bench` is for processors")
     unknown = [name for name in names if name not in WAYS]
     if unknown:
         raise ValueError(f"bench.gpu: expected ways among {', '.join(WAYS)}, found {unknown[0]!r}")
@@ -267,4 +266,4 @@ def main(names: Sequence[str], console: Console, folder: Path = Path("runs/bench
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:], Console(soft_wrap=False))
+    sys.exit(command(lambda: main(sys.argv[1:], Console(soft_wrap=False)), __doc__))

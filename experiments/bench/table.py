@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,22 @@ from rich.table import Table
 
 from dep.files import write_text
 from experiments.bench.measure import Row
+
+
+def command(work: Callable[[], object], usage: str | None) -> int:
+    """Do `work` as a command of its own, told of in lines rather than by a traceback; returns the exit code."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((usage or "").strip())
+        return 0
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("\ninterrupted; rows that were measured are kept", file=sys.stderr)
+        return 130
+    except ValueError as error:
+        print(f"error {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def kept(folder: Path) -> dict[str, Row]:

@@ -32,6 +32,8 @@ class ModelFolder:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"embedder batch_size: expected 1 or more, found {batch_size}")
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError(f"embedder.device={device}: expected a CUDA device, found none; set embedder.device=cpu")
         self.model_name, self.max_tokens, self.batch_size = model, max_tokens, batch_size
         self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.dtype, self.allow_download = dtype, allow_download

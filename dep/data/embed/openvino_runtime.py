@@ -44,7 +44,10 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool =
     """
     known = {"float32": "f32", "bfloat16": "bf16"}
     if precision not in known:
-        raise ValueError(f"embedder.runtime=openvino: expected dtype {' or '.join(known)}, found {precision}")
+        raise ValueError(
+            f"embedder.runtime=openvino: expected dtype {' or '.join(known)}, found {precision}; set embedder.dtype "
+            "to one of them, or embedder.runtime=torch"
+        )
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would tell its makers of each use
     try:
         import openvino

@@ -98,7 +98,7 @@ def test_layers_in_four_bits_still_pass_a_gradient_and_take_less_memory(model, t
 def test_without_a_gpu_it_says_so() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    with pytest.raises(RuntimeError, match="expected a CUDA device, found none"):
+    with pytest.raises(ValueError, match="expected a CUDA device, found none"):
         gpu.main([], Console(file=StringIO()))
 
 

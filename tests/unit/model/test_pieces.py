@@ -24,7 +24,7 @@ def test_every_row_is_in_one_piece_and_only_a_single_row_exceeds_the_budget(toke
 
 
 @pytest.mark.parametrize(
-    "settings", [{"tokens_at_once": 20}, {"packing": "on"}, {"tokens_at_once": 20, "packing": "on"}]
+    "settings", [{"tokens_at_once": 20}, {"packing": "always"}, {"tokens_at_once": 20, "packing": "always"}]
 )
 @pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 def test_losses_and_adapter_gradients_are_those_of_the_plain_step(
@@ -36,7 +36,7 @@ def test_losses_and_adapter_gradients_are_those_of_the_plain_step(
     for branch in batch.vectors:
         batch.vectors[branch] = batch.vectors[branch].to(dtype)
     found = []
-    for given in (settings, {"packing": "off"}):
+    for given in (settings, {"packing": "never"}):
         lit = make_lit(backbone=deepcopy(model).to(dtype), **given)
         lit.soft_prompt.to(dtype)
         losses = lit.losses(batch)
