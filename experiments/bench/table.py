@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dep.files import write_text
+from dep.progress import quiet
 from experiments.bench.measure import Row
 
 
@@ -22,6 +23,7 @@ def command(work: Callable[[], object], usage: str | None) -> int:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print((usage or "").strip())
         return 0
+    quiet()
     try:
         work()
     except KeyboardInterrupt:
