@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dep.extras import EXTRAS
+
 VERBS = {
     "run": "all stages, then the report: what most people want",
     "prepare": "read the source, filter and split it, print its statistics",
@@ -26,14 +28,6 @@ VERBS = {
     "cost": "parameters, operations, cache and memory of every arm, counted from the architecture",
     "probe": "no LLM: how often a review's vectors find its author",
 }
-
-
-EXTRAS = {
-    "datasets": "data", "evaluate": "data", "FlagEmbedding": "embed", "bitsandbytes": "quant", "openai": "endpoint",
-    "peft": "lora", "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
-    "torchao": "fp8",
-}  # fmt: skip
-"""Optional package -> the extra that brings it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,13 +127,13 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
         probe_all(shared, run)
         return 0
     stages = [name for name in STAGES if verb in ("run", name)]
-    lacking.check(shared.arms(configs, run.seeds), stages)
+    arms = shared.arms(configs, run.seeds)
+    lacking.check(arms, stages)
     with alone(Path(run.runs) / run.name):
         if verb in ("prepare", "run"):
             prepare(shared, run)
         if verb in ("embed", "run"):
             embed(shared, configs)
-        arms = shared.arms(configs, run.seeds)
         run_arms(shared, arms, stages, (files, overrides))
         if verb in ("report", "run"):
             from dep.summary import report

@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from dep.extras import absent
 from dep.model.cross_attention import decoder_layers
 from dep.model.grouped import attend_in_groups
 from dep.model.lora import is_lora, plain_name
@@ -152,11 +153,8 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 
 def _attention(config: Backbone.Config, model_config: Any) -> str | None:
-    if config.attn_implementation == "flash_attention_2" and find_spec("flash_attn") is None:
-        raise ValueError(
-            "backbone.attn_implementation=flash_attention_2: expected the package flash_attn, found none; install it "
-            "(extra `gpu`), or set backbone.attn_implementation=auto"
-        )
+    if said := absent("backbone.attn_implementation", config.attn_implementation):
+        raise ValueError(said)
     if config.attn_implementation != "auto":
         return config.attn_implementation
     half = config.dtype == "bfloat16" or (

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dep.extras import absent
 from dep.model.generate import Generate, decoded
 from dep.model.lora import is_lora
 from dep.model.soft_prompt import SoftPrompt
@@ -106,10 +107,7 @@ def _engine(folder: str, dtype: str) -> Any:
     try:
         from vllm import LLM
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "generate.engine=vllm: expected vLLM in this environment, found none; install it (it pins torch and "
-            "transformers, so best into an environment of its own), or set generate.engine=hf"
-        ) from error
+        raise ModuleNotFoundError(absent("generate.engine", "vllm") or str(error)) from error
     memory: dict[str, Any] = {"enforce_eager": True}
     if torch.cuda.is_available():
         free, every = torch.cuda.mem_get_info()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dep import lacking
+from dep import extras, lacking
 from dep.arm import Arm
 from dep.config import load_arms
 from dep.schema import ConfigError
@@ -32,16 +32,16 @@ def _arms(folder: Path, *overrides: str) -> list[Arm]:
 def test_a_package_that_is_not_here_is_named_with_what_does_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, package: str, instead: str
 ) -> None:
-    monkeypatch.setattr(lacking, "find_spec", lambda name: None if name == package else object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else object())
     key = setting.partition("=")[0]
     with pytest.raises(ConfigError, match=rf"{setting}: expected the package {package}.*or set {key}={instead}"):
         lacking.check(_arms(tmp_path, setting), STAGES)
-    monkeypatch.setattr(lacking, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
     lacking.check(_arms(tmp_path, setting), STAGES)
 
 
 def test_a_stage_that_is_not_asked_for_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lacking, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     lacking.check(_arms(tmp_path, "generate.engine=vllm"), ["train"])
     lacking.check(_arms(tmp_path, "train.cross_entropy=cut", "arms=[rag]"), STAGES)
     lacking.check(_arms(tmp_path, "generate.engine=vllm"), [])

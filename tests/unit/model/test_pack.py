@@ -68,7 +68,8 @@ def test_a_model_that_carries_a_state_across_is_found_out() -> None:
 
 def test_packing_a_backbone_that_mixes_examples_is_refused(make_lit, monkeypatch) -> None:
     monkeypatch.setattr("dep.model.lit.keeps_apart", lambda model: False)
-    with pytest.raises(ValueError, match=r"train\.packing=always: expected a backbone that keeps"):
+    refused = r"train\.packing=always: expected a backbone that keeps packed examples apart"
+    with pytest.raises(ValueError, match=refused):
         assert make_lit(packing="always").packs
     assert not make_lit(packing="auto").packs
 
