@@ -28,7 +28,7 @@ arms: install wordnet ## Every arm of this release, three seeds, without and wit
 	$(BIN)/dep run conf/arms.yaml
 
 ablation: install-dev wordnet ## Tables 2/6 and 3/7 and the controls, three seeds, then runs/paper/report.html (45 minutes)
-	$(BIN)/python -m experiments.report conf/ablation.yaml
+	$(BIN)/python -m experiments.paper.report conf/ablation.yaml
 
 table1: ## Table 1: every system of the comparison and the controls, three seeds, and what each was given
 
@@ -37,7 +37,7 @@ table9: ## Table 9: the note that says what the embeddings denote
 figure2: ## Figure 2: how many past reviews
 cost: ## What 1 to 64 past reviews are worth and cost, as texts and as vectors
 table1 table8 table9 figure2 cost: install-dev wordnet
-	$(BIN)/python -m experiments.report conf/$@.yaml
+	$(BIN)/python -m experiments.paper.report conf/$@.yaml
 
 paper: ablation table1 table8 table9 figure2 cost ## All of the paper's experiments; what they share is made once
 
@@ -69,7 +69,7 @@ install-dev: $(VENV)/.installed-dev ## Install everything that the tests need as
 wordnet: .cache/wordnet.found ## Find or fetch WordNet, which METEOR needs for its synonyms
 
 .cache/wordnet.found: $(VENV)/.installed
-	@$(BIN)/python -m dep.eval.wordnet
+	@$(BIN)/python -m dep.evaluation.wordnet
 	@mkdir -p .cache && touch $@
 
 lint: $(VENV)/.installed-dev ## Check style and formatting

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dep.extras import EXTRAS
+from dep.config.optional_deps import EXTRAS
 
 VERBS = {
     "run": "all stages, then the report: what most people want",
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: bool = False) -> int:
-    from dep.config import load, load_arms
+    from dep.config.loader import load, load_arms
 
     if verb == "diff":
         return _diff([*files, *overrides], load, console)
@@ -103,43 +103,43 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
         raise ValueError(f"expected a configuration file, as in `dep {verb} conf/demo.yaml`")
     started = time.time()
     run, configs = load_arms(files, overrides)
-    from dep import lacking, progress
-    from dep.alone import alone
-    from dep.jobs import STAGES, run_arms
-    from dep.shared import Shared
-    from dep.stages.vectors import embed, prepare
+    from dep.pipeline.resources import Resources
+    from dep.pipeline.run_lock import run_lock
+    from dep.pipeline.scheduler import STAGES, check_arms, run_arms
+    from dep.pipeline.stages.vectors import embed, prepare
+    from dep.utils import progress
 
     progress.quiet()
-    shared = Shared(run, console)
+    resources = Resources(run, console)
     if plan:
-        from dep.plan import show
+        from dep.pipeline.plan import show
 
-        show(shared, run, configs, console)
+        show(resources, run, configs, console)
         return 0
     if verb == "cost":
-        from dep.costing import show as show_cost
+        from dep.commands.cost import show as show_cost
 
-        show_cost(shared, configs, console)
+        show_cost(resources, configs, console)
         return 0
     if verb == "probe":
-        from dep.probing import probe_all
+        from dep.commands.probe import probe_all
 
-        probe_all(shared, run)
+        probe_all(resources, run)
         return 0
     stages = [name for name in STAGES if verb in ("run", name)]
-    arms = shared.arms(configs, run.seeds)
-    lacking.check(arms, stages)
-    with alone(Path(run.runs) / run.name):
+    arms = resources.arms(configs, run.seeds)
+    check_arms(arms, stages)
+    with run_lock(Path(run.runs) / run.name):
         if verb in ("prepare", "run"):
-            prepare(shared, run)
+            prepare(resources, run)
         if verb in ("embed", "run"):
-            embed(shared, configs)
-        run_arms(shared, arms, stages, (files, overrides))
+            embed(resources, configs)
+        run_arms(resources, arms, stages, (files, overrides))
         if verb in ("report", "run"):
-            from dep.summary import report
+            from dep.pipeline.summary import report
 
             words = shlex.join(["dep", verb, *files, *overrides])
-            path = report(shared, run, arms, words, started, anew=verb == "report")
+            path = report(resources, run, arms, words, started, anew=verb == "report")
             console.print(f"[bold]report[/] {path}")
     console.print(f"done in {time.time() - started:.0f} s")
     return 0
@@ -148,7 +148,7 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
 def _diff(words: list[str], load: Any, console: Any) -> int:
     from pathlib import Path
 
-    from dep.presets import show
+    from dep.config.compare import show
 
     if len(words) != 2:
         raise ValueError(f"dep diff: expected two configurations (names in conf/ or files), found {len(words)}")

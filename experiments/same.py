@@ -1,7 +1,7 @@
 """Proof that a change moves no result: `python -m experiments.same <commit>` (`make same REF=<commit>`).
 
-Runs a fixed set of small jobs twice, once on the code at the commit and once on a copy of the working tree, and compares
-every number: predictions and scores byte by byte, results, adapters' tensors, training curves, costs and the probe value
+Runs a fixed set of small jobs twice, on the code at the commit and on a copy of the working tree, and compares every
+number: predictions and scores byte by byte, results, adapters' tensors, training curves, costs and the probe value
 by value. What a commit gave is kept in cache/same/<commit>, so that it is computed once.
 """
 
@@ -57,7 +57,9 @@ def main(argv: Sequence[str]) -> int:
     """Run and compare; 0 where every job is equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ref", help="the commit that the working tree is compared with")
-    parser.add_argument("--keep", action="store_true", help="keep what the working tree gave, for a look at a difference")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep what the working tree gave, for a look at a difference"
+    )
     args = parser.parse_args(argv)
     commit = _git("rev-parse", "--verify", f"{args.ref}^{{commit}}")
     console = Console(soft_wrap=True)
@@ -100,13 +102,19 @@ def _side(commit: str | None, console: Console) -> Path:
         if (folder / "finished").exists():
             continue
         console.print(f"[bold]{commit[:12] if commit else 'working tree'}[/] dep {' '.join(job.words)}")
-        words = [*job.words, *SMALL, f"runs={home / 'runs'}", f"cache={home / 'cache'}", f"source.folder={home / 'worlds'}"]
+        words = [
+            *job.words,
+            *SMALL,
+            f"runs={home / 'runs'}",
+            f"cache={home / 'cache'}",
+            f"source.folder={home / 'worlds'}",
+        ]
         name = "demo" if job.name == "report" else job.name
         log = home / f"{job.name}.log"
         with log.open("w") as file:
             code = subprocess.run(
                 [sys.executable, "-m", "dep.cli", *words, f"name={name}"], cwd=tree, stdout=file, stderr=file,
-                env=os.environ | {"PYTHONPATH": str(tree), "DEP_TRACEBACK": "1"}, check=False,
+                env=os.environ | {"PYTHONPATH": str(tree), "DEP_TRACEBACK": "1"} | _wordnet(), check=False,
             ).returncode  # fmt: skip
         if code:
             console.print(log.read_text()[-3000:], highlight=False, markup=False)
@@ -116,6 +124,12 @@ def _side(commit: str | None, console: Console) -> Path:
     if commit is not None:
         done.touch()
     return home
+
+
+def _wordnet() -> dict[str, str]:
+    """What `make wordnet` has found, for trees that it was not run in."""
+    fetched = ROOT / ".cache" / "wordnet"
+    return {"DEP_WORDNET": str(fetched)} if fetched.is_dir() else {}
 
 
 def _check_out(commit: str | None, tree: Path) -> None:

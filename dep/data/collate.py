@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from dep.records import IGNORE, Batch, Branch, Pasts, Prompt
+from dep.types import IGNORE, Batch, Branch, Prompt, UserHistoryBatch
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Collator:
         branches = {branch: None for p in prompts for branch in p.vectors}
         for branch in branches:
             self._add_vectors(batch, branch, prompts)
-        pasts = [p.past for p in prompts if p.past is not None]
+        pasts = [p.user_history for p in prompts if p.user_history is not None]
         if pasts:
-            batch.past = Pasts.of(pasts)
+            batch.user_history = UserHistoryBatch.of(pasts)
             counts = torch.tensor([p.user_tokens for p in prompts])
             if counts.any():
                 batch.present["user"] = torch.arange(int(counts.max())) < counts[:, None]

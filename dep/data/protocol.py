@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from dep.data.sources import PresplitSource, Source
-from dep.records import Corpus, Example, Review
+from dep.types import Corpus, Example, Review
 
 _HELD_OUT = 2
 """A user's last two reviews: the validation target and the test target."""
@@ -70,7 +70,7 @@ class ProtocolConfig:
     """Seed of the draws of examples."""
 
 
-class Prepared(NamedTuple):
+class ReviewDataset(NamedTuple):
     """What the protocol leaves: corpora with new rows, examples on those rows, and which rows are peers."""
 
     corpora: dict[str, Corpus]
@@ -79,7 +79,7 @@ class Prepared(NamedTuple):
     """pool[category]: [N] bool, True on rows that count as a peer's review."""
 
 
-def prepare(source: Source, config: ProtocolConfig) -> Prepared:
+def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
     """Load a source and take it to examples; one that comes split keeps its published split.
 
     Raises:
@@ -95,7 +95,7 @@ def prepare(source: Source, config: ProtocolConfig) -> Prepared:
     return _finish(source.load(), source.examples(), config)
 
 
-def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> Prepared:
+def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> ReviewDataset:
     """Filter and split raw corpora.
 
     Args:
@@ -211,7 +211,7 @@ def _examples(category: str, rows: list[Review], profiles: Histories, tail: int)
     return examples
 
 
-def _finish(corpora: dict[str, Corpus], examples: list[Example], config: ProtocolConfig) -> Prepared:
+def _finish(corpora: dict[str, Corpus], examples: list[Example], config: ProtocolConfig) -> ReviewDataset:
     """Mark the peers, then draw the examples that are wanted."""
     pool = {category: torch.ones(len(corpus.reviews), dtype=torch.bool) for category, corpus in corpora.items()}
     if config.peer_pool == "history":
@@ -225,7 +225,7 @@ def _finish(corpora: dict[str, Corpus], examples: list[Example], config: Protoco
         splits["train"] = _most_recent(splits["train"], corpora, config.targets_used)
     splits["val"] = _draw(splits["val"], config.val_examples, config.seed)
     splits["test"] = _draw(splits["test"], config.test_examples, config.seed)
-    return Prepared(corpora, splits["train"] + splits["val"] + splits["test"], pool)
+    return ReviewDataset(corpora, splits["train"] + splits["val"] + splits["test"], pool)
 
 
 def _most_recent(examples: list[Example], corpora: dict[str, Corpus], count: int) -> list[Example]:

@@ -6,25 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, overload
 
-from dep.data.ask import Ask
-from dep.data.prompt import PromptConfig
-from dep.data.requests import Requests
-from dep.model.soft_prompt import SoftPrompt
-from dep.profile.asks import Instructions
-from dep.records import Request, Slot
+from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.chat_request import ChatRequest
+from dep.data.prompts.requests import Requests
+from dep.methods.profiles.questions import Instructions
+from dep.models.soft_prompt import SoftPrompt
+from dep.types import Request, Slot
 
 
 class Step(NamedTuple):
     """A question and a language model's answer."""
 
-    ask: Ask
+    ask: ChatRequest
     text: str
 
 
-class Writing(NamedTuple):
+class ProfileContext(NamedTuple):
     """What a method writes profiles with."""
 
-    ask: Callable[[Sequence[Ask]], list[str]]
+    ask: Callable[[Sequence[ChatRequest]], list[str]]
     """Answers questions, each once ever."""
     instructions: Instructions
     peers: Callable[[str, Slot, int, int], list[str]] | None
@@ -42,7 +42,7 @@ class Method:
     """Whether a language model writes a profile of the user first (`write`)."""
     pretrains = False
     """Whether an encoder of users learns by itself before the LLM takes part."""
-    compares = False
+    needs_peers = False
     """Whether it looks at peers' reviews, and so needs vectors beside those of soft tokens."""
 
     @dataclass
@@ -52,11 +52,11 @@ class Method:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """The prompt and the soft prompt of this method, from those that the run asks for."""
         raise NotImplementedError
 
-    def at_test(self, requests: Requests, seed: int) -> Sequence[Request]:
+    def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """The requests that generation and scoring see: as they are, unless the method says otherwise."""
         return requests
 
@@ -64,12 +64,12 @@ class Method:
         """How many texts a language model writes for a request of `history` past reviews before the review, at most."""
         return 0
 
-    def write(self, requests: Sequence[Request], writing: Writing) -> list[list[Step]]:
+    def write(self, requests: Sequence[Request], writing: ProfileContext) -> list[list[Step]]:
         """What was asked and answered for each request, the last answer being its profile; for `profiles`."""
         raise NotImplementedError
 
 
-class Altered(Sequence[Request]):
+class MappedRequests(Sequence[Request]):
     """Requests as `change(index, request)` makes them, each when it is asked for."""
 
     def __init__(self, requests: Requests, change: Callable[[int, Request], Request]) -> None:

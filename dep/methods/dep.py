@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dep.data.prompt import PromptConfig
+from dep.data.prompts.builder import PromptConfig
 from dep.methods.base import Method
-from dep.model.soft_prompt import SoftPrompt
+from dep.models.soft_prompt import SoftPrompt
 
 
 class DEP(Method):
@@ -16,6 +16,6 @@ class DEP(Method):
     label = "DEP"
     trains = True
 
-    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """Soft tokens from the user."""
         return prompt, replace(soft, source="user")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dep.methods.base import Step, Writing
+from dep.methods.base import ProfileContext, Step
 from dep.methods.pag import PAG
-from dep.profile.asks import difference_ask, unique_profile_ask
-from dep.records import Request, Slot
+from dep.methods.profiles.questions import difference_question, unique_profile_question
+from dep.types import Request, Slot
 
 
 class DPL(PAG):
@@ -20,7 +20,7 @@ class DPL(PAG):
 
     kind = "dpl"
     label = "DPL"
-    compares = True
+    needs_peers = True
 
     @dataclass
     class Config:
@@ -35,14 +35,14 @@ class DPL(PAG):
         """A difference for each past review, and the profile."""
         return history + 1
 
-    def write(self, requests: Sequence[Request], writing: Writing) -> list[list[Step]]:
+    def write(self, requests: Sequence[Request], writing: ProfileContext) -> list[list[Step]]:
         """A question for each past review whose item others reviewed, and one for the profile."""
         asks, owners = [], []
         for at, request in enumerate(requests):
             for k, slot in enumerate(request.slots):
                 peers = self._peers(writing, request.category, slot)
                 if peers:
-                    asks.append(difference_ask(slot, peers, writing.instructions))
+                    asks.append(difference_question(slot, peers, writing.instructions))
                     owners.append((at, k))
         answers = writing.ask(asks)
         steps: list[list[Step]] = [[] for _ in requests]
@@ -51,14 +51,14 @@ class DPL(PAG):
             steps[at].append(Step(ask, text))
             found[at][k] = text
         summaries = [
-            unique_profile_ask(r.slots, [known.get(k, "") for k in range(len(r.slots))], writing.instructions)
+            unique_profile_question(r.slots, [known.get(k, "") for k in range(len(r.slots))], writing.instructions)
             for r, known in zip(requests, found, strict=True)
         ]
         for mine, ask, text in zip(steps, summaries, writing.ask(summaries), strict=True):
             mine.append(Step(ask, text))
         return steps
 
-    def _peers(self, writing: Writing, category: str, slot: Slot) -> list[str]:
+    def _peers(self, writing: ProfileContext, category: str, slot: Slot) -> list[str]:
         assert writing.peers is not None, "a method that compares is given peers"
         config = self.config
         assert isinstance(config, DPL.Config)

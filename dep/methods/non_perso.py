@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dep.data.prompt import PromptConfig
+from dep.data.prompts.builder import PromptConfig
 from dep.methods.base import Method
-from dep.model.soft_prompt import SoftPrompt
+from dep.models.soft_prompt import SoftPrompt
 
 
 class NonPerso(Method):
@@ -15,6 +15,6 @@ class NonPerso(Method):
     kind = "non_perso"
     label = "Non-Perso"
 
-    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """No past reviews, no soft tokens."""
         return replace(prompt, history=0), replace(soft, branches=[])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dep.data.prompt import PromptConfig
-from dep.methods.base import Step, Writing
+from dep.data.prompts.builder import PromptConfig
+from dep.methods.base import ProfileContext, Step
+from dep.methods.profiles.questions import profile_question
 from dep.methods.rag import RAG
-from dep.model.soft_prompt import SoftPrompt
-from dep.profile.asks import profile_ask
-from dep.records import Request
+from dep.models.soft_prompt import SoftPrompt
+from dep.types import Request
 
 
 class PAG(RAG):
@@ -20,16 +20,16 @@ class PAG(RAG):
     label = "PAG"
     profiles = True
 
-    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """RAG's, with room for the profile."""
-        prompt, soft = super().shape(prompt, soft)
+        prompt, soft = super().configure(prompt, soft)
         return replace(prompt, profile=True), soft
 
     def calls(self, history: int) -> int:
         """The profile."""
         return 1
 
-    def write(self, requests: Sequence[Request], writing: Writing) -> list[list[Step]]:
+    def write(self, requests: Sequence[Request], writing: ProfileContext) -> list[list[Step]]:
         """One question a request."""
-        asks = [profile_ask(request.slots, writing.instructions) for request in requests]
+        asks = [profile_question(request.slots, writing.instructions) for request in requests]
         return [[Step(ask, text)] for ask, text in zip(asks, writing.ask(asks), strict=True)]

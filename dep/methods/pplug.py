@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dep.data.prompt import PromptConfig
+from dep.data.prompts.builder import PromptConfig
 from dep.methods.dep import DEP
-from dep.model.pplug import PPlugSource
-from dep.model.soft_prompt import SoftPrompt
+from dep.models.adapters.pplug import PPlugAdapter
+from dep.models.soft_prompt import SoftPrompt
 
 
 class PPlug(DEP):
@@ -16,9 +16,9 @@ class PPlug(DEP):
     kind = "pplug"
     label = "PPlug"
 
-    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """An instruction's soft token and the user's, and no past review."""
         return (
-            replace(prompt, history=0, reads_past=True, user_tokens=PPlugSource.TOKENS),
+            replace(prompt, history=0, reads_user_history=True, user_tokens=PPlugAdapter.TOKENS),
             replace(soft, source="pplug", branches=["user"]),
         )

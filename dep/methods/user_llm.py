@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dep.data.prompt import PromptConfig
+from dep.data.prompts.builder import PromptConfig
 from dep.methods.dep import DEP
-from dep.model.soft_prompt import SoftPrompt
+from dep.models.soft_prompt import SoftPrompt
 
 
 class UserLLM(DEP):
@@ -16,10 +16,10 @@ class UserLLM(DEP):
     label = "User-LLM"
     pretrains = True
 
-    def shape(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
         """The Perceiver's latents, or one soft token a review; none where layers look at the user instead."""
         tokens = (soft.user_llm.latents or -1) if soft.user_llm.integration == "soft_prompt" else 0
         return (
-            replace(prompt, history=0, reads_past=True, user_tokens=tokens),
+            replace(prompt, history=0, reads_user_history=True, user_tokens=tokens),
             replace(soft, source="user_llm", branches=["user"]),
         )

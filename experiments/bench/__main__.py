@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from dep.progress import stage
+from dep.utils.progress import stage
 from experiments.bench import differences, embedding, generation, prompts, startup, step
 from experiments.bench.measure import Case, Row, measure
 from experiments.bench.table import command, keep, show

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dep.data.difference import differences
+from dep.data.vectors.difference import differences
 from experiments.bench.measure import Case
 
 PART = 2000

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from dep.data.embed import EMBEDDERS
+from dep.data.embedders import EMBEDDERS
 from dep.data.sources.amazon2014 import Amazon2014
 from experiments.bench.measure import Case
 from experiments.bench.world import requests

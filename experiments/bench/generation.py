@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from dep.data.collate import Collator
-from dep.data.prompt import PromptBuilder, PromptConfig
-from dep.model.backbone import Backbone, load
-from dep.model.generate import Generate
+from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.inference.generator import Generate
+from dep.models.backbones.load import Backbone, load
 from experiments.bench.measure import Case
 from experiments.bench.untrained import soft_prompt
 from experiments.bench.world import WIDTH, requests

@@ -4,7 +4,7 @@
 
 Each way to read the prompts is timed in turns with rows padded to the 5,121 tokens of the authors' code. Operations are
 those that real tokens need: 2 N a token before the first soft token, which takes no gradient, 4 N after it
-(`dep.model.cost`). It asks for torch, transformers, Lightning and rich alone, and uses flash-attn and bitsandbytes
+(`dep.models.backbones.cost`). It needs torch, transformers, Lightning and rich, and uses flash-attn and bitsandbytes
 where they are installed.
 """
 
@@ -22,17 +22,17 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
-from dep.model.backbone import Backbone, load
-from dep.model.cost import architecture, reading_flops, training_flops
-from dep.model.cross_attention import decoder_layers
-from dep.model.grouped import attend_in_groups
-from dep.model.lit import LitDEP
-from dep.model.pace import peak_flops
-from dep.model.prefix import leading
-from dep.model.recompute import recompute
-from dep.model.train import Train
-from dep.progress import stage
-from dep.records import IGNORE, SLOT_TOKENS, Batch, Branch, Prompt
+from dep.inference.prefix_cache import prefix_span
+from dep.models.adapters.user_llm.cross_attention import decoder_layers
+from dep.models.backbones.activation_checkpointing import checkpoint_activations
+from dep.models.backbones.cost import architecture, reading_flops, training_flops
+from dep.models.backbones.gqa_attention import use_gqa_attention
+from dep.models.backbones.load import Backbone, load
+from dep.training.module import PersonalizationModule
+from dep.training.throughput import peak_flops
+from dep.training.trainer import Train
+from dep.types import IGNORE, SLOT_TOKENS, Batch, Branch, Prompt
+from dep.utils.progress import stage
 from experiments.bench.measure import Case, Row, measure
 from experiments.bench.table import command, keep, show
 from experiments.bench.untrained import plain_losses, soft_prompt
@@ -104,11 +104,11 @@ def random_model(shape: PretrainedConfig, device: str, dtype: torch.dtype) -> Pr
     torch.manual_seed(0)
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(shape, dtype=dtype, attn_implementation="sdpa")
-    attend_in_groups(model)
+    use_gqa_attention(model)
     return model.requires_grad_(False).eval()
 
 
-def step_of(module: LitDEP, batches: Sequence[Batch], losses: Callable[[Batch], Tensor]) -> list[Tensor]:
+def step_of(module: PersonalizationModule, batches: Sequence[Batch], losses: Callable[[Batch], Tensor]) -> list[Tensor]:
     """Forward and backward of an optimizer step's micro batches: mean loss, and the gradients."""
     module.zero_grad()
     total = torch.zeros((), device=module.device)
@@ -134,12 +134,14 @@ def case(
         row: tokens that the alternative pads to, one prompt at a time.
     """
     model.set_attn_implementation(way.attention)
-    attend_in_groups(model)
+    use_gqa_attention(model)
     if way.compiled:
         for layer in decoder_layers(model):
             layer.compile(dynamic=True)
     # L_gen alone is compared: the compressor's losses are means over a micro batch, which is another one for each
-    module = LitDEP(model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), Train.Config(lambda_=0.0))
+    module = PersonalizationModule(
+        model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), Train.Config(lambda_=0.0)
+    )
     rows = sorted(asked, key=lambda p: len(p.ids) + len(p.target))
     batches, singles = (
         [Collator(0)(rows[at : at + size]).to(model.device) for at in range(0, len(rows), size)]
@@ -161,10 +163,10 @@ def case(
     return made, sum(needed(module, batch) for batch in batches)
 
 
-def needed(module: LitDEP, batch: Batch) -> float:
+def needed(module: PersonalizationModule, batch: Batch) -> float:
     """Operations that a batch's real tokens need: none backward before the first soft token, where it is set apart."""
     shape = module.backbone.config
-    still = 0 if module.packs else leading(batch, module.soft_prompt.moving_ids).still
+    still = 0 if module.packs else prefix_span(batch, module.soft_prompt.injected_ids).still
     spared = training_flops(shape, still, 0) - reading_flops(shape, still, 0)
     lengths_B = batch.attention_mask.sum(1).tolist()
     targets_B = (batch.labels != IGNORE).sum(1).tolist()
@@ -198,14 +200,17 @@ def derived(row: Row, operations: float, peak: float) -> list[Row]:
 
 def memory(name: str, limit: float, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str) -> Row:
     """The most that a step holds on the longest example there can be, through a model that makes activations again."""
-    module = LitDEP(model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), Train.Config())
+    module = PersonalizationModule(
+        model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), Train.Config()
+    )
     longest = max(prompts(tokenizer, 64), key=lambda p: len(p.ids))
     longest = replace(longest, target=(longest.target * _OUTPUT)[:_OUTPUT])
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     step_of(module, [Collator(0)([longest]).to(model.device)], lambda batch: module.losses(batch)["total"])
     found = torch.cuda.max_memory_allocated() / 1e9
-    what = f"a step on one example of {len(longest.ids) + _OUTPUT:,} tokens, weights among it, backbone.recompute=true"
+    example = f"a step on one example of {len(longest.ids) + _OUTPUT:,} tokens, weights among it"
+    what = f"{example}, backbone.activation_checkpointing=true"
     ratio = limit / found
     return Row(f"GPU memory, {name}", what, f"{limit:g} GB", found, limit, ratio, ratio, ratio, "GB", device, 1)
 
@@ -256,7 +261,7 @@ def main(names: Sequence[str], console: Console, folder: Path = Path("runs/bench
         keep(rows, folder)
     del model
     model = random_model(architecture(SEVEN), "cuda", torch.bfloat16)
-    recompute(model)
+    checkpoint_activations(model)
     rows.append(memory("bf16", 24, model, tokenizer, device))
     if find_spec("bitsandbytes"):
         rows.append(memory("NF4", 12, in_nf4(model), tokenizer, device))

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
 
-from dep.data.prompt import PromptBuilder, PromptConfig
-from dep.data.text_tokens import TextTokens
-from dep.records import Request
+from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.text_encoding import TextTokens
+from dep.types import Request
 from experiments.bench.measure import Case
 from experiments.bench.world import backbone, requests
 

@@ -7,10 +7,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
-from dep.data.prompt import PromptBuilder, PromptConfig
-from dep.model.backbone import Backbone, load
-from dep.model.lit import LitDEP
-from dep.model.train import Train
+from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.models.backbones.load import Backbone, load
+from dep.training.module import PersonalizationModule
+from dep.training.trainer import Train
 from experiments.bench.measure import Case
 from experiments.bench.untrained import plain_losses, soft_prompt
 from experiments.bench.world import WIDTH, backbone, requests
@@ -36,7 +36,7 @@ def _case(
     builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])
     batch = Collator(0)([builder.build(request) for request in requests(history)[:examples]])
     soft = soft_prompt(history, model, tokenizer, WIDTH)
-    module = LitDEP(model, soft, Train.Config())
+    module = PersonalizationModule(model, soft, Train.Config())
 
     def step(loss: Tensor) -> list[Tensor]:
         module.zero_grad()

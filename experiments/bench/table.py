@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dep.files import write_text
-from dep.progress import quiet
+from dep.utils.atomic_io import write_text
+from dep.utils.progress import quiet
 from experiments.bench.measure import Row
 
 

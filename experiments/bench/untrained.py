@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.model.compressor import SparseAutoencoder
-from dep.model.lit import LitDEP
-from dep.model.losses import total_loss
-from dep.model.projector import Projector
-from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
-from dep.records import IGNORE, Batch
+from dep.models.compressors.autoencoder import SparseAutoencoder
+from dep.models.losses import total_loss
+from dep.models.projector import Projector
+from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.training.module import PersonalizationModule
+from dep.types import IGNORE, Batch
 
 
 def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, width: int) -> SoftPrompt:
@@ -21,7 +21,7 @@ def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedToken
     return build_soft_prompt(settings, compressor, projector, width=width, model=model, tokenizer=tokenizer)
 
 
-def plain_losses(module: LitDEP, batch: Batch, row: int) -> Tensor:
+def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tensor:
     """Eq. 11 of a batch as public code computes it: rows padded to `row` tokens, logits everywhere, slot by slot."""
     missing = row - batch.ids.shape[1]
     ids_BT, mask_BT, labels_BT = (
@@ -29,8 +29,8 @@ def plain_losses(module: LitDEP, batch: Batch, row: int) -> Tensor:
         for rows, value in ((batch.ids, 0), (batch.attention_mask, 0), (batch.labels, IGNORE))
     )
     soft = module.soft_prompt
-    assert soft.source is not None, "DEP's soft prompt has one"
-    made = soft.source(batch)
+    assert soft.adapter is not None, "DEP's soft prompt has one"
+    made = soft.adapter(batch)
     embeds_BTD = module.backbone.get_input_embeddings()(ids_BT).clone()
     for branch, vectors_BKD in made.vectors.items():
         for b in range(len(ids_BT)):

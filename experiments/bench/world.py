@@ -7,14 +7,14 @@ from functools import cache
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from dep.data.cache import Vectors
+from dep.data.prompts.requests import Requests
 from dep.data.protocol import ProtocolConfig, prepare
-from dep.data.requests import Requests
-from dep.data.retrieve import RETRIEVERS
-from dep.data.sources.world import BuiltInWorld
-from dep.model.backbone import Backbone, load
-from dep.model.grouped import attend_in_groups
-from dep.records import Request
+from dep.data.retrievers.base import RETRIEVERS
+from dep.data.sources.synthetic import SyntheticSource
+from dep.data.vectors.store import Vectors
+from dep.models.backbones.gqa_attention import use_gqa_attention
+from dep.models.backbones.load import Backbone, load
+from dep.types import Request
 
 WIDTH = 384
 VOCABULARY = 151_936
@@ -25,7 +25,7 @@ VOCABULARY = 151_936
 def requests(history: int, users: int = 60) -> list[Request]:
     """Test and training requests of world 0 with `history` past reviews, their vectors drawn at random."""
     made = prepare(
-        BuiltInWorld(BuiltInWorld.Config(users=users, reviews_per_user=22)),
+        SyntheticSource(SyntheticSource.Config(users=users, reviews_per_user=22)),
         ProtocolConfig(
             min_text_chars=40, min_description_chars=20, min_user_reviews=12, min_item_reviewers=3,
             min_profile_reviewers=1, min_profile=3, targets_used=4,
@@ -50,6 +50,6 @@ def backbone() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         num_key_value_heads=2, tie_word_embeddings=True, max_position_embeddings=4096, pad_token_id=0, eos_token_id=2,
     )  # fmt: skip
     model = Qwen2ForCausalLM(shape).eval()
-    attend_in_groups(model)
+    use_gqa_attention(model)
     model.requires_grad_(False)
     return model, tokenizer

@@ -16,11 +16,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dep.config import load
-from dep.data.cache import VectorCache
-from dep.files import write_json
-from dep.progress import quiet
-from dep.schema import RunConfig, choose
+from dep.config.loader import load
+from dep.config.schema import RunConfig, choose
+from dep.data.vectors.store import VectorStore
+from dep.utils.atomic_io import write_json
+from dep.utils.progress import quiet
 from experiments.drift.measure import BASE, ENCODER, UNTRAINED, measure
 from experiments.drift.world import build, worlds
 
@@ -28,7 +28,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "drift.yaml"
 STILL, DRIFTING = "without drift", "with drift"
 
 
-def compare(config: RunConfig, cache: VectorCache, console: Console) -> dict[str, Any]:
+def compare(config: RunConfig, cache: VectorStore, console: Console) -> dict[str, Any]:
     """Both worlds measured, printed, and written to the run's folder."""
     facts: dict[str, Any] = {}
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
     quiet()
     config = load([CONF], argv)
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    compare(config, VectorCache(config.cache, choose(config, "embedder"), config.difference), Console(soft_wrap=True))
+    compare(config, VectorStore(config.cache, choose(config, "embedder"), config.difference), Console(soft_wrap=True))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dep.data.protocol import Prepared
-from dep.data.world.language import ARTICLES, CONCEPTS, TONES
-from dep.data.world.planted import traits
-from dep.records import Example
+from dep.data.protocol import ReviewDataset
+from dep.data.synthetic.language import ARTICLES, CONCEPTS, TONES
+from dep.data.synthetic.trait_probe import traits
+from dep.types import Example
 
 VALUES: dict[str, tuple[str, ...]] = {"sayings": CONCEPTS, "tone": tuple(TONES), "article": ARTICLES}
 """The planted traits that drift, and all that each can be."""
@@ -33,7 +33,7 @@ class Asked(NamedTuple):
     """How many reviews of the past are from the second half."""
 
 
-def asked(made: Prepared, truth: Truth, turns: Truth) -> Asked:
+def asked(made: ReviewDataset, truth: Truth, turns: Truth) -> Asked:
     """Every past that holds a review of the second half, of all splits.
 
     Args:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dep.data.world.planted import FOLDS, ranked
-from dep.eval.significance import mean_interval, paired
-from dep.progress import stage
+from dep.data.synthetic.trait_probe import FOLDS, ranked
+from dep.evaluation.significance import mean_interval, paired
+from dep.utils.progress import stage
 from experiments.drift.pasts import FLAT, states, weighted
 from experiments.drift.probe import above, ask
 from experiments.drift.world import WorldOf

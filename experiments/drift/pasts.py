@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dep.data.cache import Vectors
-from dep.data.past import PastReader
-from dep.model.user_encoder import UserEncoder
-from dep.records import Example, Pasts
+from dep.data.user_history import UserHistoryReader
+from dep.data.vectors.store import Vectors
+from dep.models.adapters.user_llm.encoder import UserEncoder
+from dep.types import Example, UserHistoryBatch
 
 FLAT = math.inf
 _BATCH = 64
@@ -39,12 +39,12 @@ def weighted(vectors: Mapping[str, Vectors], examples: Sequence[Example], half_l
 
 
 @torch.no_grad()
-def states(encoder: UserEncoder, reader: PastReader, examples: Sequence[Example]) -> Tensor:
+def states(encoder: UserEncoder, reader: UserHistoryReader, examples: Sequence[Example]) -> Tensor:
     """The encoder's state after each example's past, [Q, W]."""
     encoder.eval()
     made = []
     for at in range(0, len(examples), _BATCH):
-        pasts = Pasts.of([reader(example) for example in examples[at : at + _BATCH]])
+        pasts = UserHistoryBatch.of([reader(example) for example in examples[at : at + _BATCH]])
         newest_B = pasts.present.sum(1) - 1
         made.append(encoder(pasts)[torch.arange(len(newest_B)), newest_B])
     return torch.cat(made).double()

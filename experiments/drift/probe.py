@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from dep.data.world.planted import FOLDS, fit, ranked
+from dep.data.synthetic.trait_probe import FOLDS, fit, ranked
 
 PENALTIES = (3e-4, 3e-3, 0.03, 0.3, 3.0)
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dep.data.cache import VectorCache, Vectors
-from dep.data.past import PastReader
+from dep.config.schema import RunConfig
 from dep.data.protocol import prepare
-from dep.data.sources import BuiltInWorld
-from dep.model.pretrain import Told, pretrain
-from dep.model.user_encoder import UserEncoder
-from dep.schema import RunConfig
+from dep.data.sources import SyntheticSource
+from dep.data.user_history import UserHistoryReader
+from dep.data.vectors.store import Vectors, VectorStore
+from dep.models.adapters.user_llm.encoder import UserEncoder
+from dep.training.pretraining import PretrainMetrics, pretrain
 from experiments.drift.asked import Asked, asked
 
 
@@ -24,13 +24,13 @@ class WorldOf(NamedTuple):
 
     vectors: dict[str, Vectors]
     asked: Asked
-    reader: PastReader
+    reader: UserHistoryReader
     encoder: UserEncoder
     untrained: UserEncoder
-    told: Told
+    told: PretrainMetrics
 
 
-def build(config: RunConfig, source: BuiltInWorld, drifting: BuiltInWorld, cache: VectorCache) -> WorldOf:
+def build(config: RunConfig, source: SyntheticSource, drifting: SyntheticSource, cache: VectorStore) -> WorldOf:
     """Prepare, embed and pretrain, as a run of User-LLM does.
 
     The encoder has read the training targets of the users who are asked, as in a run, and nothing of their traits.
@@ -44,7 +44,7 @@ def build(config: RunConfig, source: BuiltInWorld, drifting: BuiltInWorld, cache
     made = prepare(source, config.protocol)
     vectors = {category: cache.vectors(corpus, made.pool[category]) for category, corpus in made.corpora.items()}
     # Without examples it embeds no request: no encoder reads one.
-    reader = PastReader(made._replace(examples=[]), cache, vectors, config.prompt.past)
+    reader = UserHistoryReader(made._replace(examples=[]), cache, vectors, config.prompt.max_user_history)
     train = [e for e in made.examples if e.split == "train"]
     sequences = reader.sequences(train)
     his_NE = torch.cat([past.his for mine in sequences.values() for past, _ in mine]).double()
@@ -54,7 +54,9 @@ def build(config: RunConfig, source: BuiltInWorld, drifting: BuiltInWorld, cache
     def encoder() -> UserEncoder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return UserEncoder(settings.encoder, his_NE.shape[1], len(vectors), config.prompt.past, statistics)
+            return UserEncoder(
+                settings.encoder, his_NE.shape[1], len(vectors), config.prompt.max_user_history, statistics
+            )
 
     trained, catalogues = encoder(), {category: reader.catalogue(category) for category in sequences}
     told = pretrain(trained, sequences, catalogues, epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=seed)
@@ -62,18 +64,18 @@ def build(config: RunConfig, source: BuiltInWorld, drifting: BuiltInWorld, cache
     return WorldOf(vectors, found, reader, trained, encoder(), told)
 
 
-def worlds(config: RunConfig) -> tuple[BuiltInWorld, BuiltInWorld]:
+def worlds(config: RunConfig) -> tuple[SyntheticSource, SyntheticSource]:
     """The world of a configuration without and with its drift.
 
     Raises:
         ValueError: it has none.
     """
     plain = {k: v for k, v in vars(config.source).items() if k != "kind"}
-    drifting = BuiltInWorld.Config(**plain)
+    drifting = SyntheticSource.Config(**plain)
     if not drifting.drift:
         raise ValueError("source.drift: expected a share above 0, found 0; there would be nothing to compare")
-    return BuiltInWorld(replace(drifting, drift=0.0)), BuiltInWorld(drifting)
+    return SyntheticSource(replace(drifting, drift=0.0)), SyntheticSource(drifting)
 
 
-def _truth(source: BuiltInWorld, categories: Iterable[str]) -> dict[str, Any]:
+def _truth(source: SyntheticSource, categories: Iterable[str]) -> dict[str, Any]:
     return {c: json.loads((source.path / f"truth_{c}.json").read_text(encoding="utf-8"))["users"] for c in categories}

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import Qwen2Config
 
-from dep.model.backbone import Backbone, load
-from dep.model.lit import LitDEP
-from dep.model.train import Train
+from dep.models.backbones.load import Backbone, load
+from dep.training.module import PersonalizationModule
+from dep.training.trainer import Train
 from experiments.bench import gpu
 from experiments.bench.untrained import plain_losses, soft_prompt
 
@@ -37,7 +37,9 @@ def test_cut_cross_entropy_gives_what_whole_logits_give() -> None:
     pytest.importorskip("cut_cross_entropy")
     _, tokenizer = load(Backbone.Config())
     model = gpu.random_model(SHAPE, "cuda", torch.bfloat16)
-    module = LitDEP(model, soft_prompt(8, model, tokenizer, gpu.WIDTH).cuda(), Train.Config(cross_entropy="cut"))
+    module = PersonalizationModule(
+        model, soft_prompt(8, model, tokenizer, gpu.WIDTH).cuda(), Train.Config(cross_entropy="cut")
+    )
     batch = gpu.Collator(0)(gpu.prompts(tokenizer, 4, shrink=8)).to(model.device)
     with torch.autocast("cuda", torch.bfloat16):
         ours, theirs = module.losses(batch)["total"], plain_losses(module, batch, 640)

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-import dep.shared
-from dep import cli, jobs
-from dep.config import load_arms
-from dep.model.generate import Generate
-from dep.model.train import Train
-from dep.shared import Shared
+import dep.pipeline.resources
+from dep import cli
+from dep.config.loader import load_arms
+from dep.inference.generator import Generate
+from dep.pipeline import scheduler as jobs
+from dep.pipeline.resources import Resources
+from dep.training.trainer import Train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
@@ -72,7 +73,7 @@ def test_vectors_have_noise_in_training_batches_after_the_first_pass_alone(finis
 
     with contextlib.chdir(finished):
         run, configs = load_arms([CONF / "arms.yaml"], [*SMALL, "train.input_noise=0.5"])
-        made = Shared(run, Console(quiet=True))
+        made = Resources(run, Console(quiet=True))
         data = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
         data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
         trained, checked = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
@@ -89,7 +90,7 @@ def test_no_target_of_the_test_split_is_in_any_prompt_or_training_example(finish
 
     with contextlib.chdir(finished):
         config, _ = load_arms([CONF / "arms.yaml"], SMALL)
-        made = Shared(config, Console(quiet=True)).prepared(config)
+        made = Resources(config, Console(quiet=True)).prepared(config)
     tested = {(e.category, e.row) for e in made.examples if e.split == "test"}
     trained = {(e.category, row) for e in made.examples if e.split == "train" for row in (*e.profile, e.row)}
     assert tested
@@ -139,8 +140,8 @@ def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatc
 
     monkeypatch.setattr(Train, "fit", refuse)
     monkeypatch.setattr(Generate, "__call__", refuse)
-    monkeypatch.setattr("dep.stages.evaluate.score_examples", refuse)
-    monkeypatch.setattr("dep.summary.summarise", refuse)
+    monkeypatch.setattr("dep.pipeline.stages.evaluate.score_examples", refuse)
+    monkeypatch.setattr("dep.pipeline.summary.summarise", refuse)
     assert run(finished) == 0
     assert files(finished) == before
     assert json.loads((finished / "runs/arms/run.json").read_text()) == how
@@ -174,7 +175,7 @@ def test_another_run_takes_equal_arms_from_the_cache(finished: Path, monkeypatch
         raise AssertionError("another run has made it")
 
     monkeypatch.setattr(Train, "fit", refuse)
-    monkeypatch.setattr(dep.shared, "load_backbone", refuse)
+    monkeypatch.setattr(dep.pipeline.resources, "load_backbone", refuse)
     arms = ("arms=[rag,dep]", "compare=[dep - rag]", "name=other")
     for verb in ("train", "generate", "evaluate"):
         assert run(finished, verb, *arms) == 0
@@ -268,7 +269,7 @@ def test_stages_one_by_one_say_what_is_missing_before_them(
 
 
 def test_the_probe_needs_no_language_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dep.shared, "load_backbone", lambda *_: pytest.fail("a language model was loaded"))
+    monkeypatch.setattr(dep.pipeline.resources, "load_backbone", lambda *_: pytest.fail("a language model was loaded"))
     assert run(finished, "probe", "protocol.test_examples=null") == 0
     found = json.loads((finished / "runs/arms/probe.json").read_text())
     assert {row["vectors"] for row in found["planted"]} == {"his", "diff", "both"}

@@ -70,9 +70,9 @@ def test_a_user_encoder_learns_its_own_task_once_for_all_that_share_it(finished:
 def test_a_second_call_does_nothing_and_another_name_takes_everything(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dep.model.generate import Generate
-    from dep.model.train import Train
-    from dep.profile.writer import BackboneWriter
+    from dep.inference.generator import Generate
+    from dep.methods.profiles.writer import BackboneWriter
+    from dep.training.trainer import Train
 
     def refuse(*_, **__) -> None:
         raise AssertionError("nothing should be done again")
@@ -80,7 +80,7 @@ def test_a_second_call_does_nothing_and_another_name_takes_everything(
     before = (finished / "runs/table1/results.json").read_bytes()
     monkeypatch.setattr(Train, "fit", refuse)
     monkeypatch.setattr(Generate, "__call__", refuse)
-    monkeypatch.setattr("dep.stages.train.pretrain", refuse)
+    monkeypatch.setattr("dep.pipeline.stages.train.pretrain", refuse)
     monkeypatch.setattr(BackboneWriter, "__call__", refuse)
     assert run(finished) == 0
     assert (finished / "runs/table1/results.json").read_bytes() == before

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from dep.data.collate import Collator
-from dep.data.prompt import PromptBuilder, PromptConfig
-from dep.model.backbone import DEMO, Backbone, load
-from dep.model.compressor import SparseAutoencoder
-from dep.model.generate import Generate
-from dep.model.projector import Projector
-from dep.model.soft_prompt import SoftPrompt, build_soft_prompt
-from dep.records import Item, Request, Review, Slot
+from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.inference.generator import Generate
+from dep.models.backbones.load import DEMO, Backbone, load
+from dep.models.compressors.autoencoder import SparseAutoencoder
+from dep.models.projector import Projector
+from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.types import Item, Request, Review, Slot
 
 pytest.importorskip("vllm")
 
-from dep.model.vllm_engine import VLLM
+from dep.inference.vllm import VLLM
 
 WIDTH = 32
 COLLATE = Collator(0, side="left", answers=False)

@@ -10,10 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 from dep.data.sources.amazon2014 import Amazon2014
 from dep.data.sources.amazon2023 import Amazon2023
 from dep.data.sources.dpl import DPL
-from dep.data.sources.world import BuiltInWorld
-from dep.records import Corpus, Example
+from dep.data.sources.synthetic import SyntheticSource
+from dep.types import Corpus, Example
 
-__all__ = ["DPL", "SOURCES", "Amazon2014", "Amazon2023", "BuiltInWorld", "PresplitSource", "Source"]
+__all__ = ["DPL", "SOURCES", "Amazon2014", "Amazon2023", "PresplitSource", "Source", "SyntheticSource"]
 
 
 class Source(Protocol):
@@ -36,4 +36,4 @@ class PresplitSource(Source, Protocol):
         """Every published example, its rows those of `load()`."""
 
 
-SOURCES: dict[str, Any] = {source.kind: source for source in (Amazon2014, Amazon2023, DPL, BuiltInWorld)}
+SOURCES: dict[str, Any] = {source.kind: source for source in (Amazon2014, Amazon2023, DPL, SyntheticSource)}

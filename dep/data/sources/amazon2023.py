@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dep.data.sources import files
-from dep.records import Corpus, Item
+from dep.types import Corpus, Item
 
 
 class Amazon2023:

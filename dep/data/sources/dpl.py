@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from dep.data.sources import files
-from dep.progress import stage
-from dep.records import Corpus, Example, Item, Review, Split
+from dep.types import Corpus, Example, Item, Review, Split
+from dep.utils.progress import stage
 
 _MAIN_COLUMNS = ("user_id", "profile", "data")
 _META_COLUMNS = ("asin", "title", "description")

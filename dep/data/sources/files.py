@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from dep.progress import stage
-from dep.records import Corpus, Item, Review
+from dep.types import Corpus, Item, Review
+from dep.utils.progress import stage
 
 _BAR_FROM_BYTES = 16 * 2**20
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dep.records import Corpus, Item, Review
+from dep.types import Corpus, Item, Review
 
 SHARED_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dep.data.collate import Collator, add_noise
-from dep.records import Prompt
+from dep.types import Prompt
 
 E = 5
 

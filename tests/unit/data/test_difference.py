@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dep.data import difference
-from dep.data.difference import Weighting, differences
+from dep.data.vectors import difference
+from dep.data.vectors.difference import Weighting, differences
 
 
 def _world(seed: int, rows: int = 40, dim: int = 5) -> tuple[Tensor, list[str], list[str], Tensor]:

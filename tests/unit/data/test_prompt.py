@@ -9,9 +9,9 @@ import torch
 from transformers import AutoTokenizer
 
 from dep.data.collate import Collator
-from dep.data.prompt import PromptBuilder, PromptConfig, system_text
-from dep.model.backbone import DEMO
-from dep.records import IGNORE, SPECIAL_TOKENS, Item, Request, Review, Slot
+from dep.data.prompts.builder import PromptBuilder, PromptConfig, system_text
+from dep.models.backbones.load import DEMO
+from dep.types import IGNORE, SPECIAL_TOKENS, Item, Request, Review, Slot
 
 SYSTEM_OF_FIGURE_6 = (
     "Given the title and description of an item, along with the user's past reviews (including item title, item "

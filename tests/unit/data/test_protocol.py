@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dep.data.probe import user_rows
-from dep.data.protocol import Prepared, ProtocolConfig, apply, prepare
+from dep.data.protocol import ProtocolConfig, ReviewDataset, apply, prepare
 from dep.data.sources import Amazon2014
-from dep.records import Corpus, Example, Item, Review
+from dep.evaluation.author_probe import user_rows
+from dep.types import Corpus, Example, Item, Review
 
 SMALL = ProtocolConfig(
     min_text_chars=0,
@@ -227,10 +227,10 @@ def test_validation_and_test_examples_are_drawn_from_all_categories_by_seed() ->
     raw = _grid(users=30)
     corpora = {name: Corpus(name, raw.reviews, raw.items) for name in ("A", "B")}
 
-    def drawn(seed: int) -> Prepared:
+    def drawn(seed: int) -> ReviewDataset:
         return apply(corpora, replace(SMALL, val_examples=20, test_examples=10, seed=seed))
 
-    def keys(prepared: Prepared, split: str) -> list[str]:
+    def keys(prepared: ReviewDataset, split: str) -> list[str]:
         return [e.key for e in prepared.examples if e.split == split]
 
     assert [len(keys(drawn(0), split)) for split in ("train", "val", "test")] == [60, 20, 10]

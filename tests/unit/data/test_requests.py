@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dep.data.cache import Vectors
-from dep.data.requests import Requests
-from dep.data.retrieve import Recency
-from dep.records import Corpus, Example, Item, Review
+from dep.data.prompts.requests import Requests
+from dep.data.retrievers.base import Recency
+from dep.data.vectors.store import Vectors
+from dep.types import Corpus, Example, Item, Review
 
 ITEMS = {f"i{n}": Item(f"i{n}", f"item {n}", f"about {n}") for n in range(4)}
 CORPUS = Corpus("Books", [Review("u", f"i{n}", f"text {n}", 5.0 - n, f"title {n}", n) for n in range(4)], ITEMS)

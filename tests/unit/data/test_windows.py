@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dep.data.module import Windows
+from dep.data.datamodule import WindowSampler
 
 LENGTHS = [7, 3, 9, 1, 5, 8, 2, 6, 4, 10, 11]
 
 
 def steps(micro: int, ranks: int = 1, epoch: int = 0, seed: int = 0) -> list[set[int]]:
     """The examples of each optimizer step, all ranks together."""
-    per_rank = [list(Windows(LENGTHS, 4, micro, seed, lambda r=r: (epoch, r, ranks))) for r in range(ranks)]  # type: ignore[misc]
+    per_rank = [list(WindowSampler(LENGTHS, 4, micro, seed, lambda r=r: (epoch, r, ranks))) for r in range(ranks)]  # type: ignore[misc]
     per_step = 4 // micro // ranks
     count = len(per_rank[0]) // per_step
     return [
@@ -30,22 +30,22 @@ def test_every_example_comes_in_every_epoch_and_the_order_changes() -> None:
 
 
 def test_the_last_window_is_filled_so_that_all_steps_weigh_the_same() -> None:
-    rows = list(Windows(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))
+    rows = list(WindowSampler(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))
     assert [len(row) for row in rows] == [2] * 6
-    assert len(rows) == len(Windows(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))
+    assert len(rows) == len(WindowSampler(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))
 
 
 def test_more_room_in_a_window_than_examples_repeats_them() -> None:
-    rows = list(Windows([1, 2], 8, 4, 0, lambda: (0, 0, 1)))
+    rows = list(WindowSampler([1, 2], 8, 4, 0, lambda: (0, 0, 1)))
     assert sorted(at for row in rows for at in row) == [0] * 4 + [1] * 4
 
 
 def test_a_micro_batch_holds_rows_of_like_length() -> None:
-    for first, second in zip(*[iter(Windows(LENGTHS[:8], 4, 2, 0, lambda: (0, 0, 1)))] * 2, strict=True):
+    for first, second in zip(*[iter(WindowSampler(LENGTHS[:8], 4, 2, 0, lambda: (0, 0, 1)))] * 2, strict=True):
         assert max(LENGTHS[at] for at in first) <= min(LENGTHS[at] for at in second)
 
 
 def test_a_training_that_goes_on_from_another_draws_a_later_epochs_order() -> None:
-    on = list(Windows(LENGTHS, 4, 2, 0, lambda: (0, 0, 1), passed=1))
-    assert on == list(Windows(LENGTHS, 4, 2, 0, lambda: (1, 0, 1)))
-    assert on != list(Windows(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))
+    on = list(WindowSampler(LENGTHS, 4, 2, 0, lambda: (0, 0, 1), passed=1))
+    assert on == list(WindowSampler(LENGTHS, 4, 2, 0, lambda: (1, 0, 1)))
+    assert on != list(WindowSampler(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))

@@ -11,13 +11,13 @@ import torch
 from rich.console import Console
 from transformers import Qwen2Config
 
-from dep.model.backbone import Backbone, load
-from dep.model.cost import reading_flops, training_flops
-from dep.model.lit import LitDEP
-from dep.model.prefix import leading
-from dep.model.recompute import recompute
-from dep.model.train import Train
-from dep.records import SLOT_TOKENS
+from dep.inference.prefix_cache import prefix_span
+from dep.models.backbones.activation_checkpointing import checkpoint_activations
+from dep.models.backbones.cost import reading_flops, training_flops
+from dep.models.backbones.load import Backbone, load
+from dep.training.module import PersonalizationModule
+from dep.training.trainer import Train
+from dep.types import SLOT_TOKENS
 from experiments.bench import gpu
 from experiments.bench.measure import Row
 from experiments.bench.untrained import soft_prompt
@@ -63,10 +63,10 @@ def test_a_step_of_ours_has_the_loss_and_the_gradients_of_padded_rows(model, tok
 
 
 def test_operations_leave_out_the_way_back_before_the_first_soft_token(model, tokenizer) -> None:
-    module = LitDEP(model, soft_prompt(8, model, tokenizer, gpu.WIDTH), Train.Config())
+    module = PersonalizationModule(model, soft_prompt(8, model, tokenizer, gpu.WIDTH), Train.Config())
     prompt = next(p for p in gpu.prompts(tokenizer, 5, shrink=20) if p.kept)
     batch = gpu.Collator(0)([prompt])
-    still = leading(batch, module.soft_prompt.moving_ids).still
+    still = prefix_span(batch, module.soft_prompt.injected_ids).still
     assert still == prompt.ids.index(tokenizer.get_vocab()[SLOT_TOKENS["his"]])
     whole = training_flops(SHAPE, len(prompt.ids) + len(prompt.target), len(prompt.target))
     way_back = training_flops(SHAPE, still, 0) - reading_flops(SHAPE, still, 0)
@@ -85,10 +85,10 @@ def test_utilisation_and_epoch_follow_from_the_pace() -> None:
 def test_layers_in_four_bits_still_pass_a_gradient_and_take_less_memory(model, tokenizer) -> None:
     pytest.importorskip("bitsandbytes")
     before = sum(p.numel() * p.element_size() for p in model.model.layers.parameters())
-    recompute(model)
+    checkpoint_activations(model)
     four = gpu.in_nf4(model)
     assert sum(p.numel() * p.element_size() for p in four.model.layers.parameters()) < before / 5
-    module = LitDEP(four, soft_prompt(8, four, tokenizer, gpu.WIDTH), Train.Config())
+    module = PersonalizationModule(four, soft_prompt(8, four, tokenizer, gpu.WIDTH), Train.Config())
     batch = gpu.Collator(0)(gpu.prompts(tokenizer, 2, shrink=20))
     loss, *gradients = gpu.step_of(module, [batch], lambda batch: module.losses(batch)["total"])
     assert bool(loss.isfinite())

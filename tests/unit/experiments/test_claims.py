@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from experiments.claims import ordered, rising, spreads, summary, unique_gain_more
+from experiments.paper.claims import ordered, rising, spreads, summary, unique_gain_more
 
 
 def compared(delta: float, low: float, high: float, p: float, metric: str = "nll") -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cost import COLUMNS, cells, points
-from experiments.figures import _room, cost
+from experiments.paper.cost import COLUMNS, cells, points
+from experiments.paper.figures import _room, cost
 
 COSTS = {"prompt_tokens": 1234.0, "gflops": 0.5, "seconds": 0.0123, "kv_bytes": 4096.0}
 

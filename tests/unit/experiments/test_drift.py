@@ -11,9 +11,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from dep.config import load
-from dep.data.cache import VectorCache, Vectors
-from dep.records import Example
+from dep.config.loader import load
+from dep.data.vectors.store import Vectors, VectorStore
+from dep.types import Example
 from experiments.drift.__main__ import CONF, compare
 from experiments.drift.measure import HALF_LIVES
 from experiments.drift.pasts import FLAT, weighted
@@ -62,7 +62,7 @@ def test_both_worlds_are_compared_and_what_was_measured_is_written(tmp_path: Pat
         f"runs={tmp_path}/runs", "soft_prompt.user_llm.pretrain_epochs=1",
     ]  # fmt: skip
     config, out = load([CONF], overrides), Console(file=io.StringIO(), width=200)
-    compare(config, VectorCache(tmp_path / "cache", hashing(dim=64)), out)
+    compare(config, VectorStore(tmp_path / "cache", hashing(dim=64)), out)
     found = json.loads((tmp_path / "runs/drift/drift.json").read_text())
     for name in ("without drift", "with drift"):
         assert len(found["rows"][name]) == 3 * 5

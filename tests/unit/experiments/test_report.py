@@ -1,10 +1,10 @@
-"""`python -m experiments.report`: configurations, overrides and the folder of the page."""
+"""`python -m experiments.paper.report`: configurations, overrides and the folder of the page."""
 
 from __future__ import annotations
 
 import pytest
 
-from experiments import report
+from experiments.paper import report
 
 
 def test_overrides_reach_every_run_and_a_failed_one_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

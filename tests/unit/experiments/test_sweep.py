@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from dep import cli
-from dep.config import load_arms
+from dep.config.loader import load_arms
 from experiments.sweep import SPACE, best_value, sweep
 
 CONF = SPACE.parents[1]
@@ -39,7 +39,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def test_every_parameter_of_the_search_space_is_a_field_that_can_be_set(space: dict[str, Any]) -> None:
     given = {name: p["values"][0] if "values" in p else p["min"] for name, p in space["parameters"].items()}
-    _, arms = load_arms([CONF / "conf/world.yaml"], ["arms=[dep]", *(f"{k}={v}" for k, v in given.items())])
+    _, arms = load_arms([CONF / "conf/synthetic.yaml"], ["arms=[dep]", *(f"{k}={v}" for k, v in given.items())])
     assert arms["dep"].train.muon_lr == given["train.muon_lr"]
 
 

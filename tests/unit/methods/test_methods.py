@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dep.data.ask import Ask
-from dep.data.cache import Vectors
-from dep.data.prompt import PromptConfig
-from dep.data.requests import Requests
-from dep.data.retrieve import Recency
+from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.chat_request import ChatRequest
+from dep.data.prompts.requests import Requests
+from dep.data.retrievers.base import Recency
+from dep.data.vectors.store import Vectors
 from dep.methods import METHODS
-from dep.methods.base import Step, Writing
-from dep.methods.shuffled import Shuffled, donors
-from dep.methods.zeroed import Zeroed
-from dep.model.soft_prompt import SoftPrompt
-from dep.records import Corpus, Example, Item, Review
+from dep.methods.base import ProfileContext, Step
+from dep.methods.controls.shuffled import Shuffled, donors
+from dep.methods.controls.zeroed import Zeroed
+from dep.models.soft_prompt import SoftPrompt
+from dep.types import Corpus, Example, Item, Review
 
 
 def requests(users: int, lonely: frozenset[int] = frozenset()) -> Requests:
@@ -34,7 +34,7 @@ def requests(users: int, lonely: frozenset[int] = frozenset()) -> Requests:
 
 def shape(kind: str) -> tuple[PromptConfig, SoftPrompt.Config]:
     method = METHODS[kind](METHODS[kind].Config())
-    found: tuple[PromptConfig, SoftPrompt.Config] = method.shape(PromptConfig(history=4), SoftPrompt.Config())
+    found: tuple[PromptConfig, SoftPrompt.Config] = method.configure(PromptConfig(history=4), SoftPrompt.Config())
     return found
 
 
@@ -70,7 +70,7 @@ def test_nobody_is_their_own_donor_and_everybody_donates_once(seed: int) -> None
 
 def test_a_shuffled_request_keeps_its_text_and_has_only_the_donors_vectors() -> None:
     plain = requests(5)
-    swapped = Shuffled(Shuffled.Config()).at_test(plain, 0)
+    swapped = Shuffled(Shuffled.Config()).transform_test_requests(plain, 0)
     for before, after, donor in zip(plain, swapped, donors(plain, 0), strict=True):
         assert [s.review for s in after.slots] == [s.review for s in before.slots]
         assert [s.his.item() for s in after.slots] == [4 * donor + k for k in (2, 1, 0)]  # type: ignore[union-attr]
@@ -79,7 +79,7 @@ def test_a_shuffled_request_keeps_its_text_and_has_only_the_donors_vectors() -> 
 
 def test_a_shuffled_request_has_differences_exactly_where_the_plain_one_has() -> None:
     plain = requests(4, lonely=frozenset({0, 6}))
-    for before, after in zip(plain, Shuffled(Shuffled.Config()).at_test(plain, 3), strict=True):
+    for before, after in zip(plain, Shuffled(Shuffled.Config()).transform_test_requests(plain, 3), strict=True):
         assert [s.diff is None for s in after.slots] == [s.diff is None for s in before.slots]
 
 
@@ -87,7 +87,7 @@ def test_a_shuffled_request_has_differences_exactly_where_the_plain_one_has() ->
 def test_a_zeroed_branch_is_silent_and_the_other_speaks(branch: str) -> None:
     plain = requests(4, lonely=frozenset({0}))
     other = "diff" if branch == "his" else "his"
-    for before, after in zip(plain, Zeroed(Zeroed.Config(branch)).at_test(plain, 0), strict=True):
+    for before, after in zip(plain, Zeroed(Zeroed.Config(branch)).transform_test_requests(plain, 0), strict=True):
         for old, new in zip(before.slots, after.slots, strict=True):
             assert getattr(new, other) == getattr(old, other)
             assert (getattr(new, branch) is None) == (getattr(old, branch) is None)
@@ -100,18 +100,20 @@ def test_one_user_alone_has_no_donor() -> None:
         donors(requests(1), 0)
 
 
-def written(kind: str, peers: dict[str, list[str]] | None = None) -> tuple[Requests, list[list[Step]], list[list[Ask]]]:
+def written(
+    kind: str, peers: dict[str, list[str]] | None = None
+) -> tuple[Requests, list[list[Step]], list[list[ChatRequest]]]:
     """What a method asks of a writer that answers with how often it was called and the question's place."""
-    rounds: list[list[Ask]] = []
+    rounds: list[list[ChatRequest]] = []
 
-    def answer(asks: Sequence[Ask]) -> list[str]:
+    def answer(asks: Sequence[ChatRequest]) -> list[str]:
         rounds.append(list(asks))
         return [f"round {len(rounds)} answer {at}" for at in range(len(asks))]
 
     found = requests(2)
     method = METHODS[kind](METHODS[kind].Config())
     look = None if peers is None else lambda category, slot, count, seed: peers.get(slot.item.item, [])[:count]
-    return found, method.write(found, Writing(answer, "taught", look)), rounds
+    return found, method.write(found, ProfileContext(answer, "taught", look)), rounds
 
 
 def test_pag_asks_for_a_profile_of_the_reviews_that_stand_in_the_prompt() -> None:
@@ -154,8 +156,8 @@ def test_a_method_writes_as_many_texts_as_it_says(kind: str) -> None:
 
 
 def test_a_profile_stands_in_the_prompt_and_in_the_system_text() -> None:
-    from dep.data.prompt import PromptBuilder, system_text
-    from dep.model.backbone import Backbone, load
+    from dep.data.prompts.builder import PromptBuilder, system_text
+    from dep.models.backbones.load import Backbone, load
 
     _, tokenizer = load(Backbone.Config())
     prompt, _ = shape("pag")

@@ -1,0 +1,55 @@
+"""`dep cost`: what an arm costs a request and a training example, counted from the architecture; nothing is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from dep.config.schema import RunConfig
+from dep.models.backbones.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
+from dep.pipeline.arm import Arm
+from dep.pipeline.plan import load_of, sizes, trained_parameters
+from dep.pipeline.resources import Resources
+
+_UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_COLUMNS = ("arm", "trained", "tokens", "read", "train", "KV", "GB")
+
+
+def show(resources: Resources, configs: Mapping[str, RunConfig], console: Console) -> None:
+    """Print a line for each arm, and how they were counted."""
+    sized, source = sizes(resources)
+    title = f"What the arms of {resources.config.name} cost"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
+    for name, config in configs.items():
+        arm = Arm(name, config, 0, "")
+        shape, load, trained = architecture(config.backbone), load_of(resources, arm, sized), trained_parameters(arm)
+        length = load.prompt + load.target
+        cost = estimate(config.backbone, load, CARDS[0], trained)
+        table.add_row(
+            name, short(trained) if trained else "-", f"{load.prompt:.0f} + {load.target:.0f}",
+            short(reading_flops(shape, length, load.target)),
+            short(training_flops(shape, length, load.target)) if trained else "-",
+            short(kv_bytes(shape, load.prompt, 2)),
+            f"{cost.train_gb:.1f}, {cost.generate_gb:.1f}" if trained else f"{cost.generate_gb:.1f}",
+        )  # fmt: skip
+    console.print(table)
+    every, _ = parameters(architecture(resources.config.backbone))
+    console.print(
+        f"The LLM has {short(every)} parameters. Tokens: prompt + review, means. Read: operations of a forward pass "
+        "over both; train: of that and the way back, without what the resources beginning of a prompt saves. KV: bytes "
+        "of the prompt's keys and values. GB: to train and to write in bfloat16, 1.5 of them the device's own."
+    )
+    console.print(source)
+
+
+def short(value: float) -> str:
+    """A number with its unit's letter: `7.62G`."""
+    for size, letter in _UNITS:
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"

@@ -1,0 +1,167 @@
+"""From YAML files and `key=value` overrides to a run's configuration, checked against the classes that it chooses.
+
+The only importer of omegaconf. A typo, a value of the wrong type, or a key of another variant fails here, by name.
+An *arm* is one system of a comparison: the run's own configuration with `conf/arm/<name>.yaml` merged over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import make_dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from dep.config.schema import CHOICES, ConfigError, RunConfig, as_dict, check, label, pairs
+
+
+def load(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> RunConfig:
+    """Merge YAML files, left to right, then `key=value` overrides, and check the result.
+
+    Raises:
+        ConfigError: a file is absent, or a key or value is not one that the chosen classes have.
+    """
+    return _typed(merge(files, overrides))
+
+
+def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictConfig:
+    """The raw merge of files (each may name others under `base`, relative to itself) and overrides."""
+    raw = OmegaConf.create({})
+    for file in files:
+        raw = _merged(raw, _read(Path(file)))
+    bad = [o for o in overrides if "=" not in o]
+    if bad:
+        raise ConfigError(f"{bad[0]!r}: expected a .yaml file or key=value")
+    return _merged(raw, OmegaConf.from_dotlist(list(overrides)))
+
+
+def _read(path: Path) -> DictConfig:
+    if not path.is_file():
+        there = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = get_close_matches(path.name, there, 3)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise ConfigError(f"{path}: no such configuration file; {meant}{path.parent} has {', '.join(there) or 'none'}")
+    try:
+        raw = OmegaConf.load(path)
+    except Exception as error:  # yaml's errors have no base class that omegaconf re-exports
+        raise ConfigError(f"{path}: not a YAML file ({error})") from error
+    if not isinstance(raw, DictConfig):
+        raise ConfigError(f"{path}: expected keys and values, found a {type(raw).__name__}")
+    bases = raw.pop("base", [])
+    below = OmegaConf.create({})
+    for base in [bases] if isinstance(bases, str) else bases:
+        below = _merged(below, _read(path.parent / base))
+    return _merged(below, raw)
+
+
+def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
+    """`above` over `below`; a slot that changes its kind starts anew, since fields of two classes do not mix."""
+    for slot in CHOICES:
+        ours, theirs = below.get(slot), above.get(slot)
+        if ours is not None and theirs is not None and "kind" in theirs and theirs["kind"] != ours.get("kind"):
+            below = OmegaConf.merge(below, {})  # type: ignore[assignment]
+            del below[slot]
+    merged = OmegaConf.merge(below, above)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _typed(raw: DictConfig, of: str = "") -> RunConfig:
+    """Check `raw` against the schema of what it chooses; `of` begins what is said of a wrong one."""
+    kinds = []
+    for slot, (classes, default) in CHOICES.items():
+        given = raw.get(slot) or {}
+        kind = given.get("kind", default)
+        if kind not in classes:
+            raise ConfigError(f"{of}{slot}.kind: expected one of {', '.join(sorted(classes))}, found {kind!r}")
+        kinds.append((slot, kind))
+    try:
+        merged = OmegaConf.merge(_schema(tuple(kinds)), raw)
+        typed = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
+        raise ConfigError(f"{of}{where}{_first_lines(error)}{_keys(error, _schema(tuple(kinds)))}") from error
+    assert isinstance(typed, RunConfig)
+    check(typed, of)
+    return typed
+
+
+@lru_cache
+def _schema(kinds: tuple[tuple[str, str], ...]) -> DictConfig:
+    """What a run of these kinds may hold; made once, for a run has dozens of arms and few kinds."""
+    schema = OmegaConf.structured(RunConfig)
+    for slot, kind in kinds:
+        config_class = CHOICES[slot][0][kind].Config
+        with_kind = make_dataclass(
+            f"{config_class.__module__}.{config_class.__qualname__}", [("kind", str, kind)], bases=(config_class,),
+            kw_only=True,
+        )  # fmt: skip
+        OmegaConf.update(schema, slot, OmegaConf.structured(with_kind), force_add=True)
+    assert isinstance(schema, DictConfig)
+    return schema
+
+
+def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
+    """Where a key is unknown and none is like it, those that there are."""
+    if not isinstance(error, ConfigKeyError) or "Did you mean" in str(error):
+        return ""
+    above = str(error.full_key or "").rpartition(".")[0]
+    there = OmegaConf.select(schema, above) if above else schema
+    return f"; expected one of {', '.join(map(str, there))}" if isinstance(there, DictConfig) else ""
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    return "expected a list, as in [0,1]" if "is not a ListConfig" in said else said
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved configuration as a file that `load` takes."""
+    return OmegaConf.to_yaml(OmegaConf.create(as_dict(config)))
+
+
+def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tuple[RunConfig, dict[str, RunConfig]]:
+    """A run and its arms by name: files, then the arm's file, then overrides.
+
+    Raises:
+        ConfigError: as `load`; also where a pair in `compare` names no arm.
+    """
+    run = load(files, overrides)
+    if not run.arms:
+        if merge(files).get("arms"):
+            raise ConfigError("arms: expected names of arms, found none; without the key a run has those of its file")
+        return run, {run.method.kind: run}
+    folder = Path(files[0]).parent / "arm" if files else Path("conf/arm")
+    configs: dict[str, RunConfig] = {}
+    below, above = merge(files), merge((), overrides)
+    for name in run.arms:
+        path = folder / f"{name}.yaml"
+        merged = _merged(_merged(below, _read(path)), above)
+        for suffix, settings in _varied(run.vary):
+            config = _typed(_merged(merged, merge((), settings)), of=f"arm {name} ({path}): ")
+            if suffix:
+                config.label = f"{label(config)}, {suffix[1:].replace('@', ', ')}"
+            configs[f"{name}{suffix}"] = config
+    for a, b in pairs(run):
+        unknown = [name for name in (a, b) if name not in configs]
+        if unknown:
+            raise ConfigError(
+                f"compare: expected arms of this run ({', '.join(configs)}), found {unknown[0]!r}; name it in `arms`, "
+                "or say what to compare (compare=[] for nothing)"
+            )
+    return run, configs
+
+
+def _varied(vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:
+    """Every combination of values: what it adds to an arm's name, and the overrides that it stands for."""
+    combinations = list(product(*([(key, value) for value in values] for key, values in vary.items())))
+    return [
+        ("".join(f"@{key.rsplit('.', 1)[-1]}={value}" for key, value in chosen), [f"{k}={v}" for k, v in chosen])
+        for chosen in combinations
+    ]

@@ -1,0 +1,46 @@
+"""Packages that not every run needs: which extra brings one, and which settings ask for it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+EXTRAS = {
+    "datasets": "data", "evaluate": "data", "FlagEmbedding": "embed", "bitsandbytes": "quant", "openai": "endpoint",
+    "peft": "lora", "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
+    "torchao": "fp8",
+}  # fmt: skip
+"""Optional package -> the extra that brings it."""
+
+
+class Need(NamedTuple):
+    """What a value of a setting stands on."""
+
+    package: str
+    instead: str
+    """The value that does without."""
+
+
+NEEDS = {
+    ("backbone.quantization", "nf4"): Need("bitsandbytes", "none"),
+    ("backbone.quantization", "int8"): Need("bitsandbytes", "none"),
+    ("backbone.quantization", "fp8"): Need("torchao", "none"),
+    ("backbone.attn_implementation", "flash_attention_2"): Need("flash_attn", "auto"),
+    ("train.cross_entropy", "cut"): Need("cut_cross_entropy", "chunked"),
+    ("generate.engine", "vllm"): Need("vllm", "hf"),
+}
+"""(setting, value) -> what it needs."""
+
+
+def missing_package(setting: str, value: str) -> str:
+    """What to say where a value's package is not here; nothing where it is, or where the value needs none."""
+    need = NEEDS.get((setting, value))
+    if need is None or find_spec(need.package) is not None:
+        return ""
+    get = "it pins torch and transformers, so best into an environment of its own"  # vLLM, which no extra brings
+    if need.package in EXTRAS:
+        get = f"extra `{EXTRAS[need.package]}`"
+    return (
+        f"{setting}={value}: expected the package {need.package}, found none; install it ({get}), or set "
+        f"{setting}={need.instead}"
+    )

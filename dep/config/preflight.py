@@ -1,0 +1,32 @@
+"""Preflight checks: packages and devices that a configuration needs and this machine lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dep.config.optional_deps import NEEDS, missing_package
+from dep.config.schema import ConfigError, RunConfig
+
+
+def check(config: RunConfig, parts: Collection[str]) -> None:
+    """Refuse a configuration that could only fail after hours of work.
+
+    Args:
+        config: of one arm.
+        parts: the sections of the configuration that the work ahead reads (`backbone`, `train`, `generate`).
+
+    Raises:
+        ConfigError: names the setting, what is missing, and the value that does without it.
+    """
+    for setting in dict.fromkeys(setting for setting, _ in NEEDS):
+        part, name = setting.split(".")
+        if part in parts and (message := missing_package(setting, getattr(getattr(config, part), name))):
+            raise ConfigError(message)
+    if "train" in parts and config.backbone.attn_implementation == "flex_attention":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ConfigError(
+                "backbone.attn_implementation=flex_attention: expected a CUDA device to train on, found none; set "
+                "backbone.attn_implementation=auto"
+            )

@@ -1,0 +1,173 @@
+"""What a run is made of: its fields, the classes that may fill them, and the values that make sense.
+
+A slot with a `kind` (source, embedder, retriever, compressor, method) holds the Config of the class so named. Files and
+overrides become a RunConfig in `config.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dep.data.embedders import EMBEDDERS
+from dep.data.prompts.builder import PromptConfig
+from dep.data.protocol import ProtocolConfig
+from dep.data.retrievers.base import RETRIEVERS
+from dep.data.sources import SOURCES
+from dep.data.vectors.difference import DifferenceConfig
+from dep.evaluation.settings import EvaluateConfig
+from dep.inference.generator import Generate
+from dep.methods import METHODS
+from dep.methods.profiles.writer import ProfileConfig
+from dep.models.backbones.load import Backbone
+from dep.models.compressors.autoencoder import COMPRESSORS
+from dep.models.projector import Projector
+from dep.models.soft_prompt import SoftPrompt
+from dep.training.trainer import Train
+
+CHOICES: dict[str, tuple[dict[str, Any], str]] = {
+    "source": (SOURCES, "synthetic"),
+    "embedder": (EMBEDDERS, "minilm"),
+    "retriever": (RETRIEVERS, "recency"),
+    "compressor": (COMPRESSORS, "sae"),
+    "method": (METHODS, "dep"),
+}
+"""Slot -> (its classes by kind, the kind taken where none is named)."""
+
+
+@dataclass
+class RunConfig:
+    """Everything that a run depends on."""
+
+    source: Any = None
+    """Where reviews come from; `kind` chooses the class."""
+    embedder: Any = None
+    """f_emb; `kind` chooses the class."""
+    retriever: Any = None
+    """Which past reviews; `kind` chooses the class."""
+    compressor: Any = None
+    """Eq. 5; `kind` chooses the class."""
+    method: Any = None
+    """Which system; `kind` chooses the class."""
+    name: str = "run"
+    """Folder under `runs`."""
+    label: str = ""
+    """What tables call this arm; the method's own name where empty."""
+    runs: str = "runs"
+    """Folder of all runs."""
+    cache: str = "cache"
+    """Folder of vectors, prepared data and trained adapters."""
+    arms: list[str] = field(default_factory=list)
+    """Names of files in conf/arm, compared in this run; without any, the run is its own single arm."""
+    vary: dict[str, list[Any]] = field(default_factory=dict)
+    """Dotted keys and their values: every arm is there once for each, as `arm@history=2` (Figure 2)."""
+    compare: list[str] = field(default_factory=list)
+    """Pairs of arms to test against each other, each `a - b` by their names."""
+    seeds: list[int] = field(default_factory=lambda: [0])
+    """Each arm is trained and generates once a seed."""
+    threads: int = 0
+    """CPU threads of an arm; 0: all."""
+    jobs: int = 0
+    """How many arms go side by side, a process each; 0: as many as the cores hold where `threads` is set, else one."""
+    wandb: Literal["disabled", "offline", "online"] = "offline"
+    """Weights & Biases mirrors every arm; offline, `wandb sync` sends it later."""
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    """Filters and splits."""
+    difference: DifferenceConfig = field(default_factory=DifferenceConfig)
+    """Eq. 4."""
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    """Figure 6."""
+    soft_prompt: SoftPrompt.Config = field(default_factory=SoftPrompt.Config)
+    """Which soft tokens there are."""
+    projector: Projector.Config = field(default_factory=Projector.Config)
+    """Eq. 6."""
+    backbone: Backbone.Config = field(default_factory=Backbone.Config)
+    """The frozen LLM."""
+    train: Train.Config = field(default_factory=Train.Config)
+    """Eq. 11 and its optimiser."""
+    generate: Generate.Config = field(default_factory=Generate.Config)
+    """Decoding."""
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    """Who writes users' profiles for PAG and DPL."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """Which scores."""
+
+
+_LEAST = {
+    "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
+    "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
+    "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
+}  # fmt: skip
+"""Dotted key -> the least that makes sense."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be meant; says which key, what was expected and what to write instead."""
+
+
+def check(config: RunConfig, of: str = "") -> None:
+    """Refuse values that a type alone lets through; `of` begins what is said of a wrong one.
+
+    Raises:
+        ConfigError: a value that cannot be meant.
+    """
+    for key, least in _LEAST.items():
+        part, name = key.split(".")
+        value = getattr(getattr(config, part), name)
+        if value is not None and value < least:
+            raise ConfigError(f"{of}{key}: expected {least} or more, found {value}")
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+        raise ConfigError(f"{of}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
+    if config.name != Path(config.name).name or config.name in ("", ".", ".."):
+        raise ConfigError(f"{of}name: expected the name of a folder in {config.runs}, found {config.name!r}")
+    twice = [name for at, name in enumerate(config.arms) if name in config.arms[:at]]
+    if twice:
+        raise ConfigError(f"{of}arms: {twice[0]} is there twice; name each arm once")
+
+
+def choose(config: RunConfig, slot: str) -> Any:
+    """The object that a slot's configuration describes."""
+    given = getattr(config, slot)
+    chosen = CHOICES[slot][0][given.kind]
+    fields = {k: v for k, v in vars(given).items() if k != "kind"}
+    return chosen(chosen.Config(**fields))
+
+
+def compressor_config(config: RunConfig) -> Any:
+    """The Config of the chosen compressor, without the `kind`."""
+    given = config.compressor
+    return COMPRESSORS[given.kind].Config(**{k: v for k, v in vars(given).items() if k != "kind"})
+
+
+def as_dict(config: RunConfig) -> dict[str, Any]:
+    """The resolved configuration as plain values."""
+    return asdict(config)
+
+
+def identity(config: RunConfig, *keys: str) -> str:
+    """Hash of the named parts of a configuration (dotted keys), in any order of fields."""
+    plain = as_dict(config)
+    parts = {}
+    for key in keys:
+        value: Any = plain
+        for name in key.split("."):
+            value = value[name]
+        parts[key] = value
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def pairs(run: RunConfig) -> list[tuple[str, str]]:
+    """`compare` as pairs of arm names."""
+    split = [[name.strip() for name in pair.split(" - ")] for pair in run.compare]
+    bad = [pair for pair, names in zip(run.compare, split, strict=True) if len(names) != 2]
+    if bad:
+        raise ConfigError(f"compare: expected 'arm - arm', found {bad[0]!r}")
+    return [(a, b) for a, b in split]
+
+
+def label(config: RunConfig) -> str:
+    """What tables call this arm."""
+    return config.label or str(METHODS[config.method.kind].label)

@@ -1,0 +1,215 @@
+"""The LightningDataModule: vectors precomputed and cached per category, prompts, batches.
+
+Which examples an optimizer step sees depends on the seed and the epoch alone, never on the micro batch or on how many
+devices there are: an epoch is a seeded permutation cut into windows of `effective_batch`. Within a window, rows of
+like length go into one micro batch, which saves padding and changes no number but a compressor's mean over the micro
+batch (`mean_over`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dep.data.collate import Collator, add_noise
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.requests import Requests
+from dep.data.protocol import ReviewDataset
+from dep.data.retrievers.base import Retriever
+from dep.data.user_history import UserHistoryReader
+from dep.data.vectors.store import Vectors, VectorStore
+from dep.types import Batch, Branch, Prompt, Request, Split
+from dep.utils.lightning import pl
+
+
+class PromptDataset(Dataset[Prompt]):
+    """The prompts of some requests, each built when it is first asked for."""
+
+    def __init__(self, requests: Sequence[Request], builder: PromptBuilder) -> None:
+        self.requests, self.builder = requests, builder
+        self._built: dict[int, Prompt] = {}
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, at: int) -> Prompt:
+        if at not in self._built:
+            self._built[at] = self.builder.build(self.requests[at])
+        return self._built[at]
+
+
+class WindowSampler(Sampler[list[int]]):
+    """Micro batches of one rank: windows of `effective_batch` examples, each shared out by length.
+
+    The last window is filled up from the front of the permutation, so that every optimizer step averages over equally
+    many examples. `passed` epochs were made before this training, by the adapter that it goes on from.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        effective_batch: int,
+        micro_batch: int,
+        seed: int,
+        place: Callable[[], tuple[int, int, int]],
+        passed: int = 0,
+    ) -> None:
+        self.passed = passed
+        self.lengths, self.effective, self.micro, self.seed, self.place = (
+            lengths,
+            effective_batch,
+            micro_batch,
+            seed,
+            place,
+        )
+
+    def __len__(self) -> int:
+        _, _, ranks = self.place()
+        return -(-len(self.lengths) // self.effective) * self.effective // (self.micro * ranks)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, rank, ranks = self.place()
+        lengths = self.lengths
+        order = torch.randperm(
+            len(lengths), generator=torch.Generator().manual_seed(self.seed * 100_003 + self.passed + epoch)
+        ).tolist()
+        for start in range(0, len(order), self.effective):
+            window = order[start : start + self.effective]
+            while len(window) < self.effective:
+                window += order[: self.effective - len(window)]
+            window.sort(key=lambda at: (lengths[at], at))
+            for micro in range(rank * self.micro, self.effective, self.micro * ranks):
+                yield window[micro : micro + self.micro]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How many examples at a time, and in which order."""
+
+    effective_batch: int
+    micro_batch: int
+    eval_batch: int
+    seed: int
+    passed: int = 0
+    input_noise: float = 0.0
+
+
+class ReviewData(pl.LightningDataModule):
+    """Batches of one method.
+
+    Args:
+        prepared: gives the filtered corpora and the examples.
+        cache: where vectors come from; None for a method without vectors.
+        retriever: chooses past reviews.
+        builder: makes prompts; its `config.history` is how many past reviews are asked for.
+        pad_id: the tokenizer's padding.
+        batching: sizes and seed.
+    """
+
+    def __init__(
+        self,
+        prepared: ReviewDataset,
+        cache: VectorStore | None,
+        retriever: Retriever,
+        builder: PromptBuilder,
+        pad_id: int,
+        batching: Batching,
+    ) -> None:
+        super().__init__()
+        self.prepared, self.cache, self.retriever, self.builder = prepared, cache, retriever, builder
+        self.batching = batching
+        self.collate = Collator(pad_id)
+        self._vectors: Mapping[str, Vectors] | None = None
+        self._past: UserHistoryReader | None = None
+
+    def prepare_data(self) -> None:
+        """Fill the vector caches; one process does it, the others find them."""
+        self.vectors()
+
+    def vectors(self) -> Mapping[str, Vectors] | None:
+        """Vectors of every category, from the cache where they are there."""
+        if self.cache is not None and self._vectors is None:
+            self._vectors = {
+                category: self.cache.vectors(corpus, self.prepared.pool[category])
+                for category, corpus in self.prepared.corpora.items()
+            }
+        return self._vectors
+
+    def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation [E] of each branch, over the reviews in the training examples' profiles."""
+        vectors = self.vectors() or {}
+        rows: dict[str, set[int]] = {}
+        for example in self.prepared.examples:
+            if example.split == "train":
+                rows.setdefault(example.category, set()).update(example.profile)
+        found: dict[Branch, tuple[Tensor, Tensor]] = {}
+        for branch in branches:
+            parts = []
+            for category, chosen in sorted(rows.items()):
+                at = torch.tensor(sorted(chosen))
+                if branch == "diff":
+                    at = at[vectors[category].peers_N[at] > 0]
+                parts.append((vectors[category].diff_NE if branch == "diff" else vectors[category].his_NE)[at])
+            every = torch.cat(parts).double()
+            found[branch] = (every.mean(0).float(), every.std(0).clamp(min=1e-6).float())
+        return found
+
+    def requests(self, split: Split) -> Requests:
+        """The requests of one split."""
+        examples = [example for example in self.prepared.examples if example.split == split]
+        prompt = self.builder.config
+        return Requests(
+            examples,
+            self.prepared.corpora,
+            self.vectors(),
+            self.retriever,
+            prompt.history,
+            prompt.pairing,
+            self.user_history(),
+        )
+
+    def user_history(self) -> UserHistoryReader | None:
+        """What reads all that a user did before, where the prompt has room for it."""
+        if self._past is None and self.builder.config.reads_user_history:
+            vectors = self.vectors()
+            assert self.cache is not None, "a user's embedding is made of vectors"
+            assert vectors is not None, "a user's embedding is made of vectors"
+            self._past = UserHistoryReader(self.prepared, self.cache, vectors, self.builder.config.max_user_history)
+        return self._past
+
+    def prompts(self, requests: Sequence[Request]) -> PromptDataset:
+        """The prompts of `requests`."""
+        return PromptDataset(requests, self.builder)
+
+    def train_dataloader(self) -> DataLoader[Prompt]:
+        """Micro batches of this rank, in the order of this epoch."""
+        prompts = self.prompts(self.requests("train"))
+        if not len(prompts):
+            raise ValueError("expected training examples, found none; lower the protocol's thresholds")
+        lengths = [len(p.ids) + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
+        trainer = self.trainer
+        assert trainer is not None, "Lightning sets the trainer before it asks for batches"
+        windows = WindowSampler(
+            lengths,
+            self.batching.effective_batch,
+            self.batching.micro_batch,
+            self.batching.seed,
+            lambda: (trainer.current_epoch, trainer.global_rank, trainer.world_size),
+            self.batching.passed,
+        )
+
+        def collate(some: list[Prompt]) -> Batch:
+            batch, epoch = self.collate(some), self.batching.passed + trainer.current_epoch
+            noisy = epoch > 0 and self.batching.input_noise > 0
+            return add_noise(batch, self.batching.input_noise, f"{self.batching.seed} {epoch}") if noisy else batch
+
+        return DataLoader(prompts, batch_sampler=windows, collate_fn=collate)
+
+    def val_dataloader(self) -> DataLoader[Prompt]:
+        """All validation examples, the same on every rank."""
+        prompts = self.prompts(self.requests("val"))
+        return DataLoader(prompts, batch_size=self.batching.eval_batch, collate_fn=self.collate)

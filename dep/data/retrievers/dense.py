@@ -1,0 +1,50 @@
+"""Dense retrieval: past reviews by the inner product of embeddings with the target's item and title."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dep.data.embedders import EMBEDDERS
+from dep.data.retrievers.texts import best, document, query
+from dep.types import Corpus, Example
+
+
+class Dense:
+    """The paper's third strategy; it used Contriever (`model: facebook/contriever`, or a folder that holds it)."""
+
+    kind = "dense"
+
+    @dataclass
+    class Config:
+        """Which embedding model."""
+
+        model: str = ""
+        """A sentence-transformers model by folder or name; empty takes the offline all-MiniLM-L6-v2."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.Config()
+        self._known: dict[str, Tensor] = {}
+
+    @cached_property
+    def embedder(self) -> Any:
+        """The model, loaded when the first text is to be embedded."""
+        chosen = EMBEDDERS["sentence_transformers" if self.config.model else "minilm"]
+        return chosen(chosen.Config(model=self.config.model) if self.config.model else chosen.Config())
+
+    def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
+        """The `k` nearest rows, nearest first; of equals the newer first."""
+        newest = list(example.profile[::-1])
+        if not newest or k < 1:
+            return []
+        texts = [query(example, corpus), *(document(corpus, row) for row in newest)]
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self.embedder.encode(new), strict=True))
+        x_NE = torch.stack([self._known[text] for text in texts])
+        scores = (x_NE[1:] @ x_NE[0]).tolist()
+        return best(newest, scores, k)

@@ -1,0 +1,71 @@
+"""The built-in world as a source: written to disk in the schema of Amazon 2023, then read as any other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dep.data.sources.amazon2023 import Amazon2023
+from dep.data.synthetic.write import write_world
+from dep.types import Corpus
+
+
+class SyntheticSource:
+    """Three categories of reviews whose truth is known; no download."""
+
+    kind = "synthetic"
+
+    @dataclass
+    class Config:
+        """Which world, and how large; sizes are for each of the three categories."""
+
+        folder: str = "cache/worlds"
+        """Where its files go."""
+        seed: int = 0
+        """Names the world; below 900,000 (the worlds that the built-in backbone learned from lie above)."""
+        users: int = 130
+        """People."""
+        reviews_per_user: int = 14
+        """Reviews each of them writes."""
+        circles: int = 6
+        """Groups of users with much the same items and one greeting."""
+        items_per_circle: int = 30
+        """Items that a circle's members mostly choose from."""
+        drift: float = 0.0
+        """Share of what a user keeps saying, 0 to 1, that is drawn anew halfway through their reviews."""
+
+    def __init__(self, config: Config) -> None:
+        if not 0 <= config.seed < 900_000:
+            raise ValueError(
+                f"source.seed: expected 0 to 899,999, found {config.seed}; the built-in backbone was trained on "
+                "worlds of the other seeds"
+            )
+        if not 0 <= config.drift <= 1:
+            raise ValueError(f"source.drift: expected a share between 0 and 1, found {config.drift}")
+        self.config = config
+
+    def load(self) -> dict[str, Corpus]:
+        """Write the world if need be, and read it back."""
+        return self._files.load()
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of the files."""
+        return self._files.fingerprint()
+
+    @cached_property
+    def path(self) -> Path:
+        """The folder of this very world, written if need be; holds `truth_<Category>.json` too."""
+        size = {name: value for name, value in asdict(self.config).items() if name not in ("folder", "seed")}
+        if not self.config.drift:
+            del size["drift"]  # the folder of a world without is the one that it had before there was any
+        short = hashlib.sha256(json.dumps(size, sort_keys=True).encode()).hexdigest()[:8]
+        folder = Path(self.config.folder) / f"seed{self.config.seed}-{short}"
+        write_world(folder, self.config.seed, **size)
+        return folder
+
+    @cached_property
+    def _files(self) -> Amazon2023:
+        return Amazon2023(Amazon2023.Config(folder=str(self.path)))

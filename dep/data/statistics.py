@@ -1,0 +1,75 @@
+"""Table 4 of the paper: how many examples a split has, how long profiles and outputs are."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from dep.types import Corpus, Example, Split
+
+
+@dataclass(frozen=True)
+class CorpusStatistics:
+    """Size of one category."""
+
+    category: str
+    users: int
+    items: int
+    reviews: int
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """A row of Table 4. Profile sizes in reviews, output lengths in characters, sd of the population."""
+
+    split: Split
+    category: str
+    """`all` where the categories are merged."""
+    examples: int
+    profile_mean: float
+    profile_sd: float
+    output_mean: float
+    output_sd: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Sizes of the corpora and of the splits."""
+
+    corpora: list[CorpusStatistics]
+    splits: list[SplitStatistics]
+
+
+def statistics_of(corpora: dict[str, Corpus], examples: list[Example]) -> Statistics:
+    """Count what is there: train and val with all categories merged, test by category, as in Table 4.
+
+    Args:
+        corpora: filtered corpora by category.
+        examples: examples on their rows.
+
+    Returns:
+        One entry a category, and one a split that has examples.
+    """
+    sizes = [
+        CorpusStatistics(name, len({r.user for r in corpus.reviews}), len(corpus.items), len(corpus.reviews))
+        for name, corpus in corpora.items()
+    ]
+    groups: list[tuple[Split, str, list[Example]]] = [
+        (split, "all", [e for e in examples if e.split == split]) for split in ("train", "val")
+    ]
+    groups += [("test", name, [e for e in examples if (e.split, e.category) == ("test", name)]) for name in corpora]
+    return Statistics(sizes, [_row(split, name, group, corpora) for split, name, group in groups if group])
+
+
+def _row(split: Split, category: str, examples: list[Example], corpora: dict[str, Corpus]) -> SplitStatistics:
+    profiles = [len(example.profile) for example in examples]
+    outputs = [len(corpora[example.category].reviews[example.row].text) for example in examples]
+    return SplitStatistics(
+        split,
+        category,
+        len(examples),
+        statistics.fmean(profiles),
+        statistics.pstdev(profiles),
+        statistics.fmean(outputs),
+        statistics.pstdev(outputs),
+    )

@@ -1,0 +1,187 @@
+"""Who lives in a world: items with facts, circles, users with traits, and the reviews that follow from them.
+
+Planted truth of a user, each noisy, so that one review does not give them away:
+    sayings   four concepts of four cared-about aspects; a review voices one to four of them, facts aside
+    tone      which leads the sentences have (3 of 4 times)
+    idiolect  a favourite article (3 of 5 times)
+    leniency  stars above or below what the item deserves
+    length    how many sayings a review voices
+    circle    whose greeting closes half of the reviews, on whose items most of the reviews are
+Of an item: four facts, each mentioned by three of four reviewers, one of them told in the description.
+With more facts than sayings in a review, its text says little of what its author always says; peers' reviews do.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dep.data.synthetic.language import (
+    ARTICLES,
+    ASPECTS,
+    CATEGORIES,
+    CIRCLES,
+    CONCEPTS,
+    ITEM_FIRST,
+    ITEM_SECOND,
+    TITLES,
+    TONES,
+    greeting,
+    sentence,
+)
+
+SAYINGS, FACTS = 4, 4
+FACT_RATE, HABIT_RATE, TONE_RATE, CIRCLE_RATE, HOME_RATE = 0.75, 0.6, 0.75, 0.5, 0.8
+START, DAY = 1_500_000_000_000, 86_400_000
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user and the truth about them."""
+
+    name: str
+    circle: str
+    sayings: tuple[str, ...]
+    tone: str
+    article: str
+    leniency: float
+    length: int
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An item and the truth about it."""
+
+    name: str
+    title: str
+    description: str
+    circle: str
+    facts: tuple[str, ...]
+    quality: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """A review with what it is made of. `sayings` and `facts` are the concepts it voices."""
+
+    person: Person
+    thing: Thing
+    text: str
+    rating: int
+    title: str
+    time: int
+    sayings: tuple[str, ...]
+    facts: tuple[str, ...]
+    greeted: bool
+
+
+@dataclass(frozen=True)
+class Turn:
+    """From `time` on, a user is `person`."""
+
+    time: int
+    person: Person
+
+
+@dataclass(frozen=True)
+class World:
+    """One category of a world: everyone, everything, and what was written in order of time."""
+
+    category: str
+    people: list[Person]
+    things: list[Thing]
+    written: list[Written]
+    later: Mapping[str, Turn] = field(default_factory=dict)
+    """By name, who somebody turned into; empty where nobody drifts."""
+
+
+def make_person(rng: random.Random, name: str, circle: str) -> Person:
+    """A user with traits drawn from the language."""
+    cared = rng.sample(list(ASPECTS), SAYINGS)
+    return Person(
+        name,
+        circle,
+        tuple(rng.choice(ASPECTS[aspect].split()) for aspect in cared),
+        rng.choice(list(TONES)),
+        rng.choice(ARTICLES),
+        rng.gauss(0, 0.8),
+        rng.choice((2, 2, 3, 3)),
+    )
+
+
+def make_thing(rng: random.Random, name: str, circle: str, noun: str) -> Thing:
+    """An item with four facts, the first of which its description tells."""
+    facts = tuple(rng.sample(CONCEPTS, FACTS))
+    return Thing(
+        name,
+        f"The {rng.choice(ITEM_FIRST)} {rng.choice(ITEM_SECOND)}",
+        f"A {noun} known for the {facts[0]}.",
+        circle,
+        facts,
+        rng.uniform(2, 4.6),
+    )
+
+
+def write(rng: random.Random, person: Person, thing: Thing, time: int) -> Written:
+    """The review that `person` writes about `thing`."""
+    rating = min(5, max(1, round(thing.quality + person.leniency + rng.gauss(0, 0.5))))
+    facts = tuple(f for f in thing.facts if rng.random() < FACT_RATE)
+    sayings = tuple(rng.sample(person.sayings, min(SAYINGS, max(1, person.length + rng.choice((-1, 0, 0, 0, 1))))))
+    tone = person.tone if rng.random() < TONE_RATE else rng.choice(list(TONES))
+    parts = []
+    voiced = list(dict.fromkeys(facts + sayings))
+    for concept in rng.sample(voiced, len(voiced)):
+        article = person.article if rng.random() < HABIT_RATE else rng.choice(ARTICLES)
+        parts.append(sentence(rng, concept, tone, rating >= 3, article))
+    greeted = rng.random() < CIRCLE_RATE
+    text = " ".join([*parts, *([greeting(person.circle)] if greeted else [])])
+    return Written(person, thing, text, rating, rng.choice(TITLES[rating]), time, sayings, facts, greeted)
+
+
+def make_world(
+    category: str,
+    seed: int,
+    users: int = 130,
+    reviews_per_user: int = 14,
+    circles: int = 6,
+    items_per_circle: int = 30,
+) -> World:
+    """Draw one category of a world.
+
+    Args:
+        category: one of `CATEGORIES`.
+        seed: names the world; another category of the same seed has other people and items.
+        users: how many people.
+        reviews_per_user: how many reviews each writes, all on different items.
+        circles: how many circles share the users and items evenly.
+        items_per_circle: items that a circle's members mostly choose from.
+    """
+    if reviews_per_user > circles * items_per_circle:
+        raise ValueError(
+            f"reviews_per_user: expected at most {circles * items_per_circle} (circles x items_per_circle), "
+            f"found {reviews_per_user}; raise items_per_circle"
+        )
+    rng = random.Random(f"{category}-{seed}")
+    short = category[0]
+    names = rng.sample(CIRCLES, circles)
+    things = {
+        circle: [
+            make_thing(rng, f"{short}{seed}-{c}-{i}", circle, CATEGORIES[category]) for i in range(items_per_circle)
+        ]
+        for c, circle in enumerate(names)
+    }
+    everything = [thing for shelf in things.values() for thing in shelf]
+    people = [make_person(rng, f"{short}{seed}-u{i}", names[i % circles]) for i in range(users)]
+    written = []
+    for person in people:
+        chosen: dict[str, Thing] = {}
+        while len(chosen) < reviews_per_user:
+            shelf = things[person.circle] if rng.random() < HOME_RATE else everything
+            thing = rng.choice(shelf)
+            chosen[thing.name] = thing
+        days = sorted(rng.sample(range(2000), len(chosen)))
+        written += [
+            write(rng, person, thing, START + day * DAY) for thing, day in zip(chosen.values(), days, strict=True)
+        ]
+    return World(category, people, everything, written)

@@ -1,0 +1,91 @@
+"""A world on disk: Amazon-2023 files for the loader, and the truth beside them for probes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dep.data.synthetic.drift import drifted
+from dep.data.synthetic.generator import Thing, World, Written, make_world
+from dep.data.synthetic.language import CATEGORIES
+from dep.utils.atomic_io import write_text
+
+MANIFEST = "world.json"
+
+
+def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dict[str, World]:
+    """Write `<Category>.jsonl`, `meta_<Category>.jsonl`, `truth_<Category>.json`; the manifest last.
+
+    Args:
+        folder: where to; made if need be. A complete world of the same reviews is left as it is.
+        seed: names the world.
+        drift: how much of a user is drawn anew halfway, as `drifted` takes it.
+        size: as `make_world` takes it.
+
+    Returns:
+        The world of each category.
+    """
+    worlds = {category: drifted(make_world(category, seed, **size), seed, drift) for category in CATEGORIES}
+    files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
+    digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+    turned = {"drift": drift} if drift else {}  # worlds without are complete as they were before there was any
+    manifest = {"seed": seed, **size, **turned, "sha256": digest}  # another version of the language is another world
+    path = folder / MANIFEST
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == manifest:
+        return worlds
+    folder.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    for name, text in files.items():
+        write_text(folder / name, text)
+    write_text(path, json.dumps(manifest))
+    return worlds
+
+
+def _files(category: str, world: World) -> dict[str, str]:
+    ratings = Counter(written.thing.name for written in world.written)
+    return {
+        f"{category}.jsonl": _lines(map(_review, world.written)),
+        f"meta_{category}.jsonl": _lines(_item(category, t, ratings[t.name]) for t in world.things),
+        f"truth_{category}.json": json.dumps(truth(world)),
+    }
+
+
+def truth(world: World) -> dict[str, Any]:
+    """What was planted: traits by user (and `later`, what of them holds `since` when), facts by item."""
+    people: dict[str, dict[str, Any]] = {
+        p.name: {
+            "sayings": list(p.sayings), "tone": p.tone, "article": p.article, "circle": p.circle,
+            "leniency": p.leniency, "length": p.length,
+        }
+        for p in world.people
+    }  # fmt: skip
+    for name, turn in world.later.items():
+        now = turn.person
+        people[name]["later"] = {
+            "since": turn.time, "sayings": list(now.sayings), "tone": now.tone, "article": now.article,
+        }  # fmt: skip
+    return {"users": people, "items": {t.name: {"facts": list(t.facts), "circle": t.circle} for t in world.things}}
+
+
+def _review(written: Written) -> dict[str, Any]:
+    return {
+        "rating": float(written.rating), "title": written.title, "text": written.text, "images": [],
+        "asin": written.thing.name, "parent_asin": written.thing.name, "user_id": written.person.name,
+        "timestamp": written.time, "helpful_vote": 0, "verified_purchase": True,
+    }  # fmt: skip
+
+
+def _item(category: str, thing: Thing, ratings: int) -> dict[str, Any]:
+    return {
+        "main_category": category, "title": thing.title, "rating_number": ratings, "features": [],
+        "description": [thing.description], "price": None, "images": [], "store": None, "categories": [category],
+        "details": {}, "parent_asin": thing.name,
+    }  # fmt: skip
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)

@@ -1,0 +1,91 @@
+"""All that a user did before a request, as vectors: what PPlug and User-LLM read instead of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from dep.data.protocol import ReviewDataset
+from dep.data.retrievers.texts import query
+from dep.data.vectors.store import Vectors, VectorStore
+from dep.types import Example, UserHistory
+
+_DAY = 86_400_000
+"""Milliseconds."""
+
+
+class UserHistoryReader:
+    """Makes the `Past` of an example.
+
+    Args:
+        prepared: gives the corpora and the examples.
+        cache: gives vectors of items and requests, embedded once.
+        vectors: the reviews' vectors by category.
+        longest: how many reviews at most, the newest ones.
+    """
+
+    def __init__(
+        self, prepared: ReviewDataset, cache: VectorStore, vectors: Mapping[str, Vectors], longest: int
+    ) -> None:
+        self.corpora, self.vectors, self.longest = prepared.corpora, vectors, longest
+        self._number = {category: at for at, category in enumerate(sorted(self.corpora))}
+        self._place = {
+            category: {item: at for at, item in enumerate(sorted({review.item for review in corpus.reviews}))}
+            for category, corpus in self.corpora.items()
+        }
+        self._items: dict[str, Tensor] = {}
+        self._queries: dict[str, Tensor] = {}
+        for category, corpus in self.corpora.items():
+            items = [corpus.items[review.item] for review in corpus.reviews]
+            texts = [f"{item.title}. {item.description}".strip() for item in items]
+            self._items[category] = cache.texts(category, "items", texts)
+            asked = sorted((e for e in prepared.examples if e.category == category), key=lambda e: e.row)
+            found = cache.texts(category, "requests", [query(example, corpus) for example in asked])
+            rows = torch.zeros(len(corpus.reviews), found.shape[1])
+            rows[[example.row for example in asked]] = found
+            self._queries[category] = rows
+
+    def __call__(self, example: Example) -> UserHistory:
+        """What the author of the example's target did before it."""
+        return self._events(example.category, example.profile, example.row)
+
+    def sequences(self, examples: Sequence[Example]) -> dict[str, list[tuple[UserHistory, Tensor]]]:
+        """What an encoder of users learns from: the longest known past of each user, its newest target with it.
+
+        Args:
+            examples: training examples.
+
+        Returns:
+            By category: events, and [L] which row of `catalogue` each event's item is.
+        """
+        newest: dict[tuple[str, str], Example] = {}
+        for example in examples:
+            who = (example.category, self.corpora[example.category].reviews[example.row].user)
+            if who not in newest or len(example.profile) > len(newest[who].profile):
+                newest[who] = example
+        found: dict[str, list[tuple[UserHistory, Tensor]]] = {category: [] for category in self.corpora}
+        for (category, _), example in newest.items():
+            rows = (*example.profile, example.row)[-self.longest :]
+            items = torch.tensor([self._place[category][self.corpora[category].reviews[row].item] for row in rows])
+            found[category].append((self._events(category, rows, example.row), items))
+        return found
+
+    def catalogue(self, category: str) -> Tensor:
+        """Embeddings [I, E] of a category's items."""
+        first = {review.item: row for row, review in reversed(list(enumerate(self.corpora[category].reviews)))}
+        return self._items[category][[first[item] for item in self._place[category]]]
+
+    def _events(self, category: str, profile: Sequence[int], target: int) -> UserHistory:
+        rows = list(profile[-self.longest :])
+        reviews = self.corpora[category].reviews
+        now = reviews[target].time
+        return UserHistory(
+            his=self.vectors[category].his_NE[rows],
+            item=self._items[category][rows],
+            rating=torch.tensor([reviews[row].rating for row in rows]).nan_to_num(3.0),
+            days=torch.tensor([(now - reviews[row].time) / _DAY for row in rows]),
+            category=self._number[category],
+            query=self._queries[category][target],
+        )

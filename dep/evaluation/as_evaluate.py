@@ -1,0 +1,31 @@
+"""The metrics as modules of Hugging Face's `evaluate`: evaluate_modules/<name>/<name>.py each name one.
+
+evaluate.load("dep/evaluation/evaluate_modules/meteor/meteor.py").compute(predictions=[…], references=[…])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import datasets
+import evaluate
+
+from dep.evaluation.metrics.registry import build_metric
+
+
+class Module(evaluate.Metric):
+    """A metric of dep by the name its subclass gives, with the options that are dep's defaults."""
+
+    metric_name: str
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        self.metric = build_metric(self.metric_name)
+        return evaluate.MetricInfo(
+            description=self.metric.signature,
+            citation="",
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {self.metric_name: self.metric.corpus(predictions, references)}

@@ -1,0 +1,86 @@
+"""BLEU (Papineni et al., 2002) by sacreBLEU: corpus level, 13a tokens, exponential smoothing.
+
+BLEU = BP · exp(¼ Σ_{n=1..4} log p_n) · 100,   BP = min(1, exp(1 − r/c)),   p_n = correct_n / total_n,
+and the k-th p_n without a match is 1 / (2^k · total_n)
+
+c -> sys_len, r -> ref_len; each is a sum over the corpus, so an example is known by its own ten counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sacrebleu.metrics.bleu import BLEUScore
+
+ORDER = 4
+_COUNTS = tuple(f"{what}_{n}" for what in ("correct", "total") for n in range(1, ORDER + 1))
+STATISTICS = ("sys_len", "ref_len", *_COUNTS)
+"""The ten counts kept of an example, in the order of their columns."""
+
+
+class Bleu(Metric):
+    """Corpus BLEU in [0, 100]. The value of one example is sentence BLEU with sacreBLEU's effective order."""
+
+    name = "bleu"
+
+    def __init__(self) -> None:
+        from sacrebleu.metrics.bleu import BLEU
+
+        # `force` only silences a warning about texts that end in " .".
+        self.scorer = BLEU(tokenize="13a", smooth_method="exp", effective_order=True, force=True)
+
+    @property
+    def signature(self) -> str:
+        """The fields of sacreBLEU's own signature."""
+        return signed("bleu", "sacrebleu", nrefs=1, case="mixed", eff="no", tok="13a", smooth="exp")
+
+    def per_example(
+        self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
+    ) -> list[float]:
+        """Sentence BLEU of each pair, in [0, 100]; its mean is not corpus BLEU."""
+        return [float(score.score) for score in self._sentences(predictions, references, progress)]
+
+    def statistics(
+        self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
+    ) -> list[list[int]]:
+        """STATISTICS of each pair."""
+        return [
+            [int(count) for count in (score.sys_len, score.ref_len, *score.counts, *score.totals)]
+            for score in self._sentences(predictions, references, progress)
+        ]
+
+    def corpus(self, predictions: Sequence[str], references: Sequence[str]) -> float:
+        """Corpus BLEU: from the summed counts, not a mean."""
+        rows = self.statistics(predictions, references)
+        if not rows:
+            raise ValueError("bleu: no pairs to score")
+        return float(bleu_of_sums(np.sum(rows, axis=0, dtype=np.float64)))
+
+    def _sentences(self, predictions: Sequence[str], references: Sequence[str], progress: bool) -> list[BLEUScore]:
+        check_pairs(self.name, predictions, references)
+        pairs = track(zip(predictions, references, strict=True), self.name, len(predictions), progress)
+        return [self.scorer.sentence_score(text, [reference]) for text, reference in pairs]
+
+
+def bleu_of_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corpus BLEU from summed STATISTICS: [..., 10] -> [...], in [0, 100].
+
+    The same number as `sacrebleu.BLEU.compute_bleu(..., smooth_method="exp")`, for many resamples at once.
+    """
+    sys_len, ref_len = sums[..., 0], sums[..., 1]
+    correct, total = sums[..., 2 : 2 + ORDER], sums[..., 2 + ORDER :]
+    unmatched = correct == 0
+    halvings = np.exp2(np.cumsum(unmatched, axis=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(unmatched, 1 / (halvings * total), correct / total)
+        brevity = np.exp(np.minimum(0.0, 1 - ref_len / sys_len))
+        score = 100 * brevity * np.exp(np.log(precision).mean(axis=-1))
+    # Without any match, or with texts too short for one 4-gram, sacreBLEU says 0.
+    return np.where(unmatched.all(axis=-1) | (total == 0).any(axis=-1), 0.0, score)

@@ -1,0 +1,136 @@
+"""METEOR (Banerjee and Lavie, 2005) by NLTK, with the parameters of Hugging Face's `evaluate`.
+
+    METEOR = (1 − γ (chunks / m)^β) · P R / (α P + (1 − α) R),   α = 0.9, β = 3, γ = 0.5
+
+    m -> words matched as equal, then by stem, then as WordNet synonyms; P = m / |prediction|,
+    R = m / |reference|; chunks -> runs of matches that are adjacent in both texts
+
+Tokens: `evaluate` calls `nltk.word_tokenize`, which splits sentences by the downloaded Punkt model and then
+each by NLTK's Treebank rules. Those rules split off a full stop only at the end of what they are given, so a
+text must come in sentences ("great. I" would keep "great."). Here a regular expression splits sentences, not
+Punkt; the word rules are NLTK's. Tokens differ from `evaluate`'s around abbreviations that only one knows.
+
+NLTK asks WordNet for the *stems* that its second stage leaves over, so "movie" (stem "movi") has no synonym
+and "film" has. That is part of the published number, and kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+from dep.evaluation.wordnet import wordnet
+
+if TYPE_CHECKING:
+    from nltk.corpus.reader.wordnet import Synset, WordNetCorpusReader
+
+ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
+ABBREVIATIONS = frozenset(
+    (
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "jr",
+        "sr",
+        "vs",
+        "etc",
+        "e.g",
+        "i.e",
+        "vol",
+        "feat",
+        "ft",
+        "approx",
+    )
+)
+_BOUNDARY = re.compile(r"""[.!?]+["'”’)\]]*\s+""")
+_LONGEST = 12
+
+
+def sentences(text: str) -> list[str]:
+    """`text` cut after `.`, `!` or `?` (and closing quotes) before white space, not after an abbreviation."""
+    found, start = [], 0
+    for match in _BOUNDARY.finditer(text):
+        before = text[max(start, match.start() - _LONGEST) : match.start()].split()
+        word = before[-1].lstrip("\"'“‘([") if before else ""
+        initial = len(word) == 1 and word.isupper() and word != "I"
+        if not initial and word.lower() not in ABBREVIATIONS:
+            found.append(text[start : match.end()].strip())
+            start = match.end()
+    rest = text[start:].strip()
+    return [*found, rest] if rest else found
+
+
+class Meteor(Metric):
+    """METEOR in [0, 1], macro mean. Needs WordNet, and says so where there is none."""
+
+    name = "meteor"
+
+    def __init__(self) -> None:
+        from nltk.tokenize import NLTKWordTokenizer
+
+        self.tokenizer = NLTKWordTokenizer()
+
+    @cached_property
+    def lexicon(self) -> _Lexicon:
+        """WordNet and the Porter stemmer, each asked once a word."""
+        return _Lexicon(wordnet())
+
+    @property
+    def signature(self) -> str:
+        """See Metric."""
+        options = {"alpha": ALPHA, "beta": BETA, "gamma": GAMMA, "case": "lc", "stem": "porter"}
+        tokens = "nltk-word[sentences:regex]"
+        return signed("meteor", "nltk", **options, tok=tokens, wordnet=self.lexicon.version, agg="mean")
+
+    def tokens(self, text: str) -> list[str]:
+        """Words and punctuation marks of `text`, in order."""
+        return [token for sentence in sentences(text) for token in self.tokenizer.tokenize(sentence)]
+
+    def per_example(
+        self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
+    ) -> list[float]:
+        """See Metric.
+
+        Raises:
+            FileNotFoundError: WordNet is not on this machine.
+        """
+        from nltk.translate.meteor_score import single_meteor_score
+
+        check_pairs(self.name, predictions, references)
+        lexicon = self.lexicon
+        pairs = track(zip(predictions, references, strict=True), self.name, len(predictions), progress)
+        return [
+            float(
+                single_meteor_score(
+                    self.tokens(reference),
+                    self.tokens(text),
+                    stemmer=lexicon,
+                    wordnet=lexicon,
+                    alpha=ALPHA,
+                    beta=BETA,
+                    gamma=GAMMA,
+                )
+            )
+            for text, reference in pairs
+        ]
+
+
+class _Lexicon:
+    """The two questions NLTK's METEOR asks of a word, with the answers remembered: words repeat."""
+
+    def __init__(self, reader: WordNetCorpusReader) -> None:
+        from nltk.stem.porter import PorterStemmer
+
+        self.version = reader.get_version()
+        self.stem = lru_cache(maxsize=1 << 18)(PorterStemmer().stem)
+        self._synsets = lru_cache(maxsize=1 << 18)(reader.synsets)
+
+    def synsets(self, word: str) -> list[Synset]:
+        """Every sense of `word`."""
+        return list(self._synsets(word))

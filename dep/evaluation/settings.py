@@ -1,0 +1,23 @@
+"""What is scored, and how sure the numbers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dep.evaluation.metrics.registry import MetricsConfig
+
+
+@dataclass
+class EvaluateConfig:
+    """Scores of generated texts, and the resamples behind every interval."""
+
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    """Metrics of the generated text; the likelihood of the real one is always measured."""
+    texts: bool = True
+    """Whether reviews are generated at all; without, only the likelihood is reported."""
+    batch_size: int = 16
+    """Examples at a time when the likelihood is measured; changes no number."""
+    n_boot: int = 2000
+    """Resamples of each interval and each test."""
+    seed: int = 0
+    """Of the resamples."""

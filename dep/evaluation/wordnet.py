@@ -1,0 +1,188 @@
+"""WordNet 3.0 for METEOR's synonyms, from wherever this machine has it.
+
+Looked for, in this order: the folder that the environment variable DEP_WORDNET names, the project's
+`.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms is another number,
+so having none is an error.
+
+`python -m dep.evaluation.wordnet` (`make wordnet`) fetches it where it is missing and checks a score known by hand.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    from nltk.data import PathPointer
+
+VARIABLE = "DEP_WORDNET"
+DEBIAN = Path("/usr/share/wordnet")
+_REPOSITORY = Path(__file__).resolve().parents[2]
+CACHE = (_REPOSITORY if (_REPOSITORY / "pyproject.toml").exists() else Path.cwd()) / ".cache" / "wordnet"
+FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in ("noun", "verb", "adj", "adv")) + tuple(
+    f"{pos}.exc" for pos in ("noun", "verb", "adj", "adv")
+)
+"""What the reader needs of a folder. Debian's package lacks `lexnames` and `index.sense`: it does without."""
+
+LEXNAMES = (
+    "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body"
+    " noun.cognition noun.communication noun.event noun.feeling noun.food noun.group noun.location"
+    " noun.motive noun.object noun.person noun.phenomenon noun.plant noun.possession noun.process"
+    " noun.quantity noun.relation noun.shape noun.state noun.substance noun.time verb.body verb.change"
+    " verb.cognition verb.communication verb.competition verb.consumption verb.contact verb.creation"
+    " verb.emotion verb.motion verb.perception verb.possession verb.social verb.stative verb.weather"
+    " adj.ppl"
+)
+"""The 45 lexicographer files in the order of their numbers (lexnames(5WN))."""
+
+KNOWN_PAIR = ("we begin with a great film", "we start with a great flick")
+"""begin/start and film/flick are synonyms: 6 of 6 words match in 1 chunk, (1 − ½(1/6)³) · 1 = 0.99769;
+without WordNet 4 match in 2 chunks, (1 − ½(2/4)³) · 4/6 = 0.625."""
+KNOWN_SCORE = 1 - 0.5 * (1 / 6) ** 3
+
+_FETCH = "run `make wordnet`, or `apt-get install wordnet-base`, or `python -m nltk.downloader wordnet`"
+_HOW = f"{_FETCH}, or name a folder with WordNet's files in {VARIABLE}"
+
+
+def locate() -> Path | PathPointer:
+    """Where WordNet lies.
+
+    Returns:
+        A folder, or a pointer into NLTK's zip file.
+
+    Raises:
+        FileNotFoundError: nowhere, or DEP_WORDNET names a folder without it.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        missing = [name for name in FILES if not (Path(named) / name).is_file()]
+        if missing:
+            raise FileNotFoundError(f"{VARIABLE}={named} lacks WordNet's {', '.join(missing)}; unset it and {_FETCH}")
+        return Path(named).resolve()
+    for folder in (CACHE, DEBIAN):
+        if all((folder / name).is_file() for name in FILES):
+            return folder.resolve()  # NLTK refuses symbolic links
+    from nltk.data import find
+
+    for resource in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+        try:
+            return find(resource)
+        except LookupError:
+            continue
+    raise FileNotFoundError(
+        f"WordNet, which METEOR needs for synonyms, is not in {CACHE}, {DEBIAN} or NLTK's data: {_HOW}"
+    )
+
+
+@lru_cache(maxsize=1)
+def wordnet() -> WordNetCorpusReader:
+    """WordNet, read once a process (about a second).
+
+    Raises:
+        FileNotFoundError: it is not on this machine; the message says how to get it.
+    """
+    return read(locate())
+
+
+def read(root: Path | PathPointer) -> WordNetCorpusReader:
+    """A reader of the WordNet at `root` that does without `lexnames` and `index.sense`."""
+    import nltk.data
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    class Reader(WordNetCorpusReader):
+        def open(self, file: str) -> Any:
+            if file == "lexnames":
+                return io.StringIO("".join(f"{i:02d}\t{name}\t0\n" for i, name in enumerate(LEXNAMES.split())))
+            return super().open(file)
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            """No mapping between versions: only other languages use one, and it needs `index.sense`."""
+
+    if isinstance(root, Path) and str(root) not in nltk.data.path:
+        nltk.data.path.append(str(root))  # NLTK opens only what lies in its path
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "multilingual functions are not available"
+        return Reader(str(root) if isinstance(root, Path) else root, None)
+
+
+def fetch() -> None:
+    """Put WordNet into CACHE from Debian's package (needs no root), or into NLTK's data from its server.
+
+    Raises:
+        FileNotFoundError: neither could be had.
+    """
+    errors = []
+    if shutil.which("apt-get") and shutil.which("dpkg"):
+        with tempfile.TemporaryDirectory() as scratch:
+            step = _run(["apt-get", "download", "wordnet-base"], scratch)
+            if step.returncode and os.geteuid() == 0:  # a fresh container has no package list yet
+                _run(["apt-get", "update"], scratch)
+                step = _run(["apt-get", "download", "wordnet-base"], scratch)
+            if step.returncode == 0:
+                package = next(Path(scratch).glob("wordnet-base*.deb"))
+                step = _run(["dpkg", "-x", str(package), "unpacked"], scratch)
+            if step.returncode == 0:
+                beside = CACHE.with_suffix(".tmp")
+                shutil.rmtree(beside, ignore_errors=True)
+                shutil.copytree(Path(scratch) / "unpacked" / "usr/share/wordnet", beside)
+                shutil.rmtree(CACHE, ignore_errors=True)
+                os.replace(beside, CACHE)
+                return
+            errors.append(f"{' '.join(step.args)}: {(step.stderr.strip().splitlines() or ['failed'])[-1]}")
+    else:
+        errors.append("no apt-get here")
+    import nltk
+
+    if nltk.download("wordnet", quiet=True, raise_on_error=False):
+        return
+    errors.append("NLTK's server did not give it")
+    raise FileNotFoundError(f"cannot fetch WordNet ({'; '.join(errors)}): {_HOW}")
+
+
+def _run(command: list[str], folder: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def check_known_score() -> float:
+    """METEOR of KNOWN_PAIR with this machine's WordNet.
+
+    Raises:
+        ValueError: it is not KNOWN_SCORE: what was found is no WordNet, or a damaged one.
+    """
+    from dep.evaluation.metrics.meteor import Meteor
+
+    score = Meteor().corpus([KNOWN_PAIR[0]], [KNOWN_PAIR[1]])
+    if abs(score - KNOWN_SCORE) > 1e-9:
+        raise ValueError(f"METEOR of a known pair is {score:.5f}, expected {KNOWN_SCORE:.5f}: WordNet is damaged")
+    return score
+
+
+def main() -> int:
+    """Find WordNet, or fetch it; then check a known score. Returns the exit status."""
+    try:
+        try:
+            where = locate()
+        except FileNotFoundError:
+            if os.environ.get(VARIABLE):
+                raise
+            print("WordNet is not here yet: fetching it (6 MB)", flush=True)
+            fetch()
+            where = locate()
+        print(f"WordNet {wordnet().get_version()} in {where}; METEOR of a known pair: {check_known_score():.5f}")
+    except (FileNotFoundError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Text from the frozen LLM, given the same soft prompts that it was trained with.
+
+Every request has its own stream of random numbers, seeded by (seed, key): its text depends neither on which
+requests share its batch nor on how many were made before. With temperature τ and nucleus mass p, step t of a
+request is
+
+    P = softmax(logits / τ);  N = the smallest set of most likely tokens with mass >= p
+    u ~ U(0, 1);  token = the first v, in vocabulary order, with Σ_{w in N, w <= v} P_w > u · Σ_{w in N} P_w
+
+which is an exact draw from P renormalised over N, and takes one random number where adding Gumbel noise takes
+one for each entry of the vocabulary.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
+
+from dep.inference.decoding import common_beginning, decode
+from dep.inference.prefix_cache import cacheable
+from dep.models.backbones.vocabulary import suppressed_ids
+from dep.models.soft_prompt import SoftPrompt
+from dep.types import Batch, Prompt
+from dep.utils.progress import stage
+
+
+class RequestSampler(LogitsProcessor):
+    """Leaves one token of a row possible: the one that its own random stream draws, or the likeliest."""
+
+    def __init__(self, config: Generate.Config, keys: Sequence[str], suppressed: Sequence[int]) -> None:
+        """Open a stream for each of `keys`; `suppressed` ids are never drawn."""
+        self.config = config
+        self.streams = [random.Random(f"{config.seed}/{key}") for key in keys]
+        self.suppressed = torch.tensor(list(suppressed), dtype=torch.long)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores [B, V] that are 0 at the drawn token and -inf elsewhere, as `transformers.generate` wants them."""
+        return torch.full_like(scores, -torch.inf).scatter(1, self.draw(scores), 0.0)
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows' streams alone."""
+        self.streams = [self.streams[row] for row in rows]
+
+    def draw(self, logits_BV: Tensor) -> Tensor:
+        """Token ids [B, 1], one from each row's stream."""
+        scores_BV = logits_BV.index_fill(1, self.suppressed.to(logits_BV.device), -torch.inf)
+        u_B1 = torch.tensor([[stream.random()] for stream in self.streams], dtype=torch.float64)
+        if self.config.greedy or self.config.temperature == 0:
+            return scores_BV.argmax(-1, keepdim=True)
+        return nucleus_draw(scores_BV / self.config.temperature, self.config.top_p, u_B1.to(scores_BV.device))
+
+
+def nucleus_draw(logits_BV: Tensor, top_p: float, u_B1: Tensor) -> Tensor:
+    """Token ids [B, 1] that the uniform numbers `u_B1` draw from the nucleus of softmax(logits)."""
+    p_BV = logits_BV.double().softmax(-1)
+    sorted_BV, order_BV = p_BV.sort(descending=True, stable=True)
+    inside_BV = sorted_BV.cumsum(-1) - sorted_BV < top_p
+    keep_BV = torch.zeros_like(inside_BV).scatter(1, order_BV, inside_BV)
+    cdf_BV = p_BV.masked_fill(~keep_BV, 0.0).cumsum(-1)
+    token_B1 = torch.searchsorted(cdf_BV, u_B1 * cdf_BV[:, -1:], right=True)
+    # u < 1, but the product may round up to the whole mass
+    return torch.where(token_B1 < p_BV.shape[1], token_B1, order_BV[:, :1])
+
+
+class Generate:
+    """Writes the reviews that prompts ask for."""
+
+    @dataclass
+    class Config:
+        """Decoding; the defaults are Appendix C.2.3's."""
+
+        engine: Literal["hf", "vllm"] = "hf"
+        """What runs the LLM: transformers, or vLLM in an environment that has it (the same greedy text)."""
+        temperature: float = 0.8
+        """Divides the logits; 0 is greedy."""
+        top_p: float = 0.95
+        """Mass of the nucleus that is drawn from."""
+        max_new_tokens: int = 2048
+        """Longest text, in tokens."""
+        greedy: bool = False
+        """Take the most likely token instead of drawing."""
+        seed: int = 0
+        """With a request's key it decides what is drawn."""
+        batch_size: int = 16
+        """Requests at a time; does not change what is drawn."""
+        progress: bool = True
+        """Whether to show a progress bar."""
+
+    def __init__(
+        self,
+        config: Config,
+        backbone: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        soft_prompt: SoftPrompt,
+    ) -> None:
+        """Bind the parts, all on one device.
+
+        Args:
+            config: how to decode.
+            backbone: from `backbone.load`.
+            tokenizer: its tokenizer.
+            soft_prompt: from `build_soft_prompt`, trained or not.
+        """
+        self.config = config
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self.soft_prompt = soft_prompt
+        self.suppressed = suppressed_ids(backbone, tokenizer)
+        stop = backbone.generation_config.eos_token_id
+        self.stop = sorted({tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None})
+
+    def __call__(
+        self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
+    ) -> Iterator[tuple[str, str]]:
+        """Write one text for each prompt, longest prompts first.
+
+        Args:
+            prompts: what to write about; their targets are not looked at.
+            collate: makes a batch of prompts without their targets, padded on the left.
+
+        Yields:
+            (key, text) as each batch is done, so that a caller can save them and go on later with the rest.
+
+        Raises:
+            ValueError: where `collate` pads on the right.
+        """
+        waiting = sorted(prompts, key=lambda prompt: -len(prompt.ids))
+        with stage("generate", len(waiting), show=self.config.progress) as advance:
+            for start in range(0, len(waiting), self.config.batch_size):
+                batch = collate(waiting[start : start + self.config.batch_size])
+                yield from zip(batch.keys, self.texts(batch), strict=True)
+                advance(len(batch.keys))
+
+    @torch.no_grad()
+    def texts(self, batch: Batch) -> list[str]:
+        """One text for each row of a left-padded batch without targets.
+
+        Raises:
+            ValueError: where the batch is padded on the right.
+        """
+        if not bool((batch.attention_mask[:, -1] == 1).all()):
+            raise ValueError("generation: expected prompts padded on the left, found padding at the end of a row")
+        batch = batch.to(self.backbone.device)
+        embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
+        sampler = RequestSampler(self.config, batch.keys, self.suppressed)
+        if cacheable(self.backbone) and not self.soft_prompt.uses_cross_attention:
+            longest = self.config.max_new_tokens
+            shared = common_beginning(batch.ids, batch.attention_mask, self.soft_prompt.injected_ids)
+            rows = decode(self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, longest, shared)
+            return [decoded(self.tokenizer, row, self.stop) for row in rows]
+        generate: Any = self.backbone.generate
+        with self.soft_prompt.attached(self.backbone, batch):
+            ids_BT = generate(
+                inputs_embeds=embeds_BTD,
+                attention_mask=batch.attention_mask,
+                generation_config=self._settings(),
+                logits_processor=[sampler],
+            )
+        return [decoded(self.tokenizer, row, self.stop) for row in ids_BT.tolist()]
+
+    def _settings(self) -> GenerationConfig:
+        """Everything, since what is left out is taken from the model's own file (a repetition penalty)."""
+        return GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=self.config.max_new_tokens,
+            min_new_tokens=0,
+            temperature=1.0,
+            top_p=1.0,
+            top_k=50,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            eos_token_id=self.stop,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+
+
+def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:
+    """The text of what was written, up to the token that ends it."""
+    end = next((i for i, token in enumerate(ids) if token in stop), len(ids))
+    return str(tokenizer.decode(ids[:end], skip_special_tokens=True)).strip()

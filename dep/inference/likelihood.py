@@ -1,0 +1,156 @@
+"""The language loss L_gen of Eq. 11, with logits at the target positions only, a few rows of them at a time.
+
+    nll_b = - Σ_t ln P(y_t | prompt, y_<t),   t over the tokens of example b's review
+
+A prompt is several times longer than its review and a vocabulary has 150 thousand entries: logits everywhere
+would cost more memory than the model. What an architecture does to its logits after the head (softcapping,
+scaling) must still happen, so the whole model runs and a hook hands its head the wanted positions alone. Positions
+before the first soft token are computed apart, without gradients (`prefix`); rows may be packed (`pack`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from dep.inference.cut_cross_entropy import cut_cross_entropy
+from dep.inference.microbatching import in_microbatches
+from dep.inference.packing import pack
+from dep.inference.prefix_cache import PrefixSpan, cacheable, keys_and_values
+from dep.types import IGNORE
+
+_NO_LEAD = PrefixSpan()
+LOGITS = 1 << 24
+"""Logits that are held at a time: 64 MB in float32. More of them are made, and their gradient taken, in parts."""
+
+
+def example_nll(
+    model: PreTrainedModel,
+    embeds_BTD: Tensor,
+    attention_mask_BT: Tensor,
+    labels_BT: Tensor,
+    lead: PrefixSpan = _NO_LEAD,
+    packed: bool = False,
+    cut: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Negative log likelihood of each example's target.
+
+    Args:
+        model: a causal LM of transformers.
+        embeds_BTD: input embeddings.
+        attention_mask_BT: 1 on real tokens, padding on either side.
+        labels_BT: the target tokens in place, IGNORE elsewhere.
+        lead: from `prefix.leading`: leading positions that need no gradient, computed apart.
+        packed: put all rows into one, without padding (`pack`), for a model that `keeps_apart`; `lead` is not used.
+        cut: take the logits' cross-entropy without writing them to memory (`cut`).
+
+    Returns:
+        nll_sum [B] in nats and tokens [B], how many it sums over.
+
+    Raises:
+        ValueError: where an example has no target token.
+    """
+    predicts_BT = torch.zeros_like(labels_BT, dtype=torch.bool)
+    predicts_BT[:, :-1] = labels_BT[:, 1:] != IGNORE  # position t predicts token t + 1
+    tokens_B = predicts_BT.sum(1)
+    if bool((tokens_B == 0).any()):
+        row = int((tokens_B == 0).nonzero()[0])
+        raise ValueError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
+    targets_M = labels_BT[:, 1:][predicts_BT[:, :-1]]
+    rows_M = predicts_BT.nonzero()[:, 0]
+    given = _given(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
+    nll_M = _token_nll(model, *given, targets_M, cut)
+    return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
+
+
+def _given(
+    model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, predicts_BT: Tensor, lead: PrefixSpan, packed: bool
+) -> tuple[dict[str, Any], Tensor]:
+    """What the model is called with, and which of the positions it then computes predict a target."""
+    if packed:
+        real_BT = mask_BT.bool()
+        row = pack(embeds_BTD, real_BT)
+        given = {"inputs_embeds": row.embeds, "position_ids": row.positions, "use_cache": False}
+        return given, predicts_BT[real_BT][None]
+    first = lead.still if cacheable(model) else 0
+    given = {name: value[:, first:] for name, value in positions(model, mask_BT).items()}
+    given |= {"inputs_embeds": embeds_BTD[:, first:], "attention_mask": mask_BT, "use_cache": first > 0}
+    if first:
+        given["past_key_values"] = keys_and_values(model, embeds_BTD, lead)
+    return given, predicts_BT[:, first:]
+
+
+def _token_nll(
+    model: PreTrainedModel, given: dict[str, Any], predicts_BT: Tensor, targets_M: Tensor, cut: bool
+) -> Tensor:
+    """Negative log likelihood [M] of each target, in order of occurrence."""
+    at_once = max(1, LOGITS // model.get_output_embeddings().weight.shape[0])
+    several = len(targets_M) > at_once and model.base_model is not model
+    seen: dict[str, Any] = {}
+
+    def pick(head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        hidden, *rest = args
+        if hidden.shape[:2] != predicts_BT.shape:
+            return None
+        seen["hidden"] = hidden[predicts_BT]
+        return seen["hidden"][None, :1] if several or cut else seen["hidden"][None], *rest
+
+    hooks = [model.get_output_embeddings().register_forward_pre_hook(pick)]
+    if several:
+        hooks.append(model.base_model.register_forward_hook(lambda body, args, output: seen.update(output=output)))
+    try:
+        logits = model(**given).logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if "hidden" not in seen:
+        return _cross_entropy(logits[predicts_BT], targets_M)
+    if cut:
+        return cut_cross_entropy(model, seen["hidden"], targets_M, seen["hidden"][0].detach(), logits[0, 0].detach())
+    if not several:
+        return _cross_entropy(logits[0], targets_M)
+    parts = torch.arange(len(targets_M)).split(at_once)
+    return in_microbatches(
+        seen["hidden"],
+        [part.tolist() for part in parts],
+        lambda hidden_RD, at_R: _cross_entropy(_logits(model, seen["output"], hidden_RD), targets_M[at_R]),
+    )
+
+
+def _logits(model: PreTrainedModel, output: Any, hidden_RD: Tensor) -> Tensor:
+    """Logits [R, V] of hidden states: the model's head and what it does after it, without its layers."""
+    with _answering(model.base_model, type(output)(**{**output, "last_hidden_state": hidden_RD[None]})):
+        logits: Tensor = model(inputs_embeds=hidden_RD[None], use_cache=False).logits[0]
+    return logits
+
+
+@contextmanager
+def _answering(body: nn.Module, output: Any) -> Iterator[None]:
+    """Let `body` give `output` whatever it is asked."""
+    own = vars(body).get("forward")  # where a library has put its own before the class's
+    body.forward = lambda *_, **__: output
+    try:
+        yield
+    finally:
+        del body.forward
+        if own is not None:
+            body.forward = own
+
+
+def _cross_entropy(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
+    exact = torch.promote_types(logits_MV.dtype, torch.float32)
+    return F.cross_entropy(logits_MV.to(exact), targets_M, reduction="none")
+
+
+def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Any]:
+    """Positions that count real tokens only: models with learned positions need them under left padding."""
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return {}
+    return {"position_ids": (attention_mask_BT.long().cumsum(1) - 1).clamp(min=0)}

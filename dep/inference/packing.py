@@ -1,0 +1,67 @@
+"""Packing: the examples of a batch one behind the other in one row, so that nothing is computed for padding.
+
+    row 0  a a a a .                [ a a a a  b b  c c c ]
+    row 1  b b . . .       ->         0 1 2 3  0 1  0 1 2     positions
+    row 2  c c c . .                  each token attends to its own example alone
+
+transformers reads the bounds off the positions, and keeps examples apart by the variable-length kernels of flash
+attention or by a block-diagonal mask, where a model is given positions, no mask and no cache. Not every architecture
+does (recurrent ones carry a state across), and none says so: `keeps_apart` tries it on the model itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+PACKED = ("flash_attention_2", "flex_attention")
+"""Attention that costs nothing where packed examples do not see each other."""
+_SEGMENTS = (5, 3)
+"""Tokens of the two examples that a model is tried on."""
+_TOLERANCE = 0.05
+"""Of the activations' size: rounding in half precision stays below it, what a leak brings is far above."""
+
+
+class Packed(NamedTuple):
+    """A batch's real tokens in one row, R in all: embeddings [1, R, D] and positions [1, R] within each example."""
+
+    embeds: Tensor
+    positions: Tensor
+
+
+def pack(embeds_BTD: Tensor, real_BT: Tensor) -> Packed:
+    """Put the real tokens of each row behind those of the row before it.
+
+    Args:
+        embeds_BTD: input embeddings, padded on either side.
+        real_BT: bool, False on padding.
+    """
+    return Packed(embeds_BTD[real_BT][None], (real_BT.long().cumsum(1) - 1)[real_BT][None])
+
+
+@torch.no_grad()
+def supports_packing(model: PreTrainedModel) -> bool:
+    """Whether `model` reads two packed examples as it reads each alone: one small forward of each kind.
+
+    Args:
+        model: a causal LM of transformers.
+    """
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return False
+    embedding: Any = model.get_input_embeddings()
+    like, draw = embedding.weight, torch.Generator().manual_seed(0)
+    width = like.shape[1]
+    scale = float(like.float().std()) if like.is_floating_point() else 1.0
+    rows = [
+        (scale * torch.randn(1, length, width, generator=draw)).to(model.device, model.dtype) for length in _SEGMENTS
+    ]
+    places = [torch.arange(length, device=model.device)[None] for length in _SEGMENTS]
+    body = model.base_model
+    alone = [body(inputs_embeds=row, position_ids=at, use_cache=False)[0] for row, at in zip(rows, places, strict=True)]
+    together = body(inputs_embeds=torch.cat(rows, 1), position_ids=torch.cat(places, 1), use_cache=False)[0]
+    apart = torch.cat(alone, 1).float()
+    return bool((apart - together.float()).norm() <= _TOLERANCE * apart.norm())

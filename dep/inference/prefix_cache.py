@@ -1,0 +1,78 @@
+"""Keys and values of a prompt's beginning, where nothing is trained and much is the same for everybody.
+
+    [ system text, equal in all rows | item, first past review up to its soft token | soft tokens … review ]
+      once, without gradients          once a row, without gradients                  with gradients
+
+A causal model's earlier positions do not see later ones, so both cuts are exact: no gradient that anybody wants
+goes through positions before the first trained one, and equal beginnings have equal keys and values.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from dep.models.backbones.activation_checkpointing import RECOMPUTES
+from dep.types import IGNORE, Batch
+
+
+class PrefixSpan(NamedTuple):
+    """How many leading positions are `shared` by all rows, and how many are `still`: nothing trained stands there.
+
+    `shared` <= `still` < the first position that predicts a token of a review.
+    """
+
+    shared: int = 0
+    still: int = 0
+
+
+def prefix_span(batch: Batch, injected_ids: Iterable[int]) -> PrefixSpan:
+    """Measure a right-padded batch; a left-padded one has no lead.
+
+    Args:
+        batch: see `dep.types.Batch`.
+        injected_ids: tokens whose embeddings are written by the soft prompt: slots and trained boundaries.
+    """
+    if not bool(batch.attention_mask[:, 0].all()):
+        return PrefixSpan()
+    moving = torch.tensor(sorted(injected_ids), device=batch.ids.device)
+    stops_BT = torch.isin(batch.ids, moving)
+    stops_BT[:, :-1] |= batch.labels[:, 1:] != IGNORE
+    still = run_length(~stops_BT.any(0))
+    return PrefixSpan(run_length((batch.ids == batch.ids[:1]).all(0)[:still]), still)
+
+
+def cacheable(model: PreTrainedModel) -> bool:
+    """Whether a model takes keys and values of a beginning: no recurrent one, nor one that recomputes activations."""
+    takes = "past_key_values" in inspect.signature(model.forward).parameters
+    recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
+    return takes and not getattr(model, "_is_stateful", False) and not recomputes
+
+
+@torch.no_grad()
+def keys_and_values(model: PreTrainedModel, embeds_BTD: Tensor, lead: PrefixSpan) -> DynamicCache:
+    """The cache of the first `lead.still` positions of a right-padded batch.
+
+    Args:
+        model: a causal LM that is `cacheable`.
+        embeds_BTD: input embeddings of the whole batch; all rows are real up to `lead.still`.
+        lead: from `leading`.
+    """
+    body = model.base_model
+    cache = DynamicCache(config=model.config)
+    if lead.shared:
+        body(inputs_embeds=embeds_BTD[:1, : lead.shared], past_key_values=cache, use_cache=True)
+        cache.batch_repeat_interleave(len(embeds_BTD))
+    if lead.still > lead.shared:
+        body(inputs_embeds=embeds_BTD[:, lead.shared : lead.still], past_key_values=cache, use_cache=True)
+    return cache
+
+
+def run_length(true: Tensor) -> int:
+    """How many entries are true before the first that is not."""
+    return int(true.int().cumprod(0).sum())

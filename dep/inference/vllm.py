@@ -1,0 +1,115 @@
+"""The same prompts written by vLLM, from their embeddings: for many requests on a large card.
+
+    prompts -> soft prompt (ours, as in training) -> [T, D] a request, in chunks -> vLLM -> ids -> text
+
+Every prompt goes in wholly as embeddings, so that no placeholder's id could stand for a user; a cache of prefixes,
+which elsewhere was keyed by ids and gave one user's to another, is off. A prompt of three thousand tokens is 21 MB for
+a 7B model: `batch_size` of them are in memory at a time. Greedy text equals the `hf` engine's; draws are seeded by
+request too, but by vLLM's own generator.
+
+vLLM lives in an environment of its own (`make test-vllm` makes one): it pins what it stands on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dep.config.optional_deps import missing_package
+from dep.inference.generator import Generate, decoded
+from dep.models.adapters.lora import is_lora
+from dep.models.soft_prompt import SoftPrompt
+from dep.types import Batch, Prompt
+from dep.utils.progress import stage
+
+_SHARE = 0.9
+"""Of the memory that the frozen model beside it leaves free."""
+
+
+class VLLM(Generate):
+    """Writes the reviews that prompts ask for, in larger batches on an engine of its own."""
+
+    def __init__(
+        self,
+        config: Generate.Config,
+        folder: str,
+        backbone: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        soft_prompt: SoftPrompt,
+    ) -> None:
+        """Start the engine, or take the one that runs.
+
+        Args:
+            config: how to decode.
+            folder: the backbone's files, or its name on the hub, as `backbone.load` read them.
+            backbone: the loaded model; only its input embedding is used here.
+            tokenizer: its tokenizer.
+            soft_prompt: from `build_soft_prompt`, trained or not.
+
+        Raises:
+            ValueError: the LLM's own layers differ from the stored ones, which vLLM reads.
+            ModuleNotFoundError: there is no vLLM.
+        """
+        if soft_prompt.uses_cross_attention or any(is_lora(name) for name, _ in backbone.named_parameters()):
+            raise ValueError(
+                "generate.engine=vllm: expected a backbone as it is stored, found LoRA or gated cross-attention in its "
+                "layers; set generate.engine=hf"
+            )
+        super().__init__(config, backbone, tokenizer, soft_prompt)
+        self.embedding: Any = backbone.get_input_embeddings()
+        self.engine = _engine(folder, str(backbone.dtype).removeprefix("torch."))
+        rows = int(self.engine.llm_engine.model_config.get_vocab_size())
+        self.barred = {token: -100.0 for token in self.suppressed if token < rows}
+
+    def __call__(
+        self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
+    ) -> Iterator[tuple[str, str]]:
+        """Write one text for each prompt; as `Generate.__call__`."""
+        with stage("generate", len(prompts), show=self.config.progress) as advance:
+            for start in range(0, len(prompts), self.config.batch_size):
+                chunk = prompts[start : start + self.config.batch_size]
+                asked = [{"prompt_embeds": self._embeds(prompt, collate)} for prompt in chunk]
+                settings = [self._sampling(prompt.key) for prompt in chunk]
+                written = self.engine.generate(asked, settings, use_tqdm=False)
+                for prompt, output in zip(chunk, written, strict=True):
+                    yield prompt.key, decoded(self.tokenizer, list(output.outputs[0].token_ids), self.stop)
+                advance(len(chunk))
+
+    @torch.no_grad()
+    def _embeds(self, prompt: Prompt, collate: Callable[[Sequence[Prompt]], Batch]) -> Tensor:
+        batch = collate([prompt]).to(self.embedding.weight.device)
+        return self.soft_prompt(batch, self.embedding).inputs_embeds[0].to("cpu", self.backbone.dtype)
+
+    def _sampling(self, key: str) -> Any:
+        from vllm import SamplingParams
+
+        c = self.config
+        greedy = c.greedy or c.temperature == 0
+        return SamplingParams(
+            temperature=0.0 if greedy else c.temperature,
+            top_p=1.0 if greedy else c.top_p,
+            max_tokens=c.max_new_tokens,
+            seed=int.from_bytes(hashlib.sha256(f"{c.seed}/{key}".encode()).digest()[:4]),
+            stop_token_ids=self.stop,
+            logit_bias=self.barred or None,
+            detokenize=False,
+        )
+
+
+@lru_cache(maxsize=1)
+def _engine(folder: str, dtype: str) -> Any:
+    try:
+        from vllm import LLM
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(missing_package("generate.engine", "vllm") or str(error)) from error
+    memory: dict[str, Any] = {"enforce_eager": True}
+    if torch.cuda.is_available():
+        free, every = torch.cuda.mem_get_info()
+        memory = {"gpu_memory_utilization": _SHARE * free / every}
+    return LLM(model=folder, dtype=dtype, enable_prompt_embeds=True, enable_prefix_caching=False, **memory)

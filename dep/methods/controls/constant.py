@@ -1,0 +1,24 @@
+"""Control: a trained constant prompt. As many soft tokens as DEP, at the same places, the same for every user.
+
+DEP is trained on the task and prompt-only systems are not; what this arm gains over RAG is that training, and what
+DEP gains over this arm is knowing the user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dep.data.prompts.builder import PromptConfig
+from dep.methods.dep import DEP
+from dep.models.soft_prompt import SoftPrompt
+
+
+class ConstantPrompt(DEP):
+    """DEP's prompt with trained constants in its slots."""
+
+    kind = "constant"
+    label = "Constant prompt"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+        """Soft tokens from a table."""
+        return prompt, replace(soft, source="constant")

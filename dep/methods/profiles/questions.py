@@ -1,0 +1,68 @@
+"""What PAG and DPL ask: how a review differs from its peers', and who the user is.
+
+`full` instructions are for models that follow instructions; `taught` ones are those that the built-in backbone was
+trained on, which knows no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from dep.data.prompts.chat_request import ChatRequest, Line, review_lines
+from dep.types import Slot
+
+Instructions = Literal["full", "taught"]
+
+PROFILE: dict[Instructions, str] = {
+    "taught": "Given the user's past reviews, write a short profile of how and about what the user writes.",
+    "full": (
+        "Given the user's past reviews, write a profile of the user in at most 100 words: what the user cares about in "
+        "an item, how the user phrases and builds a review, in what tone, and how generous the ratings are. "
+        "Write the profile only."
+    ),
+}
+DIFFERENCE: dict[Instructions, str] = {
+    "taught": (
+        "Given a user's review of an item and other users' reviews of the same item, "
+        "describe how the user's review differs from the others."
+    ),
+    "full": (
+        "Given a user's review of an item and other users' reviews of the same item, describe how the user's review "
+        "differs from the others in three aspects: writing (length, structure, wording), emotion (tone, strength, "
+        "attitude) and semantics (what the user looks at, what matters to them). Write one or two sentences on each "
+        "aspect, beginning with its name, about the user's review only."
+    ),
+}
+UNIQUE_PROFILE: dict[Instructions, str] = {
+    "taught": PROFILE["taught"],
+    "full": (
+        "Given the user's past reviews and how they differ from other users' reviews of the same items, write a "
+        "profile of the user in at most 150 words: what sets this user's writing, emotion and interests apart from "
+        "other users', and what the user always does. Write the profile only."
+    ),
+}
+
+
+def profile_question(slots: Sequence[Slot], instructions: Instructions) -> ChatRequest:
+    """Who wrote the reviews in `slots` (newest first)? PAG's only question."""
+    blocks = tuple(review_lines(number, slot) for number, slot in enumerate(slots, 1))
+    return ChatRequest(PROFILE[instructions], ("[User's Past Reviews]:\n",), blocks)
+
+
+def difference_question(slot: Slot, peers: Sequence[str], instructions: Instructions) -> ChatRequest:
+    """How does the review in `slot` differ from `peers`, the texts of others on the same item? DPL's first."""
+    own: tuple[Line, ...] = (("User's Review", slot.review.text),)
+    others = (((f"Other Review {number}", text),) for number, text in enumerate(peers, 1))
+    return ChatRequest(DIFFERENCE[instructions], (("Item Title", slot.item.title),), (own, *others))
+
+
+def unique_profile_question(
+    slots: Sequence[Slot], differences: Sequence[str], instructions: Instructions
+) -> ChatRequest:
+    """Who is the user, with what sets each review apart? DPL's second; a difference is empty where there is none."""
+    blocks = tuple(
+        (*review_lines(number, slot), *((("Difference from Other Reviews", found),) if found else ()))
+        for number, (slot, found) in enumerate(zip(slots, differences, strict=True), 1)
+    )
+    return ChatRequest(UNIQUE_PROFILE[instructions], ("[User's Past Reviews]:\n",), blocks)

@@ -1,0 +1,153 @@
+"""Who answers questions about users: the backbone itself, or a server; every answer is kept by content.
+
+    cache/written/<12 of the writer's name>.jsonl    a line an answer: key (of the question), text
+
+Each answer is on disk as soon as it is there, so that an interruption costs one batch or one call, and an equal
+question is asked once, whichever arm, seed or run asks it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dep.data.collate import Collator
+from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.chat_request import ChatRequest
+from dep.inference.generator import Generate
+from dep.methods.profiles.questions import Instructions
+from dep.models.compressors.autoencoder import NoCompressor
+from dep.models.projector import Projector
+from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.types import Prompt
+
+
+@dataclass
+class ProfileConfig:
+    """Who writes users' profiles for PAG and DPL, and how."""
+
+    writer: Literal["backbone", "endpoint"] = "backbone"
+    """The frozen LLM itself, or a server that speaks OpenAI's chat completions (the only one that uses the network)."""
+    instructions: Instructions = "full"
+    """For models that follow instructions, or `taught`: those that the built-in backbone was trained on."""
+    max_new_tokens: int = 256
+    """Longest answer, in tokens."""
+    url: str = ""
+    """The endpoint, up to and with its `/v1`."""
+    model: str = ""
+    """The endpoint's name for the model."""
+    key_variable: str = "OPENAI_API_KEY"
+    """The environment variable that holds the endpoint's key; a local server needs none."""
+    workers: int = 8
+    """Calls to the endpoint at a time."""
+    retries: int = 5
+    """How often a call is tried again, after longer and longer waits."""
+    timeout: float = 60.0
+    """Seconds until a call counts as lost."""
+    max_calls: int = 0
+    """Calls to the endpoint that one stage may make, answers from the cache not counted; 0: no limit."""
+
+
+class Writer(Protocol):
+    """Answers questions."""
+
+    name: str
+    """What an answer depends on beside the question."""
+
+    def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
+        """Answer `asks`, in any order, as (index, text)."""
+
+
+class BackboneWriter:
+    """The frozen LLM, greedily: profiles do not change with the seed of an arm."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+        prompt: PromptConfig,
+        max_new_tokens: int,
+        generate: Generate.Config,
+    ) -> None:
+        """Bind the parts.
+
+        Args:
+            model: the backbone.
+            tokenizer: its tokenizer.
+            name: what tells this backbone from others.
+            prompt: chat form and length limit of the run.
+            max_new_tokens: longest answer.
+            generate: batch size and progress bar of the run.
+        """
+        self.name = json.dumps([name, prompt.chat, prompt.max_input_tokens, max_new_tokens])
+        self.builder = PromptBuilder(tokenizer, prompt)
+        silent = build_soft_prompt(
+            SoftPrompt.Config(branches=[]), NoCompressor.Config(), Projector.Config(),
+            width=1, model=model, tokenizer=tokenizer,
+        )  # fmt: skip
+        settings = Generate.Config(
+            greedy=True, max_new_tokens=max_new_tokens, batch_size=generate.batch_size, progress=generate.progress
+        )
+        self.generate = Generate(settings, model, tokenizer, silent)
+        self.collate = Collator(int(tokenizer.pad_token_id or 0), side="left", answers=False)
+
+    def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
+        """Batches of like length, the longest first."""
+        prompts = [Prompt(str(at), self.builder.ask(ask), []) for at, ask in enumerate(asks)]
+        for key, text in self.generate(prompts, self.collate):
+            yield int(key), text
+
+
+class CachedWriter:
+    """A writer whose answers are kept on disk.
+
+    Args:
+        writer: answers what is not there yet.
+        folder: of the cache.
+    """
+
+    def __init__(self, writer: Writer, folder: Path) -> None:
+        self.writer = writer
+        self.path = folder / "written" / f"{hashlib.sha256(writer.name.encode()).hexdigest()[:12]}.jsonl"
+
+    def __call__(self, asks: Sequence[ChatRequest]) -> list[str]:
+        """One answer for each of `asks`, in order; equal ones are asked once."""
+        keys = [_key(ask) for ask in asks]
+        known = self._read()
+        new = {key: ask for key, ask in zip(keys, asks, strict=True) if key not in known}
+        if new:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            names = list(new)
+            for at, text in self.writer(list(new.values())):
+                known[names[at]] = text
+                self._add(names[at], text)
+        return [known[key] for key in keys]
+
+    def _read(self) -> dict[str, str]:
+        """What is there; a line that an interruption cut short is passed over."""
+        known: dict[str, str] = {}
+        lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.is_file() else []
+        for line in lines:
+            try:
+                row: Any = json.loads(line)
+                known[row["key"]] = row["text"]
+            except (ValueError, KeyError, TypeError):
+                continue
+        return known
+
+    def _add(self, key: str, text: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write("\n" + json.dumps({"key": key, "text": text}, ensure_ascii=False))
+
+
+def _key(ask: ChatRequest) -> str:
+    return hashlib.sha256(json.dumps(asdict(ask), ensure_ascii=True).encode()).hexdigest()

@@ -1,1 +1,0 @@
-"""Compressor, projector, soft prompt, frozen backbone, training and generation."""

@@ -1,0 +1,115 @@
+"""Only what is trained goes to disk: one predicate is both the freeze rule and the checkpoint filter.
+
+The adapter for users is a safetensors file whose metadata says what it fits: the configuration it was made
+with and the fingerprint of the backbone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dep.models.adapters.lora import is_lora
+
+FORMAT = "dep-adapter/1"
+
+
+def is_trainable(name: str) -> bool:
+    """Whether the parameter of this name in `LitDEP` is trained and saved."""
+    return name.startswith("soft_prompt.") or is_lora(name)
+
+
+def trainable_state(module: nn.Module) -> dict[str, Tensor]:
+    """The part of a module's state that `is_trainable` names."""
+    return {name: value for name, value in module.state_dict().items() if is_trainable(name)}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write safetensors beside and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, beside, dict(metadata or {}))
+    os.replace(beside, path)
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a safetensors file is there, down to its last byte."""
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (FileNotFoundError, SafetensorError):
+        return False
+
+
+def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that are not exactly those of this model.
+
+    Raises:
+        ValueError: naming what is missing, what is too much, or whose shape differs.
+    """
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    shapes = [
+        f"{name} (expected {tuple(expected[name].shape)}, found {tuple(found[name].shape)})"
+        for name in sorted(set(expected) & set(found))
+        if expected[name].shape != found[name].shape
+    ]
+    if missing or extra or shapes:
+        raise ValueError(
+            f"{source} does not fit this soft prompt: missing {missing}, unexpected {extra}, "
+            f"of another shape {shapes}; build it with the configuration that the weights were trained with"
+        )
+
+
+def check_fingerprint(found: str | None, expected: str, source: str) -> None:
+    """Refuse weights that were trained on another backbone.
+
+    Raises:
+        ValueError: naming both fingerprints.
+    """
+    if found != expected:
+        raise ValueError(
+            f"{source} was trained on another backbone: expected fingerprint {expected[:12]}, found "
+            f"{(found or 'none')[:12]}; load the backbone (weights and quantization) that it was trained on"
+        )
+
+
+def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str) -> None:
+    """Write trained tensors with their names, configuration and backbone's fingerprint in the metadata."""
+    # One entry: safetensors writes several in an order that changes from process to process.
+    facts = {"names": sorted(tensors), "config": dict(config), "fingerprint": fingerprint}
+    metadata = {FORMAT: json.dumps(facts, sort_keys=True)}
+    write_tensors(path, tensors, metadata)
+
+
+def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Read what `write_adapter` wrote.
+
+    Returns:
+        Tensors, configuration, fingerprint.
+
+    Raises:
+        FileNotFoundError: where there is no file.
+        ValueError: where the file is no adapter, or damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"adapter {path}: expected a safetensors file, found none; train one or give its path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise ValueError(
+            f"adapter {path}: expected a safetensors file, found a damaged one ({error}); delete it and train again"
+        ) from error
+    if FORMAT not in metadata:
+        raise ValueError(f"adapter {path}: expected metadata {FORMAT!r}, found {sorted(metadata) or 'none'}")
+    facts = json.loads(metadata[FORMAT])
+    return tensors, facts["config"], facts["fingerprint"]

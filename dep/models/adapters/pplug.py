@@ -1,0 +1,61 @@
+"""PPlug (Liu et al., 2025): one embedding of the user, weighed by how much each review has to do with the request.
+
+    w_i = softmax_i(x_u · h_i),   P_u = Proj(Σ_i w_i h_i),   soft tokens = [Proj(I), P_u]
+
+h_i -> his_BLE, embeddings of the user's reviews, frozen   x_u -> a trained linear map of the embedding of the request
+I -> a trained instruction embedding [E]   Proj -> the projector of Eq. 6
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dep.models.adapters.dep import SoftTokens, Statistics
+from dep.models.projector import Projector
+from dep.types import Batch
+
+
+class PPlugAdapter(nn.Module):
+    """`pplug`: the instruction's soft token and the user's.
+
+    Args:
+        projector: E -> D, for the branch `user`.
+        width: E.
+        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), where the projector is to see
+            standardised ones; the weights are always computed from the vectors themselves.
+    """
+
+    TOKENS = 2
+    his_mean: Tensor
+    his_std: Tensor
+
+    def __init__(self, projector: Projector, width: int, statistics: Statistics | None = None) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width, bias=False)
+        nn.init.eye_(self.query.weight)
+        self.instruction = nn.Parameter(torch.randn(width) / width**0.5)
+        self.projector = projector
+        mean_E, std_E = (statistics or {}).get("his", (torch.zeros(width), torch.ones(width)))
+        self.register_buffer("his_mean", mean_E.float())
+        self.register_buffer("his_std", std_E.float())
+
+    def weights(self, his_BLE: Tensor, query_BE: Tensor, present_BL: Tensor) -> Tensor:
+        """How much each review counts, [B, L]; a row sums to 1, or to 0 for a user without reviews."""
+        scores_BL = torch.einsum("be,ble->bl", self.query(query_BE), his_BLE)
+        return scores_BL.masked_fill(~present_BL, -torch.inf).softmax(-1).nan_to_num(0.0)
+
+    def forward(self, batch: Batch) -> SoftTokens:
+        """Soft tokens [B, 2, D] of the branch `user`.
+
+        Raises:
+            ValueError: where the batch does not hold what its users did.
+        """
+        if batch.user_history is None:
+            raise ValueError("a user's embedding: expected batch.user_history, found none; set prompt.user_tokens")
+        past, like = batch.user_history, self.instruction
+        his_BLE = past.his.to(like)
+        weights_BL = self.weights(his_BLE, past.query.to(like), past.present)
+        user_BE = torch.einsum("bl,ble->be", weights_BL, (his_BLE - self.his_mean) / self.his_std)
+        both_B2E = torch.stack([self.instruction.expand_as(user_BE), user_BE], 1)
+        return SoftTokens({"user": self.projector(both_B2E, "user")}, {}, {})

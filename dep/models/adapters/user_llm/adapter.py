@@ -1,0 +1,135 @@
+"""User-LLM (Ning et al., 2025): embeddings of what a user did, as soft tokens or by gated cross-attention.
+
+states = encoder(past);   memory = perceiver(states), or the states themselves
+soft_prompt       soft tokens = projector(memory), before the request
+cross_attention   every n-th layer of the frozen LLM looks at the memory
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from dep.models.adapters.dep import SoftTokens, Statistics
+from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached, decoder_layers
+from dep.models.adapters.user_llm.encoder import UserEncoder
+from dep.models.adapters.user_llm.perceiver import Perceiver
+from dep.models.projector import Projector
+from dep.types import Batch, UserHistoryBatch
+
+
+@dataclass
+class UserLLMConfig:
+    """How User-LLM is built and trained."""
+
+    integration: Literal["soft_prompt", "cross_attention"] = "soft_prompt"
+    """Where the LLM meets the user."""
+    latents: int = 0
+    """Of the Perceiver; 0 leaves it out: one embedding for each past review."""
+    every: int = 2
+    """Cross-attention stands before every n-th layer."""
+    heads: int = 4
+    """Of cross-attention."""
+    strategy: Literal["encoder_and_projector", "projector", "lora"] = "encoder_and_projector"
+    """What is trained: encoder and what joins it to the LLM; all but the encoder, which stays as its own task left it;
+    or both and low-rank updates of the LLM."""
+    lora_rank: int = 8
+    """Of those updates."""
+    encoder: UserEncoder.Config = field(default_factory=UserEncoder.Config)
+    """Its size."""
+    encoder_lr: float = 1e-4
+    """Peak learning rate of AdamW for encoder and Perceiver, whatever trains the projector: rates that suit what starts
+    at random undo in a few steps what the encoder has learned."""
+    cross_lr: float = 3e-3
+    """The same for cross-attention."""
+    pretrain_epochs: int = 20
+    """Passes over the users in which the encoder learns to tell the next event; 0: none."""
+    pretrain_lr: float = 1e-3
+    """Peak learning rate of that."""
+
+
+class UserLLMAdapter(nn.Module):
+    """The encoder and what carries its states to the LLM.
+
+    Args:
+        config: the settings.
+        width: E.
+        categories: how many there are.
+        longest: L at most.
+        model: the frozen LLM.
+        projector: W -> D for the branch `user`; None for cross-attention.
+        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), where the encoder is to see
+            standardised ones.
+    """
+
+    def __init__(
+        self,
+        config: UserLLMConfig,
+        width: int,
+        categories: int,
+        longest: int,
+        model: PreTrainedModel,
+        projector: Projector | None,
+        statistics: Statistics | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        w = config.encoder.width
+        self.encoder = UserEncoder(config.encoder, width, categories, longest, (statistics or {}).get("his"))
+        self.perceiver = Perceiver(w, config.latents, heads=config.encoder.heads) if config.latents else None
+        self.projector = projector
+        layers = [] if projector is not None else list(decoder_layers(model))[:: config.every]
+        embedding: Any = model.get_input_embeddings()
+        d = int(embedding.weight.shape[1])
+        self.cross = nn.ModuleList(GatedCrossAttention(d, w, config.heads) for _ in layers)
+
+    def train(self, mode: bool = True) -> UserLLMAdapter:
+        """Switch the mode; an encoder that is not trained stays in eval mode."""
+        super().train(mode)
+        if self.config.strategy == "projector":
+            self.encoder.eval()
+        return self
+
+    def frozen(self, name: str) -> bool:
+        """Whether a parameter stays as pretraining left it: the encoder's, and what only its own task uses."""
+        own_task = name.startswith(("encoder.next_", "encoder.sharpness"))
+        return own_task or (self.config.strategy == "projector" and name.startswith("encoder."))
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups of trained parameters that have a learning rate of their own."""
+        read = [self.encoder] if self.perceiver is None else [self.encoder, self.perceiver]
+        return [
+            {"params": [p for module in modules for p in module.parameters() if p.requires_grad], "lr": lr}
+            for modules, lr in ((read, self.config.encoder_lr), ([self.cross], self.config.cross_lr))
+        ]
+
+    def memory(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What is known of each user: [B, M, W], and which of it is not padding [B, M].
+
+        Raises:
+            ValueError: where the batch does not hold what its users did.
+        """
+        if batch.user_history is None:
+            raise ValueError("User-LLM: expected batch.user_history, found none; set prompt.reads_user_history")
+        like = self.encoder.review.weight
+        past = UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
+        states_BLW = self.encoder(past)
+        if self.perceiver is None:
+            return states_BLW, past.present
+        memory_BMW = self.perceiver(states_BLW, past.present)
+        return memory_BMW, past.present.new_ones(memory_BMW.shape[:2])
+
+    def forward(self, batch: Batch) -> SoftTokens:
+        """Soft tokens [B, M, D] of the branch `user`."""
+        assert self.projector is not None, "cross-attention has no soft tokens"
+        memory_BMW, _ = self.memory(batch)
+        return SoftTokens({"user": self.projector(memory_BMW, "user")}, {}, {})
+
+    def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[None]:
+        """The LLM with its cross-attention on this batch's users."""
+        memory_BMW, present_BM = self.memory(batch)
+        return attached(model, self.cross, self.config.every, memory_BMW, present_BM)

@@ -1,0 +1,95 @@
+"""Gated cross-attention (Flamingo; User-LLM's second way in): frozen layers look at what is known of the user.
+
+    h <- h + tanh(a) · attention(norm(h); memory);   h <- h + tanh(b) · mlp(norm(h)),   a = b = 0 at first
+
+before every n-th decoder layer. With gates at zero the LLM is exactly itself. The layers are hooked while a batch runs,
+and the LLM's own module is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+
+class GatedCrossAttention(nn.Module):
+    """One look at the memory.
+
+    Args:
+        width: D.
+        memory_width: W.
+        heads: of attention.
+    """
+
+    def __init__(self, width: int, memory_width: int, heads: int) -> None:
+        super().__init__()
+        self.norm, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, heads, kdim=memory_width, vdim=memory_width, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+        self.gate, self.gate_mlp = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+
+    def forward(self, hidden_BTD: Tensor, memory_BMW: Tensor, present_BM: Tensor) -> Tensor:
+        """Hidden states that know the user; computed in the gates' dtype, returned in that of `hidden_BTD`."""
+        x_BTD = hidden_BTD.to(self.gate)
+        found, _ = self.attention(
+            self.norm(x_BTD), memory_BMW, memory_BMW, key_padding_mask=~present_BM, need_weights=False
+        )
+        x_BTD = x_BTD + self.gate.tanh() * found
+        x_BTD = x_BTD + self.gate_mlp.tanh() * self.mlp(self.norm_mlp(x_BTD))
+        return x_BTD.to(hidden_BTD.dtype)
+
+
+def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The layers of a decoder: the list in its body that is as long as its configuration says.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    count = model.config.get_text_config().num_hidden_layers
+    for module in model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return module
+    raise ValueError(
+        f"{type(model).__name__}: expected a list of {count} decoder layers, found none; gated cross-attention, "
+        "backbone.activation_checkpointing and backbone.compile need it: do without them with this backbone"
+    )
+
+
+@contextmanager
+def attached(
+    model: PreTrainedModel, blocks: nn.ModuleList, every: int, memory_BMW: Tensor, present_BM: Tensor
+) -> Iterator[None]:
+    """While inside, every `every`-th layer of `model` is preceded by its block.
+
+    Args:
+        model: the frozen LLM; its batch has the memory's rows, in their order.
+        blocks: one for each hooked layer, the first before layer 0.
+        every: distance of hooked layers.
+        memory_BMW: what is known of each row's user.
+        present_BM: which of it is not padding.
+    """
+    layers = list(decoder_layers(model))[::every]
+
+    def hook(block: nn.Module) -> Any:
+        def before(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+            with torch.autocast(memory_BMW.device.type, enabled=False):
+                if args:
+                    return (block(args[0], memory_BMW, present_BM), *args[1:]), kwargs
+                return args, kwargs | {"hidden_states": block(kwargs["hidden_states"], memory_BMW, present_BM)}
+
+        return before
+
+    handles = [
+        layer.register_forward_pre_hook(hook(block), with_kwargs=True)
+        for layer, block in zip(layers, blocks, strict=True)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,196 @@
+"""The frozen LLM of Eq. 7: any causal LM of transformers whose forward takes `inputs_embeds`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from dep.config.optional_deps import missing_package
+from dep.models.adapters.lora import is_lora, plain_name
+from dep.models.adapters.user_llm.cross_attention import decoder_layers
+from dep.models.backbones.activation_checkpointing import checkpoint_activations
+from dep.models.backbones.gqa_attention import use_gqa_attention
+from dep.models.backbones.vocabulary import add_tokens
+from dep.types import SPECIAL_TOKENS
+
+DEMO = Path(__file__).resolve().parent / "tiny"
+"""What the name `demo` stands for: the small backbone that comes with the package."""
+_SAMPLE = 256
+"""Values of each tensor that enter the fingerprint."""
+_SMALL = 16 << 20
+"""Bytes of a file that is small enough to be read for a stamp."""
+_DTYPES: dict[str, Any] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Backbone:
+    """Names what `load` loads."""
+
+    @dataclass
+    class Config:
+        """Which frozen model, and how it is held."""
+
+        name_or_path: str = "demo"
+        """A folder (config.json, tokenizer files, *.safetensors), a model name of the Hugging Face hub, or
+        `demo`."""
+        dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+        """Number format of the frozen weights; `auto` keeps the stored one."""
+        attn_implementation: Literal["auto", "flash_attention_2", "flex_attention", "sdpa", "eager"] = "auto"
+        """`auto` takes flash attention where it is installed, on CUDA, for half precision; else torch's
+        SDPA. torch's FlexAttention needs no package to skip what packed examples do not see of each other, and a GPU
+        to train."""
+        quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
+        """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats: less memory, not more speed."""
+        activation_checkpointing: bool = False
+        """Keep no activations of a layer but its input, and make them again in the backward pass: far less memory, a
+        third more time."""
+        compile: bool = False
+        """torch.compile of each layer: minutes at first, then faster on a GPU; on a processor it needs a C++
+        compiler."""
+        allow_download: bool = False
+        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+
+
+def load(
+    config: Backbone.Config, special_tokens: tuple[str, ...] = SPECIAL_TOKENS
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a backbone: frozen, in eval mode, with `special_tokens` in tokenizer and embedding.
+
+    Code that comes with a model is never run, and only safetensors weights are read.
+
+    Args:
+        config: what to load.
+        special_tokens: tokens to add where the tokenizer lacks them.
+
+    Returns:
+        The model (on the CPU, or where quantization put it) and its tokenizer (which has a pad token).
+
+    Raises:
+        FileNotFoundError: where the model is not there and must not be, or cannot be, downloaded.
+        ValueError: where the model takes no input embeddings.
+    """
+    name = files(config)
+    shared: dict[str, Any] = {"local_files_only": not config.allow_download, "trust_remote_code": False}
+    try:
+        model_config = AutoConfig.from_pretrained(name, **shared)
+        tokenizer = AutoTokenizer.from_pretrained(name, **shared)
+        model = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=_DTYPES[config.dtype],
+            attn_implementation=_attention(config, model_config),
+            use_safetensors=True,
+            **_quantization(config),
+            **shared,
+        )
+    except OSError as error:
+        raise FileNotFoundError(_missing(config, name, error)) from error
+    add_tokens(model, tokenizer, special_tokens)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    use_gqa_attention(model)
+    if config.activation_checkpointing:
+        checkpoint_activations(model)
+    if config.compile:
+        for layer in decoder_layers(model):
+            layer.compile(dynamic=True)
+    model.requires_grad_(False)
+    return model.eval(), tokenizer
+
+
+def files(config: Backbone.Config) -> str:
+    """The folder of a backbone's files, or its name on the hub."""
+    return str(DEMO) if config.name_or_path == "demo" else config.name_or_path
+
+
+def stamp(config: Backbone.Config) -> str:
+    """What tells one backbone from another without loading it: names and sizes of its files, contents of small ones.
+
+    A name of the hub stands for itself.
+    """
+    folder = Path(files(config))
+    return _stamp(folder) if folder.is_dir() else config.name_or_path
+
+
+@lru_cache
+def _stamp(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        if size <= _SMALL:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """Sha256 over name, shape and an evenly spaced sample of every weight; seconds even for a large model.
+
+    The sample is rounded to bfloat16 first, so that a model held in float32 and in bfloat16 is the same
+    model. A quantized one is another model.
+    """
+    digest = hashlib.sha256()
+    weights = ((plain_name(name), weight) for name, weight in model.named_parameters() if not is_lora(name))
+    for name, weight in sorted(weights, key=lambda pair: pair[0]):
+        flat = getattr(weight, "qdata", weight).detach().reshape(-1)  # torchao keeps a scale beside its numbers
+        sample = flat[:: max(1, flat.numel() // _SAMPLE)]
+        if sample.is_floating_point():
+            sample = sample.to(torch.bfloat16).view(torch.int16)
+        digest.update(f"{name}{tuple(weight.shape)}".encode())
+        digest.update(sample.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _attention(config: Backbone.Config, model_config: Any) -> str | None:
+    if said := missing_package("backbone.attn_implementation", config.attn_implementation):
+        raise ValueError(said)
+    if config.attn_implementation != "auto":
+        return config.attn_implementation
+    half = config.dtype == "bfloat16" or (
+        config.dtype == "auto" and getattr(model_config, "dtype", None) in (torch.bfloat16, torch.float16)
+    )
+    if half and torch.cuda.is_available() and find_spec("flash_attn") is not None:
+        return "flash_attention_2"
+    return None  # transformers' choice: SDPA where the architecture has it, eager else
+
+
+def _quantization(config: Backbone.Config) -> dict[str, Any]:
+    if config.quantization == "none":
+        return {}
+    device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
+    if config.quantization == "fp8":
+        from torchao.quantization import Float8WeightOnlyConfig
+        from transformers import TorchAoConfig
+
+        return {"quantization_config": TorchAoConfig(Float8WeightOnlyConfig()), "device_map": {"": device}}
+    from transformers import BitsAndBytesConfig
+
+    if config.quantization == "int8":
+        settings = BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        compute = torch.float32 if config.dtype == "float32" else torch.bfloat16
+        settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
+    return {"quantization_config": settings, "device_map": {"": device}}
+
+
+def _missing(config: Backbone.Config, name: str, error: OSError) -> str:
+    where = "is not a folder here and not in the local Hugging Face cache"
+    if Path(name).is_dir():
+        where = f"cannot be read from its folder ({str(error).splitlines()[0]})"
+    elif config.allow_download:
+        where = f"could not be downloaded ({str(error).splitlines()[0]})"
+    way_out = "set backbone.name_or_path to a folder with config.json, tokenizer.json and *.safetensors"
+    if not config.allow_download:
+        way_out += ", or backbone.allow_download=true to fetch it from the hub"
+    return f"backbone {config.name_or_path!r} {where}; {way_out}"

@@ -1,0 +1,84 @@
+"""Adds the special tokens to a frozen model: new rows without training, never generated.
+
+A new input row is the mean of the existing rows and a tenth of their spread in noise (always the same), so
+that the tokens can be told apart but none is loud; a new output row is the mean of the existing ones. Models
+often have more rows than their tokenizer has tokens: a special token takes such a row before the matrix
+grows, and it never shrinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from tokenizers import AddedToken
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dep.types import SPECIAL_TOKENS
+
+_SAMPLE = 4096
+"""Rows that the spread of an embedding is measured on, evenly spaced."""
+_NOISE = 0.1
+
+
+def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]:
+    """Give each of `tokens` an id in `tokenizer` and a row in `model`; those already there stay.
+
+    Args:
+        model: any causal LM; changed in place.
+        tokenizer: its tokenizer; changed in place.
+        tokens: the special tokens.
+
+    Returns:
+        The ids that were added.
+    """
+    vocabulary = tokenizer.get_vocab()
+    missing = [token for token in tokens if token not in vocabulary]
+    known = max(vocabulary.values()) + 1
+    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
+    vocabulary = tokenizer.get_vocab()
+    new_ids = [vocabulary[token] for token in missing]
+    rows = max([known - 1, *new_ids]) + 1
+    embedding: Any = model.get_input_embeddings()
+    if rows > len(embedding.weight):
+        with torch.random.fork_rng():
+            embedding = model.resize_token_embeddings(rows, mean_resizing=False)
+    if new_ids:
+        head: Any = model.get_output_embeddings()
+        _fill(embedding.weight, new_ids, known, noise=_NOISE)
+        if head is not None and head.weight.data_ptr() != embedding.weight.data_ptr():
+            _fill(head.weight, new_ids, known, noise=0.0)
+        if getattr(head, "bias", None) is not None:
+            _fill(head.bias, new_ids, known, noise=0.0)
+    return new_ids
+
+
+@torch.no_grad()
+def _fill(weight: Tensor, ids: Sequence[int], known: int, noise: float) -> None:
+    # rounded first, so that a model held in float32 and in bfloat16 gets the same rows
+    existing = weight[: min(known, weight.shape[0])].to(torch.bfloat16)
+    row = existing.mean(0, dtype=torch.float32)
+    rows = row.expand(len(ids), *row.shape)
+    if noise:
+        spread = existing[:: max(1, len(existing) // _SAMPLE)].float().std(0)
+        draw = torch.randn(rows.shape, generator=torch.Generator().manual_seed(0))
+        rows = rows + noise * spread * draw.to(weight.device)
+    weight[list(ids)] = rows.to(weight.dtype)
+
+
+def suppressed_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids that must never be generated: the special tokens, and output rows that stand for no token."""
+    vocabulary = tokenizer.get_vocab()
+    head: Any = model.get_output_embeddings()
+    special = [vocabulary[token] for token in SPECIAL_TOKENS if token in vocabulary]
+    return sorted({*special, *range(max(vocabulary.values()) + 1, len(head.weight))})
+
+
+@torch.no_grad()
+def embedding_norm(embed: nn.Module, rows: int) -> float:
+    """Mean length of the first `rows` input embeddings as the model sees them, on an evenly spaced sample."""
+    device = next(embed.parameters()).device
+    sample = torch.arange(0, rows, max(1, rows // _SAMPLE), device=device)
+    return float(embed(sample).float().norm(dim=-1).mean())

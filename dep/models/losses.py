@@ -1,0 +1,145 @@
+"""Eq. 8-11: what the autoencoder is trained on beside the language loss.
+
+    L_recon  = SmoothL1(e_his, ê_his) + SmoothL1(e_diff, ê_diff)                          (8)
+    ρ̂_j      = mean over vectors of z_j, for each branch                                  (9)
+    L_sparse = 1/d' Σ_j KL(ρ ‖ ρ̂_his,j) + 1/d' Σ_j KL(ρ ‖ ρ̂_diff,j)                      (10)
+    L_total  = L_gen + λ (L_recon + γ L_sparse)                                           (11)
+
+e -> vectors_BKE   ê -> rebuilt_BKE   z -> latents_BKZ   d' -> Z   ρ -> rho   λ -> lambda_   γ -> gamma
+ρ̂ -> means_GZ (G groups, each of which has its own mean)
+
+All tensors come as one dict entry per branch. `present_BK` says which of the B x K places hold a vector: the
+others (a review without peers has no difference) enter no mean and no gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dep.types import Branch
+
+MeanOver = Literal["batch", "example", "mixed"]
+Outside = Literal["linear", "hard"]
+PerBranch = Mapping[Branch, Tensor]
+
+DEAD = 1e-3
+"""A unit that no vector of the batch activates above this counts as dead."""
+
+
+def reconstruction_loss(vectors: PerBranch, rebuilt: PerBranch, present: PerBranch) -> Tensor:
+    """Eq. 8: smooth L1 (beta 1), averaged over all entries of a branch's present vectors, then summed.
+
+    Args:
+        vectors: [B, K, E] per branch.
+        rebuilt: [B, K, E] per branch.
+        present: [B, K] bool per branch.
+
+    Returns:
+        A scalar; 0 where no vector is present.
+    """
+    terms = [
+        F.smooth_l1_loss(rebuilt[branch][here].float(), vectors[branch][here].float())
+        for branch, here in present.items()
+        if here.any()
+    ]
+    return _sum(terms, like=rebuilt)
+
+
+def mean_activations(latents: PerBranch, present: PerBranch, over: MeanOver) -> list[Tensor]:
+    """Eq. 9: mean activation of every unit.
+
+    Args:
+        latents: [B, K, Z] per branch.
+        present: [B, K] bool per branch.
+        over: `batch` takes one mean over all present vectors of the batch; `example` one for each example
+            (Eq. 9 as written, N being one user's reviews); `mixed` one for each example over both branches
+            together (the paper's public code).
+
+    Returns:
+        One [G, Z] tensor for each term of Eq. 10; groups and branches without any vector are left out.
+    """
+    if not latents:
+        return []
+    if over == "batch":
+        return [latents[b][here].float().mean(0, keepdim=True) for b, here in present.items() if here.any()]
+    pairs = [(latents[b].float(), here) for b, here in present.items()]
+    if over == "mixed":
+        pairs = [(torch.cat([z for z, _ in pairs], 1), torch.cat([here for _, here in pairs], 1))]
+    means = []
+    for z_BKZ, here_BK in pairs:
+        count_B = here_BK.sum(1)
+        total_BZ = z_BKZ.masked_fill(~here_BK[..., None], 0.0).sum(1)
+        if (count_B > 0).any():
+            means.append(total_BZ[count_B > 0] / count_B[count_B > 0, None])
+    return means
+
+
+def kl_to_target(rho: float, means: Tensor, eps: float, outside: Outside) -> Tensor:
+    """KL(ρ ‖ ρ̂) = ρ ln(ρ/ρ̂) + (1-ρ) ln((1-ρ)/(1-ρ̂)), elementwise, for means inside [eps, 1-eps].
+
+    A mean outside (an activation that is no probability can be negative) is treated as `outside` says:
+    `linear` continues the curve by its tangent, so that the gradient still points back inside; `hard` clamps,
+    so that the gradient there is exactly zero and the unit is no longer pulled anywhere. `activation_stats`
+    counts such units.
+
+    Args:
+        rho: target mean activation, in (0, 1).
+        means: any shape.
+        eps: distance from 0 and 1 within which the logarithms are not trusted.
+        outside: `linear` or `hard`.
+
+    Returns:
+        The divergence, of the shape of `means`.
+    """
+    inside = means.clamp(eps, 1 - eps)
+    kl = rho * (math.log(rho) - inside.log()) + (1 - rho) * (math.log1p(-rho) - torch.log1p(-inside))
+    if outside == "hard":
+        return kl
+    slope = ((1 - rho) / (1 - inside) - rho / inside).detach()
+    return kl + slope * (means - inside)
+
+
+def sparsity_loss(means: Sequence[Tensor], rho: float, eps: float, outside: Outside, like: PerBranch) -> Tensor:
+    """Eq. 10: for each [G, Z] of `means` the mean divergence over its groups and units, summed.
+
+    `like` says where a zero lives when there is no mean at all.
+    """
+    return _sum([kl_to_target(rho, m, eps, outside).mean() for m in means], like=like)
+
+
+def total_loss(lm: Tensor, losses: Mapping[str, Tensor], lambda_: float, gamma: float) -> Tensor:
+    """Eq. 11. A loss that the compressor does not have (`recon`, `sparse`) counts as zero."""
+    zero = lm.new_zeros(())
+    return lm + lambda_ * (losses.get("recon", zero) + gamma * losses.get("sparse", zero))
+
+
+def activation_stats(latents: PerBranch, present: PerBranch, means: Sequence[Tensor], eps: float) -> dict[str, Tensor]:
+    """What to watch on a sparse code, over the present vectors of both branches together.
+
+    Returns:
+        mean_activation: mean of all activations. dead_units: share of units that no vector of this batch
+            activates above `DEAD`. clamped_units: share of the means of Eq. 9 outside [eps, 1-eps], where a
+            hard clamp passes no gradient. Empty where no vector is present.
+    """
+    active = [latents[b][here].detach().float() for b, here in present.items()]
+    if not any(z.numel() for z in active):
+        return {}
+    z_MZ = torch.cat(active)
+    means_GZ = torch.cat([m.detach() for m in means])
+    return {
+        "mean_activation": z_MZ.mean(),
+        "dead_units": (z_MZ.amax(0) <= DEAD).float().mean(),
+        "clamped_units": ((means_GZ < eps) | (means_GZ > 1 - eps)).float().mean(),
+    }
+
+
+def _sum(terms: list[Tensor], like: PerBranch) -> Tensor:
+    if terms:
+        return torch.stack(terms).sum()
+    return next(iter(like.values())).new_zeros((), dtype=torch.float32) if like else torch.zeros(())

@@ -1,0 +1,79 @@
+"""Eq. 6: carries a latent vector into the LLM's input space.
+
+    p_his = M_p(z_his),   p_diff = M_p(z_diff)
+
+z -> z_SZ (any leading shape)   p -> p_SD   M_p -> two linear layers with a GELU between
+
+Eq. 6 has one M_p for both branches, Appendix C "two independent projection networks"; the 30.4 M trainable
+parameters that the paper's public code reports (0.4% of 7.6 B) are two of them, with a hidden layer as wide
+as the LLM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dep.models.initialization import Init, initialise
+from dep.types import Branch
+
+
+class Projector(nn.Module):
+    """One two-layer network for each branch, or one that all branches share."""
+
+    @dataclass
+    class Config:
+        """The projector's settings."""
+
+        shared: bool = False
+        """One network for all branches (Eq. 6) instead of one for each (Appendix C)."""
+        hidden: int | None = None
+        """Width of the hidden layer, in units; None takes the LLM's width."""
+        init: Init = "xavier"
+        """`xavier` (the paper) or torch's `default` (its public code)."""
+        init_scale: float = 1.0
+        """Factor on the last layer's initial weights; 1 is the paper's. A soft token that starts in a random direction
+        has to be turned, one that starts near zero (0.01) takes the direction of its first gradients: on the built-in
+        world 50 steps then do what 250 did."""
+        scale_to_embedding: bool = False
+        """Give every output the mean length of the LLM's embedding rows. Off in the paper; a small model
+        learns several times sooner with it, since a soft token of another length than a word's is foreign to
+        it."""
+
+    def __init__(
+        self, config: Config, width_in: int, width_out: int, branches: Sequence[Branch], embedding_norm: float
+    ) -> None:
+        """Build from latents of `width_in` to tokens of `width_out` D.
+
+        Args:
+            config: the settings.
+            width_in: Z, or E without a compressor.
+            width_out: D.
+            branches: which branches will be projected.
+            embedding_norm: mean length of the LLM's embedding rows, used by `scale_to_embedding`.
+        """
+        super().__init__()
+        self.config = config
+        self.embedding_norm = embedding_norm
+        hidden = config.hidden or width_out
+        self.networks = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.Linear(width_in, hidden), nn.GELU(), nn.Linear(hidden, width_out))
+                for name in (["shared"] if config.shared else branches)
+            }
+        )
+        initialise(self, config.init)
+        with torch.no_grad():
+            for network in self.networks.values():
+                network[-1].weight.mul_(config.init_scale)  # type: ignore[index]
+
+    def forward(self, z_SZ: Tensor, branch: Branch) -> Tensor:
+        """Project latents [..., Z] of one branch to soft tokens [..., D]."""
+        p_SD: Tensor = self.networks["shared" if self.config.shared else branch](z_SZ)
+        if self.config.scale_to_embedding:
+            p_SD = F.normalize(p_SD, dim=-1) * self.embedding_norm
+        return p_SD

@@ -1,0 +1,234 @@
+"""Eq. 5-7 in one place, for training and generation: from a batch to the frozen LLM's input embeddings.
+
+    e -> z, ê (compressor) -> p (projector) -> written over the slot tokens of the prompt (checked scatter)
+
+All of it computes in float32 (or what the trainable weights are held in), whatever autocast says around it;
+vectors are cast to the backbone's dtype as they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dep.models.adapters.dep import ConstantAdapter, DEPAdapter, SoftTokens, Statistics
+from dep.models.adapters.pplug import PPlugAdapter
+from dep.models.adapters.user_llm.adapter import UserLLMAdapter, UserLLMConfig
+from dep.models.backbones.vocabulary import embedding_norm
+from dep.models.compressors.autoencoder import CompressorConfig, build_compressor
+from dep.models.injection import inject, write_rows
+from dep.models.projector import Projector
+from dep.types import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
+
+_BOUNDARIES: dict[Branch, tuple[str, str]] = {
+    "his": (HIS_START, HIS_END),
+    "diff": (DIFF_START, DIFF_END),
+    "user": (HIS_START, HIS_END),
+}
+
+
+class SoftPromptOutput(NamedTuple):
+    """inputs_embeds [B, T, D]; losses (recon, sparse); stats (mean_activation, dead_units, clamped_units)."""
+
+    inputs_embeds: Tensor
+    losses: dict[str, Tensor]
+    stats: dict[str, Tensor]
+
+
+class SoftPrompt(nn.Module):
+    """The trainable part: a source of soft tokens and, where asked for, the boundary tokens' rows."""
+
+    @dataclass
+    class Config:
+        """The soft prompt's settings."""
+
+        source: Literal["user", "constant", "pplug", "user_llm"] = "user"
+        """From the user's vectors, the same trained tokens for everybody (a control), or one embedding of all that the
+        user wrote (set by the method)."""
+        branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
+        """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
+        standardize: bool = False
+        """Give the compressor vectors of mean 0 and deviation 1 in every component (over the training histories), and
+        let it rebuild them as they were. Off in the paper; text embeddings share a large common part, and with a few
+        hundred steps a soft prompt learns little but that."""
+        boundary_trainable: bool = False
+        """Train the boundary tokens' rows, from the backbone's own; off, they stay frozen (the paper's public
+        code)."""
+        user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
+        """User-LLM's settings."""
+        slots: int = 8
+        """Past reviews at most, for the tables of `constant`."""
+
+    def __init__(
+        self,
+        config: Config,
+        adapter: nn.Module | None,
+        slot_ids: Mapping[Branch, int],
+        boundary: tuple[list[int], Tensor] | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            config: the settings.
+            adapter: makes the soft tokens; None without branches.
+            slot_ids: the slot token's id of every branch there can be, in use or not.
+            boundary: ids and starting rows [R, D] of the boundary tokens to train.
+        """
+        super().__init__()
+        self.config = config
+        self.adapter = adapter
+        self.slot_ids = dict(slot_ids)
+        self.boundary_ids = boundary[0] if boundary else []
+        self.boundary_rows = nn.Parameter(boundary[1].detach().clone().float()) if boundary else None
+
+    @property
+    def injected_ids(self) -> list[int]:
+        """Tokens whose embeddings this module writes."""
+        return [*self.slot_ids.values(), *self.boundary_ids]
+
+    @property
+    def uses_cross_attention(self) -> bool:
+        """Whether the LLM's layers look at the user, so that every position depends on who it is."""
+        return isinstance(self.adapter, UserLLMAdapter) and len(self.adapter.cross) > 0
+
+    def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
+        """What has to be in force while `model` reads this batch."""
+        if self.uses_cross_attention:
+            assert isinstance(self.adapter, UserLLMAdapter), "only it crosses"
+            return self.adapter.attached(model, batch)
+        return nullcontext()
+
+    def frozen(self, name: str) -> bool:
+        """Whether a parameter of this module is not trained."""
+        return isinstance(self.adapter, UserLLMAdapter) and self.adapter.frozen(name.removeprefix("adapter."))
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups of trained parameters that have a learning rate of their own."""
+        return self.adapter.param_groups() if isinstance(self.adapter, UserLLMAdapter) else []
+
+    def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
+        """Embed the prompt and write the soft tokens into it.
+
+        Args:
+            batch: see `dep.types.Batch`.
+            embed: the backbone's input embedding, ids [B, T] -> [B, T, D].
+
+        Returns:
+            The embeddings, and the compressor's losses and statistics (empty for `constant` and without
+            branches).
+
+        Raises:
+            ValueError: where slot tokens and vectors of a row disagree in number, or a branch was not
+            configured.
+        """
+        self._check(batch)
+        embeds_BTD = embed(batch.ids)
+        if self.boundary_rows is not None:
+            embeds_BTD = write_rows(embeds_BTD, batch.ids, self.boundary_ids, self.boundary_rows)
+        if self.adapter is None or not batch.present:
+            return SoftPromptOutput(embeds_BTD, {}, {})
+        with torch.autocast(batch.ids.device.type, enabled=False):
+            soft: SoftTokens = self.adapter(batch)
+        for branch, vectors_BKD in soft.vectors.items():
+            embeds_BTD = inject(embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, batch.present[branch])
+        return SoftPromptOutput(embeds_BTD, soft.losses, soft.stats)
+
+    def _check(self, batch: Batch) -> None:
+        unknown = set(batch.present) - set(self.config.branches)
+        if unknown:
+            raise ValueError(
+                f"the batch carries vectors of {sorted(unknown)}: expected branches {self.config.branches} "
+                "(soft_prompt.branches); give prompt and soft prompt the same branches"
+            )
+        filled = {self.slot_ids[branch] for branch in batch.present}
+        for branch, slot_id in self.slot_ids.items():
+            if slot_id not in filled and bool((batch.ids == slot_id).any()):
+                raise ValueError(
+                    f"a prompt holds {SLOT_TOKENS[branch]} but the batch has no vectors of branch "
+                    f"{branch!r}: an unfilled placeholder would be read as a word; leave the branch out of the prompt"
+                )
+
+
+def build_soft_prompt(
+    config: SoftPrompt.Config,
+    compressor: CompressorConfig,
+    projector: Projector.Config,
+    *,
+    width: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int = 0,
+    statistics: Statistics | None = None,
+    categories: int = 1,
+    longest: int = 0,
+) -> SoftPrompt:
+    """Build the trainable part for a backbone.
+
+    Args:
+        config: the soft prompt's settings.
+        compressor: the Config of a class in `COMPRESSORS`.
+        projector: the projector's settings.
+        width: E, the embedder's width.
+        model: the backbone, with the special tokens added.
+        tokenizer: its tokenizer.
+        seed: of the initial weights, which depend on nothing else.
+        statistics: mean and deviation [E] of the training vectors of each branch (of `his` for `pplug` and
+            `user_llm`), where `standardize` is set.
+        categories: of the data, for User-LLM.
+        longest: how many past reviews at most its encoder reads.
+
+    Returns:
+        The soft prompt, in float32 on the CPU.
+    """
+    embed = model.get_input_embeddings()
+    vocabulary = tokenizer.get_vocab()
+    norm = embedding_norm(embed, max(vocabulary.values()) + 1)
+    slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
+    branches: list[Branch] = list(config.branches)
+    boundary_ids = [vocabulary[token] for branch in branches for token in _BOUNDARIES[branch]]
+    rows = embed(torch.tensor(boundary_ids, dtype=torch.long, device=model.device)).float().cpu()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        adapter = build_adapter(config, compressor, projector, width, model, norm, statistics, categories, longest)
+    trained = (boundary_ids, rows) if config.boundary_trainable and branches else None
+    return SoftPrompt(config, adapter, slot_ids, trained)
+
+
+def build_adapter(
+    config: SoftPrompt.Config,
+    compressor: CompressorConfig,
+    projector: Projector.Config,
+    width: int,
+    model: PreTrainedModel,
+    norm: float,
+    statistics: Statistics | None = None,
+    categories: int = 1,
+    longest: int = 0,
+) -> nn.Module | None:
+    """Where the soft tokens come from, untrained; arguments as of `build_soft_prompt`, `norm` of the LLM's embeddings.
+
+    Returns:
+        None for a prompt without soft tokens.
+    """
+    branches: list[Branch] = list(config.branches)
+    embedding: Any = model.get_input_embeddings()
+    width_out = int(embedding.weight.shape[1])
+    if config.source == "pplug":
+        return PPlugAdapter(Projector(projector, width, width_out, branches, norm), width, statistics)
+    if config.source == "user_llm":
+        settings, to_llm = config.user_llm, None
+        if settings.integration == "soft_prompt":
+            to_llm = Projector(projector, settings.encoder.width, width_out, branches, norm)
+        return UserLLMAdapter(settings, width, categories, longest, model, to_llm, statistics)
+    if not branches:
+        return None
+    if config.source == "constant":
+        return ConstantAdapter(branches, config.slots, width_out, norm)
+    distil = build_compressor(compressor, width)
+    return DEPAdapter(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)

@@ -1,0 +1,123 @@
+"""What has to stand beside a comparison's scores: how much each system was given, and what it costs a request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
+
+from dep.data.collate import Collator
+from dep.models.adapters.files import read_adapter
+from dep.pipeline.arm import Arm
+from dep.training.module import PersonalizationModule
+from dep.types import Prompt, Request
+from dep.utils.atomic_io import read_json, read_rows
+
+_SAMPLE = 8
+"""Requests that floating-point operations are counted on, evenly spaced by length."""
+_FLOAT = 4
+"""Bytes of a vector's component."""
+
+
+def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """A few of `prompts`, evenly spaced by length."""
+    ordered = sorted(prompts, key=lambda prompt: (len(prompt.ids) + len(prompt.target), prompt.key))
+    count = min(_SAMPLE, len(ordered))
+    return [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]
+
+
+@torch.no_grad()
+def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
+    """Floating-point operations, by torch's counter, of reading a request and its real review once, with soft prompt.
+
+    Each example is read alone, so that nothing is resources or padded; the mean over `prompts`.
+    """
+    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
+    return fmean(totals) if totals else 0.0
+
+
+def _counted(call: Callable[[], object]) -> float:
+    """Operations of a call, attention in plain matrix products: torch does not count those of its CPU kernel."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        call()
+    return float(counter.get_total_flops())
+
+
+@torch.no_grad()
+def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
+    """Seconds of reading a request and its real review once, alone, on this machine as busy as it is; mean."""
+    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    took = []
+    for batch in (*batches[:1], *batches):  # the first again: it warms up
+        began = time.perf_counter()
+        module.example_nll(batch)
+        if module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)
+        took.append(time.perf_counter() - began)
+    return fmean(took[1:]) if took[1:] else 0.0
+
+
+@torch.no_grad()
+def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
+    """Floating-point operations of reading `tokens` once: what writing a profile costs beside."""
+    ids = torch.zeros(1, tokens, dtype=torch.long, device=model.device)
+    return _counted(lambda: model(input_ids=ids, logits_to_keep=1))
+
+
+def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
+    """What has to be kept of a user for the next request: texts, vectors and profile that this one was made from."""
+    kept = len(request.profile.encode())
+    for slot in request.slots:
+        if text:
+            kept += sum(len(part.encode()) for part in (slot.review.title, slot.review.text, slot.item.title))
+        kept += sum(_FLOAT * vector.numel() for b in branches if (vector := getattr(slot, b, None)) is not None)
+    if request.user_history is not None:
+        kept += _FLOAT * (request.user_history.his.numel() + request.user_history.item.numel())
+    return kept
+
+
+def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
+    """By label, over its seeds: what a method was given and what it costs.
+
+    Returns:
+        For each label `trains`; `trainable` parameters (those learned in pretraining too) and `frozen` ones of the LLM;
+        `train_seconds` (pretraining's too, of the leg that finished it; an adapter that arms share counts for each);
+        `prompt_tokens` and `calls` of the LLM a request, those that write profiles among them; `gflops`, `seconds`,
+        `kv_bytes` and `user_bytes` a request.
+    """
+    by_label: dict[str, list[Arm]] = {}
+    for arm in arms:
+        by_label.setdefault(arm.label, []).append(arm)
+    return {label: _of(mine) for label, mine in by_label.items()}
+
+
+def _of(arms: Sequence[Arm]) -> dict[str, Any]:
+    rows = [row for arm in arms for row in read_rows(arm.folder / "predictions.jsonl")]
+    asked: list[Sequence[Mapping[str, Any]]] = [row.get("steps") or () for row in rows]
+    found: dict[str, Any] = {
+        "trains": arms[0].method.trains,
+        "prompt_tokens": fmean(
+            row["prompt_tokens"] + sum(step["prompt_tokens"] for step in steps)
+            for row, steps in zip(rows, asked, strict=True)
+        ),
+        "calls": fmean(1 + len(steps) for steps in asked),
+    }
+    measured = [read_json(arm.folder / "cost.json") for arm in arms]
+    for name in ("gflops", "seconds", "kv_bytes", "user_bytes"):
+        values = [row[name] for row in measured if name in row]
+        found[name] = fmean(values) if values else None
+    if arms[0].method.trains:
+        _, noted, _ = read_adapter(arms[0].folder / "adapter.safetensors")
+        found |= {"trainable": noted["trainable"] + noted["pretrained"], "frozen": noted["frozen"]}
+        seconds = [read_json(arm.folder / "training.json").get("seconds") for arm in arms]
+        known = [value for value in seconds if value is not None]
+        found["train_seconds"] = fmean(known) if known else None
+    return found

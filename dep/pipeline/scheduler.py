@@ -1,0 +1,233 @@
+"""The arms of a run, one after another or side by side, one process each.
+
+At the size of the built-in backbone two threads of one process mostly wait for each other, while two processes of one
+thread each keep two cores busy. Arms that share an adapter, or what theirs go
+on from, go to one process, so that it is trained once. A worker dies with its parent; an arm that fails does not stop
+the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from io import StringIO
+from queue import Empty
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from dep.config import preflight
+from dep.config.loader import load_arms
+from dep.config.schema import RunConfig
+from dep.pipeline.arm import Arm
+from dep.pipeline.resources import Resources
+from dep.pipeline.stages.evaluate import evaluate
+from dep.pipeline.stages.generate import generate
+from dep.pipeline.stages.train import train
+from dep.utils import progress
+
+STAGES: dict[str, Callable[[Resources, Arm], None]] = {
+    "train": train,
+    "generate": generate,
+    "evaluate": evaluate,
+}
+"""What is done with each arm, in this order."""
+
+_FAREWELL = 10
+"""Seconds that a worker without work has to end by itself."""
+
+Names = list[tuple[str, int]]
+"""Arms by (name, seed)."""
+
+
+class ArmsFailed(ValueError):
+    """Some arms could not be finished; says which and why. What the others did is kept."""
+
+
+def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
+    """Preflight checks of all arms; an arm that is finished needs nothing.
+
+    Raises:
+        ConfigError: a package or device is missing.
+        ValueError: an arm's settings contradict each other.
+    """
+    for arm in arms:
+        parts = {stage for stage in stages if stage in ("train", "generate") and not arm.finished(stage)}
+        if "train" in parts:
+            _ = arm.settings  # says where its epochs do not add up
+        if parts:
+            preflight.check(arm.config, {"backbone", *parts})
+
+
+def run_arms(
+    resources: Resources, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]]
+) -> None:
+    """Take every arm through `stages`.
+
+    Args:
+        resources: with the run's configuration, whose `threads` says how many arms go side by side.
+        arms: all of the run's.
+        stages: names in `STAGES`.
+        words: files and overrides, from which a worker builds the same run.
+
+    Raises:
+        ArmsFailed: after all others are through.
+    """
+    arms = [arm for arm in arms if not all(arm.finished(stage) for stage in stages)]
+    if not arms:
+        return
+    groups = _groups(arms)
+    workers = min(len(groups), side_by_side(resources.config))
+    if resources.config.threads:
+        torch.set_num_threads(resources.config.threads)
+    if workers > 1:
+        _side_by_side(resources, groups, stages, words, workers)
+        return
+    for arm in arms:
+        for stage in stages:
+            STAGES[stage](resources, arm)
+
+
+def side_by_side(config: RunConfig) -> int:
+    """How many arms go side by side: `jobs`, or as many as the cores hold of `threads` each."""
+    return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _groups(arms: Sequence[Arm]) -> list[Names]:
+    """Arms that share an adapter, or what it goes on from (a user encoder too), together; the largest groups first."""
+    groups: dict[str, Names] = {}
+    adapters: dict[str, set[str]] = {}
+    for arm in arms:
+        trained = {arm.adapter_key} if arm.method.trains else set()
+        learned = (
+            arm.encoder_key
+            if arm.method.pretrains
+            else (arm.training_view.warm_start or arm).adapter_key
+            if trained
+            else ""
+        )
+        key = learned or f"{arm.name}/{arm.seed}"
+        groups.setdefault(key, []).append((arm.name, arm.seed))
+        adapters.setdefault(key, set()).update(trained)
+    return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]
+
+
+def _side_by_side(
+    resources: Resources, groups: list[Names], stages: Sequence[str], words: tuple[list[str], list[str]], workers: int
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    todo, news = spawn.Queue(), spawn.Queue()
+    for group in groups:
+        todo.put(group)
+    crew = [
+        spawn.Process(target=_work, args=(words, list(stages), todo, news, resources.config.threads), daemon=True)
+        for _ in range(workers)
+    ]
+    for worker in crew:
+        todo.put(None)
+        worker.start()
+    count = sum(map(len, groups))
+    try:
+        failed = _follow(crew, news, count, resources.console)
+        for worker in crew:
+            worker.join(_FAREWELL)
+    finally:
+        for worker in crew:
+            worker.terminate()
+    if failed:
+        lines = "\n".join(f"  {name}, seed {seed}: {why}" for (name, seed), why in failed.items())
+        raise ArmsFailed(f"{len(failed)} of {count} arms failed; the same command tries them again\n{lines}")
+
+
+def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
+    """Show what the workers report until all are through; returns why each failed arm failed."""
+    failed: dict[tuple[str, int], str] = {}
+    through, line = 0, progress.Lines()
+    with Progress(*progress.columns(), console=console) as bars:
+        every = bars.add_task(f"{count} arms, {len(crew)} side by side", total=count)
+        mine: dict[int, TaskID] = {}
+        while through < count:
+            try:
+                worker, kind, *what = news.get(timeout=1)
+            except Empty:
+                dead = [w for w in crew if w.exitcode not in (None, 0)]
+                if dead or not any(w.is_alive() for w in crew):
+                    codes = ", ".join(str(w.exitcode) for w in crew)
+                    raise ArmsFailed(
+                        f"a worker process ended before its work (exit codes {codes}; -9 is a lack of memory: set "
+                        "threads to the number of cores to run one arm at a time); the same command goes on"
+                    ) from None
+                continue
+            if kind == "stage":
+                description, done, total = what
+                if not console.is_terminal:
+                    line(worker, description, done, total)
+                if worker not in mine:
+                    mine[worker] = bars.add_task(description, total=total)
+                bars.update(mine[worker], description=description, completed=done, total=total)
+            elif kind == "arm":
+                name, said, why = what
+                through += 1
+                bars.advance(every)
+                if said:
+                    bars.console.print(said, end="")
+                if why:
+                    failed[name] = why
+        for task in mine.values():
+            bars.remove_task(task)
+    return failed
+
+
+def _work(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news: Any, threads: int) -> None:
+    """A worker's life: groups of arms from `todo` until it finds None, or is told to end."""
+    _die_with_parent()
+    try:
+        _take(words, stages, todo, news, threads)
+    except (KeyboardInterrupt, SystemExit):  # what Lightning makes of the parent's signal; the parent tells of it
+        news.cancel_join_thread()
+
+
+def _take(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news: Any, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    if threads:
+        torch.set_num_threads(threads)
+    progress.quiet()
+    me = os.getpid()
+    doing = [""]
+    progress.report_to(lambda stage, done, total: news.put((me, "stage", f"{doing[0]}: {stage}", done, total)))
+    run, configs = load_arms(*words)
+    said = StringIO()
+    resources = Resources(run, Console(file=said, soft_wrap=True, width=10_000))
+    arms = {(arm.name, arm.seed): arm for arm in resources.arms(configs, run.seeds)}
+    while (group := todo.get()) is not None:
+        for name in group:
+            why, doing[0] = "", arms[name].label
+            try:
+                for stage in stages:
+                    STAGES[stage](resources, arms[name])
+            except Exception as error:  # of any kind: the other arms go on, and the parent tells of it
+                why = f"{type(error).__name__}: {error}"
+                if os.environ.get("DEP_TRACEBACK"):
+                    why += f"\n{traceback.format_exc()}"
+            news.put((me, "arm", name, said.getvalue(), why))
+            said.seek(0)
+            said.truncate()
+    news.close()
+    news.join_thread()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when its parent is gone, however that came about."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

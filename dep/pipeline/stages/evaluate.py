@@ -1,0 +1,34 @@
+"""Evaluation: the scores of an arm's texts, review by review."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dep.evaluation.scores import score_examples
+from dep.pipeline import tracking
+from dep.pipeline.arm import Arm
+from dep.pipeline.resources import Resources
+from dep.utils.atomic_io import read_rows, write_rows
+
+
+def evaluate(resources: Resources, arm: Arm) -> None:
+    """Score the arm's predictions; scores.jsonl."""
+    path = arm.folder / "scores.jsonl"
+    if arm.finished("evaluate") or arm.restore("evaluate"):
+        return
+    if not arm.finished("generate"):
+        raise FileNotFoundError(
+            f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
+        )
+    rows = read_rows(arm.folder / "predictions.jsonl")
+    scores: list[dict[str, Any]] = [{k: row[k] for k in ("key", "category", "user", "nll")} for row in rows]
+    if arm.config.evaluate.texts:
+        predictions, references = [row["prediction"] for row in rows], [row["reference"] for row in rows]
+        columns = score_examples(predictions, references, resources.metrics(arm.config))
+        for name, values in columns.items():
+            for row, value in zip(scores, values, strict=True):
+                row[name] = value
+    write_rows(path, scores)
+    arm.complete("evaluate")
+    tracking.scored(arm, scores, rows)
+    resources.console.print(f"[bold]evaluate[/] {arm.label}, seed {arm.seed}: scores in {path}")

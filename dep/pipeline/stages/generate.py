@@ -1,0 +1,150 @@
+"""Generation: the likelihood of every real test review, the arm's own text, and what a request costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from dep.config.loader import to_yaml
+from dep.data.collate import Collator
+from dep.data.datamodule import ReviewData
+from dep.data.prompts.builder import PromptBuilder
+from dep.inference.generator import Generate
+from dep.models.backbones.cost import kv_bytes
+from dep.pipeline.arm import Arm
+from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
+from dep.pipeline.resources import Resources
+from dep.training.module import PersonalizationModule
+from dep.types import Prompt, Request
+from dep.utils.atomic_io import as_line, read_rows, write_json, write_rows, write_text
+from dep.utils.progress import stage
+
+
+def generate(resources: Resources, arm: Arm) -> None:
+    """Measure the likelihood of every real test review and write the arm's own; predictions.jsonl."""
+    path, partial = arm.folder / "predictions.jsonl", arm.folder / "predictions.partial.jsonl"
+    if arm.finished("generate"):
+        return
+    write_text(arm.folder / "config.yaml", to_yaml(arm.config))
+    if arm.restore("generate"):
+        return
+    if not arm.done("begun", arm.prediction_key):
+        partial.unlink(missing_ok=True)
+        arm.finish("begun", arm.prediction_key)
+    data = resources.data(arm)
+    module = resources.module(arm, data)
+    if arm.method.trains:
+        adapter = arm.folder / "adapter.safetensors"
+        if not arm.done("adapter", arm.adapter_key):
+            raise FileNotFoundError(f"{adapter}: {arm.label} has not been trained as configured; run `dep train` first")
+        module.load_adapter(adapter)
+    module.to(resources.device).eval()
+    requests = arm.method.transform_test_requests(data.requests("test"), arm.seed)
+    steps: Mapping[str, list[dict[str, Any]]] = {}
+    if arm.method.profiles:
+        requests, steps = _profiled(resources, arm, requests)
+    by_key = {request.key: request for request in requests}
+    begun = {row["key"]: row for row in read_rows(partial)}
+    write_rows(partial, begun.values())
+    wanted = [request for request in requests if request.key not in begun]
+    likelihood = _likelihoods(module, data, wanted, arm)
+    texts = (
+        texts_of(resources.writer(arm, module), data, wanted)
+        if arm.config.evaluate.texts
+        else ((k, None) for k in likelihood)
+    )
+    with partial.open("a", encoding="utf-8") as file:
+        for key, text in texts:
+            row = _prediction(by_key[key], text) | likelihood[key] | ({"steps": steps[key]} if steps else {})
+            begun[key] = row
+            file.write(as_line(row))
+            file.flush()
+    write_rows(path, (begun[request.key] for request in requests))
+    write_json(arm.folder / "cost.json", _cost(resources, arm, module, data, list(by_key.values()), steps))
+    arm.complete("generate")
+    partial.unlink()
+    resources.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}")
+
+
+def _profiled(
+    resources: Resources, arm: Arm, requests: Sequence[Request]
+) -> tuple[list[Request], dict[str, list[dict[str, Any]]]]:
+    """The requests with users' profiles, and by key what was asked and answered for them."""
+    writing, some = resources.writing(arm), list(requests)
+    written = arm.method.write(some, writing)
+    _, tokenizer = resources.backbone(arm.config)
+    count = PromptBuilder(tokenizer, arm.configured[0]).ask
+    steps = {
+        request.key: [
+            {"system": ask.system, "prompt": ask.text, "prompt_tokens": len(count(ask)), "text": text}
+            for ask, text in mine
+        ]
+        for request, mine in zip(some, written, strict=True)
+    }
+    profiles = (mine[-1].text for mine in written)
+    return [replace(request, profile=text) for request, text in zip(some, profiles, strict=True)], steps
+
+
+def _cost(
+    resources: Resources,
+    arm: Arm,
+    module: PersonalizationModule,
+    data: ReviewData,
+    requests: list[Request],
+    steps: Mapping[str, Any],
+) -> dict[str, float]:
+    """What a request costs: see `fairness`."""
+    prompt, soft = arm.configured
+    prompts = data.prompts(requests)
+    some = sample([prompts[at] for at in range(len(prompts))])
+    model, tokenizer = resources.backbone(arm.config)
+    flops = request_flops(module, some, data.collate)
+    if steps:
+        read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in some for step in steps[p.key]]
+        flops += sum(tokens_flops(model, tokens) for tokens in read) / len(some)
+    of_user = [] if soft.source == "constant" else soft.branches  # the constant prompt reads nobody's vectors
+    kept = [user_bytes(request, prompt.text and prompt.history > 0, of_user) for request in requests]
+    tokens = sum(len(prompts[at].ids) for at in range(len(prompts))) / len(prompts)
+    return {
+        "gflops": flops / 1e9,
+        "seconds": request_seconds(module, some, data.collate),
+        "kv_bytes": kv_bytes(model.config, tokens, model.dtype.itemsize),
+        "user_bytes": sum(kept) / len(kept),
+    }
+
+
+def _prediction(request: Request, text: str | None) -> dict[str, Any]:
+    return {
+        "key": request.key, "category": request.category, "user": request.user, "item": request.item.item,
+        "item_title": request.item.title, "rating": request.rating, "title": request.title,
+        "reference": request.text, "prediction": text,
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def _likelihoods(
+    module: PersonalizationModule, data: ReviewData, requests: list[Request], arm: Arm
+) -> dict[str, dict[str, float | int]]:
+    """Nll (per token of the real review), its tokens, and the prompt's, by key."""
+    prompts = data.prompts(requests)
+    order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
+    size = arm.config.evaluate.batch_size
+    found: dict[str, dict[str, float | int]] = {}
+    with stage("likelihood", len(order), show=arm.config.generate.progress) as advance:
+        for start in range(0, len(order), size):
+            chunk: list[Prompt] = order[start : start + size]
+            sums, counts = module.example_nll(data.collate(chunk).to(module.device))
+            for prompt, total, count in zip(chunk, sums.tolist(), counts.tolist(), strict=True):
+                found[prompt.key] = {"nll": total / count, "tokens": count, "prompt_tokens": len(prompt.ids)}
+            advance(len(chunk))
+    return found
+
+
+def texts_of(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
+    """(key, text) of each request, as they are finished, in the writer's own order."""
+    prompts = data.prompts(list(requests))
+    left = Collator(data.collate.pad_id, side="left", answers=False)
+    return writer([prompts[at] for at in range(len(prompts))], left)

@@ -1,0 +1,120 @@
+"""Training: an arm's adapter, and what that goes on from."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from dep.data.datamodule import ReviewData
+from dep.evaluation.metrics.registry import build_metric
+from dep.models.adapters.files import is_intact, write_tensors
+from dep.models.adapters.user_llm.adapter import UserLLMAdapter
+from dep.pipeline import tracking
+from dep.pipeline.arm import Arm
+from dep.pipeline.resources import Resources
+from dep.pipeline.stages.generate import texts_of
+from dep.training.module import PersonalizationModule
+from dep.training.pretraining import pretrain
+from dep.training.trainer import Train
+from dep.utils.atomic_io import read_json, write_json
+
+
+def train(resources: Resources, arm: Arm) -> None:
+    """Train the arm's adapter, unless it is prompt-only or an equal one is in the cache."""
+    if arm.finished("train"):
+        return
+    home, found = arm.adapter_home, arm.adapter_is_cached
+    if not found:
+        _learn(resources, arm.training_view)
+    arm.folder.mkdir(parents=True, exist_ok=True)
+    for name in ("adapter.safetensors", "metrics.csv", "training.json"):
+        shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
+        (arm.folder / f"{name}.tmp").replace(arm.folder / name)
+    arm.finish("adapter", arm.adapter_key)
+    if found:
+        arm.finish("adapter taken from", str(home))
+        resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
+
+
+def _learn(resources: Resources, arm: Arm) -> None:
+    """Train what the arm goes on from, then the arm; into its home in the cache, the adapter last."""
+    home, earlier = arm.adapter_home, 0.0
+    if arm.warm_start and not arm.warm_start.adapter_is_cached:
+        _learn(resources, arm.warm_start)
+    data = resources.data(arm)
+    module = resources.module(arm, data)
+    if arm.warm_start:
+        module.load_adapter(arm.warm_start.adapter_home / "adapter.safetensors")
+        earlier = read_json(arm.warm_start.adapter_home / "training.json")["seconds"]
+    elif arm.method.pretrains:
+        earlier = _pretrain(resources, arm, data, module)
+    if arm.config.train.monitor == "val_meteor":
+        module.evaluate = _val_meteor(resources, arm, data)
+    trained, before, own = module.sizes()
+    examples = len(data.requests("train"))
+    resources.console.print(
+        f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} parameters trained, "
+        f"{own:,} of the LLM frozen"
+    )
+    began = time.time()
+    try:
+        training = Train(arm.settings)
+        loggers, training.throughput.log_to = tracking.training(arm)
+        training.fit(module, data, home, loggers)
+    finally:
+        tracking.finish()
+    if (pace := training.throughput.pace).examples:
+        line = pace.line(training.throughput.peak)
+        resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: {line}")
+    write_json(home / "training.json", {"seconds": round(earlier + time.time() - began, 1)})
+    noted = {"key": arm.adapter_key, "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
+    module.save_adapter(home / "adapter.safetensors", noted)
+    shutil.rmtree(home / "checkpoints", ignore_errors=True)
+
+
+def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: PersonalizationModule) -> float:
+    """Give the module a user encoder that knows its own task, from the cache where it was learned before.
+
+    Returns:
+        Seconds that it took to learn, whenever that was.
+    """
+    source, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
+    assert isinstance(source, UserLLMAdapter), "only it pretrains"
+    path = Path(arm.config.cache) / "encoders" / arm.encoder_key[:16] / "encoder.safetensors"
+    if not is_intact(path) and settings.pretrain_epochs:
+        reader = data.user_history()
+        assert reader is not None, "the method reads the past"
+        sequences = reader.sequences([e for e in data.prepared.examples if e.split == "train"])
+        catalogues = {category: reader.catalogue(category) for category in sequences}
+        began = time.time()
+        told = pretrain(
+            source.encoder, sequences, catalogues,
+            epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=arm.seed,
+        )  # fmt: skip
+        resources.console.print(
+            f"[bold]pretrain[/] {arm.label}, seed {arm.seed}: the next item costs {told.item:.2f} nats "
+            f"({told.item_by_frequency:.2f} by frequency, {told.item_by_chance:.2f} by chance), its stars "
+            f"{told.stars:.2f} ({told.stars_by_frequency:.2f}), on {told.events} events of users left out; in "
+            f"{path.parent}"
+        )
+        write_json(path.parent / "told.json", told._asdict() | {"seconds": round(time.time() - began, 1)})
+        write_tensors(path, source.encoder.state_dict())
+    if is_intact(path):
+        source.encoder.load_state_dict(load_file(path))
+    return float(read_json(path.parent / "told.json").get("seconds", 0))
+
+
+def _val_meteor(resources: Resources, arm: Arm, data: ReviewData) -> Any:
+    meteor = build_metric("meteor", arm.config.evaluate.metrics)
+
+    def evaluate(module: PersonalizationModule) -> dict[str, float]:
+        requests = data.requests("val")
+        texts = dict(texts_of(resources.writer(arm, module), data, requests))
+        pairs = [(texts[request.key], request.text) for request in requests]
+        return {"val_meteor": meteor.corpus([p for p, _ in pairs], [r for _, r in pairs])}
+
+    return evaluate

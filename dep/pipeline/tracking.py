@@ -1,0 +1,80 @@
+"""Weights & Biases: a run for each arm and seed, grouped by experiment, tagged by variant, offline unless asked.
+
+The CSV files and score files beside it hold the same and are what everything else reads; `wandb sync runs/<name>/wandb`
+sends an offline run later. Nothing here changes a result, and `wandb=disabled` leaves it out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dep.config.schema import as_dict
+from dep.evaluation.metrics.bleu import bleu_of_sums
+from dep.pipeline.arm import Arm
+from dep.utils.lightning import pl
+
+SHOWN = 24
+"""Generations in a run's table."""
+
+
+def begun(arm: Arm) -> Any:
+    """The arm's W&B run, begun or gone on with; None where it is disabled."""
+    mode = arm.config.wandb
+    if mode == "disabled":
+        return None
+    import wandb
+
+    folder = arm.folder.parents[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("WANDB_SILENT", "true")
+    experiment, variant = arm.config.name, arm.name
+    return wandb.init(
+        project="dep", group=experiment, name=f"{variant}, seed {arm.seed}", tags=[variant, arm.config.method.kind],
+        id=f"{experiment}-{variant}-{arm.seed}-{arm.prediction_key[:8]}".replace("@", "-").replace("=", "-"),
+        config=as_dict(arm.config) | {"seed": arm.seed}, dir=str(folder), mode=mode, resume="allow",
+        settings=wandb.Settings(silent=True, console="off"),
+    )  # fmt: skip
+
+
+def training(arm: Arm) -> tuple[list[Any], Callable[[Mapping[str, float]], None] | None]:
+    """Loggers that mirror the arm's training, and what takes its pace."""
+    run = begun(arm)
+    return ([], None) if run is None else ([pl.loggers.WandbLogger(experiment=run)], run.log)
+
+
+def finish() -> None:
+    """End the run that is open, if there is one: the next arm has its own."""
+    if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
+        wandb.finish()
+
+
+def scored(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Log the mean of each score, and a table of generations with their scores."""
+    run = begun(arm)
+    if run is None:
+        return
+    import wandb
+
+    names = [name for name in scores[0] if name not in ("key", "category", "user")]
+    for name in names:
+        values = [row[name] for row in scores]
+        run.summary[f"test_{name}"] = (
+            float(bleu_of_sums(np.asarray(values, dtype=np.float64).sum(0)))
+            if name == "bleu"
+            else sum(values) / len(values)
+        )
+    kept = [name for name in names if name != "bleu"]
+    shown = list(zip(scores, predictions, strict=True))[:: max(1, len(scores) // SHOWN)][:SHOWN]
+    table = wandb.Table(columns=["key", "category", "item", "prediction", "reference", *kept])
+    for score, row in shown:
+        table.add_data(
+            row["key"], row["category"], row["item_title"], row["prediction"], row["reference"],
+            *(score[name] for name in kept),
+        )  # fmt: skip
+    run.log({"generations": table})
+    finish()

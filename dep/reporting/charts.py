@@ -1,0 +1,143 @@
+"""Charts as SVG text: intervals of a metric by method, and training curves.
+
+Colours are classes (`own`, `other`, `control`, `c0` … `c9`) that the page's style sheet fills for light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from dep.reporting.tables import Table, number, title
+
+Curve = Sequence[tuple[float, float]]
+COLOURS = 10
+_WIDTH, _VALUES, _ROW = 470, 62, 25
+_LETTER, _WIDEST = 7.0, 260.0
+"""Units a letter of a method's name takes, and all of them at most: longer names are set closer."""
+_ZERO_BASED = 0.2
+"""Bars start at 0 where the values spread over at least this share of the largest; otherwise dots on a cut axis."""
+
+
+def intervals(table: Table, metric: str) -> str:
+    """One row a method with its value and its 95% interval, on an axis from 0 (bars) or a cut one (dots)."""
+    cells = [(method, table.cells[method, metric]) for method in table.methods if (method, metric) in table.cells]
+    low, high = min(cell.low for _, cell in cells), max(cell.high for _, cell in cells)
+    bars = low >= 0 and high - low >= _ZERO_BASED * high
+    ticks = _ticks(0.0 if bars else low, high)
+    start, stop = ticks[0], ticks[-1]
+    height = _ROW * len(cells) + 26
+    gutter = min(_WIDEST, max(len(method) for method, _ in cells) * _LETTER + 16)
+    span = _WIDTH - gutter - _VALUES
+
+    def x(value: float) -> float:
+        return gutter + span * (value - start) / (stop - start)
+
+    parts = []
+    for tick in ticks:
+        parts.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="2" y2="{height - 22}"/>')
+        parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{height - 7}" text-anchor="middle">{_tick(tick)}</text>')
+    for at, (method, cell) in enumerate(cells):
+        middle, kind = _ROW * at + _ROW / 2 + 2, _kind(method)
+        close = f' textLength="{gutter - 12:.0f}" lengthAdjust="spacingAndGlyphs"' * (
+            len(method) * _LETTER + 16 > gutter
+        )
+        place = f'x="{gutter - 8:.1f}" y="{middle + 4}" text-anchor="end"{close}'
+        parts.append(f'<text class="name" {place}>{escape(method)}</text>')
+        if bars:
+            box = f'x="{gutter:.1f}" y="{middle - 8}" width="{x(cell.value) - gutter:.1f}" height="16" rx="2"'
+            parts.append(f'<rect class="bar {kind}" {box}/>')
+        ends = f'x1="{x(cell.low):.1f}" x2="{x(cell.high):.1f}"'
+        parts.append(f'<line class="whisker {kind}" {ends} y1="{middle}" y2="{middle}"/>')
+        for end in (cell.low, cell.high):
+            cap = f'x1="{x(end):.1f}" x2="{x(end):.1f}" y1="{middle - 4}" y2="{middle + 4}"'
+            parts.append(f'<line class="whisker {kind}" {cap}/>')
+        if not bars:
+            parts.append(f'<circle class="dot {kind}" cx="{x(cell.value):.1f}" cy="{middle}" r="4.5"/>')
+        best = " best" if cell.best else ""
+        value = number(metric, cell.value)
+        parts.append(f'<text class="value{best}" x="{_WIDTH - 2}" y="{middle + 4}" text-anchor="end">{value}</text>')
+    note = "" if bars else " (the axis does not start at 0)"
+    said = f"{title(metric)} by method with 95% intervals{note}"
+    return _svg(_WIDTH, height, said, parts)
+
+
+def curves(name: str, lines: Sequence[tuple[int, Curve]]) -> str:
+    """One line for each run that logged `name`.
+
+    Args:
+        name: what was logged.
+        lines: the number of each line's colour, and its (step, value) pairs.
+    """
+    points = [point for _, line in lines for point in line]
+    ticks = _ticks(min(y for _, y in points), max(y for _, y in points))
+    last = max(x for x, _ in points) or 1.0
+    left, top, width, height = 56.0, 8.0, 470.0, 210.0
+    bottom = height - 28
+
+    def place(step: float, value: float) -> str:
+        across = left + (width - left - 10) * step / last
+        return f"{across:.1f},{bottom - (bottom - top) * (value - ticks[0]) / (ticks[-1] - ticks[0]):.1f}"
+
+    parts = []
+    for tick in ticks:
+        y = place(0, tick).split(",")[1]
+        parts.append(f'<line class="grid" x1="{left}" x2="{width - 10}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text class="tick" x="{left - 6}" y="{float(y) + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
+    for share in (0.0, 0.5, 1.0):
+        x = place(last * share, ticks[0]).split(",")[0]
+        anchor = "end" if share == 1 else "middle"
+        parts.append(f'<text class="tick" x="{x}" y="{height - 8}" text-anchor="{anchor}">{last * share:.0f}</text>')
+    for colour, line in lines:
+        colour_class = f"c{colour % COLOURS}"
+        if len(line) == 1:
+            x, y = place(*line[0]).split(",")
+            parts.append(f'<circle class="{colour_class}" cx="{x}" cy="{y}" r="4"/>')
+        else:
+            path = " ".join(place(*point) for point in line)
+            parts.append(f'<polyline class="curve {colour_class}" points="{path}"/>')
+    return _svg(width, height, f"{name} over optimizer steps", parts)
+
+
+def thinned(line: Curve, points: int = 120) -> Curve:
+    """At most `points` points, each the mean of neighbours."""
+    size = math.ceil(len(line) / points)
+    chunks = [line[start : start + size] for start in range(0, len(line), size)]
+    return [(sum(x for x, _ in chunk) / len(chunk), sum(y for _, y in chunk) / len(chunk)) for chunk in chunks]
+
+
+def _svg(width: float, height: float, said: str, parts: Sequence[str]) -> str:
+    label = escape(said, quote=True)
+    body = "".join(parts)
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">{body}</svg>'
+
+
+_CONTROLS = ("another user", "another item", "zeroed", "untrained")
+
+
+def _kind(method: str) -> str:
+    """Ours, a control that takes something of ours away, or another system."""
+    if method.startswith("Constant") or any(word in method for word in _CONTROLS):
+        return "control"
+    return "own" if method.startswith("DEP") else "other"
+
+
+def kinds(methods: Sequence[str]) -> dict[str, str]:
+    """The colours of `methods` and what they stand for, as far as there are any."""
+    words = {"own": "DEP", "control": "controls", "other": "other methods"}
+    return {kind: said for kind, said in words.items() if any(_kind(method) == kind for method in methods)}
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers that enclose low and high."""
+    span = (high - low) or abs(high) or 1.0
+    raw = span / 4
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(step * at, 12) for at in range(first, max(last, first + 1) + 1)]
+
+
+def _tick(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")

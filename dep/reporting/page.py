@@ -1,0 +1,173 @@
+"""report.html and report.md of a run folder: one file each, nothing from outside.
+
+Reviews come from strangers: the HTML template escapes every value, the Markdown one passes each through `plain`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from dep.reporting import charts, tables
+from dep.reporting.cost_table import HEADS, LEAD, given
+from dep.reporting.verdicts import in_words, verdicts
+from dep.utils.atomic_io import write_text
+
+_HERE = Path(__file__).resolve().parent
+_FILES = ("results.json", "config.yaml", "run.json", "report.md")
+_LOGGED = {
+    "val_nll": "Validation: NLL",
+    "val_meteor": "Validation: METEOR",
+    "train_lm": "NLL of the training reviews",
+    "train_total": "Total loss (Eq. 11)",
+    "train_recon": "Reconstruction loss (Eq. 8)",
+    "train_sparse": "Sparsity loss (Eq. 10)",
+    "train_mean_activation": "Mean activation of the compressor's units",
+    "train_dead_units": "Share of units that a batch leaves silent",
+    "train_clamped_units": "Share of units whose mean activation is clamped",
+}
+"""What metrics.csv logs, and what a reader calls it."""
+_SHOWN = 3
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write report.html and report.md of a run.
+
+    Args:
+        run_dir: has results.json, and as far as there are: run.json, showcase.json, and by arm predictions.jsonl
+            and metrics.csv.
+
+    Returns:
+        Where report.html is.
+
+    Raises:
+        FileNotFoundError: there is no results.json.
+        ValueError: it is empty, or lacks the mean over the seeds of a method.
+    """
+    results = _read(run_dir / "results.json")
+    if results is None:
+        raise FileNotFoundError(
+            f"{run_dir / 'results.json'}: no results to report; make them with `dep run` or `dep report`"
+        )
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=lambda name: name is None or ".html" in name,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
+    environment.filters |= {"title": tables.title, "in_words": in_words}
+    environment.globals |= {"labels": tables.LABELS, "spread": tables.spread}
+    environment.globals |= {"given_heads": HEADS, "given_lead": LEAD}
+    content = _content(run_dir, results)
+    for name in ("report.html", "report.md"):
+        write_text(run_dir / name, environment.get_template(f"{name}.j2").render(content))
+    return run_dir / "report.html"
+
+
+def _by_metric(function: Callable[[str, float], str]) -> Callable[[float, str], str]:
+    """`value | number(metric)` of a function (metric, value)."""
+    return lambda value, metric: function(metric, value)
+
+
+def plain(text: object) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", escape(" ".join(str(text).split()), quote=False))
+
+
+def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
+    run = _read(run_dir / "run.json") or {}
+    shown = [tables.main_table(results, category) for category in tables.categories(results)]
+    panels = [
+        {
+            "table": table,
+            "pairs": verdicts(results, table.category),
+            "kinds": charts.kinds(table.methods),
+            "charts": {metric: Markup(charts.intervals(table, metric)) for metric in table.metrics},
+        }
+        for table in shown
+    ]
+    logs = _logs(run_dir)
+    seconds = run.get("seconds")
+    return {
+        "name": run.get("name") or results["rows"][0].get("run") or run_dir.name,
+        "run": run,
+        "took": None if seconds is None else str(timedelta(seconds=round(seconds))),
+        "panels": panels,
+        "given": given(run.get("costs") or {}),
+        "settings": dict(_flat(run.get("config") or {})),
+        "curves": _charts(logs),
+        "curve_names": [(run.get("labels") or {}).get(arm, arm) for arm in logs],
+        "showcase": (_read(run_dir / "showcase.json") or _from_predictions(run_dir))[:_SHOWN],
+        "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
+    }
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """`a.b.c` and its value, of every leaf."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield before + str(key), "–" if value is None else str(value)
+
+
+def _logs(run_dir: Path) -> dict[str, list[Path]]:
+    """metrics.csv of every seed, by arm."""
+    arms: dict[str, list[Path]] = {}
+    for path in sorted(run_dir.glob("*/*/metrics.csv")):
+        arms.setdefault(path.parent.parent.name, []).append(path)
+    return arms
+
+
+def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """(step, value) pairs of every column that training or validation logged."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name in _LOGGED:
+                    found.setdefault(name, []).append((float(row["step"]), float(value)))
+    return found
+
+
+def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
+    """One chart for each thing that was logged, with a colour for each arm and a line for each of its seeds."""
+    logged: dict[str, list[tuple[int, charts.Curve]]] = {}
+    for colour, paths in enumerate(logs.values()):
+        for path in paths:
+            for name, curve in _curves(path).items():
+                logged.setdefault(name, []).append((colour, charts.thinned(curve)))
+    return {said: Markup(charts.curves(said, logged[name])) for name, said in _LOGGED.items() if name in logged}
+
+
+def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:
+    """Without showcase.json: the first request of each category that every arm answered, with no history."""
+    arms: dict[str, dict[str, dict[str, Any]]] = {}
+    for path in sorted(run_dir.glob("*/*/predictions.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        arms.setdefault(path.parent.parent.name, {row["key"]: row for row in map(json.loads, lines)})
+    if not arms:
+        return []
+    common = set.intersection(*(set(rows) for rows in arms.values()))
+    first: dict[str, dict[str, Any]] = {}
+    for key, row in next(iter(arms.values())).items():
+        if key in common:
+            first.setdefault(row["category"], row)
+    return [
+        row | {"predictions": {arm: rows[row["key"]]["prediction"] for arm, rows in arms.items()}}
+        for row in first.values()
+    ]

@@ -1,0 +1,105 @@
+"""The main table and the comparisons in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table as Grid
+from rich.text import Text
+
+from dep.reporting.cost_table import HEADS, LEAD, given
+from dep.reporting.tables import LABELS, Results, Table, categories, main_table, number, signed, title
+from dep.reporting.verdicts import Verdict, verdicts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES = {"better": "green", "worse": "red", "maybe": "yellow", "none": "dim"}
+_ROOM = 13
+"""Columns that a cell with its interval takes."""
+
+
+def print_table(results: Results, console: Console) -> None:
+    """Print the main table and the paired comparisons of everything pooled.
+
+    Args:
+        results: the content of results.json.
+        console: where to; a narrow one gets no intervals.
+    """
+    category = categories(results)[0]
+    table = main_table(results, category)
+    console.print(_main(table, intervals=console.width >= 30 + _ROOM * len(table.metrics)))
+    pairs = verdicts(results, category)
+    if pairs:
+        console.print(
+            Text(
+                "\nPaired differences: the same reviews under both, two-sided randomization test over users; "
+                f"p is uncorrected, the verdict after Holm's correction for a metric's {len(pairs)} pairs",
+                "bold",
+            )
+        )
+    for (a, b), found in pairs.items():
+        console.print(_comparison(f"{a} − {b}", found))
+
+
+def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    """Print what each method was given, as `dep.pipeline.request_cost.costs` says it."""
+    grid = _grid("\nWhat each method was given")
+    grid.add_column("method")
+    for head in HEADS.values():
+        grid.add_column(head, justify="right", no_wrap=True)
+    for method, cells in given(costs).items():
+        grid.add_row(Text(method), *cells)
+    console.print(grid)
+    console.print(Text(LEAD, "dim"))
+
+
+def _grid(heading: str, title_style: str = "bold", show_header: bool = True) -> Grid:
+    return Grid(
+        title=Text(heading), title_justify="left", title_style=title_style, box=None, padding=(0, 2, 0, 0),
+        show_header=show_header,
+    )  # fmt: skip
+
+
+def _main(table: Table, intervals: bool) -> Grid:
+    where = "all categories" if table.category == "all" else table.category
+    seeds = max(table.seeds(method) for method in table.methods)
+    heading = (
+        f"{where}, {table.n} test reviews, {f'{seeds} seeds' if seeds else 'one seed'}, "
+        f"{'with 95% intervals' if intervals else '95% intervals in the report'}"
+    )
+    grid = _grid(heading)
+    grid.add_column("method")
+    for metric in table.metrics:
+        grid.add_column(title(metric), justify="right", no_wrap=True)
+    for method in table.methods:
+        row = [Text(method)]
+        for metric in table.metrics:
+            cell = table.cells.get((method, metric))
+            if cell is None:
+                row.append(Text("–", "dim"))
+                continue
+            shown = Text(number(metric, cell.value), "bold" if cell.best else "")
+            if intervals:
+                shown.append(f"\n{number(metric, cell.low)}–{number(metric, cell.high)}", "dim not bold")
+            row.append(shown)
+        grid.add_row(*row)
+    return grid
+
+
+def _comparison(pair: str, found: list[Verdict]) -> Grid:
+    grid = _grid(pair, title_style="", show_header=False)
+    for width in (9, 7, 18, 10):  # the same for every pair, so that they stand below one another
+        grid.add_column(justify="left" if width == 9 else "right", min_width=width, no_wrap=True)
+    grid.add_column(no_wrap=True)
+    for verdict in found:
+        metric = verdict.metric
+        grid.add_row(
+            Text(f"  {LABELS[metric].title}"),
+            signed(metric, verdict.delta),
+            f"[{signed(metric, verdict.low)}, {signed(metric, verdict.high)}]",
+            f"p = {verdict.p:.4f}",
+            Text(verdict.text, _STYLES[verdict.tone]),
+        )
+    return grid

@@ -1,0 +1,130 @@
+"""What the paper's tables and figures claim, and whether it holds here, each claim with the test made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from dep.evaluation.metrics.base import LOWER_IS_BETTER
+from dep.reporting.tables import number, signed, title
+from dep.reporting.verdicts import Verdict, verdicts
+
+HOLDS, OPPOSITE, OPEN = "holds", "opposite", "not shown"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and its outcome: `holds`, `opposite`, or `not shown` (which does not say that it is false)."""
+
+    text: str
+    metric: str
+    outcome: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How sure a difference is: over users, by the bootstrap, and over seeds."""
+
+    verdict: Verdict
+    users: float
+    """Standard error over users, of the mean over seeds."""
+    seeds: float
+    """Standard deviation over seeds; NaN for a single one."""
+    count: int
+    """Seeds."""
+
+
+def ordered(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor")) -> list[Claim]:
+    """Every comparison `a - b` of a run as the claim that `a` is better; p after Holm's correction over the table."""
+    claims = []
+    for (a, b), found in verdicts(results, "all").items():
+        for v in found:
+            if v.metric not in metrics:
+                continue
+            outcome = {"better": HOLDS, "worse": OPPOSITE}.get(v.tone, OPEN)
+            evidence = (
+                f"{signed(v.metric, v.delta)} ({signed(v.metric, v.low)} to {signed(v.metric, v.high)}), "
+                f"p {v.p:.4f}, Holm {v.holm:.4f}, n {v.n}"
+            )
+            claims.append(Claim(f"{a} better than {b}", v.metric, outcome, evidence))
+    return claims
+
+
+def rising(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor")) -> list[Claim]:
+    """Figure 2: more past reviews are better. By Kendall's tau of value and K; |tau| of 0.5 and more counts."""
+    claims = []
+    for metric in metrics:
+        lines: dict[str, list[tuple[int, float]]] = {}
+        for row in results["rows"]:
+            method, _, k = row["method"].rpartition(", history=")
+            if (row["category"], row["metric"]) == ("all", metric) and k.isdigit():
+                lines.setdefault(method, []).append((int(k), row["value"]))
+        for method, points in sorted(lines.items()):
+            tau = float(kendalltau(*zip(*sorted(points), strict=True)).statistic)
+            better = -tau if metric in LOWER_IS_BETTER else tau
+            outcome = HOLDS if better >= 0.5 else OPPOSITE if better <= -0.5 else OPEN
+            first, last = min(points), max(points)
+            evidence = (
+                f"τ {tau:+.2f}; K = {first[0]}: {number(metric, first[1])}, K = {last[0]}: {number(metric, last[1])}"
+            )
+            claims.append(Claim(f"{method} better with more past reviews", metric, outcome, evidence))
+    return claims
+
+
+def unique_gain_more(
+    gains: Mapping[str, Mapping[str, float]], rank: Mapping[str, float], metric: str, n_boot: int = 2000
+) -> list[Claim]:
+    """Figure 3: the unique half of users gains more. Two samples, bootstrapped apart.
+
+    Args:
+        gains: method -> user -> gain.
+        rank: each user's uniqueness in [0, 1].
+        metric: what is gained.
+        n_boot: resamples.
+    """
+    claims = []
+    for method, by_user in gains.items():
+        sides = [np.array([g for user, g in by_user.items() if (rank[user] >= 0.5) == side]) for side in (True, False)]
+        rng = np.random.default_rng(0)
+        drawn = [side[rng.integers(0, len(side), (n_boot, len(side)))].mean(1) for side in sides]
+        low, high = np.percentile(drawn[0] - drawn[1], [2.5, 97.5])
+        outcome = HOLDS if low > 0 else OPPOSITE if high < 0 else OPEN
+        delta = float(sides[0].mean() - sides[1].mean())
+        evidence = (
+            f"{signed(metric, delta)} ({signed(metric, float(low))} to {signed(metric, float(high))}), "
+            f"n {len(sides[0])} and {len(sides[1])}"
+        )
+        claims.append(Claim(f"{method} gains more for unique users", metric, outcome, evidence))
+    return claims
+
+
+def spreads(results: Mapping[str, Any], metric: str = "nll") -> list[Spread]:
+    """For each comparison of all categories together, its spread over users beside that over seeds."""
+    by_seed: dict[str, dict[int, float]] = {}
+    for row in results["rows"]:
+        if (row["category"], row["metric"]) == ("all", metric) and row["seed"] is not None:
+            by_seed.setdefault(row["method"], {})[row["seed"]] = row["value"]
+    found = []
+    for (a, b), of_pair in verdicts(results, "all").items():
+        for v in of_pair:
+            if v.metric == metric:
+                shared = sorted(by_seed.get(a, {}).keys() & by_seed.get(b, {}).keys())
+                deltas = [by_seed[a][seed] - by_seed[b][seed] for seed in shared]
+                sd = float(np.std(deltas, ddof=1)) if len(deltas) > 1 else float("nan")
+                found.append(Spread(v, (v.high - v.low) / 3.92, sd, len(deltas)))
+    return found
+
+
+def summary(claims: Sequence[Claim]) -> str:
+    """`12 of 20 hold, 1 is opposite, 7 are not shown`, and what was asked about."""
+    counts = {outcome: sum(c.outcome == outcome for c in claims) for outcome in (HOLDS, OPPOSITE, OPEN)}
+    metrics = " and ".join(title(metric) for metric in dict.fromkeys(c.metric for c in claims))
+    return (
+        f"{counts[HOLDS]} of {len(claims)} hold, {counts[OPPOSITE]} turn out the other way round and "
+        f"{counts[OPEN]} are not shown ({metrics})"
+    )

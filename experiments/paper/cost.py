@@ -1,0 +1,77 @@
+"""What a history is worth and what it costs, as texts and as vectors: the points of `make cost`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from dep.reporting.tables import number, title
+
+METRICS = ("nll", "meteor")
+
+
+class Point(NamedTuple):
+    """A method at a length of history."""
+
+    method: str
+    history: int
+    values: dict[str, tuple[float, float, float]]
+    """Metric -> value and its 95% interval, all categories together."""
+    tokens: float
+    """Of the prompt."""
+    gflops: float
+    """Operations of reading a request and its real review once."""
+    seconds: float
+    """That, timed alone."""
+    kv_bytes: float
+    """What the prompt leaves in the LLM's cache."""
+
+
+def points(run: Path) -> list[Point]:
+    """Points of a finished run that varies `prompt.history`, by method and length.
+
+    Args:
+        run: folder of the run.
+    """
+    results, told = (json.loads((run / name).read_text("utf-8")) for name in ("results.json", "run.json"))
+    values: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for row in results["rows"]:
+        if row["category"] == "all" and row["metric"] in METRICS:
+            values.setdefault(row["method"], {})[row["metric"]] = (row["value"], row["ci_low"], row["ci_high"])
+    found = []
+    for label, of_metric in values.items():
+        name = re.fullmatch(r"(.*), history=(\d+)", label)
+        cost = told["costs"][label]
+        if name:
+            measured = (cost["prompt_tokens"], cost["gflops"], cost["seconds"], cost["kv_bytes"])
+            found.append(Point(name[1], int(name[2]), of_metric, *measured))
+    return sorted(found, key=lambda point: (point.method, point.history))
+
+
+COLUMNS = ("method", "past reviews", *map(title, METRICS), "prompt tokens", "GFLOP", "ms", "KV cache, kB")
+
+
+def cells(point: Point) -> list[str]:
+    """A point as the columns of `COLUMNS`."""
+    return [
+        point.method, str(point.history), *(number(metric, point.values[metric][0]) for metric in METRICS),
+        f"{point.tokens:,.0f}", f"{point.gflops:.2f}", f"{1000 * point.seconds:,.0f}", f"{point.kv_bytes / 1000:,.0f}",
+    ]  # fmt: skip
+
+
+def table(found: Sequence[Point]) -> Table:
+    """For a terminal."""
+    shown = Table(title="Quality and cost by length of history", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for at, name in enumerate(COLUMNS):
+        shown.add_column(name, justify="right" if at else "left")
+    for before, point in zip((None, *found), found, strict=False):
+        if before is not None and before.method != point.method:
+            shown.add_section()
+        shown.add_row(*cells(point))
+    return shown

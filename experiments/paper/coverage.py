@@ -1,0 +1,51 @@
+"""Which of the paper's systems is covered by which file."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from dep.config.loader import load_arms
+from dep.config.schema import label
+from dep.methods import METHODS
+from experiments.paper.paper_comparison import PAPER
+from experiments.paper.paper_tables import Layout
+
+
+def covered(layout: Layout, file: Path) -> list[tuple[str, str, str, str]]:
+    """The paper's row, our row, the arm's file and the module that does it.
+
+    The paper's rows of 32 B models, which are the same arms with another backbone, come last.
+
+    Args:
+        layout: of one of the paper's tables.
+        file: the run's configuration, conf/arm beside it.
+    """
+    _, arms = load_arms([file])
+    found = []
+    for name, config in arms.items():
+        ours = label(config)
+        theirs = next((row for row, own in layout.rows.items() if own == ours), "-")
+        module = Path(inspect.getfile(METHODS[config.method.kind]))
+        arm = file.parent / "arm" / f"{name.split('@')[0]}.yaml"
+        found.append((theirs, ours, str(arm), str(module.relative_to(Path(inspect.getfile(load_arms)).parents[2]))))
+    published = (row["method"] for row in json.loads(PAPER.read_text("utf-8"))["tables"][layout.numbers])
+    for name in dict.fromkeys(published):
+        if name not in layout.rows:
+            _, ours, *files = next(row for row in found if row[0] == name.replace("(32B)", "(7B)"))
+            found.append((name, f"{ours}, larger backbone", *files))
+    return found
+
+
+def table(layout: Layout, file: Path) -> Table:
+    """For a terminal."""
+    shown = Table(title=f"Covered of {layout.title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("the paper's", "ours", "its arm", "what it does"):
+        shown.add_column(name, overflow="fold")
+    for row in covered(layout, file):
+        shown.add_row(*row)
+    return shown

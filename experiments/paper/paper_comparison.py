@@ -1,0 +1,73 @@
+"""Our numbers beside the paper's: one grid for each table, and how far the two agree on the order of variants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import kendalltau
+
+from experiments.paper.paper_tables import Layout
+
+PAPER = Path(__file__).with_name("paper_tables.json")
+
+Number = Mapping[str, Any]
+"""A row of results.json: value, ci_low, ci_high, n."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: (row name, our label, our cells, the paper's cells); columns are (category, metric)."""
+
+    layout: Layout
+    columns: list[tuple[str, str]]
+    rows: list[tuple[str, str, list[Number | None], list[float | None]]]
+    tau: dict[tuple[str, str], float]
+    """Kendall's τ-b of our order of the rows with the paper's, by column; needs three rows that both have."""
+
+
+def grid(layout: Layout, results: Mapping[str, Any]) -> Grid:
+    """Lay out one table.
+
+    Args:
+        layout: the table.
+        results: of the run that it is made from.
+    """
+    ours = _ours(results)
+    paper = {
+        (row["method"], row["category"], row["metric"]): float(row["value"])
+        for row in json.loads(PAPER.read_text(encoding="utf-8"))["tables"][layout.numbers]
+    }
+    categories = sorted({row["category"] for row in results["rows"]} - {"all"})
+    columns = [(category, metric) for category in categories for metric in layout.metrics] + [("all", "nll")]
+    names = [*layout.rows.items(), *((label, label) for label in layout.controls)]
+    rows = [
+        (name, label, [ours.get((label, *column)) for column in columns], [paper.get((name, *c)) for c in columns])
+        for name, label in names
+        if any((label, *column) in ours for column in columns)
+    ]
+    return Grid(layout, columns, rows, _agreement(columns, rows))
+
+
+def _ours(results: Mapping[str, Any]) -> dict[tuple[str, str, str], Number]:
+    """By (method, category, metric): the mean over seeds, or the only seed."""
+    found: dict[tuple[str, str, str], Number] = {}
+    for row in results["rows"]:
+        key = (row["method"], row["category"], row["metric"])
+        if key not in found or row["seed"] is None:
+            found[key] = row
+    return found
+
+
+def _agreement(
+    columns: list[tuple[str, str]], rows: list[tuple[str, str, list[Number | None], list[float | None]]]
+) -> dict[tuple[str, str], float]:
+    tau = {}
+    for at, column in enumerate(columns):
+        both = [(o[at]["value"], p[at]) for _, _, o, p in rows if o[at] is not None and p[at] is not None]  # type: ignore[index]
+        if len(both) >= 3:
+            tau[column] = float(kendalltau(*zip(*both, strict=True)).statistic)
+    return tau

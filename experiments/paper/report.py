@@ -1,0 +1,133 @@
+"""One page for all of the paper's tables and figures.
+
+`python -m experiments.paper.report [conf/*.yaml] [folder of runs]`
+
+Reads runs/{table1,ablation,table8,table9,figure2,cost}/results.json, as many as there are, and writes
+runs/paper/report.html and report.md: our numbers beside the published ones, the order of variants compared, odd
+numbers flagged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from rich.console import Console
+
+from dep import cli
+from dep.evaluation.uniqueness import curve, halves
+from dep.reporting import tables
+from dep.utils.atomic_io import read_json, write_json, write_text
+from experiments.paper import claims, cost, coverage, figures
+from experiments.paper.paper_comparison import Grid, grid
+from experiments.paper.paper_tables import LAYOUTS
+from experiments.paper.user_gains import user_gains
+
+HERE = Path(__file__).resolve().parent
+FIGURE3 = {"rag": "RAG", "dep_notext": "DEP (w/o text)", "dep": "DEP"}
+"""Arms whose gain over Non-Perso Figure 3 shows."""
+
+
+def write(runs: Path, console: Console) -> Path:
+    """Write runs/paper/report.{html,md}.
+
+    Raises:
+        FileNotFoundError: no experiment has results.
+    """
+    results = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(runs.glob("*/results.json"))}
+    grids = [grid(layout, results[layout.run]) for layout in LAYOUTS if layout.run in results]
+    if not grids and not {"figure2", "cost"} & results.keys():
+        raise FileNotFoundError(
+            f"{runs}: no results of table1, ablation, table8, table9, figure2 or cost; run `make ablation` first"
+        )
+    seen = [*runs.glob("*/results.json"), *HERE.glob("*.py"), *HERE.glob("templates/*")]
+    made_from = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(seen)}
+    page, note = runs / "paper" / "report.html", runs / "paper" / "made_from.json"
+    if page.is_file() and read_json(note) == made_from:
+        console.print(f"[bold]report[/] {page}")
+        return page
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=lambda name: name is None or ".html" in name,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals |= {"number": tables.number, "title": tables.title}
+    pictures, claimed = _figure3(runs) if "ablation" in results else ([], [])
+    if "figure2" in results:
+        pictures.insert(0, ("Figure 2: how many past reviews", Markup(figures.history(results["figure2"]))))
+        claimed = [*claims.rising(results["figure2"]), *claimed]
+    claimed = [
+        c for name in ("ablation", "table8", "table9") if name in results for c in claims.ordered(results[name])
+    ] + claimed
+    measured = cost.points(runs / "cost") if "cost" in results else []
+    if measured:
+        pictures.append(("Quality and cost by length of history", Markup(figures.cost(measured))))
+        console.print(cost.table(measured))
+    content: dict[str, Any] = {
+        "grids": grids,
+        "claims": claimed,
+        "summary": claims.summary(claimed),
+        "spreads": claims.spreads(results["ablation"]) if "ablation" in results else [],
+        "pictures": pictures,
+        "agreement": agreement(grids),
+        "cost_columns": cost.COLUMNS,
+        "cost_rows": [cost.cells(point) for point in measured],
+        "style": (HERE.parents[1] / "dep/reporting/templates/style.css").read_text("utf-8"),
+    }
+    for name in ("report.html", "report.md"):
+        write_text(runs / "paper" / name, environment.get_template(f"{name}.j2").render(content))
+    write_json(note, made_from)
+    console.print(f"[bold]report[/] {page}")
+    return page
+
+
+def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
+    """(title of the table, metric, mean over categories of Kendall's tau) wherever there is one."""
+    found = []
+    for made in grids:
+        for metric in dict.fromkeys(metric for _, metric in made.tau):
+            values = [tau for (_, m), tau in made.tau.items() if m == metric]
+            found.append((made.layout.title, metric, sum(values) / len(values)))
+    return found
+
+
+def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
+    shown, claimed = [], []
+    for metric in ("nll", "meteor"):
+        users = user_gains(runs / "ablation", list(FIGURE3), metric=metric)
+        rank = {f"{u.category}/{u.user}": u.rank for u in users}
+        by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
+        bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
+        lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
+        shown.append(
+            (
+                f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}",
+                Markup(f'<div class="two">{bars}{lines}</div>'),
+            )
+        )
+        claimed += claims.unique_gain_more(by_arm, rank, metric)
+    return shown, claimed
+
+
+def main(words: list[str]) -> int:
+    """Run the configurations among `words`, with its overrides, then write the page of their folder, or of `runs`."""
+    overrides = [word for word in words if "=" in word]
+    words = [word for word in words if word not in overrides]
+    for file in (word for word in words if word.endswith(".yaml")):
+        if code := cli.main(["run", file, *overrides]):
+            return code
+    folders = [word for word in words if not word.endswith(".yaml")]
+    console = Console(soft_wrap=True)
+    write(Path(folders[0] if folders else "runs"), console)
+    systems = next(layout for layout in LAYOUTS if layout.name == "table1")
+    for path in (Path(word) for word in words if Path(word).stem == systems.run):
+        console.print(coverage.table(systems, path))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

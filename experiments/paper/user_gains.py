@@ -1,0 +1,63 @@
+"""Who is unique, and what each method gains for them: from a finished run, for Figure 3 and the notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from dep.config.loader import load
+from dep.evaluation.uniqueness import distances, ranks
+from dep.pipeline.resources import Resources
+from dep.utils.atomic_io import read_rows
+
+
+class UserGain(NamedTuple):
+    """A user of a category: rank in [0, 1] among the category's, and each method's gain over the baseline."""
+
+    category: str
+    user: str
+    rank: float
+    gains: dict[str, float]
+
+
+def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metric: str = "nll") -> list[UserGain]:
+    """Gains by user, averaged over the user's test examples and the seeds; positive is better, also for NLL.
+
+    Args:
+        run: folder of a finished run, `runs/<name>`.
+        arms: names of its arms.
+        baseline: the arm that gains are measured from.
+        metric: a column of scores.jsonl that is a mean over examples (not bleu).
+
+    Raises:
+        FileNotFoundError: an arm has no scores.
+    """
+    config = load([run / "config.yaml"])
+    resources = Resources(config, Console(quiet=True))
+    made, cache = resources.prepared(config), resources.cache(config)
+    sign = -1.0 if metric == "nll" else 1.0
+    mean = {arm: _by_user(run / arm, metric) for arm in (baseline, *arms)}
+    found = []
+    for category, corpus in made.corpora.items():
+        his_NE = cache.vectors(corpus, made.pool[category]).his_NE
+        asked = [e for e in made.examples if e.split == "test" and e.category == category and e.profile]
+        profiles = {corpus.reviews[e.row].user: e.profile for e in asked}
+        for user, rank in ranks(distances(his_NE, profiles)).items():
+            at = (category, user)
+            gains = {arm: sign * (mean[arm][at] - mean[baseline][at]) for arm in arms}
+            found.append(UserGain(category, user, rank, gains))
+    return found
+
+
+def _by_user(arm: Path, metric: str) -> dict[tuple[str, str], float]:
+    values: dict[tuple[str, str], list[float]] = {}
+    paths = sorted(arm.glob("seed*/scores.jsonl"))
+    if not paths:
+        raise FileNotFoundError(f"{arm}: no scores; finish the run first (`dep run` with the same configuration)")
+    for path in paths:
+        for row in read_rows(path):
+            values.setdefault((row["category"], row["user"]), []).append(float(row[metric]))
+    return {at: sum(v) / len(v) for at, v in values.items()}

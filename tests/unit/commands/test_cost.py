@@ -1,0 +1,43 @@
+"""`dep cost`: what it prints is what is loaded and trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dep import cli
+from dep.commands.cost import short
+from dep.config.loader import load_arms
+from dep.pipeline.arm import Arm
+from dep.pipeline.plan import trained_parameters
+from dep.pipeline.resources import Resources
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+SMALL = ["source.users=20", "source.circles=2", "source.items_per_circle=12", "compare=[]", "embedder.batch_size=64"]
+ARMS = "arms=[constant,dep,dep_ae,dep_none,pplug,user_llm,user_llm_cross]"
+
+
+def test_a_number_has_three_digits_and_a_letter() -> None:
+    assert [short(n) for n in (7.6156e9, 30_400_000, 999, 0)] == ["7.62G", "30.4M", "999", "0"]
+
+
+def test_trained_parameters_are_those_of_the_adapter_that_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, configs = load_arms([CONF / "table1.yaml"], [*SMALL, ARMS])
+    shared = Resources(run, Console(quiet=True))
+    for name, config in configs.items():
+        arm = Arm(name, config, 0, "")
+        built, *_ = shared.module(arm, shared.data(arm)).sizes()
+        assert trained_parameters(arm) == built, name
+
+
+def test_every_arm_has_its_line_without_reviews_or_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", str(CONF / "paper.yaml")]) == 0
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert lines["dep"][1] == "30.4M", "as the paper says"
+    assert lines["rag"][1] == "-"
+    assert "7.62G parameters" in " ".join(" ".join(line) for line in lines.values())

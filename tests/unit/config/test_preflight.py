@@ -1,0 +1,61 @@
+"""What is missing is said before any work, and only where there is work that needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dep.config import optional_deps as extras
+from dep.config.loader import load_arms
+from dep.config.schema import ConfigError
+from dep.pipeline.arm import Arm
+from dep.pipeline.scheduler import check_arms
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+STAGES = ["train", "generate", "evaluate"]
+
+
+def _arms(folder: Path, *overrides: str) -> list[Arm]:
+    _, configs = load_arms([CONF / "demo.yaml"], ["compare=[]", f"runs={folder}", *overrides])
+    return [Arm(name, config, 0, "reviews") for name, config in configs.items()]
+
+
+@pytest.mark.parametrize(
+    ("setting", "package", "instead"),
+    [
+        ("backbone.quantization=fp8", "torchao", "none"),
+        ("backbone.attn_implementation=flash_attention_2", "flash_attn", "auto"),
+        ("train.cross_entropy=cut", "cut_cross_entropy", "chunked"),
+        ("generate.engine=vllm", "vllm", "hf"),
+    ],
+)
+def test_a_package_that_is_not_here_is_named_with_what_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, package: str, instead: str
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else object())
+    key = setting.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"{setting}: expected the package {package}.*or set {key}={instead}"):
+        check_arms(_arms(tmp_path, setting), STAGES)
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
+    check_arms(_arms(tmp_path, setting), STAGES)
+
+
+def test_a_stage_that_is_not_asked_for_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    check_arms(_arms(tmp_path, "generate.engine=vllm"), ["train"])
+    check_arms(_arms(tmp_path, "train.cross_entropy=cut", "arms=[rag]"), STAGES)
+    check_arms(_arms(tmp_path, "generate.engine=vllm"), [])
+
+
+def test_flex_attention_is_not_trained_on_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arms = _arms(tmp_path, "backbone.attn_implementation=flex_attention")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="expected a CUDA device to train on"):
+        check_arms(arms, STAGES)
+    check_arms(arms, ["generate"])
+
+
+def test_epochs_that_do_not_add_up_are_said_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"textless_epochs: expected fewer.*set train.textless_epochs=0"):
+        check_arms(_arms(tmp_path, "train.epochs=1", "train.textless_epochs=1"), STAGES)

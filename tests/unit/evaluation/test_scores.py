@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dep.evaluation.metrics.bleu import Bleu, bleu_of_sums
+from dep.evaluation.metrics.rouge import Rouge1
+from dep.evaluation.scores import score_examples, summarise
+from dep.evaluation.significance import mean_interval, paired
+
+REFERENCES = ["a great film and it never ends", "the music was loud and long", "i loved it all the way"]
+REFERENCES += ["bad bad sound"]
+OURS = ["a great film and it ends", "the music was loud and bad", "i loved it not at all", "bad loud sound"]
+THEIRS = ["a bad film and it never ends", "this music is loud and long", "i hated it", "a sound"]
+PLACES = [
+    ("Books/1", "Books", "u1"),
+    ("Books/4", "Books", "u2"),
+    ("CDs/0", "CDs", "u1"),
+    ("CDs/3", "CDs", "u3"),
+]
+
+
+def table(texts, nll):
+    scored = score_examples(texts, REFERENCES, {"rouge1": Rouge1(), "bleu": Bleu()})
+    return [
+        {"key": key, "category": category, "user": user, "nll": n, "rouge1": r, "bleu": b}
+        for (key, category, user), n, r, b in zip(PLACES, nll, scored["rouge1"], scored["bleu"], strict=True)
+    ]
+
+
+@pytest.fixture
+def arms():
+    return {
+        ("dep", 0): table(OURS, [0.1, 0.2, 0.3, 0.4]),
+        ("dep", 1): table(REFERENCES, [0.3, 0.2, 0.1, 0.0]),
+        ("rag", 0): table(THEIRS, [0.5, 0.6, 0.7, 0.9]),
+    }
+
+
+def pick(rows, **what):
+    found = [row for row in rows if all(row[name] == value for name, value in what.items())]
+    assert len(found) == 1, f"{len(found)} rows for {what}"
+    return found[0]
+
+
+def test_scores_are_kept_by_metric_and_bleu_as_counts():
+    scored = score_examples(OURS, REFERENCES, {"rouge1": Rouge1(), "bleu": Bleu()})
+    assert scored["rouge1"] == Rouge1().per_example(OURS, REFERENCES)
+    assert len(scored["bleu"]) == 4
+    assert scored["bleu"][0][:2] == [6, 7]
+
+
+def test_the_tables_have_exactly_the_columns_of_a_results_file(arms):
+    found = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
+    assert set(found) == {"rows", "comparisons"}
+    columns = {"run", "method", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}
+    assert {frozenset(row) for row in found["rows"]} == {frozenset(columns)}
+    columns = {"a", "b", "category", "metric", "delta", "ci_low", "ci_high", "p", "n"}
+    assert {frozenset(row) for row in found["comparisons"]} == {frozenset(columns)}
+    # dep: seeds 0, 1 and their average; rag: one seed. Each in 2 categories and all, with 3 metrics.
+    assert len(found["rows"]) == (3 + 1) * 3 * 3
+    assert len(found["comparisons"]) == 3 * 3
+
+
+def test_a_seeds_row_is_the_mean_over_its_examples_with_users_resampled(arms):
+    rows = summarise(arms, [], "demo", n_boot=50, seed=4)["rows"]
+    row = pick(rows, method="rag", category="all", metric="nll", seed=0)
+    expected = mean_interval([0.5, 0.6, 0.7, 0.9], ["u1", "u2", "u1", "u3"], n_boot=50, seed=4)
+    assert (row["value"], row["ci_low"], row["ci_high"], row["n"]) == pytest.approx(expected)
+    assert pick(rows, method="rag", category="CDs", metric="nll")["value"] == pytest.approx(0.8)
+    assert row["run"] == "demo"
+
+
+def test_several_seeds_are_averaged_example_by_example(arms):
+    rows = summarise(arms, [], "demo", n_boot=50)["rows"]
+    row = pick(rows, method="dep", category="Books", metric="nll", seed=None)
+    assert row["value"] == pytest.approx(0.2)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.2, 0.2))  # both examples average to 0.2
+    assert row["n"] == 2
+    assert not [row for row in rows if row["method"] == "rag" and row["seed"] is None]
+
+
+def test_bleu_is_corpus_bleu_and_averaged_over_seeds_not_pooled(arms):
+    rows = summarise(arms, [], "demo", n_boot=20)["rows"]
+    single = Bleu().corpus(OURS, REFERENCES)
+    assert pick(rows, method="dep", category="all", metric="bleu", seed=0)["value"] == pytest.approx(single)
+    average = pick(rows, method="dep", category="all", metric="bleu", seed=None)
+    assert average["value"] == pytest.approx((single + 100) / 2)
+    pooled = [sum(c) for c in zip(*Bleu().statistics(OURS + REFERENCES, REFERENCES * 2), strict=True)]
+    assert average["value"] != pytest.approx(float(bleu_of_sums(np.array(pooled, dtype=float))))
+
+
+def test_methods_are_compared_on_averages_over_their_seeds(arms):
+    found = summarise(arms, [("dep", "rag")], "demo", n_boot=50, seed=4)["comparisons"]
+    row = pick(found, category="all", metric="nll")
+    expected = paired([0.2] * 4, [0.5, 0.6, 0.7, 0.9], ["u1", "u2", "u1", "u3"], n_boot=50, seed=4)
+    assert (row["delta"], row["ci_low"], row["ci_high"], row["p"], row["n"]) == pytest.approx(expected)
+    assert row["delta"] < 0  # a − b in nats: dep is better
+    bleu = pick(found, category="all", metric="bleu")
+    both = (Bleu().corpus(OURS, REFERENCES) + 100) / 2
+    assert bleu["delta"] == pytest.approx(both - Bleu().corpus(THEIRS, REFERENCES))
+
+
+def test_rows_are_paired_by_key_whatever_their_order(arms):
+    straight = summarise(arms, [("dep", "rag")], "demo", n_boot=50)
+    arms["rag", 0] = arms["rag", 0][::-1]
+    assert summarise(arms, [("dep", "rag")], "demo", n_boot=50) == straight
+
+
+def test_a_metric_that_one_method_lacks_is_left_out_of_its_rows_and_comparisons(arms):
+    arms["rag", 0] = [{**row, "nll": None} for row in arms["rag", 0]]
+    found = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
+    assert {row["metric"] for row in found["rows"] if row["method"] == "rag"} == {"rouge1", "bleu"}
+    assert {row["metric"] for row in found["rows"] if row["method"] == "dep"} == {"rouge1", "bleu", "nll"}
+    assert {row["metric"] for row in found["comparisons"]} == {"rouge1", "bleu"}
+
+
+def test_compared_methods_with_different_examples_are_refused_by_name(arms):
+    arms["rag", 0] = arms["rag", 0][1:]
+    with pytest.raises(ValueError, match=r"dep and rag hold different examples: rag lacks 1 \(Books/1\)"):
+        summarise(arms, [("dep", "rag")], "demo")
+    summarise(arms, [], "demo", n_boot=5)  # each alone is fine
+
+
+def test_seeds_with_different_examples_are_refused_by_name(arms):
+    arms["dep", 1] = arms["dep", 1][:-1]
+    with pytest.raises(ValueError, match=r"dep, seed 1 lacks 1 \(CDs/3\)"):
+        summarise(arms, [], "demo")
+
+
+def test_a_key_that_comes_twice_is_refused(arms):
+    arms["rag", 0] = [*arms["rag", 0], arms["rag", 0][0]]
+    with pytest.raises(ValueError, match="rag, seed 0: 5 score rows but 4 keys"):
+        summarise(arms, [], "demo")
+
+
+def test_a_metric_in_some_rows_only_is_refused(arms):
+    del arms["rag", 0][2]["rouge1"]
+    with pytest.raises(ValueError, match="rouge1: 1 of 4 score rows lack it, the first is CDs/0"):
+        summarise(arms, [], "demo")
+
+
+def test_a_method_without_scores_cannot_be_compared(arms):
+    with pytest.raises(ValueError, match=r"no scores of \['pag'\]; there are \['dep', 'rag'\]"):
+        summarise(arms, [("dep", "pag")], "demo")
+
+
+def test_bleu_as_a_number_is_refused_with_what_is_expected(arms):
+    arms["rag", 0] = [{**row, "bleu": 3.1} for row in arms["rag", 0]]
+    with pytest.raises(ValueError, match="bleu: expected the 10 counts"):
+        summarise(arms, [], "demo")

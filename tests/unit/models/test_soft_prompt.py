@@ -1,0 +1,202 @@
+"""From a batch to input embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dep.models.compressors.autoencoder import Autoencoder, NoCompressor, SparseAutoencoder
+from dep.models.projector import Projector
+from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.types import BOUNDARY_TOKENS, SLOT_TOKENS
+
+E, Z, H, D = 6, 5, 7, 32
+SAE = E * Z + Z + Z * E + E
+NETWORK = Z * H + H + H * D + D
+
+
+@pytest.fixture
+def build(model, tokenizer):
+    def make(compressor=None, projector=None, seed=0, **config) -> SoftPrompt:
+        return build_soft_prompt(
+            SoftPrompt.Config(**config),
+            compressor or SparseAutoencoder.Config(latent=Z),
+            projector or Projector.Config(hidden=H),
+            width=E,
+            model=model,
+            tokenizer=tokenizer,
+            seed=seed,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, SAE + 2 * NETWORK),
+        ({"branches": ["his"]}, SAE + NETWORK),
+        ({"projector": Projector.Config(hidden=H, shared=True)}, SAE + NETWORK),
+        ({"compressor": Autoencoder.Config(latent=Z, bias=False)}, 2 * E * Z + 2 * NETWORK),
+        ({"compressor": NoCompressor.Config()}, 2 * (E * H + H + H * D + D)),
+        ({"boundary_trainable": True}, SAE + 2 * NETWORK + 4 * D),
+        ({"boundary_trainable": True, "branches": ["diff"]}, SAE + NETWORK + 2 * D),
+        ({"source": "constant", "slots": 3}, 2 * 3 * D),
+        ({"branches": []}, 0),
+    ],
+)
+def test_the_number_of_parameters_is_exact(build, config: dict, expected: int) -> None:
+    assert sum(p.numel() for p in build(**config).parameters()) == expected
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_each_slot_holds_its_own_projected_vector_and_the_rest_is_text(
+    build, model, tokenizer, prompts, collate, side: str
+) -> None:
+    soft, embed = build(), model.get_input_embeddings()
+    batch = collate(prompts, side)
+    out = soft(batch, embed)
+    slots = {
+        tokenizer.convert_tokens_to_ids(token): branch for branch, token in SLOT_TOKENS.items() if branch != "user"
+    }
+    for b, prompt in enumerate(prompts):
+        waiting = {branch: list(prompt.vectors[branch]) for branch in slots.values()}
+        for t, token in enumerate(batch.ids[b].tolist()):
+            want = embed(batch.ids[b, t])
+            if token in slots:
+                branch = slots[token]
+                want = soft.source.projector(soft.source.compressor(waiting[branch].pop(0)).latent, branch)
+            assert torch.allclose(out.inputs_embeds[b, t], want, atol=1e-6)
+        assert waiting == {"his": [], "diff": []}
+    assert set(out.losses) == {"recon", "sparse"}
+    assert set(out.stats) == {"mean_activation", "dead_units", "clamped_units"}
+
+
+def test_what_stands_in_an_absent_place_changes_nothing(build, model, prompts, collate) -> None:
+    soft, embed, batch = build(), model.get_input_embeddings(), collate(prompts)
+    first = soft(batch, embed)
+    for branch in batch.vectors:
+        batch.vectors[branch][~batch.present[branch]] = torch.nan
+    second = soft(batch, embed)
+    (second.inputs_embeds.sum() + second.losses["recon"] + second.losses["sparse"]).backward()
+    assert torch.equal(first.inputs_embeds, second.inputs_embeds)
+    assert first.losses == second.losses
+    assert all(p.grad.isfinite().all() for p in soft.parameters())
+
+
+def test_without_branches_the_prompt_is_plain_text(build, model, prompts, collate) -> None:
+    batch, embed = collate(prompts[3:4]), model.get_input_embeddings()
+    batch.vectors, batch.present, batch.slot_index = {}, {}, {}
+    out = build(branches=[])(batch, embed)
+    assert torch.equal(out.inputs_embeds, embed(batch.ids))
+    assert out.losses == out.stats == {}
+
+
+def test_a_constant_prompt_reads_the_slot_index_and_no_vector(build, model, tokenizer, prompts, collate) -> None:
+    soft, embed, batch = build(source="constant", slots=4), model.get_input_embeddings(), collate(prompts)
+    out = soft(batch, embed).inputs_embeds
+    for branch in batch.vectors:
+        batch.vectors[branch].normal_()
+    assert torch.equal(out, soft(batch, embed).inputs_embeds)
+    at = batch.ids[0] == tokenizer.convert_tokens_to_ids(SLOT_TOKENS["diff"])
+    assert torch.equal(out[0, at], soft.source.tables["diff"][torch.tensor([1, 2])])
+
+
+def test_a_constant_prompt_that_is_too_short_is_refused(build, model, prompts, collate) -> None:
+    with pytest.raises(ValueError, match=r"soft_prompt.slots: expected at least 3 .*found 2"):
+        build(source="constant", slots=2)(collate(prompts), model.get_input_embeddings())
+
+
+def test_trained_boundary_rows_start_as_the_backbone_s_and_get_the_gradient(
+    build, model, tokenizer, prompts, collate
+) -> None:
+    ids = tokenizer.convert_tokens_to_ids(list(BOUNDARY_TOKENS))
+    prompts = [replace(p, ids=[*ids, *p.ids]) for p in prompts]
+    batch, embed = collate(prompts), model.get_input_embeddings()
+    soft, frozen = build(boundary_trainable=True), build()
+    out = soft(batch, embed).inputs_embeds
+    assert torch.equal(out, frozen(batch, embed).inputs_embeds)
+    out.sum().backward()
+    assert torch.equal(soft.boundary_rows.grad, torch.full((4, D), float(len(prompts))))
+
+
+def test_vectors_of_a_branch_that_was_not_configured_are_refused(build, model, prompts, collate) -> None:
+    with pytest.raises(ValueError, match=r"vectors of \['diff'\].*branches \['his'\]"):
+        build(branches=["his"])(collate(prompts), model.get_input_embeddings())
+
+
+def test_a_placeholder_without_vectors_is_refused(build, model, prompts, collate) -> None:
+    batch = collate(prompts)
+    del batch.vectors["diff"], batch.present["diff"], batch.slot_index["diff"]
+    with pytest.raises(ValueError, match="<diff_slot> but the batch has no vectors of branch 'diff'"):
+        build()(batch, model.get_input_embeddings())
+
+
+def test_initial_weights_depend_on_the_seed_alone(build) -> None:
+    torch.manual_seed(1)
+    first = build(seed=5).state_dict()
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second, third = build(seed=5).state_dict(), build(seed=6).state_dict()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], third[name]) for name in first)
+
+
+def test_the_trainable_part_computes_in_single_precision_under_autocast(build, model, prompts, collate) -> None:
+    soft, embed, batch = build(), model.get_input_embeddings(), collate(prompts)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = soft(batch, embed)
+    single = soft(batch, embed)
+    assert torch.equal(mixed.inputs_embeds, single.inputs_embeds)
+    assert mixed.losses == single.losses
+
+
+def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were() -> None:
+    from dep.models.adapters.dep import DEPAdapter
+    from dep.models.compressors.autoencoder import NoCompressor, SparseAutoencoder
+    from dep.models.projector import Projector
+    from dep.types import Batch
+
+    mean, std = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([2.0, 0.5, 1.0])
+    vectors = torch.randn(2, 2, 3) * std + mean
+    present = torch.tensor([[True, True], [True, False]])
+    ids = torch.zeros(2, 4, dtype=torch.long)
+    batch = Batch(["a", "b"], ids, torch.ones_like(ids), ids, {"his": vectors}, {"his": present})
+    seen: list[torch.Tensor] = []
+    plain = NoCompressor(NoCompressor.Config(), 3)
+    source = DEPAdapter(plain, Projector(Projector.Config(), 3, 5, ["his"], 1.0), {"his": (mean, std)})
+    source.projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    source(batch)
+    assert torch.allclose(seen[0][present], (vectors[present] - mean) / std, atol=1e-6)
+
+    sae = SparseAutoencoder(SparseAutoencoder.Config(latent=4), 3)
+    losses = DEPAdapter(sae, Projector(Projector.Config(), 4, 5, ["his"], 1.0), {"his": (mean, std)})(batch).losses
+    rebuilt = sae((vectors[present] - mean) / std).reconstruction
+    assert rebuilt is not None
+    expected = torch.nn.functional.smooth_l1_loss(rebuilt * std + mean, vectors[present])
+    assert torch.allclose(losses["recon"], expected, atol=1e-6)
+
+
+def test_noise_moves_what_the_compressor_sees_and_not_what_it_has_to_rebuild() -> None:
+    from dep.models.adapters.dep import DEPAdapter
+    from dep.types import Batch
+
+    mean, std = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([2.0, 0.5, 1.0])
+    vectors, noise = torch.randn(2, 2, 3) * std + mean, torch.randn(2, 2, 3)
+    present = torch.tensor([[True, True], [True, False]])
+    ids = torch.zeros(2, 4, dtype=torch.long)
+    batch = Batch(["a", "b"], ids, torch.ones_like(ids), ids, {"his": vectors}, {"his": present})
+    batch.noise["his"] = noise
+    sae = Autoencoder(Autoencoder.Config(latent=4), 3)
+    for statistics, expected in (({"his": (mean, std)}, (vectors - mean) / std + noise), (None, vectors + noise)):
+        seen: list[torch.Tensor] = []
+        sae.encoder.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
+        losses = DEPAdapter(sae, Projector(Projector.Config(), 4, 5, ["his"], 1.0), statistics)(batch).losses
+        assert torch.allclose(seen[0][present], expected[present], atol=1e-6)
+        rebuilt = sae(expected[present]).reconstruction
+        assert rebuilt is not None
+        rebuilt = rebuilt * std + mean if statistics else rebuilt
+        assert torch.allclose(losses["recon"], torch.nn.functional.smooth_l1_loss(rebuilt, vectors[present]), atol=1e-6)

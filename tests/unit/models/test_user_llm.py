@@ -1,0 +1,291 @@
+"""User-LLM: the encoder, the Perceiver, the gates, and what the encoder learns by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from dep.data.collate import Collator
+from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.methods.user_llm import UserLLM
+from dep.models.adapters.user_llm.adapter import UserLLMConfig
+from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached, decoder_layers
+from dep.models.adapters.user_llm.encoder import UserEncoder
+from dep.models.adapters.user_llm.perceiver import Perceiver
+from dep.models.compressors.autoencoder import NoCompressor
+from dep.models.projector import Projector
+from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.training.pretraining import pretrain
+from dep.types import HIS_SLOT, Item, Request, UserHistory, UserHistoryBatch
+
+E, W = 6, 16
+SMALL = UserEncoder.Config(width=W, layers=2, heads=2, dropout=0.0)
+
+
+def past(length: int, seed: int) -> UserHistory:
+    g = torch.Generator().manual_seed(seed)
+    his, item = (torch.nn.functional.normalize(torch.randn(length, E, generator=g), dim=1) for _ in range(2))
+    rating = torch.randint(1, 6, (length,), generator=g).float()
+    days = torch.rand(length, generator=g).sort(descending=True).values * 100
+    return UserHistory(his, item, rating, days, seed % 2, torch.randn(E, generator=g))
+
+
+@pytest.fixture
+def encoder() -> UserEncoder:
+    torch.manual_seed(0)
+    return UserEncoder(SMALL, E, categories=2, longest=10).eval()
+
+
+def test_a_state_sees_no_later_event_and_no_padding(encoder: UserEncoder) -> None:
+    long, short = past(5, 1), past(3, 2)
+    states = encoder(UserHistoryBatch.of([long, short]))
+    assert states.shape == (2, 5, W)
+    assert torch.allclose(states[1, :3], encoder(UserHistoryBatch.of([short]))[0], atol=1e-6)
+    changed = replace(
+        long, his=torch.cat([long.his[:3], -long.his[3:]]), rating=torch.cat([long.rating[:3], long.rating[3:] % 5])
+    )
+    other = encoder(UserHistoryBatch.of([changed]))[0]
+    assert torch.allclose(states[0, :3], other[:3], atol=1e-6)
+    assert not torch.allclose(states[0, 3:], other[3:], atol=1e-3)
+
+
+def test_every_feature_of_an_event_reaches_its_state(encoder: UserEncoder) -> None:
+    one = past(2, 1)
+    state = encoder(UserHistoryBatch.of([one]))[0, -1]
+    for changed in (
+        replace(one, his=-one.his), replace(one, item=-one.item), replace(one, rating=6 - one.rating),
+        replace(one, days=one.days * torch.tensor([9.0, 1.0])), replace(one, category=1 - one.category),
+    ):  # fmt: skip
+        assert not torch.allclose(state, encoder(UserHistoryBatch.of([changed]))[0, -1], atol=1e-4)
+
+
+def test_next_event_losses_are_those_of_a_loop(encoder: UserEncoder) -> None:
+    pasts = [past(4, 2), past(2, 4)]
+    catalogue = torch.nn.functional.normalize(torch.randn(7, E), dim=1)
+    items = [torch.tensor([0, 3, 3, 6]), torch.tensor([5, 1])]
+    batch = UserHistoryBatch.of(pasts)
+    padded = torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
+    with torch.no_grad():
+        own = torch.randn(7, W)
+        encoder.his_mean, encoder.his_std = torch.randn(E), torch.rand(E) + 0.5
+        item, stars, review, known = encoder.next_event_losses(batch, padded, catalogue, own)
+        assert known.sum() == len(item) == 4
+        at = 0
+        for one, mine in zip(pasts, items, strict=True):
+            states = encoder(UserHistoryBatch.of([one]))[0]
+            for t in range(len(mine) - 1):
+                scores = torch.stack([encoder.next_item(states[t]) @ e * E**0.5 / E for e in catalogue])
+                scores = scores * encoder.sharpness.exp() + torch.stack([states[t] @ vector for vector in own])
+                assert torch.allclose(item[at], scores.logsumexp(0) - scores[mine[t + 1]], atol=1e-5)
+                logits = encoder.next_stars(states[t])
+                assert torch.allclose(stars[at], -logits.log_softmax(0)[int(one.rating[t + 1]) - 1], atol=1e-5)
+                guess = encoder.next_review(states[t])
+                his = (one.his[t + 1] - encoder.his_mean) / encoder.his_std
+                cosine = guess @ his / guess.norm() / his.norm()
+                assert torch.allclose(review[at], 1 - cosine, atol=1e-5)
+                at += 1
+
+
+def test_pretraining_tells_the_next_event_better_than_frequencies_and_repeats_itself() -> None:
+    """Users walk along a circle of items: the next one is certain from the last, and unknowable from frequencies."""
+    catalogue = torch.nn.functional.normalize(torch.randn(8, E, generator=torch.Generator().manual_seed(0)), dim=1)
+    sequences = []
+    for user in range(60):
+        items = (torch.arange(6) + user) % 8
+        sequences.append((replace(past(6, user), item=catalogue[items], category=0, rating=items % 5 + 1.0), items))
+    told = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        encoder = UserEncoder(SMALL, E, 1, 10)
+        told.append(pretrain(encoder, {"Books": sequences}, {"Books": catalogue}, epochs=30, lr=1e-2, seed=0))
+    assert told[0] == told[1]
+    assert told[0].events == 6 * 5
+    assert told[0].item_by_frequency > 1.9
+    assert told[0].item < 0.5 * told[0].item_by_frequency
+    assert told[0].stars < 0.5 * told[0].stars_by_frequency
+
+
+def test_a_perceiver_makes_as_many_latents_of_any_past_and_ignores_padding() -> None:
+    torch.manual_seed(0)
+    perceiver = Perceiver(W, latents=3, heads=2).eval()
+    states, present = torch.randn(2, 5, W), torch.tensor([[True] * 5, [True, True, False, False, False]])
+    out = perceiver(states, present)
+    assert out.shape == (2, 3, W)
+    assert torch.allclose(out[1], perceiver(states[1:, :2], present[1:, :2])[0], atol=1e-6)
+    nobody = perceiver(states, torch.zeros_like(present))
+    assert torch.isfinite(nobody).all()
+    assert torch.allclose(nobody[0], nobody[1])
+
+
+def test_gated_cross_attention_leaves_logits_alone_at_zero_and_changes_them_after(model) -> None:
+    ids = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
+    layers = decoder_layers(model)
+    width = model.get_input_embeddings().weight.shape[1]
+    torch.manual_seed(0)
+    blocks = torch.nn.ModuleList(GatedCrossAttention(width, W, 2) for _ in list(layers)[::2])
+    memory, present = torch.randn(2, 3, W), torch.tensor([[True, True, True], [True, False, False]])
+    with torch.no_grad():
+        plain = model(input_ids=ids).logits
+        with attached(model, blocks, 2, memory, present):
+            assert (model(input_ids=ids).logits - plain).abs().max() <= 1e-6
+        for block in blocks:
+            block.gate.fill_(0.5)
+        with attached(model, blocks, 2, memory, present):
+            moved = model(input_ids=ids).logits
+            hidden = memory.clone()
+            hidden[1, 1:] = 99.0
+        with attached(model, blocks, 2, hidden, present):
+            assert torch.allclose(model(input_ids=ids).logits, moved)
+        assert not torch.allclose(moved, plain, atol=1e-3)
+        assert torch.equal(model(input_ids=ids).logits, plain)
+
+
+def request(name: str, mine: UserHistory) -> Request:
+    return Request(
+        name, "Books", "u", Item("i", f"Thing {name}", "Described."), 4.0, "Fine", "It was fine.", user_history=mine
+    )
+
+
+def shaped(config: UserLLMConfig) -> tuple[PromptConfig, SoftPrompt.Config]:
+    return UserLLM(UserLLM.Config()).shape(PromptConfig(), SoftPrompt.Config(user_llm=config))
+
+
+@pytest.mark.parametrize("latents", [0, 3])
+def test_soft_tokens_stand_where_the_slots_are_one_a_latent_or_one_a_review(model, tokenizer, latents: int) -> None:
+    prompt, soft = shaped(UserLLMConfig(latents=latents, encoder=SMALL))
+    builder = PromptBuilder(tokenizer, prompt, soft.branches)
+    prompts = [builder.build(request("a", past(4, 1))), builder.build(request("b", past(2, 2)))]
+    made = build_soft_prompt(
+        soft, NoCompressor.Config(), Projector.Config(), width=E, model=model, tokenizer=tokenizer,
+        categories=2, longest=10,
+    ).eval()  # fmt: skip
+    slot = tokenizer.convert_tokens_to_ids(HIS_SLOT)
+    alone = [made(Collator(0)([one]), model.get_input_embeddings()).inputs_embeds for one in prompts]
+    for side in ("left", "right"):
+        batch = Collator(tokenizer.pad_token_id, side)(prompts)
+        out = made(batch, model.get_input_embeddings()).inputs_embeds
+        at = batch.ids == slot
+        assert at.sum(1).tolist() == ([3, 3] if latents else [4, 2])
+        for b in range(2):
+            assert torch.allclose(out[b][batch.attention_mask[b].bool()], alone[b][0], atol=1e-5)
+
+
+def test_cross_attention_trains_through_the_frozen_llm_and_leaves_it_bit_for_bit(model, tokenizer) -> None:
+    from dep.training.module import PersonalizationModule
+    from dep.training.trainer import Train
+
+    prompt, soft = shaped(UserLLMConfig(integration="cross_attention", encoder=SMALL, heads=2, strategy="projector"))
+    builder = PromptBuilder(tokenizer, prompt, soft.branches)
+    prompts = [builder.build(request(str(n), past(2 + n, n))) for n in range(3)]
+    made = build_soft_prompt(
+        soft, NoCompressor.Config(), Projector.Config(), width=E, model=model, tokenizer=tokenizer,
+        categories=2, longest=10,
+    )  # fmt: skip
+    lit = PersonalizationModule(model, made, Train.Config(lr=0.01))
+    batch = Collator(tokenizer.pad_token_id)(prompts)
+    with torch.no_grad():
+        before = model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits
+    trained = [p for p in lit.parameters() if p.requires_grad]
+    encoder_before = [p.clone() for p in made.source.encoder.parameters()]
+    optimizer = torch.optim.AdamW(trained, lr=0.01)
+    losses = []
+    for _ in range(30):
+        loss = lit.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.05
+    for kept, now in zip(encoder_before, made.source.encoder.parameters(), strict=True):
+        assert torch.equal(kept, now)
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits, before)
+        one = lit.eval().example_nll(Collator(tokenizer.pad_token_id)(prompts[1:2]))[0]
+        assert torch.allclose(lit.example_nll(batch)[0][1], one[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("strategy", ["encoder_and_projector", "projector"])
+def test_encoder_and_cross_attention_learn_at_rates_of_their_own(
+    model, tokenizer, optimizer, strategy, monkeypatch
+) -> None:
+    from dep.training.module import PersonalizationModule
+    from dep.training.trainer import Train
+
+    settings = UserLLMConfig(
+        integration="cross_attention",
+        encoder=SMALL,
+        heads=2,
+        latents=2,
+        strategy=strategy,
+        encoder_lr=3e-4,
+        cross_lr=3e-3,
+    )
+    _, soft = shaped(settings)
+    made = build_soft_prompt(
+        soft, NoCompressor.Config(), Projector.Config(), width=E, model=model, tokenizer=tokenizer,
+        categories=2, longest=10,
+    )  # fmt: skip
+    lit = PersonalizationModule(model, made, Train.Config(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0))
+    monkeypatch.setattr(PersonalizationModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+    groups = lit.configure_optimizers()["optimizer"].param_groups
+    rate = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    assert len(rate) == sum(len(group["params"]) for group in groups)
+    for name, p in lit.named_parameters():
+        place = name.removeprefix("soft_prompt.adapter.").split(".")[0]
+        expected = {"encoder": 3e-4, "perceiver": 3e-4, "cross": 3e-3}.get(place)
+        if not p.requires_grad:
+            assert id(p) not in rate
+        elif expected:
+            assert rate[id(p)] == expected
+        else:
+            assert rate[id(p)] in (0.5, 0.7)
+
+
+def test_lora_starts_as_the_llm_itself_trains_with_it_and_is_saved_with_the_adapter(model, tokenizer, tmp_path) -> None:
+    from copy import deepcopy
+
+    from dep.models.adapters.files import trainable_state
+    from dep.models.adapters.lora import add_lora
+    from dep.models.backbones.load import fingerprint
+    from dep.training.module import PersonalizationModule
+    from dep.training.trainer import Train
+
+    prompt, soft = shaped(UserLLMConfig(strategy="lora", encoder=SMALL, latents=2))
+    builder = PromptBuilder(tokenizer, prompt, soft.branches)
+    batch = Collator(tokenizer.pad_token_id)([builder.build(request(str(n), past(2 + n, n))) for n in range(3)])
+
+    def made() -> PersonalizationModule:
+        own = add_lora(deepcopy(model), rank=2, seed=0)
+        parts = build_soft_prompt(
+            soft, NoCompressor.Config(), Projector.Config(), width=E, model=own, tokenizer=tokenizer,
+            categories=2, longest=10,
+        )  # fmt: skip
+        return PersonalizationModule(own, parts, Train.Config(lr=0.01))
+
+    lit = made()
+    with torch.no_grad():
+        plain = model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits
+        assert torch.equal(lit.backbone(input_ids=batch.ids, attention_mask=batch.attention_mask).logits, plain)
+    assert fingerprint(lit.backbone) == fingerprint(model)
+    names = {name for name, p in lit.named_parameters() if p.requires_grad and "lora_" in name}
+    assert names
+    assert names < set(trainable_state(lit))
+    optimizer = torch.optim.AdamW([p for p in lit.parameters() if p.requires_grad], lr=0.01)
+    start = {name: p.clone() for name, p in lit.named_parameters()}
+    for _ in range(2):
+        optimizer.zero_grad()
+        lit.training_step(batch, 0).backward()
+        optimizer.step()
+    moved = {name for name, p in lit.named_parameters() if not torch.equal(p, start[name])}
+    assert names <= moved
+    assert not any(name.startswith("backbone.") for name in moved - names)
+    assert fingerprint(lit.backbone) == fingerprint(model)
+    lit.save_adapter(tmp_path / "adapter.safetensors", {})
+    again = made()
+    again.load_adapter(tmp_path / "adapter.safetensors")
+    with torch.no_grad():
+        assert torch.equal(again.eval().example_nll(batch)[0], lit.eval().example_nll(batch)[0])

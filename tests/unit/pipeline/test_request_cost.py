@@ -1,0 +1,72 @@
+"""What a system is given and what it costs, counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from dep.data.collate import Collator
+from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.models.backbones.load import Backbone, load
+from dep.models.compressors.autoencoder import NoCompressor
+from dep.models.projector import Projector
+from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
+from dep.training.module import PersonalizationModule
+from dep.training.trainer import Train
+from dep.types import Item, Prompt, Request, Review, Slot, UserHistory
+
+ITEM = Item("i", "Lamp", "A lamp.")
+
+
+def request(text: str, slots: int = 2) -> Request:
+    review = Review("u", "i", "It glows.", 4.0, "Bright", 0)
+    one = Slot(review, ITEM, torch.ones(10), torch.ones(10))
+    return Request("k", "Books", "u", ITEM, 4.0, "Fine", text, (one, replace(one, diff=None))[:slots])
+
+
+def test_what_is_kept_of_a_user_is_what_the_request_was_made_from() -> None:
+    texts = 2 * len("BrightIt glows.Lamp")
+    assert user_bytes(request("x"), text=True, branches=[]) == texts
+    assert user_bytes(request("x"), text=True, branches=["his", "diff"]) == texts + 4 * 30
+    assert user_bytes(request("x"), text=False, branches=["his"]) == 4 * 20
+    assert user_bytes(replace(request("x", 0), profile="äh"), text=True, branches=[]) == 3
+    past = UserHistory(torch.ones(5, 10), torch.ones(5, 10), torch.ones(5), torch.ones(5), 0, torch.ones(10))
+    assert user_bytes(replace(request("x", 0), user_history=past), text=False, branches=["user"]) == 4 * 100
+
+
+def test_a_sample_is_spread_over_the_lengths() -> None:
+    prompts = [Prompt(str(n), [0] * n, []) for n in range(100)]
+    assert [len(p.ids) for p in sample(prompts[::-1])] == [6, 18, 31, 43, 56, 68, 81, 93]
+    assert sample(prompts[:3]) == prompts[:3]
+
+
+def attention(model: Any, tokens: int) -> int:
+    shape = model.config
+    return 4 * tokens * tokens * shape.hidden_size * shape.num_hidden_layers
+
+
+def test_operations_are_two_a_weight_and_token_and_those_of_attention() -> None:
+    model, tokenizer = load(Backbone.Config())
+    body = sum(p.numel() for n, p in model.named_parameters() if "layers" in n and p.dim() == 2)
+    head = model.get_output_embeddings().weight.numel()
+    for tokens in (1, 50, 700):
+        expected = 2 * (tokens * body + head) + attention(model, tokens)
+        assert tokens_flops(model, tokens) == pytest.approx(expected, rel=0.01)
+    soft = build_soft_prompt(
+        SoftPrompt.Config(branches=[]), NoCompressor.Config(), Projector.Config(), width=1, model=model,
+        tokenizer=tokenizer,
+    )  # fmt: skip
+    module, collate = PersonalizationModule(model, soft, Train.Config()), Collator(0)
+    builder = PromptBuilder(tokenizer, PromptConfig())
+    short, long = builder.build(request("It was fine.", 0)), builder.build(request("It was fine.", 2))
+    for prompt in (short, long):
+        tokens = len(prompt.ids) + len(prompt.target)
+        reads = 2 * (body * tokens + head * len(prompt.target)) + attention(model, tokens)
+        assert request_flops(module, [prompt], collate) == pytest.approx(reads, rel=0.02)
+    assert request_seconds(module, [short, long], collate) > 0
+    both = request_flops(module, [short, long], collate)
+    assert both == pytest.approx((request_flops(module, [short], collate) + request_flops(module, [long], collate)) / 2)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dep.training.optimizers import Muon, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 5), (2, 4, 9), (1, 6, 6)])
+def test_every_singular_value_comes_near_one_and_the_directions_stay(shape: tuple[int, int, int]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = orthogonal(x)
+    for before, after in zip(x, found, strict=True):
+        u, _, v = torch.linalg.svd(before, full_matrices=False)
+        middle = u.T @ after @ v.T
+        assert (middle.diagonal() > 0.6).all()
+        assert (middle.diagonal() < 1.4).all()
+        assert (middle - middle.diagonal().diag()).abs().max() < 1e-3
+
+
+def test_matrices_of_one_shape_are_updated_as_each_alone() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(4, 3), torch.randn(4, 3)
+    together = [torch.nn.Parameter(x.clone()) for x in (a, b)]
+    alone = [torch.nn.Parameter(x.clone()) for x in (a, b)]
+    optimizers = [Muon(together, 0.1), *(Muon([p], 0.1) for p in alone)]
+    for _ in range(3):
+        for p, q in zip(together, alone, strict=True):
+            p.grad = q.grad = torch.randn(4, 3)
+        for optimizer in optimizers:
+            optimizer.step()
+    for p, q in zip(together, alone, strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_what_is_no_matrix_is_updated_as_by_torchs_adamw() -> None:
+    ours, theirs = torch.nn.Parameter(torch.ones(5)), torch.nn.Parameter(torch.ones(5))
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    one = Muon([weight], 0.1, [{"params": [ours], "lr": 0.01}], weight_decay=0.025)
+    other = torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.025)
+    for step in range(5):
+        ours.grad = theirs.grad = torch.randn(5, generator=torch.Generator().manual_seed(step))
+        one.step()
+        other.step()
+    torch.testing.assert_close(ours, theirs)
+    assert weight.abs().sum() == 0, "no gradient, no step"
+
+
+def test_weak_directions_of_the_input_are_learned_as_soon_as_strong_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scale = torch.tensor([10.0, 1.0, 0.3, 0.1])
+    x = torch.randn(256, 4, generator=generator) * scale
+    y = x / scale  # all four matter equally
+    left = {}
+    for name in ("muon", "sgd"):
+        weight = torch.nn.Parameter(torch.zeros(4, 4))
+        chosen = Muon([weight], 0.1, weight_decay=0) if name == "muon" else torch.optim.SGD([weight], lr=0.009)
+        for _ in range(150):
+            loss = (x @ weight.T - y).square().mean()
+            chosen.zero_grad()
+            loss.backward()
+            chosen.step()
+        left[name] = loss.item()
+    assert left["muon"] < 0.5 * left["sgd"]

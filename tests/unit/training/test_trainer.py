@@ -1,0 +1,177 @@
+"""The training loop: interruption, checkpoints, logs."""
+
+from __future__ import annotations
+
+import csv
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from dep.training.trainer import Train
+from dep.utils.lightning import pl
+
+
+class EpochOrder(Sampler[int]):
+    """Numbers to 7 in an order that the epoch decides when the first is drawn; breaks at draw `stop_at`."""
+
+    def __init__(self, data: ToyData) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return 8
+
+    def __iter__(self):
+        draw = torch.Generator().manual_seed(self.data.trainer.current_epoch)
+        for i in torch.randperm(8, generator=draw).tolist():
+            self.data.seen += 1
+            if self.data.seen == self.data.stop_at:
+                raise RuntimeError("power cut")
+            yield i
+
+
+class ToyData(pl.LightningDataModule):
+    """Eight batches of one example an epoch."""
+
+    def __init__(self, prompts, collate, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.prompts, self.collate, self.stop_at = prompts, collate, stop_at
+        self.seen = 0
+
+    def train_dataloader(self) -> DataLoader:
+        batches = [self.collate([self.prompts[i % 5]]) for i in range(8)]
+        return DataLoader(batches, sampler=EpochOrder(self), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader([self.collate(self.prompts[:3]), self.collate(self.prompts[3:])], batch_size=None)
+
+
+SETTINGS = {"lr": 0.01, "epochs": 3, "effective_batch": 4, "warmup_ratio": 0.2}
+
+
+def run(make_lit, data: ToyData, folder: Path, **settings):
+    lit = make_lit(**{**SETTINGS, **settings})
+    Train(lit.config).fit(lit, data, folder)
+    return lit
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    make_lit, prompts, collate, tmp_path: Path
+) -> None:
+    whole = run(make_lit, ToyData(prompts, collate), tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(make_lit, ToyData(prompts, collate, stop_at=8 + 5), tmp_path / "cut")
+    torch.manual_seed(99)
+    again = ToyData(prompts, collate)
+    resumed = run(make_lit, again, tmp_path / "cut")
+    assert again.seen == 16  # the second and third epoch
+    start = make_lit().soft_prompt.state_dict()
+    for name, value in whole.soft_prompt.state_dict().items():
+        assert torch.equal(value, resumed.soft_prompt.state_dict()[name])
+        assert not torch.equal(value, start[name])
+    last = [torch.load(tmp_path / n / "checkpoints/last.ckpt", weights_only=True) for n in ("whole", "cut")]
+    for name, value in last[0]["state_dict"].items():
+        assert torch.equal(value, last[1]["state_dict"][name])
+    assert metrics(tmp_path / "whole") == metrics(tmp_path / "cut")
+
+
+def test_ctrl_c_reaches_the_caller(make_lit, prompts, collate, tmp_path: Path, monkeypatch) -> None:
+    """Lightning ends the process by itself, and nobody could say that the same command goes on."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(type(make_lit()), "training_step", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(make_lit, ToyData(prompts, collate), tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_finished_run_is_not_trained_again(make_lit, prompts, collate, tmp_path: Path) -> None:
+    first = run(make_lit, ToyData(prompts, collate), tmp_path)
+    data = ToyData(prompts, collate)
+    second = run(make_lit, data, tmp_path)
+    assert data.seen == 0
+    for name, value in first.soft_prompt.state_dict().items():
+        assert torch.equal(value, second.soft_prompt.state_dict()[name])
+
+
+def test_a_checkpoint_holds_exactly_the_trained_names(make_lit, prompts, collate, tmp_path: Path) -> None:
+    lit = run(make_lit, ToyData(prompts, collate), tmp_path, epochs=1)
+    trained = {name for name, p in lit.named_parameters() if p.requires_grad}
+    for name in ("best", "last"):
+        saved = torch.load(tmp_path / f"checkpoints/{name}.ckpt", weights_only=True)
+        assert set(saved["state_dict"]) == trained
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_the_frozen_backbone_is_bit_for_bit_what_it_was(make_lit, model, prompts, collate, tmp_path: Path) -> None:
+    lit = run(make_lit, ToyData(prompts, collate), tmp_path, epochs=1)
+    assert not any(m.training for m in lit.backbone.modules())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, lit.backbone.state_dict()[name])
+
+
+def test_the_best_epoch_s_weights_are_kept(make_lit, prompts, collate, tmp_path: Path) -> None:
+    nll = iter([3.0, 1.0, 2.0])
+    kept = {}
+    lit = make_lit(**SETTINGS)
+    lit.config.monitor = "val_meteor"
+
+    def evaluate(module) -> dict[str, float]:
+        kept[len(kept)] = {n: p.detach().clone() for n, p in module.soft_prompt.named_parameters()}
+        return {"val_meteor": -next(nll)}
+
+    lit.evaluate = evaluate
+    Train(lit.config).fit(lit, ToyData(prompts, collate), tmp_path)
+    for name, value in lit.soft_prompt.named_parameters():
+        assert torch.equal(value, kept[1][name])
+
+
+def test_training_lowers_the_loss_and_logs_every_step(make_lit, prompts, collate, tmp_path: Path) -> None:
+    run(make_lit, ToyData(prompts, collate), tmp_path, epochs=10, lr=0.03)
+    rows = metrics(tmp_path)
+    steps = [float(r["train_lm"]) for r in rows if r["train_lm"]]
+    validation = [float(r["val_nll"]) for r in rows if r["val_nll"]]
+    assert len(steps) == 20
+    assert len(validation) == 10
+    assert validation[-1] < validation[0]
+    names = {
+        "train_lm",
+        "train_recon",
+        "train_sparse",
+        "train_total",
+        "train_mean_activation",
+        "train_dead_units",
+        "lr",
+    }
+    assert names <= set(rows[0])
+
+
+def test_a_logged_step_is_the_mean_over_its_micro_batches(make_lit, prompts, collate, tmp_path: Path) -> None:
+    run(make_lit, ToyData(prompts, collate), tmp_path, epochs=1)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0)).tolist()[:4]
+    fresh = make_lit()
+    expected = sum(fresh.losses(collate([prompts[i % 5]]))["lm"].item() for i in order) / 4
+    assert float(metrics(tmp_path)[0]["train_lm"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_other_settings_in_the_same_folder_are_refused(make_lit, prompts, collate, tmp_path: Path) -> None:
+    run(make_lit, ToyData(prompts, collate), tmp_path, epochs=1)
+    with pytest.raises(ValueError, match=r"other settings \(lr: 0.01 then, 0.5 now\)"):
+        run(make_lit, ToyData(prompts, collate), tmp_path, epochs=1, lr=0.5)
+
+
+def test_an_effective_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected a multiple of micro_batch x devices = 3, found 16"):
+        Train(Train.Config(micro_batch=3, progress=False)).trainer(tmp_path)
