@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dep.config.schema import CHOICES, RunConfig, as_dict
+from dep.config.schema import SLOTS, RunConfig, as_dict
 
 _NAMES = ("name", "label", "arms", "compare")
 """What names a run instead of describing it."""
@@ -69,7 +69,7 @@ def _documented(given: Any, above: str = "") -> Iterator[tuple[str, str]]:
         value = getattr(given, field.name)
         if is_dataclass(value):
             yield from _documented(value, f"{above}{field.name}.")
-        if not above and field.name in CHOICES:
+        if not above and field.name in SLOTS:
             yield f"{field.name}.kind", f"Which {field.name}."
 
 

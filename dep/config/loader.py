@@ -7,7 +7,6 @@ An *arm* is one system of a comparison: the run's own configuration with `conf/a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import make_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import product
@@ -17,7 +16,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from dep.config.schema import CHOICES, ConfigError, RunConfig, as_dict, check, label, pairs
+from dep.config.schema import SLOTS, ConfigError, RunConfig, as_dict, check, label, pairs
+from dep.utils.errors import DepError
 
 
 def load(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> RunConfig:
@@ -61,7 +61,7 @@ def _read(path: Path) -> DictConfig:
 
 def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
     """`above` over `below`; a slot that changes its kind starts anew, since fields of two classes do not mix."""
-    for slot in CHOICES:
+    for slot in SLOTS:
         ours, theirs = below.get(slot), above.get(slot)
         if ours is not None and theirs is not None and "kind" in theirs and theirs["kind"] != ours.get("kind"):
             below = OmegaConf.merge(below, {})  # type: ignore[assignment]
@@ -74,11 +74,12 @@ def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
 def _typed(raw: DictConfig, of: str = "") -> RunConfig:
     """Check `raw` against the schema of what it chooses; `of` begins what is said of a wrong one."""
     kinds = []
-    for slot, (classes, default) in CHOICES.items():
-        given = raw.get(slot) or {}
-        kind = given.get("kind", default)
-        if kind not in classes:
-            raise ConfigError(f"{of}{slot}.kind: expected one of {', '.join(sorted(classes))}, found {kind!r}")
+    for slot, registry in SLOTS.items():
+        kind = (raw.get(slot) or {}).get("kind", registry.default)
+        try:
+            registry.config_class(kind)
+        except DepError as error:
+            raise ConfigError(f"{of}{error}") from error
         kinds.append((slot, kind))
     try:
         merged = OmegaConf.merge(_schema(tuple(kinds)), raw)
@@ -96,12 +97,9 @@ def _schema(kinds: tuple[tuple[str, str], ...]) -> DictConfig:
     """What a run of these kinds may hold; made once, for a run has dozens of arms and few kinds."""
     schema = OmegaConf.structured(RunConfig)
     for slot, kind in kinds:
-        config_class = CHOICES[slot][0][kind].Config
-        with_kind = make_dataclass(
-            f"{config_class.__module__}.{config_class.__qualname__}", [("kind", str, kind)], bases=(config_class,),
-            kw_only=True,
-        )  # fmt: skip
-        OmegaConf.update(schema, slot, OmegaConf.structured(with_kind), force_add=True)
+        fields = OmegaConf.structured(SLOTS[slot].config_class(kind))
+        fields["kind"] = kind  # a component of the user's own may leave it empty
+        OmegaConf.update(schema, slot, fields, force_add=True)
     assert isinstance(schema, DictConfig)
     return schema
 

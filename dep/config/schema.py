@@ -14,43 +14,39 @@ from typing import Any, Literal
 
 from dep.data.embedders import EMBEDDERS
 from dep.data.prompts.builder import PromptConfig
-from dep.data.protocol import ProtocolConfig
-from dep.data.retrievers.base import RETRIEVERS
+from dep.data.retrievers import RETRIEVERS
+from dep.data.settings import ProtocolConfig
 from dep.data.sources import SOURCES
-from dep.data.vectors.difference import DifferenceConfig
+from dep.data.vectors.settings import DifferenceConfig
 from dep.evaluation.settings import EvaluateConfig
-from dep.inference.generator import Generate
+from dep.inference.settings import GenerateConfig
 from dep.methods import METHODS
-from dep.methods.profiles.writer import ProfileConfig
-from dep.models.backbones.load import Backbone
-from dep.models.compressors.autoencoder import COMPRESSORS
-from dep.models.projector import Projector
-from dep.models.soft_prompt import SoftPrompt
-from dep.training.trainer import Train
+from dep.methods.profiles.settings import ProfileConfig
+from dep.models.compressors import COMPRESSORS
+from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
+from dep.training.settings import TrainConfig
+from dep.utils.errors import DepError
+from dep.utils.registry import ComponentConfig, Registry
 
-CHOICES: dict[str, tuple[dict[str, Any], str]] = {
-    "source": (SOURCES, "synthetic"),
-    "embedder": (EMBEDDERS, "minilm"),
-    "retriever": (RETRIEVERS, "recency"),
-    "compressor": (COMPRESSORS, "sae"),
-    "method": (METHODS, "dep"),
+SLOTS: dict[str, Registry[Any]] = {
+    registry.slot: registry for registry in (SOURCES, EMBEDDERS, RETRIEVERS, COMPRESSORS, METHODS)
 }
-"""Slot -> (its classes by kind, the kind taken where none is named)."""
+"""The slots of a configuration: each holds the settings of one component of its registry."""
 
 
 @dataclass
 class RunConfig:
     """Everything that a run depends on."""
 
-    source: Any = None
+    source: ComponentConfig = field(default_factory=ComponentConfig)
     """Where reviews come from; `kind` chooses the class."""
-    embedder: Any = None
+    embedder: ComponentConfig = field(default_factory=ComponentConfig)
     """f_emb; `kind` chooses the class."""
-    retriever: Any = None
+    retriever: ComponentConfig = field(default_factory=ComponentConfig)
     """Which past reviews; `kind` chooses the class."""
-    compressor: Any = None
+    compressor: ComponentConfig = field(default_factory=ComponentConfig)
     """Eq. 5; `kind` chooses the class."""
-    method: Any = None
+    method: ComponentConfig = field(default_factory=ComponentConfig)
     """Which system; `kind` chooses the class."""
     name: str = "run"
     """Folder under `runs`."""
@@ -80,15 +76,15 @@ class RunConfig:
     """Eq. 4."""
     prompt: PromptConfig = field(default_factory=PromptConfig)
     """Figure 6."""
-    soft_prompt: SoftPrompt.Config = field(default_factory=SoftPrompt.Config)
+    soft_prompt: SoftPromptConfig = field(default_factory=SoftPromptConfig)
     """Which soft tokens there are."""
-    projector: Projector.Config = field(default_factory=Projector.Config)
+    projector: ProjectorConfig = field(default_factory=ProjectorConfig)
     """Eq. 6."""
-    backbone: Backbone.Config = field(default_factory=Backbone.Config)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
     """The frozen LLM."""
-    train: Train.Config = field(default_factory=Train.Config)
+    train: TrainConfig = field(default_factory=TrainConfig)
     """Eq. 11 and its optimiser."""
-    generate: Generate.Config = field(default_factory=Generate.Config)
+    generate: GenerateConfig = field(default_factory=GenerateConfig)
     """Decoding."""
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     """Who writes users' profiles for PAG and DPL."""
@@ -104,7 +100,7 @@ _LEAST = {
 """Dotted key -> the least that makes sense."""
 
 
-class ConfigError(ValueError):
+class ConfigError(DepError):
     """A configuration that cannot be meant; says which key, what was expected and what to write instead."""
 
 
@@ -128,18 +124,9 @@ def check(config: RunConfig, of: str = "") -> None:
         raise ConfigError(f"{of}arms: {twice[0]} is there twice; name each arm once")
 
 
-def choose(config: RunConfig, slot: str) -> Any:
-    """The object that a slot's configuration describes."""
-    given = getattr(config, slot)
-    chosen = CHOICES[slot][0][given.kind]
-    fields = {k: v for k, v in vars(given).items() if k != "kind"}
-    return chosen(chosen.Config(**fields))
-
-
-def compressor_config(config: RunConfig) -> Any:
-    """The Config of the chosen compressor, without the `kind`."""
-    given = config.compressor
-    return COMPRESSORS[given.kind].Config(**{k: v for k, v in vars(given).items() if k != "kind"})
+def build(config: RunConfig, slot: str, *args: Any) -> Any:
+    """The component that fills a slot; further arguments go to its class."""
+    return SLOTS[slot].build(getattr(config, slot), *args)
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:
@@ -170,4 +157,4 @@ def pairs(run: RunConfig) -> list[tuple[str, str]]:
 
 def label(config: RunConfig) -> str:
     """What tables call this arm."""
-    return config.label or str(METHODS[config.method.kind].label)
+    return config.label or str(METHODS.component(config.method.kind).label)

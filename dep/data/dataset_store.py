@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from dep.data.protocol import ProtocolConfig, ReviewDataset, prepare
+from dep.data.protocol import ReviewDataset, prepare
+from dep.data.settings import ProtocolConfig
 from dep.data.sources import Source
 from dep.types import Corpus, Example, Item, Review
 from dep.utils.atomic_io import write_json

@@ -17,12 +17,12 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from dep.data.settings import ProtocolConfig
 from dep.data.sources import PresplitSource, Source
 from dep.types import Corpus, Example, Review
 
@@ -31,43 +31,6 @@ _HELD_OUT = 2
 
 Histories = dict[str, list[Review]]
 """Each user's reviews, oldest first."""
-
-
-@dataclass
-class ProtocolConfig:
-    """Thresholds of the filters, in characters, reviews or users; the defaults are DPL's and DEP's."""
-
-    min_text_chars: int = 200
-    """Shortest review that counts."""
-    min_description_chars: int = 100
-    """Shortest item description; 0 also lets items without one pass."""
-    max_description_chars: int | None = 2000
-    """Longest item description; null for no limit."""
-    min_user_reviews: int = 18
-    """Fewest reviews of a user."""
-    max_user_reviews: int | None = 500
-    """Most reviews of a user; who wrote more is left out altogether; null for no limit."""
-    min_item_reviewers: int = 8
-    """Fewest reviewers of an item."""
-    min_profile_reviewers: int = 5
-    """Fewest users who have an item in their profile, for it to stay in any profile."""
-    min_profile: int = 8
-    """Fewest reviews that a user's profile must keep."""
-    train_targets: int = 8
-    """Training targets of a user: the reviews just before the validation target."""
-    targets_used: int | None = 1
-    """How many of them become training examples, the most recent first; null for all."""
-    val_examples: int | None = 512
-    """Validation examples drawn from all categories together; null for all."""
-    test_examples: int | None = None
-    """Test examples drawn from all categories together, for small runs; null for all."""
-    peer_pool: Literal["kept", "history", "all"] = "kept"
-    """Whose reviews count as peers: `kept`, every review of the users who pass the filters; `history`, the
-    same without their validation and test targets (the authors' code); `all`, also those of users who do
-    not pass. With `all`, an item's reviewers are counted over everybody, so that leaving a user out takes
-    no peers from others."""
-    seed: int = 0
-    """Seed of the draws of examples."""
 
 
 class ReviewDataset(NamedTuple):

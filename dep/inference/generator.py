@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, Pre
 
 from dep.inference.decoding import common_beginning, decode
 from dep.inference.prefix_cache import cacheable
+from dep.inference.settings import GenerateConfig
 from dep.models.backbones.vocabulary import suppressed_ids
 from dep.models.soft_prompt import SoftPrompt
 from dep.types import Batch, Prompt
@@ -33,7 +33,7 @@ from dep.utils.progress import stage
 class RequestSampler(LogitsProcessor):
     """Leaves one token of a row possible: the one that its own random stream draws, or the likeliest."""
 
-    def __init__(self, config: Generate.Config, keys: Sequence[str], suppressed: Sequence[int]) -> None:
+    def __init__(self, config: GenerateConfig, keys: Sequence[str], suppressed: Sequence[int]) -> None:
         """Open a stream for each of `keys`; `suppressed` ids are never drawn."""
         self.config = config
         self.streams = [random.Random(f"{config.seed}/{key}") for key in keys]
@@ -71,30 +71,9 @@ def nucleus_draw(logits_BV: Tensor, top_p: float, u_B1: Tensor) -> Tensor:
 class Generate:
     """Writes the reviews that prompts ask for."""
 
-    @dataclass
-    class Config:
-        """Decoding; the defaults are Appendix C.2.3's."""
-
-        engine: Literal["hf", "vllm"] = "hf"
-        """What runs the LLM: transformers, or vLLM in an environment that has it (the same greedy text)."""
-        temperature: float = 0.8
-        """Divides the logits; 0 is greedy."""
-        top_p: float = 0.95
-        """Mass of the nucleus that is drawn from."""
-        max_new_tokens: int = 2048
-        """Longest text, in tokens."""
-        greedy: bool = False
-        """Take the most likely token instead of drawing."""
-        seed: int = 0
-        """With a request's key it decides what is drawn."""
-        batch_size: int = 16
-        """Requests at a time; does not change what is drawn."""
-        progress: bool = True
-        """Whether to show a progress bar."""
-
     def __init__(
         self,
-        config: Config,
+        config: GenerateConfig,
         backbone: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         soft_prompt: SoftPrompt,

@@ -23,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.config.optional_deps import missing_package
 from dep.inference.generator import Generate, decoded
+from dep.inference.settings import GenerateConfig
 from dep.models.adapters.lora import is_lora
 from dep.models.soft_prompt import SoftPrompt
 from dep.types import Batch, Prompt
@@ -37,7 +38,7 @@ class VLLM(Generate):
 
     def __init__(
         self,
-        config: Generate.Config,
+        config: GenerateConfig,
         folder: str,
         backbone: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,

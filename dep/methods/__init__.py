@@ -1,8 +1,6 @@
-"""One file per system of the comparison; `METHODS[kind]` is the class, `.Config` beside it its fields."""
+"""The systems of the comparison: one file each, the controls in `controls`."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from dep.methods.base import Method
 from dep.methods.controls.constant import ConstantPrompt
@@ -16,8 +14,19 @@ from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
 from dep.methods.rag import RAG
 from dep.methods.user_llm import UserLLM
+from dep.utils.registry import Registry
 
 __all__ = ["METHODS", "Method"]
 
-_ALL = (NonPerso, RAG, PAG, DPL, PPlug, UserLLM, DEP, ConstantPrompt, Shuffled, Zeroed, Untrained)
-METHODS: dict[str, Any] = {method.kind: method for method in _ALL}
+METHODS: Registry[Method] = Registry("method", default="dep")
+METHODS.add(NonPerso.Config, "dep.methods.non_perso:NonPerso")
+METHODS.add(RAG.Config, "dep.methods.rag:RAG")
+METHODS.add(PAG.Config, "dep.methods.pag:PAG")
+METHODS.add(DPL.Config, "dep.methods.dpl:DPL")
+METHODS.add(PPlug.Config, "dep.methods.pplug:PPlug")
+METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
+METHODS.add(DEP.Config, "dep.methods.dep:DEP")
+METHODS.add(ConstantPrompt.Config, "dep.methods.controls.constant:ConstantPrompt")
+METHODS.add(Shuffled.Config, "dep.methods.controls.shuffled:Shuffled")
+METHODS.add(Zeroed.Config, "dep.methods.controls.zeroed:Zeroed")
+METHODS.add(Untrained.Config, "dep.methods.controls.untrained:Untrained")

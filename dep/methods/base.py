@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, overload
 
 from dep.data.prompts.builder import PromptConfig
 from dep.data.prompts.chat_request import ChatRequest
 from dep.data.prompts.requests import Requests
 from dep.methods.profiles.questions import Instructions
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import SoftPromptConfig
 from dep.types import Request, Slot
+from dep.utils.registry import ComponentConfig
 
 
 class Step(NamedTuple):
@@ -45,14 +45,10 @@ class Method:
     needs_peers = False
     """Whether it looks at peers' reviews, and so needs vectors beside those of soft tokens."""
 
-    @dataclass
-    class Config:
-        """Nothing to choose: what varies is in `prompt`, `soft_prompt`, `compressor` and `projector`."""
-
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ComponentConfig) -> None:
         self.config = config
 
-    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """The prompt and the soft prompt of this method, from those that the run asks for."""
         raise NotImplementedError
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
 from dep.methods.base import Method
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import SoftPromptConfig
+from dep.utils.registry import ComponentConfig
 
 
 class DEP(Method):
@@ -16,6 +18,12 @@ class DEP(Method):
     label = "DEP"
     trains = True
 
-    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["dep"] = "dep"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Soft tokens from the user."""
         return prompt, replace(soft, source="user")

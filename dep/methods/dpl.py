@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from dep.methods.base import ProfileContext, Step
 from dep.methods.pag import PAG
 from dep.methods.profiles.questions import difference_question, unique_profile_question
 from dep.types import Request, Slot
+from dep.utils.registry import ComponentConfig
 
 
 class DPL(PAG):
@@ -22,10 +24,11 @@ class DPL(PAG):
     label = "DPL"
     needs_peers = True
 
-    @dataclass
-    class Config:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
         """Which peers a review is compared with."""
 
+        kind: Literal["dpl"] = "dpl"
         peers: int = 4
         """Representative peers of a review at most, one from each cluster but the user's own."""
         seed: int = 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
 from dep.methods.base import ProfileContext, Step
 from dep.methods.profiles.questions import profile_question
 from dep.methods.rag import RAG
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import SoftPromptConfig
 from dep.types import Request
+from dep.utils.registry import ComponentConfig
 
 
 class PAG(RAG):
@@ -20,7 +22,13 @@ class PAG(RAG):
     label = "PAG"
     profiles = True
 
-    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["pag"] = "pag"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """RAG's, with room for the profile."""
         prompt, soft = super().configure(prompt, soft)
         return replace(prompt, profile=True), soft

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
 from dep.methods.dep import DEP
 from dep.models.adapters.pplug import PPlugAdapter
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import SoftPromptConfig
+from dep.utils.registry import ComponentConfig
 
 
 class PPlug(DEP):
@@ -16,7 +18,13 @@ class PPlug(DEP):
     kind = "pplug"
     label = "PPlug"
 
-    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["pplug"] = "pplug"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """An instruction's soft token and the user's, and no past review."""
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=PPlugAdapter.TOKENS),

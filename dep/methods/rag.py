@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
 from dep.methods.base import Method
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import SoftPromptConfig
+from dep.utils.registry import ComponentConfig
 
 
 class RAG(Method):
@@ -15,6 +17,12 @@ class RAG(Method):
     kind = "rag"
     label = "RAG"
 
-    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["rag"] = "rag"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """The run's prompt without slots."""
         return prompt, replace(soft, branches=[])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
 from dep.methods.dep import DEP
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import SoftPromptConfig
+from dep.utils.registry import ComponentConfig
 
 
 class UserLLM(DEP):
@@ -16,7 +18,13 @@ class UserLLM(DEP):
     label = "User-LLM"
     pretrains = True
 
-    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["user_llm"] = "user_llm"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """The Perceiver's latents, or one soft token a review; none where layers look at the user instead."""
         tokens = (soft.user_llm.latents or -1) if soft.user_llm.integration == "soft_prompt" else 0
         return (

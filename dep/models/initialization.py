@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import nn
 
-Init = Literal["xavier", "default"]
+from dep.models.settings import Init
 
 
 def initialise(module: nn.Module, how: Init) -> None:

@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dep.models.compressors.settings import MeanOver, Outside
 from dep.types import Branch
 
-MeanOver = Literal["batch", "example", "mixed"]
-Outside = Literal["linear", "hard"]
 PerBranch = Mapping[Branch, Tensor]
 
 DEAD = 1e-3

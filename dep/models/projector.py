@@ -12,40 +12,21 @@ as the LLM.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dep.models.initialization import Init, initialise
+from dep.models.initialization import initialise
+from dep.models.settings import ProjectorConfig
 from dep.types import Branch
 
 
 class Projector(nn.Module):
     """One two-layer network for each branch, or one that all branches share."""
 
-    @dataclass
-    class Config:
-        """The projector's settings."""
-
-        shared: bool = False
-        """One network for all branches (Eq. 6) instead of one for each (Appendix C)."""
-        hidden: int | None = None
-        """Width of the hidden layer, in units; None takes the LLM's width."""
-        init: Init = "xavier"
-        """`xavier` (the paper) or torch's `default` (its public code)."""
-        init_scale: float = 1.0
-        """Factor on the last layer's initial weights; 1 is the paper's. A soft token that starts in a random direction
-        has to be turned, one that starts near zero (0.01) takes the direction of its first gradients: on the built-in
-        world 50 steps then do what 250 did."""
-        scale_to_embedding: bool = False
-        """Give every output the mean length of the LLM's embedding rows. Off in the paper; a small model
-        learns several times sooner with it, since a soft token of another length than a word's is foreign to
-        it."""
-
     def __init__(
-        self, config: Config, width_in: int, width_out: int, branches: Sequence[Branch], embedding_norm: float
+        self, config: ProjectorConfig, width_in: int, width_out: int, branches: Sequence[Branch], embedding_norm: float
     ) -> None:
         """Build from latents of `width_in` to tokens of `width_out` D.
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +18,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.models.adapters.dep import ConstantAdapter, DEPAdapter, SoftTokens, Statistics
 from dep.models.adapters.pplug import PPlugAdapter
-from dep.models.adapters.user_llm.adapter import UserLLMAdapter, UserLLMConfig
+from dep.models.adapters.user_llm.adapter import UserLLMAdapter
 from dep.models.backbones.vocabulary import embedding_norm
-from dep.models.compressors.autoencoder import CompressorConfig, build_compressor
+from dep.models.compressors import COMPRESSORS
 from dep.models.injection import inject, write_rows
 from dep.models.projector import Projector
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.types import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
+from dep.utils.registry import ComponentConfig
 
 _BOUNDARIES: dict[Branch, tuple[str, str]] = {
     "his": (HIS_START, HIS_END),
@@ -44,30 +45,9 @@ class SoftPromptOutput(NamedTuple):
 class SoftPrompt(nn.Module):
     """The trainable part: a source of soft tokens and, where asked for, the boundary tokens' rows."""
 
-    @dataclass
-    class Config:
-        """The soft prompt's settings."""
-
-        source: Literal["user", "constant", "pplug", "user_llm"] = "user"
-        """From the user's vectors, the same trained tokens for everybody (a control), or one embedding of all that the
-        user wrote (set by the method)."""
-        branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
-        """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
-        standardize: bool = False
-        """Give the compressor vectors of mean 0 and deviation 1 in every component (over the training histories), and
-        let it rebuild them as they were. Off in the paper; text embeddings share a large common part, and with a few
-        hundred steps a soft prompt learns little but that."""
-        boundary_trainable: bool = False
-        """Train the boundary tokens' rows, from the backbone's own; off, they stay frozen (the paper's public
-        code)."""
-        user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
-        """User-LLM's settings."""
-        slots: int = 8
-        """Past reviews at most, for the tables of `constant`."""
-
     def __init__(
         self,
-        config: Config,
+        config: SoftPromptConfig,
         adapter: nn.Module | None,
         slot_ids: Mapping[Branch, int],
         boundary: tuple[list[int], Tensor] | None = None,
@@ -156,9 +136,9 @@ class SoftPrompt(nn.Module):
 
 
 def build_soft_prompt(
-    config: SoftPrompt.Config,
-    compressor: CompressorConfig,
-    projector: Projector.Config,
+    config: SoftPromptConfig,
+    compressor: ComponentConfig,
+    projector: ProjectorConfig,
     *,
     width: int,
     model: PreTrainedModel,
@@ -201,9 +181,9 @@ def build_soft_prompt(
 
 
 def build_adapter(
-    config: SoftPrompt.Config,
-    compressor: CompressorConfig,
-    projector: Projector.Config,
+    config: SoftPromptConfig,
+    compressor: ComponentConfig,
+    projector: ProjectorConfig,
     width: int,
     model: PreTrainedModel,
     norm: float,
@@ -230,5 +210,5 @@ def build_adapter(
         return None
     if config.source == "constant":
         return ConstantAdapter(branches, config.slots, width_out, norm)
-    distil = build_compressor(compressor, width)
+    distil = COMPRESSORS.build(compressor, width)
     return DEPAdapter(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)

@@ -18,13 +18,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dep.config.schema import RunConfig, choose, identity, label
+from dep.config.schema import RunConfig, build, identity, label
 from dep.data.prompts.builder import PromptConfig
 from dep.methods import Method
 from dep.models.adapters.files import is_intact
 from dep.models.backbones.load import stamp
-from dep.models.soft_prompt import SoftPrompt
-from dep.training.trainer import Train
+from dep.models.settings import SoftPromptConfig
+from dep.training.settings import TrainConfig
 from dep.utils.atomic_io import read_json, write_json, write_text
 
 TEXTLESS = "_textless"
@@ -59,11 +59,11 @@ class Arm:
     @cached_property
     def method(self) -> Method:
         """The method."""
-        chosen: Method = choose(self.config, "method")
+        chosen: Method = build(self.config, "method")
         return chosen
 
     @cached_property
-    def configured(self) -> tuple[PromptConfig, SoftPrompt.Config]:
+    def configured(self) -> tuple[PromptConfig, SoftPromptConfig]:
         """The prompt and soft prompt that the method makes of the run's."""
         prompt, soft = self.method.configure(self.config.prompt, self.config.soft_prompt)
         if not prompt.reads_user_history:
@@ -78,7 +78,7 @@ class Arm:
         return bool(self.configured[1].branches) or self.method.needs_peers
 
     @property
-    def settings(self) -> Train.Config:
+    def settings(self) -> TrainConfig:
         """How it is trained, after what `first` has learned."""
         train = replace(self.config.train, seed=self.seed)
         return replace(train, epochs=train.epochs - train.textless_epochs) if self.warm_start else train

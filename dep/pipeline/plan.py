@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM
 
-from dep.config.schema import RunConfig, choose, compressor_config
+from dep.config.schema import RunConfig, build
 from dep.data.prompts.builder import PromptBuilder
 from dep.models.adapters.lora import add_lora, is_lora
 from dep.models.adapters.user_llm.adapter import UserLLMAdapter
@@ -201,13 +201,13 @@ def trained_parameters(arm: Arm) -> int:
     config, (prompt, soft) = arm.config, arm.configured
     shape = architecture(config.backbone)
     try:
-        width = choose(config, "embedder").dim
+        width = build(config, "embedder").dim
     except (OSError, ValueError):
         width = 1024  # bge-m3's
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
         source = build_adapter(
-            soft, compressor_config(config), config.projector, width, model, 1.0,
+            soft, config.compressor, config.projector, width, model, 1.0,
             categories=_CATEGORIES, longest=prompt.max_user_history,
         )  # fmt: skip
         if soft.source == "user_llm" and soft.user_llm.strategy == "lora":

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from dep.config.schema import RunConfig, choose, compressor_config, identity
+from dep.config.schema import RunConfig, build, identity
 from dep.data.datamodule import Batching, ReviewData
 from dep.data.dataset_store import load_dataset
 from dep.data.prompts.builder import PromptBuilder
@@ -38,7 +38,7 @@ class Resources:
 
     def __init__(self, config: RunConfig, console: Console) -> None:
         self.config, self.console = config, console
-        self.source = choose(config, "source")
+        self.source = build(config, "source")
         self._prepared: dict[str, ReviewDataset] = {}
         self._caches: dict[str, VectorStore] = {}
         self._backbones: dict[str, Any] = {}
@@ -69,7 +69,7 @@ class Resources:
         """The vector cache of an embedder and its difference settings."""
         key = identity(config, "embedder", "difference")
         if key not in self._caches:
-            self._caches[key] = VectorStore(Path(config.cache), choose(config, "embedder"), config.difference)
+            self._caches[key] = VectorStore(Path(config.cache), build(config, "embedder"), config.difference)
         return self._caches[key]
 
     def backbone(self, config: RunConfig) -> Any:
@@ -97,7 +97,7 @@ class Resources:
         return ReviewData(
             self.prepared(config),
             self.cache(config) if soft.branches else None,
-            choose(config, "retriever"),
+            build(config, "retriever"),
             PromptBuilder(tokenizer, prompt, soft.branches),
             tokenizer.pad_token_id,
             batching,
@@ -114,7 +114,7 @@ class Resources:
         width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
         counted: list[Branch] = ["his"] if soft.source in ("pplug", "user_llm") else list(soft.branches)
         soft_prompt = build_soft_prompt(
-            soft, compressor_config(config), config.projector, width=width, model=model, tokenizer=tokenizer,
+            soft, config.compressor, config.projector, width=width, model=model, tokenizer=tokenizer,
             seed=arm.seed, statistics=data.statistics(counted) if soft.standardize and vectors else None,
             categories=len(data.prepared.corpora), longest=prompt.max_user_history,
         )  # fmt: skip

@@ -37,7 +37,7 @@ from dep.models.losses import total_loss
 from dep.models.soft_prompt import SoftPrompt, SoftPromptOutput
 from dep.training.optimizers import Muon
 from dep.training.schedule import schedule_factor
-from dep.training.trainer import Train
+from dep.training.settings import TrainConfig
 from dep.types import IGNORE, Batch
 from dep.utils.lightning import pl
 
@@ -49,7 +49,7 @@ class PersonalizationModule(pl.LightningModule):
         self,
         backbone: PreTrainedModel,
         soft_prompt: SoftPrompt,
-        config: Train.Config,
+        config: TrainConfig,
         evaluate: Callable[[PersonalizationModule], Mapping[str, float]] | None = None,
     ) -> None:
         """Freeze what is not trained.
@@ -75,8 +75,8 @@ class PersonalizationModule(pl.LightningModule):
         if self.trains_llm_layers and config.max_tokens_per_forward:
             raise ValueError(
                 f"train.max_tokens_per_forward={config.max_tokens_per_forward}: expected 0 where the LLM's own layers "
-                "are trained (LoRA, gated cross-attention): their gradients need all rows at once; lower train.micro_batch "
-                "instead"
+                "are trained (LoRA, gated cross-attention): their gradients need all rows at once; lower "
+                "train.micro_batch instead"
             )
         self._packs: bool | None = None
         self._window: list[dict[str, Tensor]] = []

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from dep.data.embedders import EMBEDDERS
+from dep.data.embedders import EMBEDDERS, MiniLM
+from dep.data.embedders.base import Dtype, Runtime
 from dep.data.sources.amazon2014 import Amazon2014
 from experiments.bench.measure import Case
 from experiments.bench.world import requests
@@ -44,9 +45,8 @@ def texts() -> tuple[list[list[str]], str]:
 
 
 @cache
-def embedder(runtime: str, dtype: str = "float32") -> Any:
-    kind = EMBEDDERS["minilm"]
-    made = kind(kind.Config(device="cpu", runtime=runtime, dtype=dtype))
+def embedder(runtime: Runtime, dtype: Dtype = "float32") -> Any:
+    made = EMBEDDERS.build(MiniLM.Config(device="cpu", runtime=runtime, dtype=dtype))
     made.encode(["a first text"])
     return made
 

@@ -7,7 +7,9 @@ import torch
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
 from dep.inference.generator import Generate
-from dep.models.backbones.load import Backbone, load
+from dep.inference.settings import GenerateConfig
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 from experiments.bench.measure import Case
 from experiments.bench.untrained import soft_prompt
 from experiments.bench.world import WIDTH, requests
@@ -17,14 +19,14 @@ TOKENS = 64
 
 def case(count: int = 256, part: int = 64) -> Case:
     """`count` requests with text, on the built-in backbone."""
-    model, tokenizer = load(Backbone.Config())
+    model, tokenizer = load(BackboneConfig())
     history = 2
     builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])
     prompts = [builder.build(request) for request in requests(history)[:count]]
     soft = soft_prompt(history, model, tokenizer, WIDTH)
     collate = Collator(0, side="left", answers=False)
     write = Generate(
-        Generate.Config(greedy=True, max_new_tokens=TOKENS, batch_size=128, progress=False), model, tokenizer, soft
+        GenerateConfig(greedy=True, max_new_tokens=TOKENS, batch_size=128, progress=False), model, tokenizer, soft
     )
 
     @torch.no_grad()

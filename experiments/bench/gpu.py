@@ -27,17 +27,18 @@ from dep.models.adapters.user_llm.cross_attention import decoder_layers
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.cost import architecture, reading_flops, training_flops
 from dep.models.backbones.gqa_attention import use_gqa_attention
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 from dep.training.module import PersonalizationModule
+from dep.training.settings import TrainConfig
 from dep.training.throughput import peak_flops
-from dep.training.trainer import Train
 from dep.types import IGNORE, SLOT_TOKENS, Batch, Branch, Prompt
 from dep.utils.progress import stage
 from experiments.bench.measure import Case, Row, measure
 from experiments.bench.table import command, keep, show
 from experiments.bench.untrained import plain_losses, soft_prompt
 
-SEVEN = Backbone.Config(name_or_path="Qwen/Qwen2.5-7B-Instruct")
+SEVEN = BackboneConfig(name_or_path="Qwen/Qwen2.5-7B-Instruct")
 WIDTH, ROW, EPOCH = 1024, 5121, 3996
 """Of bge-m3's vectors; tokens of the authors' rows; the paper's training examples."""
 _INPUT, _OUTPUT, _HISTORY = 2048, 2048, 8
@@ -140,7 +141,7 @@ def case(
             layer.compile(dynamic=True)
     # L_gen alone is compared: the compressor's losses are means over a micro batch, which is another one for each
     module = PersonalizationModule(
-        model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), Train.Config(lambda_=0.0)
+        model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), TrainConfig(lambda_=0.0)
     )
     rows = sorted(asked, key=lambda p: len(p.ids) + len(p.target))
     batches, singles = (
@@ -201,7 +202,7 @@ def derived(row: Row, operations: float, peak: float) -> list[Row]:
 def memory(name: str, limit: float, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str) -> Row:
     """The most that a step holds on the longest example there can be, through a model that makes activations again."""
     module = PersonalizationModule(
-        model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), Train.Config()
+        model, soft_prompt(_HISTORY, model, tokenizer, WIDTH).to(model.device), TrainConfig()
     )
     longest = max(prompts(tokenizer, 64), key=lambda p: len(p.ids))
     longest = replace(longest, target=(longest.target * _OUTPUT)[:_OUTPUT])
@@ -246,7 +247,7 @@ def main(names: Sequence[str], console: Console, folder: Path = Path("runs/bench
     import transformers
 
     device = f"{torch.cuda.get_device_name()}, torch {torch.__version__}, transformers {transformers.__version__}"
-    _, tokenizer = load(Backbone.Config())
+    _, tokenizer = load(BackboneConfig())
     model = random_model(architecture(SEVEN), "cuda", torch.bfloat16)
     asked = prompts(tokenizer, examples)
     rows: list[Row] = []

@@ -8,9 +8,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 from dep.training.module import PersonalizationModule
-from dep.training.trainer import Train
+from dep.training.settings import TrainConfig
 from experiments.bench.measure import Case
 from experiments.bench.untrained import plain_losses, soft_prompt
 from experiments.bench.world import WIDTH, backbone, requests
@@ -26,7 +27,7 @@ def case(examples: int = 4, history: int = 3) -> Case:
 
 def demo(examples: int = 8, history: int = 2) -> Case:
     """A step of `make demo`: its backbone, prompts and micro batch."""
-    return _case("training step of the demo", "the built-in backbone", *load(Backbone.Config()), examples, history)
+    return _case("training step of the demo", "the built-in backbone", *load(BackboneConfig()), examples, history)
 
 
 def _case(
@@ -36,7 +37,7 @@ def _case(
     builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])
     batch = Collator(0)([builder.build(request) for request in requests(history)[:examples]])
     soft = soft_prompt(history, model, tokenizer, WIDTH)
-    module = PersonalizationModule(model, soft, Train.Config())
+    module = PersonalizationModule(model, soft, TrainConfig())
 
     def step(loss: Tensor) -> list[Tensor]:
         module.zero_grad()

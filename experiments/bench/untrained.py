@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.models.compressors.autoencoder import SparseAutoencoder
+from dep.models.compressors.settings import SparseAutoencoderConfig
 from dep.models.losses import total_loss
-from dep.models.projector import Projector
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
 from dep.training.module import PersonalizationModule
 from dep.types import IGNORE, Batch
@@ -17,7 +17,7 @@ from dep.types import IGNORE, Batch
 
 def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, width: int) -> SoftPrompt:
     """For vectors of `width` components."""
-    settings, compressor, projector = SoftPrompt.Config(slots=history), SparseAutoencoder.Config(), Projector.Config()
+    settings, compressor, projector = SoftPromptConfig(slots=history), SparseAutoencoderConfig(), ProjectorConfig()
     return build_soft_prompt(settings, compressor, projector, width=width, model=model, tokenizer=tokenizer)
 
 

@@ -8,12 +8,14 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from dep.data.prompts.requests import Requests
-from dep.data.protocol import ProtocolConfig, prepare
-from dep.data.retrievers.base import RETRIEVERS
+from dep.data.protocol import prepare
+from dep.data.retrievers import RETRIEVERS, Recency
+from dep.data.settings import ProtocolConfig
 from dep.data.sources.synthetic import SyntheticSource
 from dep.data.vectors.store import Vectors
 from dep.models.backbones.gqa_attention import use_gqa_attention
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 from dep.types import Request
 
 WIDTH = 384
@@ -36,14 +38,13 @@ def requests(history: int, users: int = 60) -> list[Request]:
     for category, corpus in made.corpora.items():
         his_NE, diff_NE = torch.randn(2, len(corpus.reviews), WIDTH, generator=draw) / WIDTH**0.5
         vectors[category] = Vectors(his_NE, diff_NE, torch.ones(len(his_NE), dtype=torch.long))
-    recency = RETRIEVERS["recency"]
-    return list(Requests(made.examples, made.corpora, vectors, recency(recency.Config()), history))
+    return list(Requests(made.examples, made.corpora, vectors, RETRIEVERS.build(Recency.Config()), history))
 
 
 @cache
 def backbone() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model of Qwen2's shape with 5.5 M random parameters beside 151,936 rows of embedding, on the demo's words."""
-    _, tokenizer = load(Backbone.Config())
+    _, tokenizer = load(BackboneConfig())
     torch.manual_seed(0)
     shape = Qwen2Config(
         vocab_size=VOCABULARY, hidden_size=256, intermediate_size=768, num_hidden_layers=7, num_attention_heads=4,

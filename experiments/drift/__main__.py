@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dep.config.loader import load
-from dep.config.schema import RunConfig, choose
+from dep.config.schema import RunConfig
+from dep.config.schema import build as build_component
 from dep.data.vectors.store import VectorStore
 from dep.utils.atomic_io import write_json
 from dep.utils.progress import quiet
@@ -88,7 +89,11 @@ def main(argv: Sequence[str]) -> None:
     quiet()
     config = load([CONF], argv)
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    compare(config, VectorStore(config.cache, choose(config, "embedder"), config.difference), Console(soft_wrap=True))
+    compare(
+        config,
+        VectorStore(config.cache, build_component(config, "embedder"), config.difference),
+        Console(soft_wrap=True),
+    )
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import Qwen2Config
 
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 from dep.training.module import PersonalizationModule
-from dep.training.trainer import Train
+from dep.training.settings import TrainConfig
 from experiments.bench import gpu
 from experiments.bench.untrained import plain_losses, soft_prompt
 
@@ -26,7 +27,7 @@ def test_a_way_gives_what_padded_rows_give(name: str) -> None:
     way = gpu.WAYS[name]
     if way.needs and not find_spec(way.needs):
         pytest.skip(f"{way.needs} is not installed")
-    _, tokenizer = load(Backbone.Config())
+    _, tokenizer = load(BackboneConfig())
     half = way.attention == "flash_attention_2"
     model = gpu.random_model(SHAPE, "cuda", torch.bfloat16 if half else torch.float32)
     case, _ = gpu.case(name, way, model, tokenizer, gpu.prompts(tokenizer, 9, shrink=8), 640)
@@ -35,10 +36,10 @@ def test_a_way_gives_what_padded_rows_give(name: str) -> None:
 
 def test_cut_cross_entropy_gives_what_whole_logits_give() -> None:
     pytest.importorskip("cut_cross_entropy")
-    _, tokenizer = load(Backbone.Config())
+    _, tokenizer = load(BackboneConfig())
     model = gpu.random_model(SHAPE, "cuda", torch.bfloat16)
     module = PersonalizationModule(
-        model, soft_prompt(8, model, tokenizer, gpu.WIDTH).cuda(), Train.Config(cross_entropy="cut")
+        model, soft_prompt(8, model, tokenizer, gpu.WIDTH).cuda(), TrainConfig(cross_entropy="cut")
     )
     batch = gpu.Collator(0)(gpu.prompts(tokenizer, 4, shrink=8)).to(model.device)
     with torch.autocast("cuda", torch.bfloat16):

@@ -23,6 +23,9 @@ from transformers import (
 )
 
 from dep.models.backbones.vocabulary import add_tokens
+from dep.models.compressors.settings import SparseAutoencoderConfig
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.training.settings import TrainConfig
 from dep.types import IGNORE, SLOT_TOKENS, SPECIAL_TOKENS, Batch, Prompt
 
 VOCAB, WIDTH, EMBEDDER = 300, 32, 6
@@ -172,23 +175,20 @@ def collate() -> Callable[..., Batch]:
 
 @pytest.fixture
 def make_lit(tokenizer, model) -> Callable[..., Any]:
-    """`LitDEP` on the tiny model; keyword arguments go to `Train.Config`."""
-    from dep.models.compressors.autoencoder import SparseAutoencoder
-    from dep.models.projector import Projector
-    from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+    """`LitDEP` on the tiny model; keyword arguments go to `TrainConfig`."""
+    from dep.models.soft_prompt import build_soft_prompt
     from dep.training.module import PersonalizationModule
-    from dep.training.trainer import Train
 
     def make(backbone: PreTrainedModel | None = None, latent: int = 5, **train: Any) -> PersonalizationModule:
         backbone = backbone or deepcopy(model)
         soft = build_soft_prompt(
-            SoftPrompt.Config(),
-            SparseAutoencoder.Config(latent=latent),
-            Projector.Config(hidden=7, scale_to_embedding=True),
+            SoftPromptConfig(),
+            SparseAutoencoderConfig(latent=latent),
+            ProjectorConfig(hidden=7, scale_to_embedding=True),
             width=EMBEDDER,
             model=backbone,
             tokenizer=tokenizer,
         )
-        return PersonalizationModule(backbone, soft, Train.Config(progress=False, monitor="val_nll", **train))
+        return PersonalizationModule(backbone, soft, TrainConfig(progress=False, monitor="val_nll", **train))
 
     return make

@@ -10,10 +10,11 @@ import torch
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
 from dep.inference.generator import Generate
-from dep.models.backbones.load import DEMO, Backbone, load
-from dep.models.compressors.autoencoder import SparseAutoencoder
-from dep.models.projector import Projector
-from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.inference.settings import GenerateConfig
+from dep.models.backbones.load import DEMO, load
+from dep.models.compressors.settings import SparseAutoencoderConfig
+from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
+from dep.models.soft_prompt import build_soft_prompt
 from dep.types import Item, Request, Review, Slot
 
 pytest.importorskip("vllm")
@@ -26,9 +27,9 @@ COLLATE = Collator(0, side="left", answers=False)
 
 @pytest.fixture(scope="module")
 def parts():
-    model, tokenizer = load(Backbone.Config(dtype="float32"))
+    model, tokenizer = load(BackboneConfig(dtype="float32"))
     soft = build_soft_prompt(
-        SoftPrompt.Config(), SparseAutoencoder.Config(latent=16), Projector.Config(hidden=32, scale_to_embedding=True),
+        SoftPromptConfig(), SparseAutoencoderConfig(latent=16), ProjectorConfig(hidden=32, scale_to_embedding=True),
         width=WIDTH, model=model, tokenizer=tokenizer,
     )  # fmt: skip
     return model, tokenizer, soft
@@ -57,7 +58,7 @@ def prompts(parts):
 @pytest.fixture(scope="module")
 def engines(parts):
     model, tokenizer, soft = parts
-    config = Generate.Config(greedy=True, max_new_tokens=24, batch_size=5, progress=False)
+    config = GenerateConfig(greedy=True, max_new_tokens=24, batch_size=5, progress=False)
     theirs = VLLM(config, str(DEMO), model, tokenizer, soft)
     yield Generate(config, model, tokenizer, soft), theirs
     theirs.engine.llm_engine.engine_core.shutdown()  # while there is still somewhere to log to

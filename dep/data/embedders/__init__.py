@@ -3,40 +3,22 @@
 All embedders give [n, E] float32 on the CPU. In float32 neither the order of the texts nor the batch size
 moves a number by more than 1e-6; in half precision and in eight bits they may, by about 1e-3, as they tip a rounding.
 
-`EMBEDDERS[kind]` is the class, `.Config` beside it its fields; `EMBEDDERS[kind](config).encode(texts)` the vectors.
+`EMBEDDERS.build(config).encode(texts)` gives the vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
-
-from torch import Tensor
-
-from dep.data.embedders.bge_m3 import BGEM3, AutoCLS
-from dep.data.embedders.sentence_transformers import MiniLM, SentenceTransformers
+from dep.data.embedders.auto_cls import AutoCLS
+from dep.data.embedders.base import Embedder
+from dep.data.embedders.bge_m3 import BGEM3
+from dep.data.embedders.minilm import MiniLM
+from dep.data.embedders.sentence_transformers import SentenceTransformers
+from dep.utils.registry import Registry
 
 __all__ = ["BGEM3", "EMBEDDERS", "AutoCLS", "Embedder", "MiniLM", "SentenceTransformers"]
 
-
-class Embedder(Protocol):
-    """Texts to vectors."""
-
-    kind: str
-
-    @property
-    def name(self) -> str:
-        """What a report calls it."""
-
-    @property
-    def dim(self) -> int:
-        """E."""
-
-    def fingerprint(self) -> str:
-        """A SHA-256 of everything that the vectors depend on: weights, tokenizer, truncation, precision."""
-
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """[n, E] float32, L2-normalised, on the CPU."""
-
-
-EMBEDDERS: dict[str, Any] = {embedder.kind: embedder for embedder in (MiniLM, SentenceTransformers, BGEM3, AutoCLS)}
+EMBEDDERS: Registry[Embedder] = Registry("embedder", default="minilm")
+EMBEDDERS.add(MiniLM.Config, "dep.data.embedders.minilm:MiniLM")
+EMBEDDERS.add(SentenceTransformers.Config, "dep.data.embedders.sentence_transformers:SentenceTransformers")
+EMBEDDERS.add(BGEM3.Config, "dep.data.embedders.bge_m3:BGEM3")
+EMBEDDERS.add(AutoCLS.Config, "dep.data.embedders.auto_cls:AutoCLS")

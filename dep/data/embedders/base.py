@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,26 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 Runtime = Literal["torch", "openvino", "openvino_int8"]
 _WORD = re.compile(r"\w+|[^\w\s]")
 _MODEL_FILES = {".json", ".safetensors", ".bin", ".pt", ".txt", ".model"}
+
+
+class Embedder(Protocol):
+    """Texts to vectors."""
+
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+
+    @property
+    def dim(self) -> int:
+        """E."""
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of everything that the vectors depend on: weights, tokenizer, truncation, precision."""
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """[n, E] float32, L2-normalised, on the CPU."""
 
 
 class ModelFolder:

@@ -1,4 +1,4 @@
-"""bge-m3, the paper's embedder: by FlagEmbedding, or its first token by transformers alone."""
+"""The dense vectors of bge-m3, the paper's embedder, by FlagEmbedding."""
 
 from __future__ import annotations
 
@@ -6,45 +6,24 @@ import contextlib
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from dep.data.embedders.base import Dtype, ModelFolder
+from dep.data.embedders.auto_cls import HubModel, HubModelConfig
 
 
-@dataclass
-class _BGEConfig:
-    """Which model, and how it runs."""
-
-    model: str = "BAAI/bge-m3"
-    """A local folder or a name on the hub."""
-    max_tokens: int = 8192
-    """Tokens after which a text is cut."""
-    batch_size: int = 16
-    """Texts a batch."""
-    device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
-    dtype: Dtype = "float32"
-    """Precision of the model."""
-    allow_download: bool = False
-    """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
-
-
-class _BGE(ModelFolder):
-    Config = _BGEConfig
-
-    def __init__(self, config: _BGEConfig) -> None:
-        super().__init__(
-            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
-        )
-
-
-class BGEM3(_BGE):
+class BGEM3(HubModel):
     """The dense vectors of bge-m3, the paper's embedder, by FlagEmbedding: 1024 dimensions."""
 
     kind = "bge_m3"
+
+    @dataclass(kw_only=True)
+    class Config(HubModelConfig):
+        """Which model, and how it runs."""
+
+        kind: Literal["bge_m3"] = "bge_m3"
 
     @cached_property
     def _model(self) -> Any:
@@ -75,30 +54,3 @@ class BGEM3(_BGE):
                 return_colbert_vecs=False,
             )
         return torch.from_numpy(out["dense_vecs"])
-
-
-class AutoCLS(_BGE):
-    """The first token of any encoder's last layer: for bge-m3 the same vectors, without FlagEmbedding."""
-
-    kind = "auto_cls"
-
-    @cached_property
-    def _model(self) -> tuple[Any, Any]:
-        from transformers import AutoModel, AutoTokenizer
-
-        model = AutoModel.from_pretrained(str(self.folder), dtype=getattr(torch, self.dtype))
-        return AutoTokenizer.from_pretrained(str(self.folder)), model.to(self.device).eval()
-
-    def _encode(self, texts: list[str]) -> Tensor:
-        tokenizer, model = self._model
-        batches = []
-        for start in range(0, len(texts), self.batch_size):
-            batch = tokenizer(
-                texts[start : start + self.batch_size],
-                truncation=True,
-                max_length=self.max_tokens,
-                padding=True,
-                return_tensors="pt",
-            ).to(self.device)
-            batches.append(model(**batch).last_hidden_state[:, 0].float().cpu())
-        return torch.cat(batches)

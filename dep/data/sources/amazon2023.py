@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dep.data.sources import files
 from dep.types import Corpus, Item
+from dep.utils.registry import ComponentConfig
 
 
 class Amazon2023:
@@ -23,10 +24,11 @@ class Amazon2023:
 
     kind = "amazon2023"
 
-    @dataclass
-    class Config:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
         """Where the files are."""
 
+        kind: Literal["amazon2023"] = "amazon2023"
         folder: str
         """Folder that holds `<category>.jsonl[.gz]` and `meta_<category>.jsonl[.gz]`."""
         categories: list[str] = field(default_factory=list)

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from dep.data.sources import files
 from dep.types import Corpus, Example, Item, Review, Split
 from dep.utils.progress import stage
+from dep.utils.registry import ComponentConfig
 
 _MAIN_COLUMNS = ("user_id", "profile", "data")
 _META_COLUMNS = ("asin", "title", "description")
@@ -48,10 +49,11 @@ class DPL:
 
     kind = "dpl"
 
-    @dataclass
-    class Config:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
         """Which sets to read."""
 
+        kind: Literal["dpl"] = "dpl"
         main: str = "SnowCharmQ/DPL-main"
         """Reviews: a name on the hub or a local folder."""
         meta: str = "SnowCharmQ/DPL-meta"

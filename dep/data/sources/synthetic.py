@@ -7,10 +7,12 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from dep.data.sources.amazon2023 import Amazon2023
 from dep.data.synthetic.write import write_world
 from dep.types import Corpus
+from dep.utils.registry import ComponentConfig
 
 
 class SyntheticSource:
@@ -18,10 +20,11 @@ class SyntheticSource:
 
     kind = "synthetic"
 
-    @dataclass
-    class Config:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
         """Which world, and how large; sizes are for each of the three categories."""
 
+        kind: Literal["synthetic"] = "synthetic"
         folder: str = "cache/worlds"
         """Where its files go."""
         seed: int = 0
@@ -58,7 +61,7 @@ class SyntheticSource:
     @cached_property
     def path(self) -> Path:
         """The folder of this very world, written if need be; holds `truth_<Category>.json` too."""
-        size = {name: value for name, value in asdict(self.config).items() if name not in ("folder", "seed")}
+        size = {name: value for name, value in asdict(self.config).items() if name not in ("kind", "folder", "seed")}
         if not self.config.drift:
             del size["drift"]  # the folder of a world without is the one that it had before there was any
         short = hashlib.sha256(json.dumps(size, sort_keys=True).encode()).hexdigest()[:8]

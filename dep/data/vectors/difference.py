@@ -23,31 +23,17 @@ reviews of an item. It has whatever a subtraction brings that does not come from
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from dep.data.vectors.settings import Weighting
+
 _ROWS = 1024
 """Rows of an item weighed at once, to bound the distances to 1024 x m."""
-
-
-Weighting = Literal["uniform", "profile_distance", "other_item"]
-Time = Literal["any", "earlier"]
-
-
-@dataclass
-class DifferenceConfig:
-    """How peers are aggregated."""
-
-    weighting: Weighting = "uniform"
-    """How peers weigh: `uniform`, Eq. 4; `profile_distance`, the authors' code; `other_item`, the control."""
-    time: Time = "any"
-    """Which reviews of peers count: of `any` time (the paper and the authors' code) or only `earlier` ones (`uniform`
-    alone)."""
 
 
 def differences(

@@ -31,8 +31,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dep.data.embedders import Embedder
-from dep.data.vectors.difference import DifferenceConfig, differences
+from dep.data.embedders.base import Embedder
+from dep.data.vectors.difference import differences
+from dep.data.vectors.settings import DifferenceConfig
 from dep.types import Corpus
 from dep.utils.atomic_io import write_json
 from dep.utils.progress import stage

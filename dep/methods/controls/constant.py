@@ -6,11 +6,13 @@ DEP gains over this arm is knowing the user.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
 from dep.methods.dep import DEP
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import SoftPromptConfig
+from dep.utils.registry import ComponentConfig
 
 
 class ConstantPrompt(DEP):
@@ -19,6 +21,12 @@ class ConstantPrompt(DEP):
     kind = "constant"
     label = "Constant prompt"
 
-    def configure(self, prompt: PromptConfig, soft: SoftPrompt.Config) -> tuple[PromptConfig, SoftPrompt.Config]:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["constant"] = "constant"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Soft tokens from a table."""
         return prompt, replace(soft, source="constant")

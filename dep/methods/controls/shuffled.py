@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dep.data.prompts.requests import Requests
 from dep.methods.base import MappedRequests
 from dep.methods.dep import DEP
 from dep.types import Request, Slot
+from dep.utils.registry import ComponentConfig
 
 
 class Shuffled(DEP):
@@ -21,6 +23,12 @@ class Shuffled(DEP):
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
+
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["shuffled"] = "shuffled"
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Each request with a donor's vectors."""

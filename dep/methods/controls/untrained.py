@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from dep.methods.dep import DEP
+from dep.utils.registry import ComponentConfig
 
 
 class Untrained(DEP):
@@ -11,3 +15,9 @@ class Untrained(DEP):
     kind = "untrained"
     label = "DEP, untrained"
     trains = False
+
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["untrained"] = "untrained"

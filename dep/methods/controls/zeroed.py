@@ -15,6 +15,7 @@ from dep.data.prompts.requests import Requests
 from dep.methods.base import MappedRequests
 from dep.methods.dep import DEP
 from dep.types import Request, Slot
+from dep.utils.registry import ComponentConfig
 
 
 class Zeroed(DEP):
@@ -23,10 +24,11 @@ class Zeroed(DEP):
     kind = "zeroed"
     label = "DEP, a branch zeroed"
 
-    @dataclass
-    class Config(DEP.Config):
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
         """Which branch."""
 
+        kind: Literal["zeroed"] = "zeroed"
         branch: Literal["his", "diff"] = "diff"
         """Its vectors become zero; its slot tokens stay."""
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from dep.data.prompts.chat_request import ChatRequest
-from dep.methods.profiles.writer import ProfileConfig
+from dep.methods.profiles.settings import ProfileConfig
 from dep.utils.progress import stage
 
 

@@ -12,9 +12,9 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -22,37 +22,11 @@ from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
 from dep.data.prompts.chat_request import ChatRequest
 from dep.inference.generator import Generate
-from dep.methods.profiles.questions import Instructions
-from dep.models.compressors.autoencoder import NoCompressor
-from dep.models.projector import Projector
-from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.inference.settings import GenerateConfig
+from dep.models.compressors.settings import NoCompressorConfig
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.soft_prompt import build_soft_prompt
 from dep.types import Prompt
-
-
-@dataclass
-class ProfileConfig:
-    """Who writes users' profiles for PAG and DPL, and how."""
-
-    writer: Literal["backbone", "endpoint"] = "backbone"
-    """The frozen LLM itself, or a server that speaks OpenAI's chat completions (the only one that uses the network)."""
-    instructions: Instructions = "full"
-    """For models that follow instructions, or `taught`: those that the built-in backbone was trained on."""
-    max_new_tokens: int = 256
-    """Longest answer, in tokens."""
-    url: str = ""
-    """The endpoint, up to and with its `/v1`."""
-    model: str = ""
-    """The endpoint's name for the model."""
-    key_variable: str = "OPENAI_API_KEY"
-    """The environment variable that holds the endpoint's key; a local server needs none."""
-    workers: int = 8
-    """Calls to the endpoint at a time."""
-    retries: int = 5
-    """How often a call is tried again, after longer and longer waits."""
-    timeout: float = 60.0
-    """Seconds until a call counts as lost."""
-    max_calls: int = 0
-    """Calls to the endpoint that one stage may make, answers from the cache not counted; 0: no limit."""
 
 
 class Writer(Protocol):
@@ -75,7 +49,7 @@ class BackboneWriter:
         name: str,
         prompt: PromptConfig,
         max_new_tokens: int,
-        generate: Generate.Config,
+        generate: GenerateConfig,
     ) -> None:
         """Bind the parts.
 
@@ -90,10 +64,10 @@ class BackboneWriter:
         self.name = json.dumps([name, prompt.chat, prompt.max_input_tokens, max_new_tokens])
         self.builder = PromptBuilder(tokenizer, prompt)
         silent = build_soft_prompt(
-            SoftPrompt.Config(branches=[]), NoCompressor.Config(), Projector.Config(),
+            SoftPromptConfig(branches=[]), NoCompressorConfig(), ProjectorConfig(),
             width=1, model=model, tokenizer=tokenizer,
         )  # fmt: skip
-        settings = Generate.Config(
+        settings = GenerateConfig(
             greedy=True, max_new_tokens=max_new_tokens, batch_size=generate.batch_size, progress=generate.progress
         )
         self.generate = Generate(settings, model, tokenizer, silent)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dep.models.compressors.autoencoder import Compressed, Compressor
+from dep.models.compressors.base import Compressed, Compressor
 from dep.models.projector import Projector
 from dep.types import Batch, Branch
 

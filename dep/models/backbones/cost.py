@@ -18,7 +18,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Qwen2Config
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from dep.models.backbones.load import Backbone, files
+from dep.models.backbones.load import files
+from dep.models.settings import BackboneConfig
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Cost:
     generate_gb: float
 
 
-def architecture(config: Backbone.Config) -> PretrainedConfig:
+def architecture(config: BackboneConfig) -> PretrainedConfig:
     """The backbone's config.json, from its folder, the local cache, or the table of published ones.
 
     Raises:
@@ -126,7 +127,7 @@ def architecture(config: Backbone.Config) -> PretrainedConfig:
     )
 
 
-def estimate(config: Backbone.Config, load: Load, card: Card, trained: int) -> Cost:
+def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Cost:
     """What `load` costs on `card`.
 
     Args:
@@ -261,7 +262,7 @@ def _attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, *
     return _Fused.apply(query, key, value).transpose(1, 2).contiguous(), None
 
 
-def fitted(config: Backbone.Config, load: Load, card: Card, trained: int) -> tuple[Load, Cost]:
+def fitted(config: BackboneConfig, load: Load, card: Card, trained: int) -> tuple[Load, Cost]:
     """`load` and its cost with generation batch and longest example made smaller until the card holds them."""
     while (cost := estimate(config, load, card, trained)).generate_gb > 0.95 * card.memory and load.batch > 1:
         load = replace(load, batch=load.batch // 2)

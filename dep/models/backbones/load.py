@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import (
@@ -24,6 +23,7 @@ from dep.models.adapters.user_llm.cross_attention import decoder_layers
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.gqa_attention import use_gqa_attention
 from dep.models.backbones.vocabulary import add_tokens
+from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
 
 DEMO = Path(__file__).resolve().parent / "tiny"
@@ -38,33 +38,9 @@ _DTYPES: dict[str, Any] = {"auto": "auto", "float32": torch.float32, "bfloat16":
 class Backbone:
     """Names what `load` loads."""
 
-    @dataclass
-    class Config:
-        """Which frozen model, and how it is held."""
-
-        name_or_path: str = "demo"
-        """A folder (config.json, tokenizer files, *.safetensors), a model name of the Hugging Face hub, or
-        `demo`."""
-        dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-        """Number format of the frozen weights; `auto` keeps the stored one."""
-        attn_implementation: Literal["auto", "flash_attention_2", "flex_attention", "sdpa", "eager"] = "auto"
-        """`auto` takes flash attention where it is installed, on CUDA, for half precision; else torch's
-        SDPA. torch's FlexAttention needs no package to skip what packed examples do not see of each other, and a GPU
-        to train."""
-        quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
-        """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats: less memory, not more speed."""
-        activation_checkpointing: bool = False
-        """Keep no activations of a layer but its input, and make them again in the backward pass: far less memory, a
-        third more time."""
-        compile: bool = False
-        """torch.compile of each layer: minutes at first, then faster on a GPU; on a processor it needs a C++
-        compiler."""
-        allow_download: bool = False
-        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
-
 
 def load(
-    config: Backbone.Config, special_tokens: tuple[str, ...] = SPECIAL_TOKENS
+    config: BackboneConfig, special_tokens: tuple[str, ...] = SPECIAL_TOKENS
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a backbone: frozen, in eval mode, with `special_tokens` in tokenizer and embedding.
 
@@ -109,12 +85,12 @@ def load(
     return model.eval(), tokenizer
 
 
-def files(config: Backbone.Config) -> str:
+def files(config: BackboneConfig) -> str:
     """The folder of a backbone's files, or its name on the hub."""
     return str(DEMO) if config.name_or_path == "demo" else config.name_or_path
 
 
-def stamp(config: Backbone.Config) -> str:
+def stamp(config: BackboneConfig) -> str:
     """What tells one backbone from another without loading it: names and sizes of its files, contents of small ones.
 
     A name of the hub stands for itself.
@@ -152,7 +128,7 @@ def fingerprint(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
-def _attention(config: Backbone.Config, model_config: Any) -> str | None:
+def _attention(config: BackboneConfig, model_config: Any) -> str | None:
     if said := missing_package("backbone.attn_implementation", config.attn_implementation):
         raise ValueError(said)
     if config.attn_implementation != "auto":
@@ -165,7 +141,7 @@ def _attention(config: Backbone.Config, model_config: Any) -> str | None:
     return None  # transformers' choice: SDPA where the architecture has it, eager else
 
 
-def _quantization(config: Backbone.Config) -> dict[str, Any]:
+def _quantization(config: BackboneConfig) -> dict[str, Any]:
     if config.quantization == "none":
         return {}
     device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
@@ -184,7 +160,7 @@ def _quantization(config: Backbone.Config) -> dict[str, Any]:
     return {"quantization_config": settings, "device_map": {"": device}}
 
 
-def _missing(config: Backbone.Config, name: str, error: OSError) -> str:
+def _missing(config: BackboneConfig, name: str, error: OSError) -> str:
     where = "is not a folder here and not in the local Hugging Face cache"
     if Path(name).is_dir():
         where = f"cannot be read from its folder ({str(error).splitlines()[0]})"

@@ -1,0 +1,16 @@
+"""Compressors: one file each. `COMPRESSORS.build(config, width)` makes the one that a configuration describes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dep.models.compressors.settings import AutoencoderConfig, NoCompressorConfig, SparseAutoencoderConfig
+from dep.utils.registry import Registry
+
+if TYPE_CHECKING:
+    from dep.models.compressors.base import Compressor
+
+COMPRESSORS: Registry[Compressor] = Registry("compressor", default="sae")
+COMPRESSORS.add(SparseAutoencoderConfig, "dep.models.compressors.sae:SparseAutoencoder")
+COMPRESSORS.add(AutoencoderConfig, "dep.models.compressors.ae:Autoencoder")
+COMPRESSORS.add(NoCompressorConfig, "dep.models.compressors.none:NoCompressor")

@@ -9,12 +9,11 @@ import pytest
 from dep.config.compare import differing
 from dep.config.loader import load, load_arms, to_yaml
 from dep.config.schema import (
-    CHOICES,
+    SLOTS,
     ConfigError,
     RunConfig,
     as_dict,
-    choose,
-    compressor_config,
+    build,
     identity,
     label,
     pairs,
@@ -31,12 +30,12 @@ def test_every_run_file_loads_with_all_its_arms_and_builds_what_it_chooses(path:
     assert pairs(run) is not None
     for config in arms.values():
         assert label(config)
-        assert compressor_config(config) is not None
-        method = choose(config, "method")
+        assert config.compressor is not None
+        method = build(config, "method")
         prompt, soft = method.configure(config.prompt, config.soft_prompt)
         assert prompt.history == 0 or prompt.history == config.prompt.history
         assert set(soft.branches) <= {"his", "diff", "user"}
-        assert callable(choose(config, "retriever"))
+        assert callable(build(config, "retriever"))
 
 
 @pytest.mark.parametrize("path", ARMS, ids=lambda p: p.stem)
@@ -183,10 +182,11 @@ def test_a_field_that_one_of_two_configurations_lacks_is_told() -> None:
 
 
 def test_every_choice_of_every_slot_has_a_typed_config() -> None:
-    for slot, (classes, default) in CHOICES.items():
-        assert default in classes, slot
-        for kind, chosen in classes.items():
-            assert hasattr(chosen, "Config"), (slot, kind)
+    for slot, registry in SLOTS.items():
+        assert registry.default in registry, slot
+        for kind in registry:
+            assert registry.config_class(kind).__dataclass_fields__["kind"].default == kind
+            assert callable(registry.component(kind))
 
 
 def test_vary_makes_an_arm_for_each_combination_of_values(tmp_path: Path) -> None:

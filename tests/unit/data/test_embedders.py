@@ -65,8 +65,8 @@ def tiny_bge(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_auto_cls_gives_the_dense_vectors_of_flag_embedding(tiny_bge: str) -> None:
     pytest.importorskip("FlagEmbedding")
-    ours = AutoCLS(AutoCLS.Config(tiny_bge, max_tokens=16, batch_size=2, device="cpu"))
-    theirs = BGEM3(BGEM3.Config(tiny_bge, max_tokens=16, batch_size=4, device="cpu"))
+    ours = AutoCLS(AutoCLS.Config(model=tiny_bge, max_tokens=16, batch_size=2, device="cpu"))
+    theirs = BGEM3(BGEM3.Config(model=tiny_bge, max_tokens=16, batch_size=4, device="cpu"))
     assert ours.dim == theirs.dim == 32
     torch.testing.assert_close(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6, rtol=0)
     assert ours.encode(TEXTS)[0] @ ours.encode(TEXTS)[1] < 0.9, "texts differ, so should vectors"
@@ -84,8 +84,8 @@ def _check(embedder: Any, other: Any) -> None:
 
 
 def test_order_and_batch_size_change_nothing_for_auto_cls(tiny_bge: str) -> None:
-    _check(AutoCLS(AutoCLS.Config(tiny_bge, batch_size=2, max_tokens=64, device="cpu")),
-           AutoCLS(AutoCLS.Config(tiny_bge, batch_size=6, max_tokens=64, device="cpu")))  # fmt: skip
+    _check(AutoCLS(AutoCLS.Config(model=tiny_bge, batch_size=2, max_tokens=64, device="cpu")),
+           AutoCLS(AutoCLS.Config(model=tiny_bge, batch_size=6, max_tokens=64, device="cpu")))  # fmt: skip
 
 
 def test_openvino_gives_the_vectors_of_torch_at_every_length() -> None:
@@ -151,7 +151,7 @@ def test_order_and_batch_size_change_nothing_for_minilm() -> None:
 
 
 def test_max_tokens_cuts_texts(tiny_bge: str) -> None:
-    cut = AutoCLS(AutoCLS.Config(tiny_bge, max_tokens=4, device="cpu"))
+    cut = AutoCLS(AutoCLS.Config(model=tiny_bge, max_tokens=4, device="cpu"))
     torch.testing.assert_close(cut.encode(["a quiet harbor"]), cut.encode(["a quiet castle"]))
 
 
@@ -161,7 +161,7 @@ def test_the_fingerprint_follows_weights_and_truncation_but_not_the_folder_or_ba
     import shutil
 
     def fingerprint(folder: Path | str, **fields: Any) -> str:
-        return AutoCLS(AutoCLS.Config(str(folder), **fields)).fingerprint()
+        return AutoCLS(AutoCLS.Config(model=str(folder), **fields)).fingerprint()
 
     original = fingerprint(tiny_bge)
     copy = shutil.copytree(tiny_bge, tmp_path / "copy")
@@ -180,7 +180,7 @@ def test_a_model_that_cannot_be_had_is_named_with_the_way_out(monkeypatch: pytes
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(FileNotFoundError, match=r"'no/such-model': not a local folder.*embedder\.kind=minilm"):
-        SentenceTransformers(SentenceTransformers.Config("no/such-model", allow_download=True)).fingerprint()
+        SentenceTransformers(SentenceTransformers.Config(model="no/such-model", allow_download=True)).fingerprint()
 
 
 def test_no_embedder_asks_the_hub_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,13 +194,13 @@ def test_no_embedder_asks_the_hub_unless_told_to(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", only_cached)
     with pytest.raises(FileNotFoundError, match=r"embedder\.allow_download=true"):
-        SentenceTransformers(SentenceTransformers.Config("no/such-model")).fingerprint()
+        SentenceTransformers(SentenceTransformers.Config(model="no/such-model")).fingerprint()
     assert asked == [True]
 
 
 def test_every_embedder_has_a_configuration_that_omegaconf_can_type() -> None:
     omegaconf = pytest.importorskip("omegaconf")
-    for embedder in EMBEDDERS.values():
+    for embedder in map(EMBEDDERS.component, EMBEDDERS):
         schema = omegaconf.OmegaConf.structured(embedder.Config)
         with pytest.raises(omegaconf.errors.ValidationError):
             omegaconf.OmegaConf.merge(schema, {"dtype": "float8"})

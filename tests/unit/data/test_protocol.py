@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dep.data.protocol import ProtocolConfig, ReviewDataset, apply, prepare
+from dep.data.protocol import ReviewDataset, apply, prepare
+from dep.data.settings import ProtocolConfig
 from dep.data.sources import Amazon2014
 from dep.evaluation.author_probe import user_rows
 from dep.types import Corpus, Example, Item, Review
@@ -290,7 +291,7 @@ PEER_VIEW = ProtocolConfig(
 
 
 def test_the_peer_view_of_real_reviews_has_the_documented_size(shared_data: Path) -> None:
-    source = Amazon2014(Amazon2014.Config(str(shared_data / "amazon2014_digital_music")))
+    source = Amazon2014(Amazon2014.Config(folder=str(shared_data / "amazon2014_digital_music")))
     prepared = prepare(source, PEER_VIEW)
     corpus = prepared.corpora["Digital_Music"]
     rows = user_rows(prepared.examples, "Digital_Music")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dep.data.prompts.requests import Requests
-from dep.data.retrievers.base import Recency
+from dep.data.retrievers import Recency
 from dep.data.vectors.store import Vectors
 from dep.types import Corpus, Example, Item, Review
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dep.data.retrievers.base import BM25, RETRIEVERS, Dense, Random, Recency
+from dep.data.retrievers import BM25, RETRIEVERS, Dense, Random, Recency
 from dep.types import Corpus, Example, Item, Review
 
 TEXTS = ["a violin sings", "the map was odd", "drums and a violin", "nothing to say", "the map of the harbor"]
@@ -30,8 +30,8 @@ def test_recency_gives_the_newest_first_and_never_more_than_there_are(corpus: Co
 
 
 def test_random_draws_the_same_rows_for_an_example_and_others_for_another_seed(corpus: Corpus) -> None:
-    drawn = [Random(Random.Config(seed))(TARGET, corpus, 3) for seed in range(8)]
-    assert drawn == [Random(Random.Config(seed))(TARGET, corpus, 3) for seed in range(8)]
+    drawn = [Random(Random.Config(seed=seed))(TARGET, corpus, 3) for seed in range(8)]
+    assert drawn == [Random(Random.Config(seed=seed))(TARGET, corpus, 3) for seed in range(8)]
     assert len({tuple(rows) for rows in drawn}) > 1
     assert all(rows == sorted(rows, reverse=True) and len(set(rows)) == 3 for rows in drawn)
 

@@ -43,7 +43,7 @@ def test_2014_reads_json_and_python_literals_and_turns_seconds_into_milliseconds
         tmp_path / "meta_Toys.json",
         [{"asin": "i", "title": "one"}, literal, {"asin": "unreviewed", "title": "x"}],
     )
-    corpus = Amazon2014(Amazon2014.Config(str(tmp_path))).load()["Toys"]
+    corpus = Amazon2014(Amazon2014.Config(folder=str(tmp_path))).load()["Toys"]
     assert [(r.user, r.item, r.time, r.rating, r.title) for r in corpus.reviews] == [
         ("a", "i", 3000, 4.0, "s"),
         ("b", "j", 7000, 4.0, "s"),
@@ -56,7 +56,7 @@ def test_2014_reads_json_and_python_literals_and_turns_seconds_into_milliseconds
 
 def test_2014_without_metadata_leaves_titles_empty(tmp_path: Path) -> None:
     _write(tmp_path / "reviews_Toys.json", [_row2014()])
-    corpus = Amazon2014(Amazon2014.Config(str(tmp_path), ["Toys"])).load()["Toys"]
+    corpus = Amazon2014(Amazon2014.Config(folder=str(tmp_path), categories=["Toys"])).load()["Toys"]
     assert corpus.items["i"].title == "" == corpus.items["i"].description
 
 
@@ -68,7 +68,7 @@ def test_reviews_without_author_text_or_time_are_not_read_and_odd_ratings_are_mi
         _row2014("c", overall=10),
     ]
     _write(tmp_path / "reviews_Toys.json", rows)
-    reviews = Amazon2014(Amazon2014.Config(str(tmp_path))).load()["Toys"].reviews
+    reviews = Amazon2014(Amazon2014.Config(folder=str(tmp_path))).load()["Toys"].reviews
     assert [r.user for r in reviews] == ["c"]
     assert math.isnan(reviews[0].rating)
 
@@ -88,7 +88,7 @@ def test_2023_takes_the_parent_and_joins_the_description(tmp_path: Path) -> None
             {"parent_asin": "r", "title": "R", "description": ["gone"], "categories": []},
         ],
     )
-    corpus = Amazon2023(Amazon2023.Config(str(tmp_path))).load()["Books"]
+    corpus = Amazon2023(Amazon2023.Config(folder=str(tmp_path))).load()["Books"]
     assert [(r.user, r.item, r.time) for r in corpus.reviews] == [("a", "r", 7), ("b", "q", 5), ("b", "p", 7)]
     assert [(i.title, i.description) for i in corpus.items.values()] == [
         ("P", "one two"),
@@ -102,30 +102,30 @@ def test_a_missing_file_is_named_with_what_is_there_instead(tmp_path: Path) -> N
     with pytest.raises(
         FileNotFoundError, match=r"meta_Books\.jsonl, meta_Books\.jsonl\.gz; the folder holds Books\.jsonl"
     ):
-        Amazon2023(Amazon2023.Config(str(tmp_path))).load()
+        Amazon2023(Amazon2023.Config(folder=str(tmp_path))).load()
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
-        Amazon2014(Amazon2014.Config(str(tmp_path / "absent"))).load()
+        Amazon2014(Amazon2014.Config(folder=str(tmp_path / "absent"))).load()
 
 
 def test_two_copies_of_a_file_are_refused(tmp_path: Path) -> None:
     _write(tmp_path / "reviews_Toys.json", [_row2014()])
     _write(tmp_path / "reviews_Toys_5.json.gz", [_row2014()])
     with pytest.raises(ValueError, match="keep one of them"):
-        Amazon2014(Amazon2014.Config(str(tmp_path))).load()
+        Amazon2014(Amazon2014.Config(folder=str(tmp_path))).load()
 
 
 @pytest.mark.parametrize("bad", ["[1, 2]", "{half", "7"])
 def test_a_bad_line_is_named(tmp_path: Path, bad: str) -> None:
     _write(tmp_path / "reviews_Toys.json", [_row2014(), bad])
     with pytest.raises(ValueError, match=r"reviews_Toys\.json, near line"):
-        Amazon2014(Amazon2014.Config(str(tmp_path))).load()
+        Amazon2014(Amazon2014.Config(folder=str(tmp_path))).load()
 
 
 def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
     whole = gzip.compress("".join(json.dumps(_row2014(f"u{n}")) + "\n" for n in range(500)).encode())
     (tmp_path / "reviews_Toys.json.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"reviews_Toys\.json\.gz, near line"):
-        Amazon2014(Amazon2014.Config(str(tmp_path))).load()
+        Amazon2014(Amazon2014.Config(folder=str(tmp_path))).load()
 
 
 def test_the_fingerprint_follows_content_and_not_the_folder(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_fingerprint_follows_content_and_not_the_folder(tmp_path: Path) -> N
     for name, text in (("one", "good"), ("two", "good"), ("three", "bad")):
         (tmp_path / name).mkdir()
         _write(tmp_path / name / "reviews_Toys.json", [_row2014(reviewText=text)])
-        prints.append(Amazon2014(Amazon2014.Config(str(tmp_path / name))).fingerprint())
+        prints.append(Amazon2014(Amazon2014.Config(folder=str(tmp_path / name))).fingerprint())
     assert prints[0] == prints[1] != prints[2]
 
 
@@ -143,7 +143,7 @@ def test_the_real_2014_files_have_the_documented_sizes(shared_data: Path) -> Non
         ("digital_music", "Digital_Music", (6908 - 1, 2490 - 1, 382), 382),
         ("musical_instruments", "Musical_Instruments", (10261 - 7, 1429, 900), 0),
     ):
-        corpus = Amazon2014(Amazon2014.Config(str(shared_data / f"amazon2014_{name}"))).load()[category]
+        corpus = Amazon2014(Amazon2014.Config(folder=str(shared_data / f"amazon2014_{name}"))).load()[category]
         assert (len(corpus.reviews), len({r.user for r in corpus.reviews}), len(corpus.items)) == sizes
         assert sum(bool(item.title) for item in corpus.items.values()) == titled
         assert corpus.reviews == sorted(corpus.reviews, key=lambda r: (r.user, r.time, r.item))
@@ -197,7 +197,9 @@ def test_dpl_reads_the_published_split_the_same_from_jsonl_and_from_disk(tmp_pat
     for name, to_disk in (("files", False), ("disk", True)):
         _save(tmp_path / name / "main", main, to_disk)
         _save(tmp_path / name / "meta", {"full": meta}, to_disk)
-        config = DPL.Config(str(tmp_path / name / "main"), str(tmp_path / name / "meta"), ["Books"])
+        config = DPL.Config(
+            main=str(tmp_path / name / "main"), meta=str(tmp_path / name / "meta"), categories=["Books"]
+        )
         found.append(DPL(config))
     corpus = found[0].load()["Books"]
     assert [(r.user, r.item, r.time, r.text) for r in corpus.reviews] == [
@@ -223,7 +225,7 @@ def test_dpl_names_a_missing_split_and_a_missing_column(tmp_path: Path) -> None:
     main, _ = _published()
     _save(tmp_path / "main", {"train": main["train"], "val": main["val"]}, to_disk=False)
     _save(tmp_path / "meta", {"full": [{"asin": "i0", "name": "x"}]}, to_disk=False)
-    source = DPL(DPL.Config(str(tmp_path / "main"), str(tmp_path / "meta"), ["Books"]))
+    source = DPL(DPL.Config(main=str(tmp_path / "main"), meta=str(tmp_path / "meta"), categories=["Books"]))
     with pytest.raises(FileNotFoundError, match=r"no test\*\.parquet or test\*\.jsonl; the folder holds train\.jsonl"):
         source.load()
     _write(tmp_path / "main" / "Books" / "test.jsonl", main["test"])
@@ -260,8 +262,8 @@ def test_dpl_asks_no_hub_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_only_dpl_comes_split() -> None:
     sources = {
-        "amazon2014": Amazon2014(Amazon2014.Config("")),
-        "amazon2023": Amazon2023(Amazon2023.Config("")),
+        "amazon2014": Amazon2014(Amazon2014.Config(folder="")),
+        "amazon2023": Amazon2023(Amazon2023.Config(folder="")),
     }
     assert not any(isinstance(source, PresplitSource) for source in sources.values())
     assert isinstance(DPL(DPL.Config()), PresplitSource)

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from dep.data.vectors import store as cache_module
-from dep.data.vectors.difference import DifferenceConfig, differences
+from dep.data.vectors.difference import differences
+from dep.data.vectors.settings import DifferenceConfig
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.types import Corpus
 

@@ -14,9 +14,10 @@ from transformers import Qwen2Config
 from dep.inference.prefix_cache import prefix_span
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.cost import reading_flops, training_flops
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 from dep.training.module import PersonalizationModule
-from dep.training.trainer import Train
+from dep.training.settings import TrainConfig
 from dep.types import SLOT_TOKENS
 from experiments.bench import gpu
 from experiments.bench.measure import Row
@@ -31,7 +32,7 @@ ABSENT = "omegaconf wandb nltk rouge_score bitsandbytes FlagEmbedding flash_attn
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load(Backbone.Config())[1]
+    return load(BackboneConfig())[1]
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_step_of_ours_has_the_loss_and_the_gradients_of_padded_rows(model, tok
 
 
 def test_operations_leave_out_the_way_back_before_the_first_soft_token(model, tokenizer) -> None:
-    module = PersonalizationModule(model, soft_prompt(8, model, tokenizer, gpu.WIDTH), Train.Config())
+    module = PersonalizationModule(model, soft_prompt(8, model, tokenizer, gpu.WIDTH), TrainConfig())
     prompt = next(p for p in gpu.prompts(tokenizer, 5, shrink=20) if p.kept)
     batch = gpu.Collator(0)([prompt])
     still = prefix_span(batch, module.soft_prompt.injected_ids).still
@@ -88,7 +89,7 @@ def test_layers_in_four_bits_still_pass_a_gradient_and_take_less_memory(model, t
     checkpoint_activations(model)
     four = gpu.in_nf4(model)
     assert sum(p.numel() * p.element_size() for p in four.model.layers.parameters()) < before / 5
-    module = PersonalizationModule(four, soft_prompt(8, four, tokenizer, gpu.WIDTH), Train.Config())
+    module = PersonalizationModule(four, soft_prompt(8, four, tokenizer, gpu.WIDTH), TrainConfig())
     batch = gpu.Collator(0)(gpu.prompts(tokenizer, 2, shrink=20))
     loss, *gradients = gpu.step_of(module, [batch], lambda batch: module.losses(batch)["total"])
     assert bool(loss.isfinite())

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dep.inference.generator import Generate, RequestSampler, decoded, nucleus_draw
+from dep.inference.settings import GenerateConfig
 from dep.types import SPECIAL_TOKENS
 
 
@@ -17,7 +18,7 @@ def build(make_lit, tokenizer):
     lit = make_lit()
 
     def make(**config) -> Generate:
-        settings = Generate.Config(**{"max_new_tokens": 6, "progress": False, **config})
+        settings = GenerateConfig(**{"max_new_tokens": 6, "progress": False, **config})
         return Generate(settings, lit.backbone, tokenizer, lit.soft_prompt)
 
     return make
@@ -78,7 +79,7 @@ def test_greedy_decoding_agrees_with_a_loop_of_full_forwards(build, prompts, lef
 def test_draws_follow_the_renormalised_nucleus() -> None:
     logits = torch.tensor([2.0, 0.0, 1.0, -1.0])
     p = (logits / 0.8).softmax(-1)  # 0.720, 0.059, 0.206, 0.017
-    config = Generate.Config(temperature=0.8, top_p=0.9, seed=3)
+    config = GenerateConfig(temperature=0.8, top_p=0.9, seed=3)
     keys = [f"toy/{i}" for i in range(4000)]
     chosen = RequestSampler(config, keys, [])(torch.zeros(4000, 0), logits.expand(4000, 4)).argmax(-1).tolist()
     counts = collections.Counter(chosen)
@@ -99,7 +100,7 @@ def test_a_number_that_rounds_up_to_the_whole_mass_draws_the_likeliest_token() -
 
 
 def test_the_stream_of_a_request_goes_on_from_step_to_step() -> None:
-    sampler = RequestSampler(Generate.Config(top_p=1.0, temperature=1.0), ["toy/1"], [])
+    sampler = RequestSampler(GenerateConfig(top_p=1.0, temperature=1.0), ["toy/1"], [])
     drawn = [int(sampler(torch.zeros(1, t), torch.zeros(1, 1000)).argmax()) for t in range(5)]
     assert len(set(drawn)) == 5
 

@@ -11,13 +11,13 @@ import torch
 from dep.data.prompts.builder import PromptConfig
 from dep.data.prompts.chat_request import ChatRequest
 from dep.data.prompts.requests import Requests
-from dep.data.retrievers.base import Recency
+from dep.data.retrievers import Recency
 from dep.data.vectors.store import Vectors
 from dep.methods import METHODS
 from dep.methods.base import ProfileContext, Step
 from dep.methods.controls.shuffled import Shuffled, donors
 from dep.methods.controls.zeroed import Zeroed
-from dep.models.soft_prompt import SoftPrompt
+from dep.models.settings import BackboneConfig, SoftPromptConfig
 from dep.types import Corpus, Example, Item, Review
 
 
@@ -32,9 +32,9 @@ def requests(users: int, lonely: frozenset[int] = frozenset()) -> Requests:
     return Requests(examples, {"Books": corpus}, {"Books": vectors}, Recency(), 8)
 
 
-def shape(kind: str) -> tuple[PromptConfig, SoftPrompt.Config]:
-    method = METHODS[kind](METHODS[kind].Config())
-    found: tuple[PromptConfig, SoftPrompt.Config] = method.configure(PromptConfig(history=4), SoftPrompt.Config())
+def shape(kind: str) -> tuple[PromptConfig, SoftPromptConfig]:
+    method = METHODS.build(METHODS.config_class(kind)())
+    found: tuple[PromptConfig, SoftPromptConfig] = method.configure(PromptConfig(history=4), SoftPromptConfig())
     return found
 
 
@@ -87,7 +87,7 @@ def test_a_shuffled_request_has_differences_exactly_where_the_plain_one_has() ->
 def test_a_zeroed_branch_is_silent_and_the_other_speaks(branch: str) -> None:
     plain = requests(4, lonely=frozenset({0}))
     other = "diff" if branch == "his" else "his"
-    for before, after in zip(plain, Zeroed(Zeroed.Config(branch)).transform_test_requests(plain, 0), strict=True):
+    for before, after in zip(plain, Zeroed(Zeroed.Config(branch=branch)).transform_test_requests(plain, 0), strict=True):
         for old, new in zip(before.slots, after.slots, strict=True):
             assert getattr(new, other) == getattr(old, other)
             assert (getattr(new, branch) is None) == (getattr(old, branch) is None)
@@ -111,7 +111,7 @@ def written(
         return [f"round {len(rounds)} answer {at}" for at in range(len(asks))]
 
     found = requests(2)
-    method = METHODS[kind](METHODS[kind].Config())
+    method = METHODS.build(METHODS.config_class(kind)())
     look = None if peers is None else lambda category, slot, count, seed: peers.get(slot.item.item, [])[:count]
     return found, method.write(found, ProfileContext(answer, "taught", look)), rounds
 
@@ -152,14 +152,14 @@ def test_a_method_writes_as_many_texts_as_it_says(kind: str) -> None:
     everything = {f"i{user}{item}": ["one peer"] for user in range(2) for item in range(9)}
     found, steps, _ = written(kind, everything)
     for request, mine in zip(found, steps, strict=True):
-        assert len(mine) == METHODS[kind](METHODS[kind].Config()).calls(len(request.slots))
+        assert len(mine) == METHODS.build(METHODS.config_class(kind)()).calls(len(request.slots))
 
 
 def test_a_profile_stands_in_the_prompt_and_in_the_system_text() -> None:
     from dep.data.prompts.builder import PromptBuilder, system_text
-    from dep.models.backbones.load import Backbone, load
+    from dep.models.backbones.load import load
 
-    _, tokenizer = load(Backbone.Config())
+    _, tokenizer = load(BackboneConfig())
     prompt, _ = shape("pag")
     request = replace(requests(1)[0], profile="Speaks of brass.")
     text = tokenizer.decode(PromptBuilder(tokenizer, prompt).build(request).ids)

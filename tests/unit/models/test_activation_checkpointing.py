@@ -8,7 +8,8 @@ import torch
 from dep.inference.likelihood import example_nll
 from dep.inference.prefix_cache import prefix_span
 from dep.models.adapters.user_llm.cross_attention import decoder_layers
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 
 
 def _step(model, batch, slots: list[int]):
@@ -39,8 +40,8 @@ def test_values_and_gradients_are_those_of_the_plain_model(prompts, collate, mon
         layer.forward = torch.compile(layer.forward, backend="eager", dynamic=dynamic)
 
     monkeypatch.setattr(torch.nn.Module, "compile", by_eager)
-    plain, tokenizer = load(Backbone.Config())
-    ours, _ = load(Backbone.Config(**{option: True}))
+    plain, tokenizer = load(BackboneConfig())
+    ours, _ = load(BackboneConfig(**{option: True}))
     batch, slots = collate(prompts), tokenizer.convert_tokens_to_ids(["<his_slot>", "<diff_slot>"])
     expected, found = _step(plain, batch, slots), _step(ours, batch, slots)
     for wanted, got in zip(expected[:3], found[:3], strict=True):

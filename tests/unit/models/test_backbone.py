@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from dep.models.backbones.load import Backbone, fingerprint, load
+from dep.models.backbones.load import fingerprint, load
+from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
 
 
@@ -20,7 +21,7 @@ def folder(bare_model, tokenizer, tmp_path: Path) -> Path:
 
 
 def test_a_folder_loads_frozen_in_eval_mode_with_the_special_tokens(folder: Path) -> None:
-    model, tokenizer = load(Backbone.Config(str(folder)))
+    model, tokenizer = load(BackboneConfig(str(folder)))
     assert not model.training
     assert not any(p.requires_grad for p in model.parameters())
     assert set(SPECIAL_TOKENS) <= set(tokenizer.get_vocab())
@@ -31,31 +32,31 @@ def test_a_folder_loads_frozen_in_eval_mode_with_the_special_tokens(folder: Path
 def test_architectures_load_alike(bare_model, tokenizer, tmp_path: Path, name: str) -> None:
     bare_model(name).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    model, _ = load(Backbone.Config(str(tmp_path)))
+    model, _ = load(BackboneConfig(str(tmp_path)))
     assert model(inputs_embeds=torch.zeros(1, 2, 32)).logits.shape[:2] == (1, 2)
 
 
 def test_a_missing_model_is_named_with_the_way_out() -> None:
     with pytest.raises(FileNotFoundError, match=r"'no/such-model'.*not in the local.*folder.*allow_download"):
-        load(Backbone.Config("no/such-model"))
+        load(BackboneConfig("no/such-model"))
 
 
 def test_a_folder_without_weights_is_named(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"cannot be read from its folder \(.*safetensors"):
-        load(Backbone.Config(str(folder)))
+        load(BackboneConfig(str(folder)))
 
 
 def test_pickled_weights_are_not_read(folder: Path, bare_model) -> None:
     (folder / "model.safetensors").unlink()
     torch.save(bare_model().state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match="cannot be read"):
-        load(Backbone.Config(str(folder)))
+        load(BackboneConfig(str(folder)))
 
 
 def test_the_fingerprint_is_of_the_weights_not_of_the_number_format(folder: Path) -> None:
-    single, _ = load(Backbone.Config(str(folder), dtype="float32"))
-    half, _ = load(Backbone.Config(str(folder), dtype="bfloat16"))
+    single, _ = load(BackboneConfig(str(folder), dtype="float32"))
+    half, _ = load(BackboneConfig(str(folder), dtype="bfloat16"))
     assert half.dtype == torch.bfloat16
     assert fingerprint(single) == fingerprint(half)
     _nudge(single)
@@ -72,7 +73,7 @@ def _nudge(model: PreTrainedModel) -> None:
 def test_quantized_weights_load_and_pass_a_gradient_to_their_input(folder: Path, quantization: str) -> None:
     pytest.importorskip("torchao" if quantization == "fp8" else "bitsandbytes")
     dtype = "bfloat16" if quantization == "fp8" else "float32"
-    model, tokenizer = load(Backbone.Config(str(folder), dtype=dtype, quantization=quantization))
+    model, tokenizer = load(BackboneConfig(str(folder), dtype=dtype, quantization=quantization))
     kinds = {type(p).__name__ for p in model.parameters()}
     assert {"nf4": "Params4bit", "int8": "Int8Params", "fp8": "Float8Tensor"}[quantization] in kinds
     assert set(SPECIAL_TOKENS) <= set(tokenizer.get_vocab())

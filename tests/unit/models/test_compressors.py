@@ -7,19 +7,17 @@ import math
 import pytest
 import torch
 
-from dep.models.compressors.autoencoder import (
-    COMPRESSORS,
-    Autoencoder,
-    NoCompressor,
-    SparseAutoencoder,
-    build_compressor,
-)
+from dep.models.compressors import COMPRESSORS
+from dep.models.compressors.ae import Autoencoder
+from dep.models.compressors.sae import SparseAutoencoder
+from dep.models.compressors.settings import AutoencoderConfig, NoCompressorConfig, SparseAutoencoderConfig
 from dep.models.projector import Projector
+from dep.models.settings import ProjectorConfig
 
 
 def test_encoder_and_decoder_agree_with_loops() -> None:
     torch.manual_seed(0)
-    sae = SparseAutoencoder(SparseAutoencoder.Config(latent=3), width=4)
+    sae = SparseAutoencoder(SparseAutoencoderConfig(latent=3), width=4)
     torch.nn.init.normal_(sae.encoder.bias)
     e = torch.randn(4)
     w, b = sae.encoder.weight.tolist(), sae.encoder.bias.tolist()
@@ -36,7 +34,7 @@ def test_encoder_and_decoder_agree_with_loops() -> None:
     [("sae", {"recon", "sparse"}, True), ("ae", {"recon"}, False), ("none", set(), False)],
 )
 def test_each_compressor_has_its_own_losses(name: str, keys: set[str], stats: bool) -> None:
-    compressor = build_compressor(COMPRESSORS[name].Config(), width=8)
+    compressor = COMPRESSORS.build(COMPRESSORS.config_class(name)(), width=8)
     vectors = {"his": torch.randn(2, 3, 8), "diff": torch.randn(2, 3, 8)}
     present = {b: torch.ones(2, 3, dtype=torch.bool) for b in vectors}
     out = {b: compressor(v) for b, v in vectors.items()}
@@ -48,19 +46,19 @@ def test_each_compressor_has_its_own_losses(name: str, keys: set[str], stats: bo
 
 def test_without_a_compressor_the_embedding_passes_unchanged() -> None:
     e = torch.randn(2, 5)
-    none = build_compressor(NoCompressor.Config(), width=5)
+    none = COMPRESSORS.build(NoCompressorConfig(), width=5)
     assert none(e).latent is e
     assert none(e).reconstruction is None
 
 
 def test_a_target_that_is_no_probability_is_refused() -> None:
     with pytest.raises(ValueError, match="rho must lie in"):
-        SparseAutoencoder(SparseAutoencoder.Config(rho=1.5), width=4)
+        SparseAutoencoder(SparseAutoencoderConfig(rho=1.5), width=4)
 
 
 def test_training_moves_the_mean_activation_to_its_target() -> None:
     torch.manual_seed(0)
-    sae = SparseAutoencoder(SparseAutoencoder.Config(latent=8, rho=0.1, activation="gelu"), width=4)
+    sae = SparseAutoencoder(SparseAutoencoderConfig(latent=8, rho=0.1, activation="gelu"), width=4)
     vectors = {"his": torch.randn(1, 64, 4)}
     present = {"his": torch.ones(1, 64, dtype=torch.bool)}
     optimizer = torch.optim.Adam(sae.parameters(), lr=0.02)
@@ -75,17 +73,17 @@ def test_training_moves_the_mean_activation_to_its_target() -> None:
 
 def test_xavier_bounds_weights_and_zeroes_biases_and_default_does_not() -> None:
     bound = math.sqrt(6 / (8 + 16))
-    xavier = Autoencoder(Autoencoder.Config(latent=16), width=8)
+    xavier = Autoencoder(AutoencoderConfig(latent=16), width=8)
     assert xavier.encoder.weight.abs().max() <= bound
     assert xavier.encoder.weight.abs().max() > 0.8 * bound
     assert (xavier.encoder.bias == 0).all()
-    assert (Autoencoder(Autoencoder.Config(latent=16, init="default"), width=8).encoder.bias != 0).all()
+    assert (Autoencoder(AutoencoderConfig(latent=16, init="default"), width=8).encoder.bias != 0).all()
 
 
 def test_the_paper_s_shape_has_the_thirty_million_parameters_that_it_reports() -> None:
     with torch.device("meta"):
         parts = [
-            SparseAutoencoder(SparseAutoencoder.Config(), width=1024),
-            Projector(Projector.Config(), 512, 3584, ["his", "diff"], 1.0),
+            SparseAutoencoder(SparseAutoencoderConfig(), width=1024),
+            Projector(ProjectorConfig(), 512, 3584, ["his", "diff"], 1.0),
         ]
     assert sum(p.numel() for part in parts for p in part.parameters()) == 30_424_576

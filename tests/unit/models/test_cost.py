@@ -24,9 +24,10 @@ from dep.models.backbones.cost import (
     reading_flops,
     training_flops,
 )
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 
-SEVEN = Backbone.Config(name_or_path="Qwen/Qwen2.5-7B-Instruct")
+SEVEN = BackboneConfig(name_or_path="Qwen/Qwen2.5-7B-Instruct")
 PAPER = Load(3996 * 5, 512 * 5, 3996, 2048, 390, 3998, 1, 8, 2048, True)
 TINY = Qwen2Config(
     hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
@@ -35,8 +36,8 @@ TINY = Qwen2Config(
 
 
 def test_parameters_are_those_of_the_loaded_model() -> None:
-    model, _ = load(Backbone.Config(), special_tokens=())
-    every, embedding = parameters(architecture(Backbone.Config()))
+    model, _ = load(BackboneConfig(), special_tokens=())
+    every, embedding = parameters(architecture(BackboneConfig()))
     assert every == sum(p.numel() for p in model.parameters())
     assert embedding == model.get_input_embeddings().weight.numel(), "tied: counted once"
 
@@ -81,7 +82,7 @@ def test_operations_are_those_that_torch_counts_with_attention_over_the_whole_sq
 
 
 def test_bytes_of_the_cache_are_those_that_the_model_keeps() -> None:
-    model, _ = load(Backbone.Config())
+    model, _ = load(BackboneConfig())
     kept = model(input_ids=torch.zeros(1, 7, dtype=torch.long), use_cache=True).past_key_values
     assert kv_bytes(model.config, 7, 4) == sum(p.nbytes for layer in kept.layers for p in (layer.keys, layer.values))
 
@@ -111,4 +112,4 @@ def test_the_papers_training_fits_80_gb_and_24_gb_only_with_shorter_examples() -
 
 def test_a_backbone_of_unknown_size_is_refused_with_the_way_out() -> None:
     with pytest.raises(FileNotFoundError, match=r"folder with a config\.json"):
-        architecture(Backbone.Config(name_or_path="nobody/nothing"))
+        architecture(BackboneConfig(name_or_path="nobody/nothing"))

@@ -11,9 +11,10 @@ import torch
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
 from dep.models.adapters.pplug import PPlugAdapter
-from dep.models.compressors.autoencoder import NoCompressor
+from dep.models.compressors.settings import NoCompressorConfig
 from dep.models.projector import Projector
-from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.soft_prompt import build_soft_prompt
 from dep.types import HIS_SLOT, Batch, Item, Request, UserHistory, UserHistoryBatch
 
 E, D = 4, 6
@@ -36,7 +37,7 @@ def batch_of(*pasts: UserHistory) -> Batch:
 def source() -> PPlugAdapter:
     torch.manual_seed(0)
     made = PPlugAdapter(
-        Projector(Projector.Config(), E, D, ["user"], 1.0), E, {"his": (torch.ones(E), torch.full((E,), 2.0))}
+        Projector(ProjectorConfig(), E, D, ["user"], 1.0), E, {"his": (torch.ones(E), torch.full((E,), 2.0))}
     )
     torch.nn.init.normal_(made.query.weight)
     return made
@@ -83,7 +84,7 @@ def test_both_tokens_stand_first_in_the_user_s_turn_and_the_rest_is_text(model, 
     pasts = [past(3, 1), past(1, 2)]
     prompts = [builder.build(replace(r, user_history=p)) for r, p in zip(requests, pasts, strict=True)]
     soft = build_soft_prompt(
-        SoftPrompt.Config(source="pplug", branches=["user"]), NoCompressor.Config(), Projector.Config(),
+        SoftPromptConfig(source="pplug", branches=["user"]), NoCompressorConfig(), ProjectorConfig(),
         width=E, model=model, tokenizer=tokenizer,
     )  # fmt: skip
     embed = model.get_input_embeddings()
@@ -93,7 +94,7 @@ def test_both_tokens_stand_first_in_the_user_s_turn_and_the_rest_is_text(model, 
         out = soft(batch, embed).inputs_embeds
         at = batch.ids == slot
         assert at.sum(1).tolist() == [2, 2]
-        assert torch.allclose(out[at].reshape(2, 2, -1), soft.source(batch).vectors["user"])
+        assert torch.allclose(out[at].reshape(2, 2, -1), soft.adapter(batch).vectors["user"])
         assert torch.equal(out[~at], embed(batch.ids)[~at])
     text = tokenizer.decode(prompts[0].ids)
     assert text.index("[User Embedding]") < text.index("[Item Title]")

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from dep.models.projector import Projector
+from dep.models.settings import ProjectorConfig
 
 
 def test_projection_agrees_with_loops() -> None:
     torch.manual_seed(0)
-    projector = Projector(Projector.Config(hidden=5, init="default"), 3, 4, ["his"], 1.0)
+    projector = Projector(ProjectorConfig(hidden=5, init="default"), 3, 4, ["his"], 1.0)
     z = torch.randn(3)
     first, _, second = projector.networks["his"]
 
@@ -26,14 +27,14 @@ def test_projection_agrees_with_loops() -> None:
 
 @pytest.mark.parametrize(("shared", "networks"), [(True, 1), (False, 2)])
 def test_one_shared_network_or_one_for_each_branch(shared: bool, networks: int) -> None:
-    projector = Projector(Projector.Config(shared=shared), 3, 4, ["his", "diff"], 1.0)
+    projector = Projector(ProjectorConfig(shared=shared), 3, 4, ["his", "diff"], 1.0)
     assert sum(p.numel() for p in projector.parameters()) == networks * (3 * 4 + 4 + 4 * 4 + 4)
     z = torch.randn(2, 3)
     assert torch.equal(projector(z, "his"), projector(z, "diff")) == shared
 
 
 def test_scaled_outputs_have_the_length_of_embedding_rows() -> None:
-    projector = Projector(Projector.Config(scale_to_embedding=True), 3, 4, ["his"], 2.5)
+    projector = Projector(ProjectorConfig(scale_to_embedding=True), 3, 4, ["his"], 2.5)
     assert torch.allclose(projector(torch.randn(6, 3), "his").norm(dim=-1), torch.tensor(2.5))
 
 
@@ -41,6 +42,6 @@ def test_a_small_initial_scale_starts_every_soft_token_near_zero_and_leaves_the_
     tokens = {}
     for scale in (1.0, 0.01):
         torch.manual_seed(0)
-        projector = Projector(Projector.Config(init_scale=scale), 6, 8, ["his"], embedding_norm=1.0)
+        projector = Projector(ProjectorConfig(init_scale=scale), 6, 8, ["his"], embedding_norm=1.0)
         tokens[scale] = projector(torch.ones(2, 6), "his")
     assert torch.allclose(tokens[0.01], tokens[1.0] * 0.01, atol=1e-7)

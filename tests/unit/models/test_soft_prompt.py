@@ -7,8 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dep.models.compressors.autoencoder import Autoencoder, NoCompressor, SparseAutoencoder
+from dep.models.compressors.ae import Autoencoder
+from dep.models.compressors.none import NoCompressor
+from dep.models.compressors.sae import SparseAutoencoder
+from dep.models.compressors.settings import AutoencoderConfig, NoCompressorConfig, SparseAutoencoderConfig
 from dep.models.projector import Projector
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
 from dep.types import BOUNDARY_TOKENS, SLOT_TOKENS
 
@@ -21,9 +25,9 @@ NETWORK = Z * H + H + H * D + D
 def build(model, tokenizer):
     def make(compressor=None, projector=None, seed=0, **config) -> SoftPrompt:
         return build_soft_prompt(
-            SoftPrompt.Config(**config),
-            compressor or SparseAutoencoder.Config(latent=Z),
-            projector or Projector.Config(hidden=H),
+            SoftPromptConfig(**config),
+            compressor or SparseAutoencoderConfig(latent=Z),
+            projector or ProjectorConfig(hidden=H),
             width=E,
             model=model,
             tokenizer=tokenizer,
@@ -38,9 +42,9 @@ def build(model, tokenizer):
     [
         ({}, SAE + 2 * NETWORK),
         ({"branches": ["his"]}, SAE + NETWORK),
-        ({"projector": Projector.Config(hidden=H, shared=True)}, SAE + NETWORK),
-        ({"compressor": Autoencoder.Config(latent=Z, bias=False)}, 2 * E * Z + 2 * NETWORK),
-        ({"compressor": NoCompressor.Config()}, 2 * (E * H + H + H * D + D)),
+        ({"projector": ProjectorConfig(hidden=H, shared=True)}, SAE + NETWORK),
+        ({"compressor": AutoencoderConfig(latent=Z, bias=False)}, 2 * E * Z + 2 * NETWORK),
+        ({"compressor": NoCompressorConfig()}, 2 * (E * H + H + H * D + D)),
         ({"boundary_trainable": True}, SAE + 2 * NETWORK + 4 * D),
         ({"boundary_trainable": True, "branches": ["diff"]}, SAE + NETWORK + 2 * D),
         ({"source": "constant", "slots": 3}, 2 * 3 * D),
@@ -67,7 +71,7 @@ def test_each_slot_holds_its_own_projected_vector_and_the_rest_is_text(
             want = embed(batch.ids[b, t])
             if token in slots:
                 branch = slots[token]
-                want = soft.source.projector(soft.source.compressor(waiting[branch].pop(0)).latent, branch)
+                want = soft.adapter.projector(soft.adapter.compressor(waiting[branch].pop(0)).latent, branch)
             assert torch.allclose(out.inputs_embeds[b, t], want, atol=1e-6)
         assert waiting == {"his": [], "diff": []}
     assert set(out.losses) == {"recon", "sparse"}
@@ -101,7 +105,7 @@ def test_a_constant_prompt_reads_the_slot_index_and_no_vector(build, model, toke
         batch.vectors[branch].normal_()
     assert torch.equal(out, soft(batch, embed).inputs_embeds)
     at = batch.ids[0] == tokenizer.convert_tokens_to_ids(SLOT_TOKENS["diff"])
-    assert torch.equal(out[0, at], soft.source.tables["diff"][torch.tensor([1, 2])])
+    assert torch.equal(out[0, at], soft.adapter.tables["diff"][torch.tensor([1, 2])])
 
 
 def test_a_constant_prompt_that_is_too_short_is_refused(build, model, prompts, collate) -> None:
@@ -156,7 +160,6 @@ def test_the_trainable_part_computes_in_single_precision_under_autocast(build, m
 
 def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were() -> None:
     from dep.models.adapters.dep import DEPAdapter
-    from dep.models.compressors.autoencoder import NoCompressor, SparseAutoencoder
     from dep.models.projector import Projector
     from dep.types import Batch
 
@@ -166,14 +169,14 @@ def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were(
     ids = torch.zeros(2, 4, dtype=torch.long)
     batch = Batch(["a", "b"], ids, torch.ones_like(ids), ids, {"his": vectors}, {"his": present})
     seen: list[torch.Tensor] = []
-    plain = NoCompressor(NoCompressor.Config(), 3)
-    source = DEPAdapter(plain, Projector(Projector.Config(), 3, 5, ["his"], 1.0), {"his": (mean, std)})
+    plain = NoCompressor(NoCompressorConfig(), 3)
+    source = DEPAdapter(plain, Projector(ProjectorConfig(), 3, 5, ["his"], 1.0), {"his": (mean, std)})
     source.projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     source(batch)
     assert torch.allclose(seen[0][present], (vectors[present] - mean) / std, atol=1e-6)
 
-    sae = SparseAutoencoder(SparseAutoencoder.Config(latent=4), 3)
-    losses = DEPAdapter(sae, Projector(Projector.Config(), 4, 5, ["his"], 1.0), {"his": (mean, std)})(batch).losses
+    sae = SparseAutoencoder(SparseAutoencoderConfig(latent=4), 3)
+    losses = DEPAdapter(sae, Projector(ProjectorConfig(), 4, 5, ["his"], 1.0), {"his": (mean, std)})(batch).losses
     rebuilt = sae((vectors[present] - mean) / std).reconstruction
     assert rebuilt is not None
     expected = torch.nn.functional.smooth_l1_loss(rebuilt * std + mean, vectors[present])
@@ -190,11 +193,11 @@ def test_noise_moves_what_the_compressor_sees_and_not_what_it_has_to_rebuild() -
     ids = torch.zeros(2, 4, dtype=torch.long)
     batch = Batch(["a", "b"], ids, torch.ones_like(ids), ids, {"his": vectors}, {"his": present})
     batch.noise["his"] = noise
-    sae = Autoencoder(Autoencoder.Config(latent=4), 3)
+    sae = Autoencoder(AutoencoderConfig(latent=4), 3)
     for statistics, expected in (({"his": (mean, std)}, (vectors - mean) / std + noise), (None, vectors + noise)):
         seen: list[torch.Tensor] = []
         sae.encoder.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
-        losses = DEPAdapter(sae, Projector(Projector.Config(), 4, 5, ["his"], 1.0), statistics)(batch).losses
+        losses = DEPAdapter(sae, Projector(ProjectorConfig(), 4, 5, ["his"], 1.0), statistics)(batch).losses
         assert torch.allclose(seen[0][present], expected[present], atol=1e-6)
         rebuilt = sae(expected[present]).reconstruction
         assert rebuilt is not None

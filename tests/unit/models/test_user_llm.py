@@ -11,18 +11,19 @@ import torch
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
 from dep.methods.user_llm import UserLLM
-from dep.models.adapters.user_llm.adapter import UserLLMConfig
 from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached, decoder_layers
 from dep.models.adapters.user_llm.encoder import UserEncoder
 from dep.models.adapters.user_llm.perceiver import Perceiver
-from dep.models.compressors.autoencoder import NoCompressor
-from dep.models.projector import Projector
-from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.models.adapters.user_llm.settings import UserEncoderConfig, UserLLMConfig
+from dep.models.compressors.settings import NoCompressorConfig
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.soft_prompt import build_soft_prompt
 from dep.training.pretraining import pretrain
+from dep.training.settings import TrainConfig
 from dep.types import HIS_SLOT, Item, Request, UserHistory, UserHistoryBatch
 
 E, W = 6, 16
-SMALL = UserEncoder.Config(width=W, layers=2, heads=2, dropout=0.0)
+SMALL = UserEncoderConfig(width=W, layers=2, heads=2, dropout=0.0)
 
 
 def past(length: int, seed: int) -> UserHistory:
@@ -149,8 +150,8 @@ def request(name: str, mine: UserHistory) -> Request:
     )
 
 
-def shaped(config: UserLLMConfig) -> tuple[PromptConfig, SoftPrompt.Config]:
-    return UserLLM(UserLLM.Config()).shape(PromptConfig(), SoftPrompt.Config(user_llm=config))
+def shaped(config: UserLLMConfig) -> tuple[PromptConfig, SoftPromptConfig]:
+    return UserLLM(UserLLM.Config()).configure(PromptConfig(), SoftPromptConfig(user_llm=config))
 
 
 @pytest.mark.parametrize("latents", [0, 3])
@@ -159,7 +160,7 @@ def test_soft_tokens_stand_where_the_slots_are_one_a_latent_or_one_a_review(mode
     builder = PromptBuilder(tokenizer, prompt, soft.branches)
     prompts = [builder.build(request("a", past(4, 1))), builder.build(request("b", past(2, 2)))]
     made = build_soft_prompt(
-        soft, NoCompressor.Config(), Projector.Config(), width=E, model=model, tokenizer=tokenizer,
+        soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=model, tokenizer=tokenizer,
         categories=2, longest=10,
     ).eval()  # fmt: skip
     slot = tokenizer.convert_tokens_to_ids(HIS_SLOT)
@@ -175,21 +176,20 @@ def test_soft_tokens_stand_where_the_slots_are_one_a_latent_or_one_a_review(mode
 
 def test_cross_attention_trains_through_the_frozen_llm_and_leaves_it_bit_for_bit(model, tokenizer) -> None:
     from dep.training.module import PersonalizationModule
-    from dep.training.trainer import Train
 
     prompt, soft = shaped(UserLLMConfig(integration="cross_attention", encoder=SMALL, heads=2, strategy="projector"))
     builder = PromptBuilder(tokenizer, prompt, soft.branches)
     prompts = [builder.build(request(str(n), past(2 + n, n))) for n in range(3)]
     made = build_soft_prompt(
-        soft, NoCompressor.Config(), Projector.Config(), width=E, model=model, tokenizer=tokenizer,
+        soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=model, tokenizer=tokenizer,
         categories=2, longest=10,
     )  # fmt: skip
-    lit = PersonalizationModule(model, made, Train.Config(lr=0.01))
+    lit = PersonalizationModule(model, made, TrainConfig(lr=0.01))
     batch = Collator(tokenizer.pad_token_id)(prompts)
     with torch.no_grad():
         before = model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits
     trained = [p for p in lit.parameters() if p.requires_grad]
-    encoder_before = [p.clone() for p in made.source.encoder.parameters()]
+    encoder_before = [p.clone() for p in made.adapter.encoder.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=0.01)
     losses = []
     for _ in range(30):
@@ -199,7 +199,7 @@ def test_cross_attention_trains_through_the_frozen_llm_and_leaves_it_bit_for_bit
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.05
-    for kept, now in zip(encoder_before, made.source.encoder.parameters(), strict=True):
+    for kept, now in zip(encoder_before, made.adapter.encoder.parameters(), strict=True):
         assert torch.equal(kept, now)
     with torch.no_grad():
         assert torch.equal(model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits, before)
@@ -213,7 +213,6 @@ def test_encoder_and_cross_attention_learn_at_rates_of_their_own(
     model, tokenizer, optimizer, strategy, monkeypatch
 ) -> None:
     from dep.training.module import PersonalizationModule
-    from dep.training.trainer import Train
 
     settings = UserLLMConfig(
         integration="cross_attention",
@@ -226,10 +225,10 @@ def test_encoder_and_cross_attention_learn_at_rates_of_their_own(
     )
     _, soft = shaped(settings)
     made = build_soft_prompt(
-        soft, NoCompressor.Config(), Projector.Config(), width=E, model=model, tokenizer=tokenizer,
+        soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=model, tokenizer=tokenizer,
         categories=2, longest=10,
     )  # fmt: skip
-    lit = PersonalizationModule(model, made, Train.Config(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0))
+    lit = PersonalizationModule(model, made, TrainConfig(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0))
     monkeypatch.setattr(PersonalizationModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
     groups = lit.configure_optimizers()["optimizer"].param_groups
     rate = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
@@ -252,7 +251,6 @@ def test_lora_starts_as_the_llm_itself_trains_with_it_and_is_saved_with_the_adap
     from dep.models.adapters.lora import add_lora
     from dep.models.backbones.load import fingerprint
     from dep.training.module import PersonalizationModule
-    from dep.training.trainer import Train
 
     prompt, soft = shaped(UserLLMConfig(strategy="lora", encoder=SMALL, latents=2))
     builder = PromptBuilder(tokenizer, prompt, soft.branches)
@@ -261,10 +259,10 @@ def test_lora_starts_as_the_llm_itself_trains_with_it_and_is_saved_with_the_adap
     def made() -> PersonalizationModule:
         own = add_lora(deepcopy(model), rank=2, seed=0)
         parts = build_soft_prompt(
-            soft, NoCompressor.Config(), Projector.Config(), width=E, model=own, tokenizer=tokenizer,
+            soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=own, tokenizer=tokenizer,
             categories=2, longest=10,
         )  # fmt: skip
-        return PersonalizationModule(own, parts, Train.Config(lr=0.01))
+        return PersonalizationModule(own, parts, TrainConfig(lr=0.01))
 
     lit = made()
     with torch.no_grad():

@@ -10,13 +10,13 @@ import torch
 
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
-from dep.models.backbones.load import Backbone, load
-from dep.models.compressors.autoencoder import NoCompressor
-from dep.models.projector import Projector
-from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.models.backbones.load import load
+from dep.models.compressors.settings import NoCompressorConfig
+from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
+from dep.models.soft_prompt import build_soft_prompt
 from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.training.module import PersonalizationModule
-from dep.training.trainer import Train
+from dep.training.settings import TrainConfig
 from dep.types import Item, Prompt, Request, Review, Slot, UserHistory
 
 ITEM = Item("i", "Lamp", "A lamp.")
@@ -50,17 +50,17 @@ def attention(model: Any, tokens: int) -> int:
 
 
 def test_operations_are_two_a_weight_and_token_and_those_of_attention() -> None:
-    model, tokenizer = load(Backbone.Config())
+    model, tokenizer = load(BackboneConfig())
     body = sum(p.numel() for n, p in model.named_parameters() if "layers" in n and p.dim() == 2)
     head = model.get_output_embeddings().weight.numel()
     for tokens in (1, 50, 700):
         expected = 2 * (tokens * body + head) + attention(model, tokens)
         assert tokens_flops(model, tokens) == pytest.approx(expected, rel=0.01)
     soft = build_soft_prompt(
-        SoftPrompt.Config(branches=[]), NoCompressor.Config(), Projector.Config(), width=1, model=model,
+        SoftPromptConfig(branches=[]), NoCompressorConfig(), ProjectorConfig(), width=1, model=model,
         tokenizer=tokenizer,
     )  # fmt: skip
-    module, collate = PersonalizationModule(model, soft, Train.Config()), Collator(0)
+    module, collate = PersonalizationModule(model, soft, TrainConfig()), Collator(0)
     builder = PromptBuilder(tokenizer, PromptConfig())
     short, long = builder.build(request("It was fine.", 0)), builder.build(request("It was fine.", 2))
     for prompt in (short, long):

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dep.data.protocol import ProtocolConfig, apply
+from dep.data.protocol import apply
+from dep.data.settings import ProtocolConfig
 from dep.data.sources import SyntheticSource
 from dep.data.user_history import UserHistoryReader
 from dep.data.vectors.store import VectorStore
 from dep.models.adapters.user_llm.encoder import UserEncoder
+from dep.models.adapters.user_llm.settings import UserEncoderConfig
 from dep.training.pretraining import Events, PretrainMetrics, pretrain
 
 WIDTH = 128
@@ -24,7 +26,7 @@ def books(tmp_path_factory: pytest.TempPathFactory, hashing: Any) -> Learned:
     """Sequences of 160 users in four circles, the catalogue, and the statistics of their reviews' vectors."""
     folder = tmp_path_factory.mktemp("world")
     source = SyntheticSource(
-        SyntheticSource.Config(str(folder / "worlds"), seed=7, users=160, circles=4, items_per_circle=20)
+        SyntheticSource.Config(folder=str(folder / "worlds"), seed=7, users=160, circles=4, items_per_circle=20)
     )
     settings = ProtocolConfig(
         min_text_chars=40, min_description_chars=20, min_user_reviews=12, min_item_reviewers=3,
@@ -42,7 +44,7 @@ def books(tmp_path_factory: pytest.TempPathFactory, hashing: Any) -> Learned:
 def told(books: Learned, epochs: int) -> PretrainMetrics:
     sequences, catalogues, statistics = books
     torch.manual_seed(0)
-    encoder = UserEncoder(UserEncoder.Config(width=64, heads=2), WIDTH, 1, 50, statistics)
+    encoder = UserEncoder(UserEncoderConfig(width=64, heads=2), WIDTH, 1, 50, statistics)
     return pretrain(encoder, sequences, catalogues, epochs=epochs, lr=2e-3, seed=0)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from dep.training.settings import TrainConfig
 from dep.training.trainer import Train
 from dep.utils.lightning import pl
 
@@ -174,4 +175,4 @@ def test_other_settings_in_the_same_folder_are_refused(make_lit, prompts, collat
 
 def test_an_effective_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a multiple of micro_batch x devices = 3, found 16"):
-        Train(Train.Config(micro_batch=3, progress=False)).trainer(tmp_path)
+        Train(TrainConfig(micro_batch=3, progress=False)).trainer(tmp_path)

@@ -8,8 +8,7 @@ cross_attention   every n-th layer of the frozen LLM looks at the memory
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -18,38 +17,9 @@ from dep.models.adapters.dep import SoftTokens, Statistics
 from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached, decoder_layers
 from dep.models.adapters.user_llm.encoder import UserEncoder
 from dep.models.adapters.user_llm.perceiver import Perceiver
+from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.models.projector import Projector
 from dep.types import Batch, UserHistoryBatch
-
-
-@dataclass
-class UserLLMConfig:
-    """How User-LLM is built and trained."""
-
-    integration: Literal["soft_prompt", "cross_attention"] = "soft_prompt"
-    """Where the LLM meets the user."""
-    latents: int = 0
-    """Of the Perceiver; 0 leaves it out: one embedding for each past review."""
-    every: int = 2
-    """Cross-attention stands before every n-th layer."""
-    heads: int = 4
-    """Of cross-attention."""
-    strategy: Literal["encoder_and_projector", "projector", "lora"] = "encoder_and_projector"
-    """What is trained: encoder and what joins it to the LLM; all but the encoder, which stays as its own task left it;
-    or both and low-rank updates of the LLM."""
-    lora_rank: int = 8
-    """Of those updates."""
-    encoder: UserEncoder.Config = field(default_factory=UserEncoder.Config)
-    """Its size."""
-    encoder_lr: float = 1e-4
-    """Peak learning rate of AdamW for encoder and Perceiver, whatever trains the projector: rates that suit what starts
-    at random undo in a few steps what the encoder has learned."""
-    cross_lr: float = 3e-3
-    """The same for cross-attention."""
-    pretrain_epochs: int = 20
-    """Passes over the users in which the encoder learns to tell the next event; 0: none."""
-    pretrain_lr: float = 1e-3
-    """Peak learning rate of that."""
 
 
 class UserLLMAdapter(nn.Module):

@@ -15,12 +15,11 @@ have in common is longer than what sets users apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dep.models.adapters.user_llm.settings import UserEncoderConfig
 from dep.types import UserHistoryBatch
 
 STARS = 5
@@ -29,25 +28,12 @@ STARS = 5
 class UserEncoder(nn.Module):
     """Past -> states [B, L, W]."""
 
-    @dataclass
-    class Config:
-        """The encoder's size."""
-
-        width: int = 128
-        """W, of a state."""
-        layers: int = 2
-        """Transformer layers."""
-        heads: int = 4
-        """Attention heads."""
-        dropout: float = 0.1
-        """In training."""
-
     his_mean: Tensor
     his_std: Tensor
 
     def __init__(
         self,
-        config: Config,
+        config: UserEncoderConfig,
         width_in: int,
         categories: int,
         longest: int,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dep.data.synthetic.language import CONCEPTS
-from dep.models.backbones.load import DEMO, Backbone, load
+from dep.models.backbones.load import DEMO, load
+from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
 from experiments.tiny_backbone.pretraining_tasks import FIRST_LESSON_SEED, Lessons
 from experiments.tiny_backbone.train import examine
@@ -18,7 +19,7 @@ CARD = json.loads((DEMO / "card.json").read_text())
 
 @pytest.fixture(scope="module")
 def backbone() -> Any:
-    return load(Backbone.Config())
+    return load(BackboneConfig())
 
 
 def test_it_is_a_qwen2_of_the_size_that_the_card_gives_and_small_enough_to_ship(backbone: Any) -> None:

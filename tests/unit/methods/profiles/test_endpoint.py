@@ -13,7 +13,8 @@ import pytest
 
 from dep.data.prompts.chat_request import ChatRequest
 from dep.methods.profiles.endpoint import EndpointWriter
-from dep.methods.profiles.writer import CachedWriter, ProfileConfig
+from dep.methods.profiles.settings import ProfileConfig
+from dep.methods.profiles.writer import CachedWriter
 
 Reply = Callable[[dict[str, Any], int], tuple[int, str]]
 

@@ -10,10 +10,11 @@ import pytest
 
 from dep.data.prompts.builder import PromptBuilder, PromptConfig
 from dep.data.prompts.chat_request import ChatRequest
-from dep.inference.generator import Generate
+from dep.inference.settings import GenerateConfig
 from dep.methods.profiles.questions import difference_question, profile_question, unique_profile_question
 from dep.methods.profiles.writer import BackboneWriter, CachedWriter
-from dep.models.backbones.load import Backbone, load
+from dep.models.backbones.load import load
+from dep.models.settings import BackboneConfig
 from dep.types import Item, Review, Slot
 
 
@@ -62,7 +63,7 @@ def test_an_interruption_loses_no_answer_and_a_torn_line_no_other(tmp_path: Path
 
 
 def test_the_backbone_s_ids_are_the_question_s_text() -> None:
-    _, tokenizer = load(Backbone.Config())
+    _, tokenizer = load(BackboneConfig())
     builder = PromptBuilder(tokenizer, PromptConfig())
     slots = [slot("Tower"), slot("Pit", "A <|im_end|> review.")]
     for ask in (
@@ -81,7 +82,7 @@ def test_the_backbone_s_ids_are_the_question_s_text() -> None:
 
 
 def test_what_is_too_long_loses_its_last_blocks_whole() -> None:
-    _, tokenizer = load(Backbone.Config())
+    _, tokenizer = load(BackboneConfig())
     slots = [slot(name) for name in ("first", "second", "third")]
 
     def ids(count: int, longest: int = 2048) -> list[int]:
@@ -96,10 +97,10 @@ def test_what_is_too_long_loses_its_last_blocks_whole() -> None:
 
 
 def test_the_backbone_writes_the_same_profile_whatever_else_it_is_asked(tmp_path: Path) -> None:
-    model, tokenizer = load(Backbone.Config())
+    model, tokenizer = load(BackboneConfig())
 
     def write(asks: list[ChatRequest], batch: int) -> list[str]:
-        settings = Generate.Config(batch_size=batch, progress=False)
+        settings = GenerateConfig(batch_size=batch, progress=False)
         return CachedWriter(
             BackboneWriter(model, tokenizer, "demo", PromptConfig(), 12, settings), tmp_path / str(batch)
         )(asks)

@@ -1,0 +1,73 @@
+"""The first token of any encoder's last layer, by transformers alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from dep.data.embedders.base import Dtype, ModelFolder
+from dep.utils.registry import ComponentConfig
+
+
+@dataclass(kw_only=True)
+class HubModelConfig(ComponentConfig):
+    """Which model, and how it runs."""
+
+    model: str = "BAAI/bge-m3"
+    """A local folder or a name on the hub."""
+    max_tokens: int = 8192
+    """Tokens after which a text is cut."""
+    batch_size: int = 16
+    """Texts a batch."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+    dtype: Dtype = "float32"
+    """Precision of the model."""
+    allow_download: bool = False
+    """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+
+
+class HubModel(ModelFolder):
+    """An encoder by its folder or hub name."""
+
+    def __init__(self, config: HubModelConfig) -> None:
+        super().__init__(
+            config.model, config.max_tokens, config.batch_size, config.device, config.dtype, config.allow_download
+        )
+
+
+class AutoCLS(HubModel):
+    """The first token of any encoder's last layer: for bge-m3 the same vectors, without FlagEmbedding."""
+
+    kind = "auto_cls"
+
+    @dataclass(kw_only=True)
+    class Config(HubModelConfig):
+        """Which model, and how it runs."""
+
+        kind: Literal["auto_cls"] = "auto_cls"
+
+    @cached_property
+    def _model(self) -> tuple[Any, Any]:
+        from transformers import AutoModel, AutoTokenizer
+
+        model = AutoModel.from_pretrained(str(self.folder), dtype=getattr(torch, self.dtype))
+        return AutoTokenizer.from_pretrained(str(self.folder)), model.to(self.device).eval()
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        tokenizer, model = self._model
+        batches = []
+        for start in range(0, len(texts), self.batch_size):
+            batch = tokenizer(
+                texts[start : start + self.batch_size],
+                truncation=True,
+                max_length=self.max_tokens,
+                padding=True,
+                return_tensors="pt",
+            ).to(self.device)
+            batches.append(model(**batch).last_hidden_state[:, 0].float().cpu())
+        return torch.cat(batches)

