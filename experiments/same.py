@@ -101,7 +101,7 @@ def _side(commit: str | None, console: Console) -> Path:
         folder = home / job.name
         if (folder / "finished").exists():
             continue
-        console.print(f"[bold]{commit[:12] if commit else 'working tree'}[/] dep {' '.join(job.words)}")
+        console.print(f"{commit[:12] if commit else 'working tree'}: dep {' '.join(job.words)}", markup=False)
         words = [
             *job.words,
             *SMALL,
