@@ -33,11 +33,48 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
     """The raw merge of files (each may name others under `base`, relative to itself) and overrides."""
     raw = OmegaConf.create({})
     for file in files:
-        raw = _merged(raw, _read(Path(file)))
+        raw = _merged(raw, _read(locate(file)))
     bad = [o for o in overrides if "=" not in o]
     if bad:
         raise ConfigError(f"{bad[0]!r}: expected a .yaml file or key=value")
     return _merged(raw, OmegaConf.from_dotlist(list(overrides)))
+
+
+def packaged() -> Path:
+    """The folder of the configurations that come with the package: inside a wheel, or beside the checkout's `dep`."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def locate(file: str | Path) -> Path:
+    """The file of a configuration: a path, or a name in `conf` of the current folder or of the package.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(file)
+    if path.is_file() or len(path.parts) > 1:
+        return path
+    name = path.name if path.suffix in (".yaml", ".yml") else f"{path.name}.yaml"
+    for candidate in (Path("conf") / name, packaged() / name):
+        if candidate.is_file():
+            return candidate
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    names = sorted(p.stem for p in packaged().glob("*.yaml"))
+    near = get_close_matches(path.name, names, 3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ConfigError(
+        repr(path.name), "a .yaml file, the name of a configuration or key=value", "none of them",
+        f"{meant}the configurations are {', '.join(names)}",
+    )  # fmt: skip
+
+
+def _arm_file(folder: Path, name: str) -> Path:
+    """An arm's file beside the run's, or the package's where the run has none of that name."""
+    own, of_package = folder / f"{name}.yaml", packaged() / "arm" / f"{name}.yaml"
+    return of_package if not own.is_file() and of_package.is_file() else own
 
 
 def _read(path: Path) -> DictConfig:
@@ -135,11 +172,11 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
         if merge(files).get("arms"):
             raise ConfigError("arms: expected names of arms, found none; without the key a run has those of its file")
         return run, {run.method.kind: run}
-    folder = Path(files[0]).parent / "arm" if files else Path("conf/arm")
+    folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
     configs: dict[str, RunConfig] = {}
     below, above = merge(files), merge((), overrides)
     for name in run.arms:
-        path = folder / f"{name}.yaml"
+        path = _arm_file(folder, name)
         merged = _merged(_merged(below, _read(path)), above)
         for suffix, settings in _varied(run.vary):
             config = _typed(_merged(merged, merge((), settings)), of=f"arm {name} ({path}): ")

@@ -20,6 +20,7 @@ from dep.pipeline.resources import Resources
 from dep.reporting import print_given, print_table, write_report
 from dep.types import Corpus
 from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
+from dep.utils.errors import MissingFile
 
 _HOW = ("started", "seconds", "command")
 """What run.json says of the call that made the results."""
@@ -47,7 +48,7 @@ def report(
     scores = {}
     for arm in arms:
         if not arm.finished("evaluate"):
-            raise FileNotFoundError(f"{arm.folder}: no scores of {arm.label} as configured; run `dep evaluate` first")
+            raise MissingFile(f"{arm.folder}: no scores of {arm.label} as configured; run `dep evaluate` first")
         scores[arm.label, arm.seed] = read_rows(arm.folder / "scores.jsonl")
     labels = {arm.name: arm.label for arm in arms}
     wanted = [(labels[a], labels[b]) for a, b in pairs(run)]
@@ -106,7 +107,7 @@ def _warning(run: RunConfig) -> str:
 
 
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:
-    """What was resources among the arms, or taken from the cache where an earlier run had left it."""
+    """What was shared among the arms, or taken from the cache where an earlier run had left it."""
     training = [arm for arm in arms if arm.method.trains]
     keys = {arm.adapter_key for arm in training}
     vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from dep.data.prompts.requests import Requests
 from dep.methods.base import MappedRequests
 from dep.methods.dep import DEP
 from dep.types import Request, Slot
 from dep.utils.registry import ComponentConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Zeroed(DEP):

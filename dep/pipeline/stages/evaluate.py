@@ -9,6 +9,7 @@ from dep.pipeline import tracking
 from dep.pipeline.arm import Arm
 from dep.pipeline.resources import Resources
 from dep.utils.atomic_io import read_rows, write_rows
+from dep.utils.errors import MissingFile
 
 
 def evaluate(resources: Resources, arm: Arm) -> None:
@@ -17,7 +18,7 @@ def evaluate(resources: Resources, arm: Arm) -> None:
     if arm.finished("evaluate") or arm.restore("evaluate"):
         return
     if not arm.finished("generate"):
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
         )
     rows = read_rows(arm.folder / "predictions.jsonl")
