@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dep.data.vectors.store import Vectors
-from dep.types import Corpus, Example
+from dep.types import Corpus, Example, Vectors
 
 
 @dataclass(frozen=True)
