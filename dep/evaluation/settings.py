@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dep.evaluation.metrics.registry import MetricsConfig
+from dep.evaluation.metrics import MetricsConfig
 
 
 @dataclass

@@ -4,7 +4,7 @@ Looked for, in this order: the folder that the environment variable DEP_WORDNET 
 `.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms is another number,
 so having none is an error.
 
-`python -m dep.evaluation.wordnet` (`make wordnet`) fetches it where it is missing and checks a score known by hand.
+`make wordnet` (`dep.evaluation.wordnet_check`) fetches it where it is missing and checks a known score.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import warnings
 from functools import lru_cache
@@ -43,11 +42,6 @@ LEXNAMES = (
     " adj.ppl"
 )
 """The 45 lexicographer files in the order of their numbers (lexnames(5WN))."""
-
-KNOWN_PAIR = ("we begin with a great film", "we start with a great flick")
-"""begin/start and film/flick are synonyms: 6 of 6 words match in 1 chunk, (1 − ½(1/6)³) · 1 = 0.99769;
-without WordNet 4 match in 2 chunks, (1 − ½(2/4)³) · 4/6 = 0.625."""
-KNOWN_SCORE = 1 - 0.5 * (1 / 6) ** 3
 
 _FETCH = "run `make wordnet`, or `apt-get install wordnet-base`, or `python -m nltk.downloader wordnet`"
 _HOW = f"{_FETCH}, or name a folder with WordNet's files in {VARIABLE}"
@@ -150,39 +144,3 @@ def fetch() -> None:
 
 def _run(command: list[str], folder: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def check_known_score() -> float:
-    """METEOR of KNOWN_PAIR with this machine's WordNet.
-
-    Raises:
-        ValueError: it is not KNOWN_SCORE: what was found is no WordNet, or a damaged one.
-    """
-    from dep.evaluation.metrics.meteor import Meteor
-
-    score = Meteor().corpus([KNOWN_PAIR[0]], [KNOWN_PAIR[1]])
-    if abs(score - KNOWN_SCORE) > 1e-9:
-        raise ValueError(f"METEOR of a known pair is {score:.5f}, expected {KNOWN_SCORE:.5f}: WordNet is damaged")
-    return score
-
-
-def main() -> int:
-    """Find WordNet, or fetch it; then check a known score. Returns the exit status."""
-    try:
-        try:
-            where = locate()
-        except FileNotFoundError:
-            if os.environ.get(VARIABLE):
-                raise
-            print("WordNet is not here yet: fetching it (6 MB)", flush=True)
-            fetch()
-            where = locate()
-        print(f"WordNet {wordnet().get_version()} in {where}; METEOR of a known pair: {check_known_score():.5f}")
-    except (FileNotFoundError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

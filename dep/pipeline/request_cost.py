@@ -85,18 +85,18 @@ def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
 
 
 def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """By label, over its seeds: what a method was given and what it costs.
+    """By arm name, over the arm's seeds: what it was given and what it costs.
 
     Returns:
-        For each label `trains`; `trainable` parameters (those learned in pretraining too) and `frozen` ones of the LLM;
+        For each name `trains`; `trainable` parameters (those learned in pretraining too) and `frozen` ones of the LLM;
         `train_seconds` (pretraining's too, of the leg that finished it; an adapter that arms share counts for each);
         `prompt_tokens` and `calls` of the LLM a request, those that write profiles among them; `gflops`, `seconds`,
         `kv_bytes` and `user_bytes` a request.
     """
-    by_label: dict[str, list[Arm]] = {}
+    by_name: dict[str, list[Arm]] = {}
     for arm in arms:
-        by_label.setdefault(arm.label, []).append(arm)
-    return {label: _of(mine) for label, mine in by_label.items()}
+        by_name.setdefault(arm.name, []).append(arm)
+    return {name: _of(seeds) for name, seeds in by_name.items()}
 
 
 def _of(arms: Sequence[Arm]) -> dict[str, Any]:

@@ -18,12 +18,12 @@ LEAD = (
 
 
 def given(costs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """A cell for each of `HEADS` by method; empty where nothing was measured.
+    """A cell for each of `HEADS` by arm name; empty where nothing was measured.
 
     Args:
         costs: as `dep.pipeline.request_cost.costs` makes them.
     """
-    return {method: _cells(row) for method, row in costs.items()}
+    return {arm: _cells(row) for arm, row in costs.items()}
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

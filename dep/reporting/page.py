@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from dep.evaluation.metrics import metric_class
 from dep.reporting import charts, tables
 from dep.reporting.cost_table import HEADS, LEAD, given
 from dep.reporting.verdicts import in_words, verdicts
@@ -51,7 +52,7 @@ def write_report(run_dir: Path) -> Path:
 
     Raises:
         FileNotFoundError: there is no results.json.
-        ValueError: it is empty, or lacks the mean over the seeds of a method.
+        ValueError: it is empty, or lacks the mean over the seeds of an arm.
     """
     results = _read(run_dir / "results.json")
     if results is None:
@@ -66,7 +67,7 @@ def write_report(run_dir: Path) -> Path:
     )
     environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
     environment.filters |= {"title": tables.title, "in_words": in_words}
-    environment.globals |= {"labels": tables.LABELS, "spread": tables.spread}
+    environment.globals |= {"metric_class": metric_class, "spread": tables.spread}
     environment.globals |= {"given_heads": HEADS, "given_lead": LEAD}
     content = _content(run_dir, results)
     for name in ("report.html", "report.md"):
@@ -87,12 +88,14 @@ def plain(text: object) -> str:
 def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
     run = _read(run_dir / "run.json") or {}
     shown = [tables.main_table(results, category) for category in tables.categories(results)]
+    roles = {arm: facts["role"] for arm, facts in (results.get("arms") or {}).items()}
+    labels = tables.arm_labels(results)
     panels = [
         {
             "table": table,
             "pairs": verdicts(results, table.category),
-            "kinds": charts.kinds(table.methods),
-            "charts": {metric: Markup(charts.intervals(table, metric)) for metric in table.metrics},
+            "roles": charts.key(roles.get(arm, "other") for arm in table.arms),
+            "charts": {metric: Markup(charts.intervals(table, metric, roles)) for metric in table.metrics},
         }
         for table in shown
     ]
@@ -106,7 +109,8 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "given": given(run.get("costs") or {}),
         "settings": dict(_flat(run.get("config") or {})),
         "curves": _charts(logs),
-        "curve_names": [(run.get("labels") or {}).get(arm, arm) for arm in logs],
+        "curve_names": [labels.get(arm, arm) for arm in logs],
+        "labels": labels,
         "showcase": (_read(run_dir / "showcase.json") or _from_predictions(run_dir))[:_SHOWN],
         "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
     }

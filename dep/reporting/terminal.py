@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table as Grid
 from rich.text import Text
 
+from dep.evaluation.metrics import metric_class
 from dep.reporting.cost_table import HEADS, LEAD, given
-from dep.reporting.tables import LABELS, Results, Table, categories, main_table, number, signed, title
+from dep.reporting.tables import Results, Table, categories, distinct, main_table, number, signed, title
 from dep.reporting.verdicts import Verdict, verdicts
 
 if TYPE_CHECKING:
@@ -40,17 +41,25 @@ def print_table(results: Results, console: Console) -> None:
             )
         )
     for (a, b), found in pairs.items():
-        console.print(_comparison(f"{a} − {b}", found))
+        names = [table.labels.get(name, name) for name in (a, b)]
+        console.print(_comparison(" − ".join(names), found))
 
 
-def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console) -> None:
-    """Print what each method was given, as `dep.pipeline.request_cost.costs` says it."""
+def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console, labels: Mapping[str, str]) -> None:
+    """Print what each arm was given.
+
+    Args:
+        costs: by arm name, from `dep.pipeline.request_cost.costs`.
+        console: where to.
+        labels: of the arms, by name.
+    """
+    shown = distinct({arm: labels.get(arm, arm) for arm in costs})
     grid = _grid("\nWhat each method was given")
     grid.add_column("method")
     for head in HEADS.values():
         grid.add_column(head, justify="right", no_wrap=True)
-    for method, cells in given(costs).items():
-        grid.add_row(Text(method), *cells)
+    for arm, cells in given(costs).items():
+        grid.add_row(Text(shown[arm]), *cells)
     console.print(grid)
     console.print(Text(LEAD, "dim"))
 
@@ -64,7 +73,7 @@ def _grid(heading: str, title_style: str = "bold", show_header: bool = True) -> 
 
 def _main(table: Table, intervals: bool) -> Grid:
     where = "all categories" if table.category == "all" else table.category
-    seeds = max(table.seeds(method) for method in table.methods)
+    seeds = max(table.seeds(arm) for arm in table.arms)
     heading = (
         f"{where}, {table.n} test reviews, {f'{seeds} seeds' if seeds else 'one seed'}, "
         f"{'with 95% intervals' if intervals else '95% intervals in the report'}"
@@ -73,10 +82,10 @@ def _main(table: Table, intervals: bool) -> Grid:
     grid.add_column("method")
     for metric in table.metrics:
         grid.add_column(title(metric), justify="right", no_wrap=True)
-    for method in table.methods:
-        row = [Text(method)]
+    for arm in table.arms:
+        row = [Text(table.labels[arm])]
         for metric in table.metrics:
-            cell = table.cells.get((method, metric))
+            cell = table.cells.get((arm, metric))
             if cell is None:
                 row.append(Text("–", "dim"))
                 continue
@@ -96,7 +105,7 @@ def _comparison(pair: str, found: list[Verdict]) -> Grid:
     for verdict in found:
         metric = verdict.metric
         grid.add_row(
-            Text(f"  {LABELS[metric].title}"),
+            Text(f"  {metric_class(metric).label}"),
             signed(metric, verdict.delta),
             f"[{signed(metric, verdict.low)}, {signed(metric, verdict.high)}]",
             f"p = {verdict.p:.4f}",

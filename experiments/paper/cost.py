@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +11,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from dep.reporting.tables import number, title
+from experiments.paper.varied import by_value
 
 METRICS = ("nll", "meteor")
 
 
 class Point(NamedTuple):
-    """A method at a length of history."""
+    """A method at a length of history; `method` is the label of its line."""
 
     method: str
     history: int
@@ -39,18 +39,16 @@ def points(run: Path) -> list[Point]:
     Args:
         run: folder of the run.
     """
-    results, told = (json.loads((run / name).read_text("utf-8")) for name in ("results.json", "run.json"))
+    results, run_facts = (json.loads((run / name).read_text("utf-8")) for name in ("results.json", "run.json"))
     values: dict[str, dict[str, tuple[float, float, float]]] = {}
     for row in results["rows"]:
         if row["category"] == "all" and row["metric"] in METRICS:
-            values.setdefault(row["method"], {})[row["metric"]] = (row["value"], row["ci_low"], row["ci_high"])
+            values.setdefault(row["arm"], {})[row["metric"]] = (row["value"], row["ci_low"], row["ci_high"])
     found = []
-    for label, of_metric in values.items():
-        name = re.fullmatch(r"(.*), history=(\d+)", label)
-        cost = told["costs"][label]
-        if name:
-            measured = (cost["prompt_tokens"], cost["gflops"], cost["seconds"], cost["kv_bytes"])
-            found.append(Point(name[1], int(name[2]), of_metric, *measured))
+    for arm, (line, history) in by_value(results).items():
+        cost = run_facts["costs"][arm]
+        measured = (cost["prompt_tokens"], cost["gflops"], cost["seconds"], cost["kv_bytes"])
+        found.append(Point(line, history, values[arm], *measured))
     return sorted(found, key=lambda point: (point.method, point.history))
 
 

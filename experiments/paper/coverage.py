@@ -29,7 +29,7 @@ def covered(layout: Layout, file: Path) -> list[tuple[str, str, str, str]]:
     found = []
     for name, config in arms.items():
         ours = label(config)
-        theirs = next((row for row, own in layout.rows.items() if own == ours), "-")
+        theirs = next((row for row, own in layout.rows.items() if own == name), "-")
         module = Path(inspect.getfile(METHODS.component(config.method.kind)))
         arm = file.parent / "arm" / f"{name.split('@')[0]}.yaml"
         found.append((theirs, ours, str(arm), str(module.relative_to(Path(inspect.getfile(load_arms)).parents[2]))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +14,11 @@ matplotlib.rcParams |= {"axes.spines.right": False, "svg.fonttype": "none", "fig
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from dep.evaluation.metrics.base import LOWER_IS_BETTER  # noqa: E402
+from dep.evaluation.metrics import metric_class  # noqa: E402
 from dep.evaluation.uniqueness import Group  # noqa: E402
-from dep.reporting.tables import LABELS, title  # noqa: E402
+from dep.reporting.tables import title  # noqa: E402
 from experiments.paper.cost import Point  # noqa: E402
+from experiments.paper.varied import by_value  # noqa: E402
 
 Curve = Sequence[tuple[float, float, float, float]]
 
@@ -26,12 +26,13 @@ Curve = Sequence[tuple[float, float, float, float]]
 def history(results: Mapping[str, Any], metrics: Sequence[str] = ("meteor", "nll")) -> str:
     """Figure 2: each method's value over K, with its interval as a band."""
     figure, axes = plt.subplots(1, len(metrics), figsize=(9, 3.2))
+    place = by_value(results)
     for metric, ax in zip(metrics, axes, strict=True):
         lines: dict[str, list[tuple[int, float, float, float]]] = {}
         for row in results["rows"]:
-            k = re.fullmatch(r"(.*), history=(\d+)", row["method"])
-            if k and row["category"] == "all" and row["metric"] == metric:
-                lines.setdefault(k[1], []).append((int(k[2]), row["value"], row["ci_low"], row["ci_high"]))
+            if row["arm"] in place and row["category"] == "all" and row["metric"] == metric:
+                line, k = place[row["arm"]]
+                lines.setdefault(line, []).append((k, row["value"], row["ci_low"], row["ci_high"]))
         for method, points in sorted(lines.items()):
             x, y, low, high = zip(*sorted(points), strict=True)
             ax.plot(x, y, marker="o", label=method)
@@ -74,7 +75,7 @@ def cost(found: Sequence[Point], metrics: Sequence[str] = ("nll", "meteor")) -> 
 
 def _room(methods: Collection[Sequence[Point]], metric: str) -> tuple[float, float]:
     """What the axis of quality holds: each method's shortest history and its best one, with their intervals."""
-    best = min if metric in LOWER_IS_BETTER else max
+    best = max if metric_class(metric).higher_is_better else min
     shown = [best(mine, key=lambda point: point.values[metric][0]).values[metric] for mine in methods]
     shown += [mine[0].values[metric] for mine in methods]
     low, high = min(low for _, low, _ in shown), max(high for _, _, high in shown)
@@ -93,7 +94,7 @@ def groups(found: Mapping[str, Sequence[Group]], metric: str) -> str:
             ax.bar(x, gain.value, 0.34, yerr=error, capsize=3, color=f"C{side}", label=label)
     ax.axhline(0, color="0.3", linewidth=0.8)
     ax.set_xticks([at + 0.19 for at in range(len(found))], list(found))
-    ax.set_ylabel(f"gain in {LABELS[metric].title} over Non-Perso")
+    ax.set_ylabel(f"gain in {metric_class(metric).label} over Non-Perso")
     ax.legend(frameon=False)
     return _svg(figure)
 
@@ -106,7 +107,10 @@ def curves(found: Mapping[str, Curve], metric: str) -> str:
         ax.plot(x, mean, label=method)
         ax.fill_between(x, low, high, alpha=0.15)
     ax.axhline(0, color="0.3", linewidth=0.8)
-    ax.set(xlabel="uniqueness: rank of the user's distance to the mean user", ylabel=f"gain in {LABELS[metric].title}")
+    ax.set(
+        xlabel="uniqueness: rank of the user's distance to the mean user",
+        ylabel=f"gain in {metric_class(metric).label}",
+    )
     ax.legend(frameon=False)
     return _svg(figure)
 

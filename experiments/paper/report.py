@@ -20,6 +20,7 @@ from markupsafe import Markup
 from rich.console import Console
 
 from dep import cli
+from dep.evaluation.metrics import metric_class
 from dep.evaluation.uniqueness import curve, halves
 from dep.reporting import tables
 from dep.utils.atomic_io import read_json, write_json, write_text
@@ -105,7 +106,7 @@ def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
         lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
         shown.append(
             (
-                f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}",
+                f"Figure 3: unique and other users, gain in {metric_class(metric).label}",
                 Markup(f'<div class="two">{bars}{lines}</div>'),
             )
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from dep.config.loader import load
+from dep.evaluation.metrics import metric_class
 from dep.evaluation.uniqueness import distances, ranks
 from dep.pipeline.resources import Resources
 from dep.utils.atomic_io import read_rows
@@ -38,7 +39,7 @@ def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metr
     config = load([run / "config.yaml"])
     resources = Resources(config, Console(quiet=True))
     made, cache = resources.prepared(config), resources.cache(config)
-    sign = -1.0 if metric == "nll" else 1.0
+    sign = 1.0 if metric_class(metric).higher_is_better else -1.0
     mean = {arm: _by_user(run / arm, metric) for arm in (baseline, *arms)}
     found = []
     for category, corpus in made.corpora.items():

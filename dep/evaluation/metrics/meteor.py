@@ -18,36 +18,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+from dep.evaluation.metrics.base import TextMetric, check_pairs, signed, track
 from dep.evaluation.wordnet import wordnet
+from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
     from nltk.corpus.reader.wordnet import Synset, WordNetCorpusReader
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
-ABBREVIATIONS = frozenset(
-    (
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "jr",
-        "sr",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "vol",
-        "feat",
-        "ft",
-        "approx",
-    )
-)
+ABBREVIATIONS = frozenset("mr mrs ms dr prof st jr sr vs etc e.g i.e vol feat ft approx".split())
 _BOUNDARY = re.compile(r"""[.!?]+["'”’)\]]*\s+""")
 _LONGEST = 12
 
@@ -66,14 +49,23 @@ def sentences(text: str) -> list[str]:
     return [*found, rest] if rest else found
 
 
-class Meteor(Metric):
+class Meteor(TextMetric):
     """METEOR in [0, 1], macro mean. Needs WordNet, and says so where there is none."""
 
     name = "meteor"
+    label = "METEOR"
+    order = 30
 
-    def __init__(self) -> None:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["meteor"] = "meteor"
+
+    def __init__(self, config: Config | None = None) -> None:
         from nltk.tokenize import NLTKWordTokenizer
 
+        super().__init__(config)
         self.tokenizer = NLTKWordTokenizer()
 
     @cached_property

@@ -155,7 +155,7 @@ def test_the_papers_preset_is_the_papers_recipe() -> None:
         8,
     )
     assert (config.protocol.targets_used, config.protocol.val_examples) == (1, 512)
-    assert config.evaluate.metrics.bertscore.model == "allenai/led-base-16384"
+    assert config.evaluate.metrics.settings["bertscore"].model == "allenai/led-base-16384"
 
 
 def test_the_two_presets_differ_in_named_fields_that_say_what_they_are() -> None:
@@ -170,7 +170,8 @@ def test_the_two_presets_differ_in_named_fields_that_say_what_they_are() -> None
         "compressor.outside": ("linear", "hard"),
         "projector.init": ("xavier", "default"),
         "train.lambda_": (100.0, 1600.0),
-        "evaluate.metrics.rouge.aggregate": ("mean", "bootstrap_median"),
+        "evaluate.metrics.settings.rouge1.aggregate": ("mean", "bootstrap_median"),
+        "evaluate.metrics.settings.rougeL.aggregate": ("mean", "bootstrap_median"),
     }
     assert all(told for *_, told in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"])))
     assert differing(load([CONF / "paper.yaml"]), load([CONF / "paper.yaml"])) == []

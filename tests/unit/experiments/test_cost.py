@@ -16,15 +16,21 @@ COSTS = {"prompt_tokens": 1234.0, "gflops": 0.5, "seconds": 0.0123, "kv_bytes": 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    labels = [f"{name}, history={k}" for name in ("RAG", "DEP") for k in (16, 2)]
+    arms = {
+        f"{label.lower()}@history={k}": {
+            "label": label, "role": "own", "varied": {"prompt.history": k}, "base": label.lower(), "base_label": label,
+        }
+        for label in ("RAG", "DEP")
+        for k in (16, 2)
+    }  # fmt: skip
     rows = [
-        {"method": label, "category": category, "metric": metric, "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 9}
-        for label in [*labels, "Non-Perso"]
+        {"arm": arm, "category": category, "metric": metric, "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 9}
+        for arm in [*arms, "non_perso"]
         for category in ("all", "Books")
         for metric in ("nll", "meteor", "bleu")
     ]
-    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
-    (tmp_path / "run.json").write_text(json.dumps({"costs": {label: COSTS for label in [*labels, "Non-Perso"]}}))
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows, "arms": arms}))
+    (tmp_path / "run.json").write_text(json.dumps({"costs": {arm: COSTS for arm in [*arms, "non_perso"]}}))
     return tmp_path
 
 
