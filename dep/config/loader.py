@@ -155,6 +155,11 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
             config = _typed(_merged(merged, merge((), settings)), of=f"arm {name} ({path}): ")
             if suffix:
                 config.label = f"{label(config)}, {suffix[1:].replace('@', ', ')}"
+            if f"{name}{suffix}" in configs:
+                raise ConfigError(
+                    "vary", "a name of its own for each arm", f"two arms called {name}{suffix}",
+                    "give each value once, and vary no two settings that end in one word",
+                )  # fmt: skip
             configs[f"{name}{suffix}"] = config
     for a, b in pairs(run):
         unknown = [name for name in (a, b) if name not in configs]

@@ -198,3 +198,10 @@ def test_vary_makes_an_arm_for_each_combination_of_values(tmp_path: Path) -> Non
     assert list(configs) == ["rag@history=0@seed=1", "rag@history=2@seed=1"]
     assert [config.prompt.history for config in configs.values()] == [0, 2]
     assert label(configs["rag@history=2@seed=1"]) == "RAG, history=2, seed=1"
+
+
+def test_two_arms_of_one_name_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match="vary: expected a name of its own for each arm, found two arms called rag@hi"
+    ):
+        load_arms([CONF / "figure2.yaml"], ["arms=[rag]", "vary={prompt.history: [2, 2]}"])
