@@ -1,9 +1,9 @@
-"""How unlike the others a user writes (Section 4.4.2), and what a method gains for such users.
+"""How far a user's writing is from the mean user's (Section 4.4.2), and what a method gains for such users.
 
     u = | mean of the user's past review embeddings - mean of that over all users |
 
-Users are ranked within their category; the upper half is *unique*, the lower half is not. The halves throw away most
-of the order, so there is also the gain as a curve over the rank.
+Users are ranked within their category; the upper half is *unique*, the lower half is not. Halves ignore most of
+the order, so the gain is given as a curve over the rank too.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ def curve(
     """
     users = list(gains)
     at_U, gain_U = np.array([rank[user] for user in users]), np.array([gains[user] for user in users])
-    found = []
+    result = []
     for x in np.linspace(0, 1, points):
         weight_U = np.exp(-0.5 * ((at_U - x) / width) ** 2)
         share_U = weight_U / weight_U.sum()
         mean = float(share_U @ gain_U)
         error = float(np.sqrt(share_U**2 @ (gain_U - mean) ** 2))
-        found.append((float(x), mean, mean - 1.96 * error, mean + 1.96 * error))
-    return found
+        result.append((float(x), mean, mean - 1.96 * error, mean + 1.96 * error))
+    return result

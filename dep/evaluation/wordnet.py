@@ -1,8 +1,8 @@
-"""WordNet 3.0 for METEOR's synonyms, from wherever this machine has it.
+"""WordNet 3.0 for METEOR's synonyms.
 
-Looked for, in this order: the folder that the environment variable DEP_WORDNET names, the project's
+It is searched for in this order: the folder that the environment variable DEP_WORDNET names, the project's
 `.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms is another number,
-so having none is an error.
+so a missing WordNet is an error.
 
 `make wordnet` (`dep.evaluation.wordnet_check`) fetches it where it is missing and checks a known score.
 """
@@ -48,7 +48,7 @@ _HOW = f"{_FETCH}, or name a folder with WordNet's files in {VARIABLE}"
 
 
 def locate() -> Path | PathPointer:
-    """Where WordNet lies.
+    """Find WordNet.
 
     Returns:
         A folder, or a pointer into NLTK's zip file.
@@ -125,11 +125,11 @@ def fetch() -> None:
                 package = next(Path(scratch).glob("wordnet-base*.deb"))
                 step = _run(["dpkg", "-x", str(package), "unpacked"], scratch)
             if step.returncode == 0:
-                beside = CACHE.with_suffix(".tmp")
-                shutil.rmtree(beside, ignore_errors=True)
-                shutil.copytree(Path(scratch) / "unpacked" / "usr/share/wordnet", beside)
+                unfinished = CACHE.with_suffix(".tmp")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                shutil.copytree(Path(scratch) / "unpacked" / "usr/share/wordnet", unfinished)
                 shutil.rmtree(CACHE, ignore_errors=True)
-                os.replace(beside, CACHE)
+                os.replace(unfinished, CACHE)
                 return
             errors.append(f"{' '.join(step.args)}: {(step.stderr.strip().splitlines() or ['failed'])[-1]}")
     else:

@@ -18,7 +18,7 @@ def check_known_score() -> float:
     """METEOR of KNOWN_PAIR with this machine's WordNet.
 
     Raises:
-        ValueError: it is not KNOWN_SCORE: what was found is no WordNet, or a damaged one.
+        ValueError: it is not KNOWN_SCORE, so the WordNet of this machine is damaged.
     """
     score = Meteor().corpus([KNOWN_PAIR[0]], [KNOWN_PAIR[1]])
     if abs(score - KNOWN_SCORE) > 1e-9:

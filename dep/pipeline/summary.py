@@ -1,4 +1,4 @@
-"""From the scores of a run's arms to what a person reads: results.json, run.json, showcase.json and the report."""
+"""Summary of a run's scores: results.json, run.json, showcase.json and the report."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _warning(run: RunConfig) -> str:
 
 
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:
-    """What was resources among the arms, or taken from the cache where an earlier run had left it."""
+    """What arms share, and what was taken from the cache of an earlier run."""
     training = [arm for arm in arms if arm.method.trains]
     keys = {arm.adapter_key for arm in training}
     vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}
@@ -179,7 +179,7 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
 
 
 def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """A few test requests, drawn by a fixed seed, with what stands behind them."""
+    """A few test requests, drawn by a fixed seed, with their past reviews and the texts of every arm."""
     first = min(arm.seed for arm in arms)
     written = {
         arm.name: {row["key"]: row for row in read_rows(arm.folder / "predictions.jsonl")}
@@ -215,13 +215,13 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
     return shown
 
 
-def _drawn(asked: Sequence[tuple[str, str]]) -> list[int]:
+def _drawn(places: Sequence[tuple[str, str]]) -> list[int]:
     """One request of each category, by a fixed seed; of different users as far as there are any."""
     drawn: list[int] = []
-    for category in list(dict.fromkeys(category for category, _ in asked))[:SHOWN]:
-        members = [at for at, (other, _) in enumerate(asked) if other == category]
-        met = {asked[at][1] for at in drawn}
-        drawn.append(random.Random(0).choice([at for at in members if asked[at][1] not in met] or members))
+    for category in list(dict.fromkeys(category for category, _ in places))[:SHOWN]:
+        members = [at for at, (other, _) in enumerate(places) if other == category]
+        met = {places[at][1] for at in drawn}
+        drawn.append(random.Random(0).choice([at for at in members if places[at][1] not in met] or members))
     return drawn
 
 

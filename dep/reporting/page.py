@@ -1,6 +1,6 @@
-"""report.html and report.md of a run folder: one file each, nothing from outside.
+"""report.html and report.md of a run folder, each complete in one file.
 
-Reviews come from strangers: the HTML template escapes every value, the Markdown one passes each through `plain`.
+Reviews are untrusted text: the HTML template escapes every value, the Markdown one passes each through `plain`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LOGGED = {
     "train_dead_units": "Share of units that a batch leaves silent",
     "train_clamped_units": "Share of units whose mean activation is clamped",
 }
-"""What metrics.csv logs, and what a reader calls it."""
+"""What metrics.csv logs, and what the page calls it."""
 _SHOWN = 3
 
 
@@ -139,13 +139,13 @@ def _logs(run_dir: Path) -> dict[str, list[Path]]:
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     """(step, value) pairs of every column that training or validation logged."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[str, list[tuple[float, float]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             for name, value in row.items():
                 if value and name in _LOGGED:
-                    found.setdefault(name, []).append((float(row["step"]), float(value)))
-    return found
+                    curves.setdefault(name, []).append((float(row["step"]), float(value)))
+    return curves
 
 
 def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
@@ -155,7 +155,9 @@ def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
         for path in paths:
             for name, curve in _curves(path).items():
                 logged.setdefault(name, []).append((colour, charts.thinned(curve)))
-    return {said: Markup(charts.curves(said, logged[name])) for name, said in _LOGGED.items() if name in logged}
+    return {
+        heading: Markup(charts.curves(heading, logged[name])) for name, heading in _LOGGED.items() if name in logged
+    }
 
 
 def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"better": "green", "worse": "red", "maybe": "yellow", "none": "dim"}
-_ROOM = 13
+_CELL_WIDTH = 13
 """Columns that a cell with its interval takes."""
 
 
@@ -30,7 +30,7 @@ def print_table(results: Results, console: Console) -> None:
     """
     category = categories(results)[0]
     table = main_table(results, category)
-    console.print(_main(table, intervals=console.width >= 30 + _ROOM * len(table.metrics)))
+    console.print(_main(table, intervals=console.width >= 30 + _CELL_WIDTH * len(table.metrics)))
     pairs = verdicts(results, category)
     if pairs:
         console.print(
@@ -40,9 +40,9 @@ def print_table(results: Results, console: Console) -> None:
                 "bold",
             )
         )
-    for (a, b), found in pairs.items():
+    for (a, b), of_pair in pairs.items():
         names = [table.labels.get(name, name) for name in (a, b)]
-        console.print(_comparison(" − ".join(names), found))
+        console.print(_comparison(" − ".join(names), of_pair))
 
 
 def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console, labels: Mapping[str, str]) -> None:
@@ -97,12 +97,12 @@ def _main(table: Table, intervals: bool) -> Grid:
     return grid
 
 
-def _comparison(pair: str, found: list[Verdict]) -> Grid:
+def _comparison(pair: str, of_pair: list[Verdict]) -> Grid:
     grid = _grid(pair, title_style="", show_header=False)
     for width in (9, 7, 18, 10):  # the same for every pair, so that they stand below one another
         grid.add_column(justify="left" if width == 9 else "right", min_width=width, no_wrap=True)
     grid.add_column(no_wrap=True)
-    for verdict in found:
+    for verdict in of_pair:
         metric = verdict.metric
         grid.add_row(
             Text(f"  {metric_class(metric).label}"),

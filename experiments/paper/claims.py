@@ -45,8 +45,8 @@ class Spread:
 def ordered(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor")) -> list[Claim]:
     """Every comparison `a - b` of a run as the claim that `a` is better; p after Holm's correction over the table."""
     claims, labels = [], arm_labels(results)
-    for (a, b), found in verdicts(results, "all").items():
-        for v in found:
+    for (a, b), result in verdicts(results, "all").items():
+        for v in result:
             if v.metric not in metrics:
                 continue
             outcome = {"better": HOLDS, "worse": OPPOSITE}.get(v.tone, OPEN)
@@ -112,7 +112,7 @@ def spreads(results: Mapping[str, Any], metric: str = "nll") -> list[Spread]:
     for row in results["rows"]:
         if (row["category"], row["metric"]) == ("all", metric) and row["seed"] is not None:
             by_seed.setdefault(row["arm"], {})[row["seed"]] = row["value"]
-    found, labels = [], arm_labels(results)
+    result, labels = [], arm_labels(results)
     for (a, b), of_pair in verdicts(results, "all").items():
         for v in of_pair:
             if v.metric == metric:
@@ -120,8 +120,8 @@ def spreads(results: Mapping[str, Any], metric: str = "nll") -> list[Spread]:
                 deltas = [by_seed[a][seed] - by_seed[b][seed] for seed in shared]
                 sd = float(np.std(deltas, ddof=1)) if len(deltas) > 1 else float("nan")
                 pair = f"{labels.get(a, a)} − {labels.get(b, b)}"
-                found.append(Spread(pair, v, (v.high - v.low) / 3.92, sd, len(deltas)))
-    return found
+                result.append(Spread(pair, v, (v.high - v.low) / 3.92, sd, len(deltas)))
+    return result
 
 
 def summary(claims: Sequence[Claim]) -> str:

@@ -44,12 +44,12 @@ def points(run: Path) -> list[Point]:
     for row in results["rows"]:
         if row["category"] == "all" and row["metric"] in METRICS:
             values.setdefault(row["arm"], {})[row["metric"]] = (row["value"], row["ci_low"], row["ci_high"])
-    found = []
+    result = []
     for arm, (line, history) in by_value(results).items():
         cost = run_facts["costs"][arm]
         measured = (cost["prompt_tokens"], cost["gflops"], cost["seconds"], cost["kv_bytes"])
-        found.append(Point(line, history, values[arm], *measured))
-    return sorted(found, key=lambda point: (point.method, point.history))
+        result.append(Point(line, history, values[arm], *measured))
+    return sorted(result, key=lambda point: (point.method, point.history))
 
 
 COLUMNS = ("method", "past reviews", *map(title, METRICS), "prompt tokens", "GFLOP", "ms", "KV cache, kB")
@@ -63,12 +63,12 @@ def cells(point: Point) -> list[str]:
     ]  # fmt: skip
 
 
-def table(found: Sequence[Point]) -> Table:
+def table(result: Sequence[Point]) -> Table:
     """For a terminal."""
     shown = Table(title="Quality and cost by length of history", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(COLUMNS):
         shown.add_column(name, justify="right" if at else "left")
-    for before, point in zip((None, *found), found, strict=False):
+    for before, point in zip((None, *result), result, strict=False):
         if before is not None and before.method != point.method:
             shown.add_section()
         shown.add_row(*cells(point))

@@ -58,12 +58,12 @@ def grid(layout: Layout, results: Mapping[str, Any]) -> Grid:
 
 def _ours(results: Mapping[str, Any]) -> dict[tuple[str, str, str], Number]:
     """By (arm, category, metric): the mean over seeds, or the only seed."""
-    found: dict[tuple[str, str, str], Number] = {}
+    result: dict[tuple[str, str, str], Number] = {}
     for row in results["rows"]:
         key = (row["arm"], row["category"], row["metric"])
-        if key not in found or row["seed"] is None:
-            found[key] = row
-    return found
+        if key not in result or row["seed"] is None:
+            result[key] = row
+    return result
 
 
 def _agreement(

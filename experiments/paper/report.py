@@ -88,12 +88,12 @@ def write(runs: Path, console: Console) -> Path:
 
 def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
     """(title of the table, metric, mean over categories of Kendall's tau) wherever there is one."""
-    found = []
-    for made in grids:
-        for metric in dict.fromkeys(metric for _, metric in made.tau):
-            values = [tau for (_, m), tau in made.tau.items() if m == metric]
-            found.append((made.layout.title, metric, sum(values) / len(values)))
-    return found
+    result = []
+    for table in grids:
+        for metric in dict.fromkeys(metric for _, metric in table.tau):
+            values = [tau for (_, m), tau in table.tau.items() if m == metric]
+            result.append((table.layout.title, metric, sum(values) / len(values)))
+    return result
 
 
 def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:

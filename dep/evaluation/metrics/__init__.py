@@ -46,21 +46,21 @@ def load_metric(name: str) -> type[Metric]:
         DepError: there is none of that name.
     """
     try:
-        found = METRICS.component(name)
+        kind = METRICS.component(name)
     except DepError as error:
         if ":" in name:
             raise
         raise DepError(f"metric {name!r}", f"one of {', '.join(METRICS)}", "none of that name", error.way_out) from None
-    if not (isinstance(found, type) and issubclass(found, Metric)):
-        raise DepError(f"metric {name!r}", "a subclass of dep.evaluation.metrics.Metric", repr(found))
-    if found.name not in METRICS:
-        other = _LOADED.setdefault(found.name, found)
-        if (other.__module__, other.__qualname__) != (found.__module__, found.__qualname__):
+    if not (isinstance(kind, type) and issubclass(kind, Metric)):
+        raise DepError(f"metric {name!r}", "a subclass of dep.evaluation.metrics.Metric", repr(kind))
+    if kind.name not in METRICS:
+        other = _LOADED.setdefault(kind.name, kind)
+        if (other.__module__, other.__qualname__) != (kind.__module__, kind.__qualname__):
             raise DepError(
-                f"metric {name!r}", "a name that no other metric has", f"{found.name!r}, as {other.__qualname__} has",
+                f"metric {name!r}", "a name that no other metric has", f"{kind.name!r}, as {other.__qualname__} has",
                 "give one of them another `name`",
             )  # fmt: skip
-    return found
+    return kind
 
 
 def metric_class(name: str) -> type[Metric]:

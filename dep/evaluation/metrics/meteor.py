@@ -37,16 +37,16 @@ _LONGEST = 12
 
 def sentences(text: str) -> list[str]:
     """`text` cut after `.`, `!` or `?` (and closing quotes) before white space, not after an abbreviation."""
-    found, start = [], 0
+    result, start = [], 0
     for match in _BOUNDARY.finditer(text):
         before = text[max(start, match.start() - _LONGEST) : match.start()].split()
         word = before[-1].lstrip("\"'“‘([") if before else ""
         initial = len(word) == 1 and word.isupper() and word != "I"
         if not initial and word.lower() not in ABBREVIATIONS:
-            found.append(text[start : match.end()].strip())
+            result.append(text[start : match.end()].strip())
             start = match.end()
     rest = text[start:].strip()
-    return [*found, rest] if rest else found
+    return [*result, rest] if rest else result
 
 
 class Meteor(TextMetric):
@@ -70,7 +70,7 @@ class Meteor(TextMetric):
 
     @cached_property
     def lexicon(self) -> _Lexicon:
-        """WordNet and the Porter stemmer, each asked once a word."""
+        """WordNet and the Porter stemmer, with one look-up for each word."""
         return _Lexicon(wordnet())
 
     @property
@@ -114,7 +114,7 @@ class Meteor(TextMetric):
 
 
 class _Lexicon:
-    """The two questions NLTK's METEOR asks of a word, with the answers remembered: words repeat."""
+    """The two look-ups of NLTK's METEOR, cached by word."""
 
     def __init__(self, reader: WordNetCorpusReader) -> None:
         from nltk.stem.porter import PorterStemmer

@@ -201,7 +201,5 @@ def test_vary_makes_an_arm_for_each_combination_of_values(tmp_path: Path) -> Non
 
 
 def test_two_arms_of_one_name_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match="vary: expected a name of its own for each arm, found two arms called rag@hi"
-    ):
+    with pytest.raises(ConfigError, match="vary: expected a name of its own for each arm, found two arms called"):
         load_arms([CONF / "figure2.yaml"], ["arms=[rag]", "vary={prompt.history: [2, 2]}"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.paper.cost import COLUMNS, cells, points
-from experiments.paper.figures import _room, cost
+from experiments.paper.figures import _limits, cost
 
 COSTS = {"prompt_tokens": 1234.0, "gflops": 0.5, "seconds": 0.0123, "kv_bytes": 4096.0}
 
@@ -51,8 +51,8 @@ def test_the_figure_has_a_line_for_each_method_and_says_where_it_begins_and_ends
 
 def test_a_point_far_beyond_the_others_does_not_stretch_the_axis(run: Path) -> None:
     found = points(run)
-    low, high = _room([found[:2], found[2:]], "nll")
+    low, high = _limits([found[:2], found[2:]], "nll")
     far = found[1]._replace(values={"nll": (9.0, 8.0, 10.0), "meteor": (0.01, 0.0, 0.02)})
-    assert _room([[found[0], far], found[2:]], "nll") == (low, high)
+    assert _limits([[found[0], far], found[2:]], "nll") == (low, high)
     assert low < 0.4 < 0.6 < high
     assert len(re.findall(r">16<", cost([found[0], far, *found[2:]]))) == 4
