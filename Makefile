@@ -69,7 +69,7 @@ install-dev: $(VENV)/.installed-dev ## Install everything that the tests need as
 wordnet: .cache/wordnet.found ## Find or fetch WordNet, which METEOR needs for its synonyms
 
 .cache/wordnet.found: $(VENV)/.installed
-	@$(BIN)/python -m dep.evaluation.wordnet
+	@$(BIN)/python -m dep.evaluation.wordnet_check
 	@mkdir -p .cache && touch $@
 
 lint: $(VENV)/.installed-dev ## Check style and formatting

@@ -69,6 +69,9 @@ def _documented(given: Any, above: str = "") -> Iterator[tuple[str, str]]:
         value = getattr(given, field.name)
         if is_dataclass(value):
             yield from _documented(value, f"{above}{field.name}.")
+        for key, settings in value.items() if isinstance(value, Mapping) else ():
+            if is_dataclass(settings):
+                yield from _documented(settings, f"{above}{field.name}.{key}.")
         if not above and field.name in SLOTS:
             yield f"{field.name}.kind", f"Which {field.name}."
 

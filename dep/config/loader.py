@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from dep.config.schema import SLOTS, ConfigError, RunConfig, as_dict, check, label, pairs
+from dep.evaluation.metrics import METRICS, load_metric
 from dep.utils.errors import DepError
 
 
@@ -119,7 +120,7 @@ def _typed(raw: DictConfig, of: str = "") -> RunConfig:
             raise ConfigError(f"{of}{error}") from error
         kinds.append((slot, kind))
     try:
-        merged = OmegaConf.merge(_schema(tuple(kinds)), raw)
+        merged = OmegaConf.merge(_schema(tuple(kinds), _own_metrics(raw)), raw)
         typed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
@@ -130,15 +131,24 @@ def _typed(raw: DictConfig, of: str = "") -> RunConfig:
 
 
 @lru_cache
-def _schema(kinds: tuple[tuple[str, str], ...]) -> DictConfig:
+def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -> DictConfig:
     """What a run of these kinds may hold; made once, for a run has dozens of arms and few kinds."""
     schema = OmegaConf.structured(RunConfig)
     for slot, kind in kinds:
         fields = OmegaConf.structured(SLOTS[slot].config_class(kind))
         fields["kind"] = kind  # a component of the user's own may leave it empty
         OmegaConf.update(schema, slot, fields, force_add=True)
+    for name in metrics:
+        load_metric(name)
+        schema.evaluate.metrics.settings[name] = OmegaConf.structured(METRICS.config_class(name)(kind=name))
     assert isinstance(schema, DictConfig)
     return schema
+
+
+def _own_metrics(raw: DictConfig) -> tuple[str, ...]:
+    """Metrics that the configuration names and the registry does not have: `my_module:MyMetric`."""
+    names = OmegaConf.select(raw, "evaluate.metrics.names")
+    return tuple(str(name) for name in names if name not in METRICS) if OmegaConf.is_list(names) else ()
 
 
 def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
@@ -182,6 +192,11 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
             config = _typed(_merged(merged, merge((), settings)), of=f"arm {name} ({path}): ")
             if suffix:
                 config.label = f"{label(config)}, {suffix[1:].replace('@', ', ')}"
+            if f"{name}{suffix}" in configs:
+                raise ConfigError(
+                    "vary", "a name of its own for each arm", f"two arms called {name}{suffix}",
+                    "give each value once, and vary no two settings that end in one word",
+                )  # fmt: skip
             configs[f"{name}{suffix}"] = config
     for a, b in pairs(run):
         unknown = [name for name in (a, b) if name not in configs]

@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,12 @@ from torch import Tensor
 from dep.data.embedders.base import Embedder
 from dep.data.vectors.difference import differences
 from dep.data.vectors.settings import DifferenceConfig
-from dep.types import Corpus
+from dep.types import Corpus, Vectors
 from dep.utils.atomic_io import write_json
 from dep.utils.errors import DepError
 from dep.utils.progress import stage
+
+__all__ = ["VectorStore", "Vectors"]
 
 FORMAT = 1
 _SHARD = 1024
@@ -46,16 +48,6 @@ _CHUNK = 128
 """Texts between two moves of the bar."""
 _STORED = {torch.float32: "F32", torch.int64: "I64"}
 """What safetensors calls them."""
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """The vectors of one category, a row a review, memory-mapped."""
-
-    his_NE: Tensor
-    diff_NE: Tensor
-    """Zero where `peers_N` is: not a difference, but the absence of one."""
-    peers_N: Tensor
 
 
 class VectorStore:

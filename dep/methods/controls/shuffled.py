@@ -24,6 +24,7 @@ class Shuffled(DEP):
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
+    role = "control"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):

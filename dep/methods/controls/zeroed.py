@@ -24,6 +24,7 @@ class Zeroed(DEP):
 
     kind = "zeroed"
     label = "DEP, a branch zeroed"
+    role = "control"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):

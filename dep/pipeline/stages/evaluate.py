@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dep.evaluation.scores import score_examples
 from dep.pipeline import tracking
 from dep.pipeline.arm import Arm
@@ -22,13 +20,7 @@ def evaluate(resources: Resources, arm: Arm) -> None:
             f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
         )
     rows = read_rows(arm.folder / "predictions.jsonl")
-    scores: list[dict[str, Any]] = [{k: row[k] for k in ("key", "category", "user", "nll")} for row in rows]
-    if arm.config.evaluate.texts:
-        predictions, references = [row["prediction"] for row in rows], [row["reference"] for row in rows]
-        columns = score_examples(predictions, references, resources.metrics(arm.config))
-        for name, values in columns.items():
-            for row, value in zip(scores, values, strict=True):
-                row[name] = value
+    scores = score_examples(rows, resources.metrics(arm.config))
     write_rows(path, scores)
     arm.complete("evaluate")
     tracking.scored(arm, scores, rows)
