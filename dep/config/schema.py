@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dep.data.embedders import EMBEDDERS
-from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.settings import PromptConfig
 from dep.data.retrievers import RETRIEVERS
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import SOURCES

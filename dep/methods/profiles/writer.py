@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.chat_request import ChatRequest
+from dep.data.prompts.settings import PromptConfig
 from dep.inference.generator import Generate
 from dep.inference.settings import GenerateConfig
 from dep.models.compressors.settings import NoCompressorConfig
