@@ -1,8 +1,8 @@
-"""What travels through the house: reviews and items in, examples and slots on the way, batches at the model.
+"""Data types shared by all packages: reviews and items, examples and slots, prompts and batches.
 
-Imports nothing of ours; every room may import this one.
+This module imports no other module of the package.
 
-Shape legend, used in every room:
+Shape legend, used in all packages:
     N reviews of a category   B examples in a batch   T tokens of a row   K slots of an example
     E width of the embedder   Z width of the latent   D width of the LLM  V vocabulary
 """
@@ -100,7 +100,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A past review with its vectors: text and vectors travel together, so that they cannot slide apart.
+    """A past review with its vectors: one object holds the text and its vectors, so that they cannot be mixed up.
 
     `his` and `diff` are [E] float tensors; `diff` is None for an item that nobody else reviewed, `his` is None
     where a method uses no vectors.
@@ -170,7 +170,7 @@ class Prompt:
 
 
 class UserHistoryBatch(NamedTuple):
-    """`Past` of every row: [B, L, E], [B, L] and [B, E], padded at the end; `present` [B, L] bool."""
+    """The `UserHistory` of each row: [B, L, E], [B, L] and [B, E], padded at the end; `present` [B, L] bool."""
 
     his: Tensor
     item: Tensor
@@ -182,7 +182,7 @@ class UserHistoryBatch(NamedTuple):
 
     @classmethod
     def of(cls, pasts: Sequence[UserHistory]) -> UserHistoryBatch:
-        """Several users' pasts as one."""
+        """Pad the histories of several users into one batch."""
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
@@ -202,7 +202,7 @@ class UserHistoryBatch(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """What the model sees. Rows are padded on the side the collator says; `attention_mask` is 1 on real tokens.
+    """The model's input. The collator chooses the side of the padding; `attention_mask` is 1 on real tokens.
 
     ids, attention_mask, labels: [B, T] (labels are IGNORE outside the target review).
     vectors[branch]: [B, K, E] float; present[branch]: [B, K] bool, True where a vector fills a slot token.

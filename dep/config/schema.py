@@ -6,14 +6,12 @@ overrides become a RunConfig in `config.py`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from dep.data.embedders import EMBEDDERS
-from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.settings import PromptConfig
 from dep.data.retrievers import RETRIEVERS
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import SOURCES
@@ -26,6 +24,7 @@ from dep.models.compressors import COMPRESSORS
 from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
 from dep.training.settings import TrainConfig
 from dep.utils.errors import DepError
+from dep.utils.hashing import json_digest
 from dep.utils.registry import ComponentConfig, Registry
 
 SLOTS: dict[str, Registry[Any]] = {
@@ -143,7 +142,7 @@ def identity(config: RunConfig, *keys: str) -> str:
         for name in key.split("."):
             value = value[name]
         parts[key] = value
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return json_digest(parts)
 
 
 def pairs(run: RunConfig) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from dep.types import IGNORE, Batch, Branch, Prompt, UserHistoryBatch
+from dep.utils.hashing import seed_from
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def add_noise(batch: Batch, deviation: float, draw: str) -> Batch:
     for branch, vectors_BKE in batch.vectors.items():
         noise_BKE = torch.zeros_like(vectors_BKE)
         for b, key in enumerate(batch.keys):
-            seed = int.from_bytes(hashlib.sha256(f"{draw} {branch} {key}".encode()).digest()[:7])
+            seed = seed_from(f"{draw} {branch} {key}", 7)
             count = int(batch.present[branch][b].sum())  # not K: padding must not change what is drawn
             own = torch.randn(count, vectors_BKE.shape[-1], generator=torch.Generator().manual_seed(seed))
             noise_BKE[b, :count] = deviation * own

@@ -7,9 +7,7 @@ The key hashes the source's content and the protocol; the manifest is written la
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -22,13 +20,14 @@ from dep.data.protocol import ReviewDataset, prepare
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import Source
 from dep.types import Corpus, Example, Item, Review
-from dep.utils.atomic_io import write_json
+from dep.utils.atomic_io import replacing, write_json
 from dep.utils.errors import DepError
+from dep.utils.hashing import json_digest
 
 
 def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[ReviewDataset, Path]:
     """Filtered corpora and examples, from disk where they were made before, and the folder they are in."""
-    key = hashlib.sha256(json.dumps([source.fingerprint(), asdict(config)], sort_keys=True).encode()).hexdigest()
+    key = json_digest([source.fingerprint(), asdict(config)])
     folder = root / f"prepared-{key[:12]}"
     manifest = folder / "manifest.json"
     if manifest.is_file():
@@ -73,6 +72,5 @@ def _columns(rows: list[Any], kind: Any) -> dict[str, list[Any]]:
 
 
 def _table(path: Path, columns: dict[str, list[Any]]) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    pq.write_table(pa.table(columns), beside)
-    os.replace(beside, path)
+    with replacing(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)

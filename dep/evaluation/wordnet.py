@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dep.utils.atomic_io import replacing
 from dep.utils.errors import MissingFile
 
 if TYPE_CHECKING:
@@ -125,11 +126,8 @@ def fetch() -> None:
                 package = next(Path(scratch).glob("wordnet-base*.deb"))
                 step = _run(["dpkg", "-x", str(package), "unpacked"], scratch)
             if step.returncode == 0:
-                unfinished = CACHE.with_suffix(".tmp")
-                shutil.rmtree(unfinished, ignore_errors=True)
-                shutil.copytree(Path(scratch) / "unpacked" / "usr/share/wordnet", unfinished)
-                shutil.rmtree(CACHE, ignore_errors=True)
-                os.replace(unfinished, CACHE)
+                with replacing(CACHE) as temporary:
+                    shutil.copytree(Path(scratch) / "unpacked" / "usr/share/wordnet", temporary)
                 return
             errors.append(f"{' '.join(step.args)}: {(step.stderr.strip().splitlines() or ['failed'])[-1]}")
     else:

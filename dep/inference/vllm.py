@@ -12,7 +12,6 @@ vLLM lives in an environment of its own (`make test-vllm` makes one): it pins wh
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -28,6 +27,7 @@ from dep.models.adapters.lora import is_lora
 from dep.models.soft_prompt import SoftPrompt
 from dep.types import Batch, Prompt
 from dep.utils.errors import DepError
+from dep.utils.hashing import seed_from
 from dep.utils.progress import stage
 
 _SHARE = 0.9
@@ -97,7 +97,7 @@ class VLLM(Generate):
             temperature=0.0 if greedy else c.temperature,
             top_p=1.0 if greedy else c.top_p,
             max_tokens=c.max_new_tokens,
-            seed=int.from_bytes(hashlib.sha256(f"{c.seed}/{key}".encode()).digest()[:4]),
+            seed=seed_from(f"{c.seed}/{key}", 4),
             stop_token_ids=self.stop,
             logit_bias=self.barred or None,
             detokenize=False,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, overload
 
-from dep.data.prompts.builder import PromptConfig
 from dep.data.prompts.chat_request import ChatRequest
 from dep.data.prompts.requests import Requests
+from dep.data.prompts.settings import PromptConfig
 from dep.methods.profiles.questions import Instructions
 from dep.models.settings import SoftPromptConfig
 from dep.types import Request, Slot

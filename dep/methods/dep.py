@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.settings import PromptConfig
 from dep.methods.base import Method, Role
 from dep.models.settings import SoftPromptConfig
 from dep.utils.registry import ComponentConfig

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.settings import PromptConfig
 from dep.methods.base import ProfileContext, Step
 from dep.methods.profiles.questions import profile_question
 from dep.methods.rag import RAG

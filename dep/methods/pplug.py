@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.settings import PromptConfig
 from dep.methods.dep import DEP
 from dep.models.settings import PPLUG_TOKENS, SoftPromptConfig
 from dep.utils.registry import ComponentConfig

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dep.config.schema import RunConfig, build, identity, label
-from dep.data.prompts.builder import PromptConfig
+from dep.data.prompts.settings import PromptConfig
 from dep.methods import Method
 from dep.models.adapters.files import is_intact
 from dep.models.backbones.load import stamp

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.inference.generator import Generate
 from dep.inference.settings import GenerateConfig
 from dep.models.backbones.load import load

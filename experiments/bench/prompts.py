@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
 
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.data.prompts.text_encoding import TextTokens
 from dep.types import Request
 from experiments.bench.measure import Case

@@ -7,7 +7,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.models.backbones.load import load
 from dep.models.settings import BackboneConfig
 from dep.training.module import PersonalizationModule

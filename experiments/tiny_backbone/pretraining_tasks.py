@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.data.synthetic.generator import Person, World, Written, make_world
 from dep.data.synthetic.language import CATEGORIES, CONCEPTS
 from dep.methods.profiles.questions import difference_question, profile_question

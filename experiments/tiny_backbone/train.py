@@ -24,7 +24,8 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptConfig, system_text
+from dep.data.prompts.settings import PromptConfig
+from dep.data.prompts.template import system_text
 from dep.methods.profiles.questions import DIFFERENCE, PROFILE
 from dep.training.optimizers import Muon
 from dep.types import IGNORE, SLOT_TOKENS, Batch, Branch

@@ -13,96 +13,17 @@ Text of users and items goes through `TextTokens`, the template through the toke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from dep.data.prompts.chat_request import ChatRequest, Line, review_lines
+from dep.data.prompts.settings import PromptConfig
+from dep.data.prompts.template import SLOT_LINES, chat_frame, system_text
 from dep.data.prompts.text_encoding import TextTokens
-from dep.types import (
-    DIFF_END,
-    DIFF_SLOT,
-    DIFF_START,
-    HIS_END,
-    HIS_SLOT,
-    HIS_START,
-    SLOT_TOKENS,
-    SPECIAL_TOKENS,
-    Branch,
-    Prompt,
-    Request,
-    Slot,
-)
+from dep.types import HIS_END, HIS_START, SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
 from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_WRAP: dict[Branch, tuple[str, str, str, str]] = {
-    "his": ("[Review Embedding]:\n", HIS_START, HIS_SLOT, HIS_END),
-    "diff": ("[Review Difference Embedding]:\n", DIFF_START, DIFF_SLOT, DIFF_END),
-}
-_DENOTES: dict[Branch, str] = {
-    "his": "[Review Embedding] denotes a soft prompt of the review text",
-    "diff": "[Review Difference Embedding] denotes a soft prompt showing the difference between the review text and "
-    "other reviews on the same item",
-}
-_CONTENT = "DEPxCONTENTxDEP"
-"""Stands where the user's turn goes while the chat template is rendered; the rendering is cut there."""
-
-
-@dataclass
-class PromptConfig:
-    """What the prompt holds."""
-
-    history: int = 8
-    """K: how many past reviews at most; 0 leaves the section out (Non-Perso)."""
-    text: bool = True
-    """Whether a past review's text stands in its block ("w/ text" of Table 2)."""
-    guidance: bool = True
-    """Whether the system text says what the embeddings denote (Table 9)."""
-    profile: bool = False
-    """Whether what a language model wrote about the user stands in it (PAG and DPL set this themselves)."""
-    reads_user_history: bool = False
-    """Whether all that the user did goes along as vectors (PPlug and User-LLM set this themselves)."""
-    user_tokens: int = 0
-    """How many soft tokens of the user's embedding stand first; -1: one for each past review (set likewise)."""
-    max_user_history: int = 50
-    """How many of the user's reviews, the newest ones, that embedding is made of at most."""
-    pairing: Literal["own", "with_peers"] = "own"
-    """Whose vectors stand in the i-th block: its `own` review's, or (the authors' code) those of the i-th review that
-    has peers, so that text and vectors slide apart after a review without."""
-    chat: Literal["tokenizer", "qwen"] = "tokenizer"
-    """The tokenizer's own chat template, or the literal Qwen form of the paper's code."""
-    max_input_tokens: int = 2048
-    """Longest prompt; the oldest reviews are left out until it fits."""
-    max_target_tokens: int = 2048
-    """Longest review that is trained on or scored; the rest is cut."""
-
-
-def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
-    """Figure 6's system text, naming what this configuration shows and nothing else."""
-    if not config.history:
-        known = "an embedding of the user, " if config.user_tokens else ""
-        return (
-            f"Given {known}the title and description of an item, and the output review rating and review title, "
-            "generate an item review for the user."
-        )
-    shown = ["item title", "item description", "review rating", "review title"]
-    shown += ["review text"] * config.text
-    shown += ["review embedding"] * ("his" in branches) + ["review difference embedding"] * ("diff" in branches)
-    user = "profile and past reviews" if config.profile else "past reviews"
-    text = (
-        f"Given the title and description of an item, along with the user's {user} "
-        f"(including {', '.join(shown)}), and the output review rating and review title, "
-        "generate a personalized item review for the user."
-    )
-    if not (config.guidance and branches):
-        return text
-    names = [_WRAP[b][0].rstrip(":\n") for b in _WRAP if b in branches]
-    return (
-        f"{text}\nNote: {' and '.join(_DENOTES[b] for b in _DENOTES if b in branches)}. "
-        f"{' and '.join(names)} should serve as hints for personalized review text generation."
-    )
 
 
 def fitting(blocks: Sequence[Sequence[int]], room: int) -> int:
@@ -132,7 +53,7 @@ class PromptBuilder:
                 "load it through dep.models.backbones.load, which adds them"
             )
         self.config = config
-        self.branches = tuple(branch for branch in branches if branch in _WRAP) if config.history else ()
+        self.branches = tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()
         self._system = system_text(config, self.branches)
         self._tokenizer = tokenizer
         self._untrusted = TextTokens(tokenizer)
@@ -176,23 +97,8 @@ class PromptBuilder:
 
     def chat(self, system: str, body: list[int]) -> list[int]:
         """One turn: `system`, then the ids of what the user says, up to where the model begins to answer."""
-        before, after = self._frame(system).split(_CONTENT)
+        before, after = chat_frame(system, self.config, self._tokenizer)
         return [*self.text(before), *body, *self.text(after)]
-
-    def _frame(self, system: str) -> str:
-        if self.config.chat == "qwen":
-            return (
-                f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{_CONTENT}<|im_end|>\n"
-                "<|im_start|>assistant\n"
-            )
-        if not self._tokenizer.chat_template:
-            return f"{system}\n\n{_CONTENT}\n[Output Review Text]:"
-        turns = [{"role": "system", "content": system}, {"role": "user", "content": _CONTENT}]
-        try:
-            return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-        except Exception:  # jinja's own error type; templates without a system role raise it
-            turns = [{"role": "user", "content": f"{system}\n\n{_CONTENT}"}]
-            return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
     def block(self, number: int, slot: Slot) -> tuple[list[int], list[Branch]]:
         """Ids of the past review called `number`, and the branches whose slot tokens it holds.
@@ -201,7 +107,7 @@ class PromptBuilder:
         """
         ids = [i for line in review_lines(number, slot, self.config.text) for i in self.line(line)]
         held: list[Branch] = []
-        for branch in _WRAP:
+        for branch in SLOT_LINES:
             if branch in self.branches and getattr(slot, branch) is not None:
                 ids += self.slot_ids(branch)
                 held.append(branch)
@@ -209,7 +115,7 @@ class PromptBuilder:
 
     def slot_ids(self, branch: Branch) -> list[int]:
         """Ids of the line that holds a branch's slot token."""
-        name, start, token, end = _WRAP[branch]
+        name, start, token, end = SLOT_LINES[branch]
         return [*self.text(name), *self.text(start), *self.text(token), *self.text(end), *self.text("\n")]
 
     def user_ids(self, count: int) -> list[int]:

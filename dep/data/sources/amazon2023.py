@@ -11,19 +11,23 @@ has no metadata.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from dep.data.sources import files
-from dep.types import Corpus, Item
-from dep.utils.errors import MissingFile
+from dep.data.sources.amazon import Amazon, Columns
+from dep.types import Item
 from dep.utils.registry import ComponentConfig
 
 
-class Amazon2023:
+class Amazon2023(Amazon):
     """Reviews of the 2023 release, or of anything written in its schema, from a local folder."""
 
     kind = "amazon2023"
+    release = "2023"
+    columns = Columns("user_id", ("parent_asin", "asin"), "text", "rating", "title", "timestamp")
+    reviews_glob = "*.jsonl*"
+    reviews_shown = "<category>.jsonl[.gz]"
+    metadata_required = True
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
@@ -35,62 +39,23 @@ class Amazon2023:
         categories: list[str] = field(default_factory=list)
         """Categories to read; empty: all in the folder."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def category_of(self, file_name: str) -> str | None:
+        """`<category>.jsonl[.gz]`."""
+        return None if file_name.startswith("meta_") else file_name.split(".")[0]
 
-    def load(self) -> dict[str, Corpus]:
-        """Every usable review of every category, sorted by (user, time, item)."""
-        return {category: self._corpus(category, *paths) for category, paths in self._paths().items()}
+    def review_names(self, category: str) -> tuple[str, ...]:
+        """One name."""
+        return (f"{category}.jsonl",)
 
-    def fingerprint(self) -> str:
-        """A SHA-256 of the files' names and content."""
-        return files.digest(path for paths in self._paths().values() for path in paths)
+    def metadata_name(self, category: str) -> str:
+        """`meta_<category>.jsonl`."""
+        return f"meta_{category}.jsonl"
 
-    def _paths(self) -> dict[str, tuple[Path, Path]]:
-        folder = Path(self.config.folder)
-        help_text = "Files of the 2023 release go into the folder that the source's `folder` names"
-        categories = self.config.categories or sorted(
-            {p.name.split(".")[0] for p in folder.glob("*.jsonl*") if not p.name.startswith("meta_")}
-        )
-        if not categories:
-            raise MissingFile(f"{folder}: expected <category>.jsonl[.gz]; {files.listing(folder)}. {help_text}")
-        return {
-            category: (
-                files.find(folder, (f"{category}.jsonl",), help_text),
-                files.find(folder, (f"meta_{category}.jsonl",), help_text),
-            )
-            for category in categories
-        }
-
-    @staticmethod
-    def _corpus(category: str, reviews_path: Path, meta_path: Path) -> Corpus:
-        reviews = []
-        for row in files.records(reviews_path):
-            review = files.review(
-                row.get("user_id"),
-                row.get("parent_asin") or row.get("asin"),
-                row.get("text"),
-                row.get("rating"),
-                row.get("title"),
-                row.get("timestamp"),
-            )
-            if review:
-                reviews.append(review)
-        seen = {review.item for review in reviews}
-        items = {}
-        for row in files.records(meta_path):
-            name = row.get("parent_asin")
-            if name in seen and _complete(row):
-                items[name] = Item(name, files.string(row.get("title")), _description(row.get("description")))
-        return files.corpus(category, reviews, items)
-
-
-def _complete(row: dict[str, Any]) -> bool:
-    """False where a field that the release always has is there but empty; a file without the field passes."""
-    return all(row.get(name, True) for name in ("categories", "rating_number"))
-
-
-def _description(value: Any) -> str:
-    if isinstance(value, list) and value and value[0] == "Product Description":
-        value = value[1:]
-    return files.string(value)
+    def item(self, row: dict[str, Any]) -> Item | None:
+        """None if a field that the release always has is present but empty; a row without the field passes."""
+        if not all(row.get(name, True) for name in ("categories", "rating_number")):
+            return None
+        description = row.get("description")
+        if isinstance(description, list) and description and description[0] == "Product Description":
+            description = description[1:]
+        return Item(row["parent_asin"], files.string(row.get("title")), files.string(description))

@@ -15,6 +15,7 @@ from typing import Any
 
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError, MissingFile
+from dep.utils.hashing import file_digest
 from dep.utils.progress import stage
 
 _BAR_FROM_BYTES = 16 * 2**20
@@ -51,8 +52,7 @@ def digest(paths: Iterable[Path]) -> str:
     """SHA-256 over the name, size and content of each file."""
     total = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        content = file_digest(path)
         total.update(f"{path.name}\0{path.stat().st_size}\0{content}\0".encode())
     return total.hexdigest()
 

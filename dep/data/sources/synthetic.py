@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +11,7 @@ from dep.data.sources.amazon2023 import Amazon2023
 from dep.data.synthetic.write import write_world
 from dep.types import Corpus
 from dep.utils.errors import DepError
+from dep.utils.hashing import json_digest
 from dep.utils.registry import ComponentConfig
 
 
@@ -65,7 +64,7 @@ class SyntheticSource:
         size = {name: value for name, value in asdict(self.config).items() if name not in ("kind", "folder", "seed")}
         if not self.config.drift:
             del size["drift"]  # the folder of a world without is the one that it had before there was any
-        short = hashlib.sha256(json.dumps(size, sort_keys=True).encode()).hexdigest()[:8]
+        short = json_digest(size)[:8]
         folder = Path(self.config.folder) / f"seed{self.config.seed}-{short}"
         write_world(folder, self.config.seed, **size)
         return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from dep.data.synthetic.drift import drifted
 from dep.data.synthetic.generator import Thing, World, Written, make_world
 from dep.data.synthetic.language import CATEGORIES
 from dep.utils.atomic_io import write_text
+from dep.utils.hashing import text_digest
 
 MANIFEST = "world.json"
 
@@ -31,7 +31,7 @@ def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dic
     """
     worlds = {category: drifted(make_world(category, seed, **size), seed, drift) for category in CATEGORIES}
     files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
-    digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+    digest = text_digest("".join(files.values()))
     turned = {"drift": drift} if drift else {}  # worlds without are complete as they were before there was any
     manifest = {"seed": seed, **size, **turned, "sha256": digest}  # another version of the language is another world
     path = folder / MANIFEST

@@ -22,8 +22,8 @@ reviews of an item. It has whatever a subtraction brings that does not come from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,7 +46,7 @@ def differences(
     times: Sequence[int] | None = None,
     out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The difference-aware embedding of every review.
+    """The difference-aware embedding of every review (Eq. 4). N reviews, E width of the embedder.
 
     Args:
         his_NE: [N, E] vectors of the reviews.
@@ -70,19 +70,15 @@ def differences(
             f"expected one user, item and pool entry for each of {rows} vectors, found {len(users)}, "
             f"{len(items)} and {pool_N.shape[0]}"
         )
-    if weighting not in get_args(Weighting):
-        raise DepError(f"weighting: expected {' or '.join(map(repr, get_args(Weighting)))}, found {weighting!r}")
+    if weighting not in WEIGHTINGS:
+        raise DepError(f"weighting: expected {' or '.join(map(repr, WEIGHTINGS))}, found {weighting!r}")
     user_N, item_N = _codes(users), _codes(items, by_name=True)
     diff_NE = torch.zeros(his_NE.shape) if out is None else out
     if times is not None:
         if weighting != "uniform":
             raise DepError(f"difference.time=earlier: expected weighting 'uniform', found {weighting!r}")
         return diff_NE, _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times), diff_NE)
-    if weighting == "profile_distance":
-        return diff_NE, _by_profile_distance(his_NE, user_N, item_N, pool_N, diff_NE)
-    items_there = int(item_N.max()) + 1 if len(item_N) else 0
-    of_I = torch.arange(items_there) if weighting == "uniform" else _another(items_there)
-    return diff_NE, _uniform(his_NE, user_N, item_N, pool_N, of_I, diff_NE)
+    return diff_NE, WEIGHTINGS[weighting](his_NE, user_N, item_N, pool_N, diff_NE)
 
 
 def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
@@ -124,12 +120,30 @@ def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor)
 
 
 def _another(items: int) -> Tensor:
-    """For each item the one whose peers stand in for its own: items in a random circle, each takes the next."""
+    """[items]: for each item, the item whose reviewers replace its own. Items form a random circle; each takes the one
+    before it.
+    """
     circle = torch.randperm(items, generator=torch.Generator().manual_seed(0))
     return torch.empty_like(circle).scatter(0, circle, circle.roll(1))
 
 
-def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_I: Tensor, diff_NE: Tensor) -> Tensor:
+def _items(item_N: Tensor) -> int:
+    return int(item_N.max()) + 1 if len(item_N) else 0
+
+
+def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
+    """Write the differences from the mean of the other reviewers of the item."""
+    return _from_means(his_NE, user_N, item_N, pool_N, torch.arange(_items(item_N)), diff_NE)
+
+
+def _other_item(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
+    """Write the differences from the mean of the reviewers of another item."""
+    return _from_means(his_NE, user_N, item_N, pool_N, _another(_items(item_N)), diff_NE)
+
+
+def _from_means(
+    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_I: Tensor, diff_NE: Tensor
+) -> Tensor:
     """Write the differences from the mean of those who reviewed item `of_I` [items], an item's own or another."""
     from dep.data.vectors.kernel import subtract  # numba takes a second to import, and a filled cache does without
 
@@ -196,3 +210,14 @@ def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N:
             weight_RM = share_RM.masked_fill(author_RM, -torch.inf).softmax(1)
             diff_NE[part_R] = (his_NE[part_R].double() - weight_RM @ mean_PE[others_M]).float()
     return peers_N
+
+
+WEIGHTINGS: dict[Weighting, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+    "uniform": _uniform,
+    "profile_distance": _by_profile_distance,
+    "other_item": _other_item,
+}
+"""Each weighting's function of (his_NE, user_N, item_N, pool_N, diff_NE); it writes diff_NE and returns peers_N.
+
+A further weighting is a function, an entry here, and a name in `settings.Weighting`.
+"""

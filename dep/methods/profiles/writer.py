@@ -8,8 +8,6 @@ question is asked once, whichever arm, seed or run asks it.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -19,14 +17,17 @@ from typing import Any, Protocol
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.chat_request import ChatRequest
+from dep.data.prompts.settings import PromptConfig
 from dep.inference.generator import Generate
 from dep.inference.settings import GenerateConfig
 from dep.models.compressors.settings import NoCompressorConfig
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import build_soft_prompt
 from dep.types import Prompt
+from dep.utils.hashing import text_digest
+from dep.utils.locks import file_lock
 
 
 class Writer(Protocol):
@@ -90,7 +91,7 @@ class CachedWriter:
 
     def __init__(self, writer: Writer, folder: Path) -> None:
         self.writer = writer
-        self.path = folder / "written" / f"{hashlib.sha256(writer.name.encode()).hexdigest()[:12]}.jsonl"
+        self.path = folder / "written" / f"{text_digest(writer.name)[:12]}.jsonl"
 
     def __call__(self, asks: Sequence[ChatRequest]) -> list[str]:
         """One answer for each of `asks`, in order; equal ones are asked once."""
@@ -118,10 +119,9 @@ class CachedWriter:
         return known
 
     def _add(self, key: str, text: str) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with file_lock(self.path.parent.with_suffix(".lock")), self.path.open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps({"key": key, "text": text}, ensure_ascii=False))
 
 
 def _key(ask: ChatRequest) -> str:
-    return hashlib.sha256(json.dumps(asdict(ask), ensure_ascii=True).encode()).hexdigest()
+    return text_digest(json.dumps(asdict(ask)))

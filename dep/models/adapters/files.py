@@ -7,7 +7,6 @@ with and the fingerprint of the backbone.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dep.models.adapters.lora import is_lora
+from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError, MissingFile
 
 FORMAT = "dep-adapter/1"
@@ -34,11 +34,9 @@ def trainable_state(module: nn.Module) -> dict[str, Tensor]:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write safetensors beside and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, beside, dict(metadata or {}))
-    os.replace(beside, path)
+    with replacing(path) as temporary:
+        save_file(plain, temporary, dict(metadata or {}))
 
 
 def is_intact(path: Path) -> bool:

@@ -9,7 +9,9 @@ import torch
 from transformers import AutoTokenizer
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig, system_text
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
+from dep.data.prompts.template import system_text
 from dep.models.backbones.load import DEMO
 from dep.types import IGNORE, SPECIAL_TOKENS, Item, Request, Review, Slot
 

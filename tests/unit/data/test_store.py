@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from dep.data.vectors import store as cache_module
+from dep.data.vectors import text_store
 from dep.data.vectors.difference import differences
 from dep.data.vectors.settings import DifferenceConfig
 from dep.data.vectors.store import Vectors, VectorStore
-from dep.types import Corpus
+from dep.types import Corpus, Review
 
 Make = Callable[..., Corpus]
 
@@ -71,23 +71,70 @@ def test_another_embedder_or_another_text_gets_a_folder_of_its_own(
 def test_an_interrupted_run_carries_on(
     tmp_path: Path, hashing: Any, random_corpus: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_module, "_SHARD", 16)
-    monkeypatch.setattr(cache_module, "_CHUNK", 8)
+    monkeypatch.setattr(text_store, "_SHARD", 16)
+    monkeypatch.setattr(text_store, "_CHUNK", 8)
     corpus = random_corpus(0)
     distinct = len({r.text for r in corpus.reviews})
     with pytest.raises(KeyboardInterrupt):
         VectorStore(tmp_path / "one", hashing(fail_after=40)).vectors(corpus)
     assert not list(tmp_path.glob("one/*/manifest.json"))
-    damaged = sorted(tmp_path.glob("one/*/parts/*"))[0]
+    damaged = sorted(tmp_path.glob("one/vectors/*/*/shard-*"))[0]
     damaged.write_bytes(damaged.read_bytes()[:50])
     embedder = hashing()
     carried = VectorStore(tmp_path / "one", embedder).vectors(corpus)
     assert len(embedder.seen) == distinct - 16, "of two whole shards one was damaged; a half one does not count"
     assert _same(carried, VectorStore(tmp_path / "two", hashing()).vectors(corpus))
-    assert not list(tmp_path.glob("one/*/parts"))
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_vectors_without_a_manifest_are_made_anew(tmp_path: Path, hashing: Any, random_corpus: Make) -> None:
+def test_one_new_review_embeds_one_text(tmp_path: Path, hashing: Any, random_corpus: Make) -> None:
+    corpus = random_corpus(0)
+    VectorStore(tmp_path, hashing()).vectors(corpus)
+    old = corpus.reviews[70]
+    new = Review(old.user, old.item, "never written before", 3.0, "title", old.time + 1)
+    grown = Corpus("Books", [*corpus.reviews[:71], new, *corpus.reviews[71:]], corpus.items)
+    embedder = hashing()
+    vectors = VectorStore(tmp_path, embedder).vectors(grown)
+    assert embedder.seen == ["never written before"]
+    assert _same(vectors, VectorStore(tmp_path / "fresh", hashing()).vectors(grown))
+
+
+def test_the_first_embedding_of_a_category_has_the_same_batches_whatever_was_embedded_before(
+    tmp_path: Path, hashing: Any, random_corpus: Make
+) -> None:
+    VectorStore(tmp_path, hashing()).vectors(random_corpus(0, category="Books"))
+    embedder, alone = hashing(), hashing()
+    VectorStore(tmp_path, embedder).vectors(random_corpus(0, category="Music"))
+    VectorStore(tmp_path / "alone", alone).vectors(random_corpus(0, category="Music"))
+    assert embedder.seen == alone.seen
+
+
+def _embed(root: str, make: Any, corpus: Corpus) -> None:
+    VectorStore(root, make()).texts("Books", "texts", [r.text for r in corpus.reviews])
+
+
+def test_two_processes_that_embed_overlapping_corpora_lose_no_text(
+    tmp_path: Path, hashing: Any, random_corpus: Make
+) -> None:
+    context = multiprocessing.get_context("fork")
+    whole = random_corpus(0)
+    corpora = [Corpus("Books", whole.reviews[:100], whole.items), Corpus("Books", whole.reviews[50:], whole.items)]
+    processes = [context.Process(target=_embed, args=(str(tmp_path), hashing, corpus)) for corpus in corpora]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    embedder = hashing()
+    texts = [r.text for r in whole.reviews]
+    vectors_NE = VectorStore(tmp_path, embedder).texts("Books", "texts", texts)
+    assert embedder.seen == []
+    assert torch.equal(vectors_NE, hashing().encode(texts))
+
+
+def test_vectors_without_a_manifest_are_assembled_again_from_the_shards(
+    tmp_path: Path, hashing: Any, random_corpus: Make
+) -> None:
     corpus = random_corpus(0)
     first = VectorStore(tmp_path, hashing()).vectors(corpus)
     (folder,) = tmp_path.glob("Books-*")
@@ -96,7 +143,7 @@ def test_vectors_without_a_manifest_are_made_anew(tmp_path: Path, hashing: Any, 
     (folder / "his.safetensors").write_bytes(b"half")
     embedder = hashing()
     assert _same(VectorStore(tmp_path, embedder).vectors(corpus), first)
-    assert embedder.seen
+    assert embedder.seen == []
 
 
 @pytest.mark.parametrize("damage", ["not json", "no key", "other key", "cut", "gone", "header"])

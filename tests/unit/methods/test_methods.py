@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dep.data.prompts.builder import PromptConfig
 from dep.data.prompts.chat_request import ChatRequest
 from dep.data.prompts.requests import Requests
+from dep.data.prompts.settings import PromptConfig
 from dep.data.retrievers import Recency
 from dep.data.vectors.store import Vectors
 from dep.methods import METHODS
@@ -157,7 +157,8 @@ def test_a_method_writes_as_many_texts_as_it_says(kind: str) -> None:
 
 
 def test_a_profile_stands_in_the_prompt_and_in_the_system_text() -> None:
-    from dep.data.prompts.builder import PromptBuilder, system_text
+    from dep.data.prompts.builder import PromptBuilder
+    from dep.data.prompts.template import system_text
     from dep.models.backbones.load import load
 
     _, tokenizer = load(BackboneConfig())

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.models.adapters.pplug import PPlugAdapter
 from dep.models.compressors.settings import NoCompressorConfig
 from dep.models.projector import Projector

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.methods.user_llm import UserLLM
 from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached, decoder_layers
 from dep.models.adapters.user_llm.encoder import UserEncoder

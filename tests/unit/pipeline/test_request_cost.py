@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.models.backbones.load import load
 from dep.models.compressors.settings import NoCompressorConfig
 from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig

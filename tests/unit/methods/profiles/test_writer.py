@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dep.data.prompts.builder import PromptBuilder, PromptConfig
+from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.chat_request import ChatRequest
+from dep.data.prompts.settings import PromptConfig
 from dep.inference.settings import GenerateConfig
 from dep.methods.profiles.questions import difference_question, profile_question, unique_profile_question
 from dep.methods.profiles.writer import BackboneWriter, CachedWriter

@@ -1,0 +1,71 @@
+"""Texts of the prompt in Figure 6 of the paper, and the chat template around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dep.data.prompts.settings import PromptConfig
+from dep.types import DIFF_END, DIFF_SLOT, DIFF_START, HIS_END, HIS_SLOT, HIS_START, Branch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SLOT_LINES: dict[Branch, tuple[str, str, str, str]] = {
+    "his": ("[Review Embedding]:\n", HIS_START, HIS_SLOT, HIS_END),
+    "diff": ("[Review Difference Embedding]:\n", DIFF_START, DIFF_SLOT, DIFF_END),
+}
+_DENOTES: dict[Branch, str] = {
+    "his": "[Review Embedding] denotes a soft prompt of the review text",
+    "diff": "[Review Difference Embedding] denotes a soft prompt showing the difference between the review text and "
+    "other reviews on the same item",
+}
+_CONTENT = "DEPxCONTENTxDEP"
+"""Placeholder for the user's message while the chat template is rendered; the result is split there."""
+
+
+def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
+    """Figure 6's system text, naming what this configuration shows and nothing else."""
+    if not config.history:
+        known = "an embedding of the user, " if config.user_tokens else ""
+        return (
+            f"Given {known}the title and description of an item, and the output review rating and review title, "
+            "generate an item review for the user."
+        )
+    shown = ["item title", "item description", "review rating", "review title"]
+    shown += ["review text"] * config.text
+    shown += ["review embedding"] * ("his" in branches) + ["review difference embedding"] * ("diff" in branches)
+    user = "profile and past reviews" if config.profile else "past reviews"
+    text = (
+        f"Given the title and description of an item, along with the user's {user} "
+        f"(including {', '.join(shown)}), and the output review rating and review title, "
+        "generate a personalized item review for the user."
+    )
+    if not (config.guidance and branches):
+        return text
+    names = [SLOT_LINES[b][0].rstrip(":\n") for b in SLOT_LINES if b in branches]
+    return (
+        f"{text}\nNote: {' and '.join(_DENOTES[b] for b in _DENOTES if b in branches)}. "
+        f"{' and '.join(names)} should serve as hints for personalized review text generation."
+    )
+
+
+def chat_frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    """The chat template of one turn: the text before the user's message and the text after it."""
+    before, after = _frame(system, config, tokenizer).split(_CONTENT)
+    return before, after
+
+
+def _frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> str:
+    if config.chat == "qwen":
+        return (
+            f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{_CONTENT}<|im_end|>\n<|im_start|>assistant\n"
+        )
+    if not tokenizer.chat_template:
+        return f"{system}\n\n{_CONTENT}\n[Output Review Text]:"
+    turns = [{"role": "system", "content": system}, {"role": "user", "content": _CONTENT}]
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except Exception:  # jinja's own error type; templates without a system role raise it
+        turns = [{"role": "user", "content": f"{system}\n\n{_CONTENT}"}]
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))

@@ -1,0 +1,129 @@
+"""Vectors of texts by content: a text that is in the store is never embedded again.
+
+    <folder>/shard-<number>.safetensors    vectors [S, E] float32, digests [S, 16] uint8
+
+A digest is the first 16 bytes of a text's SHA-256. Shards are only added, never changed, and each is renamed into place
+when it is complete. An interrupted run therefore continues after its last shard. A damaged shard is ignored, and its
+texts are embedded again. One process adds shards at a time; reading takes no lock.
+
+The texts that share a batch can change the last bits of a vector. The order (longest first), the shards and the chunks
+are therefore fixed, so that a store that is filled at once has the same bytes as one that was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dep.data.embedders.base import Embedder
+from dep.data.vectors.mapped_folder import folder_lock
+from dep.utils.atomic_io import replacing
+from dep.utils.hashing import short_digest
+from dep.utils.progress import stage
+
+_SHARD = 1024
+"""Texts per shard: the most that an interruption can lose."""
+_CHUNK = 128
+"""Texts per call of the embedder, and between two updates of the progress bar."""
+
+
+class TextStore:
+    """Vectors of texts, embedded when they are first asked for.
+
+    Args:
+        folder: where the shards are; one folder per embedder.
+        embedder: computes the missing vectors.
+    """
+
+    def __init__(self, folder: Path, embedder: Embedder) -> None:
+        self.folder, self.embedder = folder, embedder
+
+    def add(self, texts: Sequence[str], title: str) -> None:
+        """Embed the texts that are not in the store: each distinct one once, the longest first.
+
+        Too large a batch thus fails at once.
+
+        Args:
+            texts: the texts.
+            title: what the progress bar shows.
+        """
+        if not self._missing(texts):
+            return
+        with folder_lock(self.folder):
+            missing = self._missing(texts)  # another process may have added some in the meantime
+            number = 1 + max((int(path.stem.removeprefix("shard-")) for path in self._paths()), default=-1)
+            with stage(f"embedding {title}: {len(missing)} texts", sum(map(len, missing)), bool(missing)) as advance:
+                for at, first in enumerate(range(0, len(missing), _SHARD)):
+                    shard = missing[first : first + _SHARD]
+                    chunks = []
+                    for start in range(0, len(shard), _CHUNK):
+                        chunk = shard[start : start + _CHUNK]
+                        chunks.append(self.embedder.encode(chunk))
+                        advance(sum(map(len, chunk)))
+                    self._write(number + at, shard, torch.cat(chunks))
+
+    def width(self) -> int:
+        """E, read from a shard; the embedder is asked only if there is none."""
+        for path in self._paths():
+            if (shard := _read(path, self.embedder.fingerprint())) is not None:
+                return shard[0].shape[1]
+        return self.embedder.dim
+
+    def read_into(self, out_NE: Tensor, texts: Sequence[str]) -> None:
+        """Copy vectors from the shards.
+
+        Args:
+            out_NE: [N, E], written: row n is the vector of `texts[n]`.
+            texts: N texts that are all in the store.
+
+        Raises:
+            ValueError: the vector of a text is missing.
+        """
+        rows: dict[bytes, list[int]] = {}
+        for row, text in enumerate(texts):
+            rows.setdefault(short_digest(text), []).append(row)
+        for path in self._paths():
+            shard = _read(path, self.embedder.fingerprint())
+            if shard is None:
+                continue
+            vectors_SE, digests = shard
+            pairs = [(at, row) for at, digest in enumerate(digests) for row in rows.pop(digest, ())]
+            if pairs:
+                sources, targets = torch.tensor(pairs).unbind(1)
+                out_NE[targets] = vectors_SE[sources]
+        if rows:
+            raise ValueError(f"{self.folder}: expected the vectors of all {len(texts)} texts, {len(rows)} are missing")
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("shard-*.safetensors"))
+
+    def _missing(self, texts: Sequence[str]) -> list[str]:
+        known: set[bytes] = set()
+        for path in self._paths():
+            if (shard := _read(path, self.embedder.fingerprint())) is not None:
+                known.update(shard[1])
+        distinct = (text for text in set(texts) if short_digest(text) not in known)
+        return sorted(distinct, key=lambda text: (-len(text), text))
+
+    def _write(self, number: int, texts: Sequence[str], vectors_SE: Tensor) -> None:
+        digests = torch.frombuffer(bytearray(b"".join(map(short_digest, texts))), dtype=torch.uint8).view(-1, 16)
+        with replacing(self.folder / f"shard-{number:08d}.safetensors") as temporary:
+            tensors = {"vectors": vectors_SE.contiguous(), "digests": digests}
+            save_file(tensors, temporary, {"embedder": self.embedder.fingerprint()})
+
+
+def _read(path: Path, fingerprint: str) -> tuple[Tensor, list[bytes]] | None:
+    """Vectors [S, E], memory-mapped, and digests of a shard; None if it is damaged or from another embedder."""
+    try:
+        with safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get("embedder") != fingerprint:
+                return None
+            packed = file.get_tensor("digests").contiguous().numpy().tobytes()
+            return file.get_tensor("vectors"), [packed[at : at + 16] for at in range(0, len(packed), 16)]
+    except (FileNotFoundError, SafetensorError):
+        return None
