@@ -18,7 +18,7 @@ from dep.config.schema import SLOTS, RunConfig
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 _INTRO = """# Configuration keys
 
-Generated from the settings' dataclasses by `make docs`; do not edit. A key is written in YAML or on the command line, as
+Generated from the settings' dataclasses by `make docs`; do not edit. A key stands in YAML or on the command line, as
 `train.lr=1e-4`. `dep diff paper official` shows two configurations side by side.
 """
 
