@@ -1,0 +1,122 @@
+"""README's lines of Python and CONTRIBUTING's recipes run as they are written."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dep.config.loader import load
+from dep.config.schema import SLOTS, build
+from dep.data.prompts.settings import PromptConfig
+from dep.evaluation.metrics import metric_class
+from dep.models.settings import SoftPromptConfig
+from dep.types import Corpus, Example, Item, Review
+from dep.utils.errors import DepError
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORTS = """
+from __future__ import annotations
+from dataclasses import dataclass, replace
+import torch
+import dep
+from dep.evaluation.metrics.base import TextMetric
+from dep.methods.rag import RAG
+from dep.models.compressors.base import Compressed, CompressorLosses
+from dep.types import Corpus, Item, Review
+"""
+CORPUS = Corpus(
+    "Home",
+    [Review("ann", "lamp", text, 5.0, "Good", time) for time, text in enumerate(["short", "a longer one", "target"])],
+    {"lamp": Item("lamp", "A lamp")},
+)
+EXAMPLE = Example("Home", "test", 2, (0, 1))
+
+
+def recipe(slot: str) -> str:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    found = re.search(rf"<!-- recipe: {slot} -->\n```python\n(.*?)```", text, re.S)
+    assert found, slot
+    assert len(found[1].strip().splitlines()) <= 12, f"the recipe of a {slot} is long"
+    return found[1]
+
+
+@pytest.fixture
+def my_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Write recipes to a module on Python's path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(*slots: str) -> None:
+        (tmp_path / "my_module.py").write_text(IMPORTS + "\n".join(map(recipe, slots)))
+        sys.modules.pop("my_module", None)
+
+    yield write
+    sys.modules.pop("my_module", None)
+
+
+def test_the_python_of_the_readme_runs_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?)```", text, re.S)
+    assert block
+    exec(compile(block[1], "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    wanted = re.findall(r"print\(.*?\)\s+# (\[.*\])", block[1])
+    assert [line.replace("-0.0", "0.0") for line in printed] == wanted
+
+
+def test_a_component_of_ones_own_fills_every_slot_by_its_module_and_class(my_module: Any) -> None:
+    slots = ["source", "embedder", "retriever", "compressor", "method"]
+    my_module(*slots)
+    words = [f"{slot}.kind=my_module:My{slot.capitalize()}" for slot in slots]
+    config = load([], [*words, "compressor.latent=5", "embedder.power=2.0"])
+    assert build(config, "source").load()["Home"].reviews[0].user == "ann"
+    vectors_NE = build(config, "embedder").encode(["abba", "cab"])
+    assert torch.allclose(vectors_NE.norm(dim=1), torch.ones(2))
+    assert build(config, "retriever")(EXAMPLE, CORPUS, 1) == [1]
+    out = build(config, "compressor", 26)(vectors_NE)
+    assert out.latent.shape == (2, 5)
+    prompt, soft = build(config, "method").configure(PromptConfig(), SoftPromptConfig())
+    assert (prompt.text, soft.branches) == (False, [])
+
+
+def test_a_metric_of_ones_own_is_named_by_its_module_and_class(my_module: Any) -> None:
+    my_module("metric")
+    metric = metric_class("my_module:MyMetric")()
+    assert metric.per_example(["two words"], ["three more words"]) == [2.0]
+
+
+def test_a_mistyped_key_of_a_component_of_ones_own_is_refused(my_module: Any) -> None:
+    my_module("compressor")
+    with pytest.raises(DepError, match="latnet"):
+        load([], ["compressor.kind=my_module:MyCompressor", "compressor.latnet=5"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("nowhere:Mine", "expected a module nowhere, found none on Python's path"),
+        ("my_module:Absent", "expected a class Absent in my_module, found none"),
+        ("vae", "expected one of ae, none, sae, found 'vae'"),
+    ],
+)
+def test_a_component_that_is_not_there_is_named_with_the_way_out(my_module: Any, kind: str, message: str) -> None:
+    my_module("compressor")
+    with pytest.raises(DepError, match=re.escape(message)):
+        load([], [f"compressor.kind={kind}"])
+
+
+def test_an_installed_package_announces_a_component_by_an_entry_point(
+    my_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib.metadata import EntryPoint
+
+    my_module("embedder")
+    point = EntryPoint("letters", "my_module:MyEmbedder", "dep.embedder")
+    monkeypatch.setattr("dep.utils.registry.entry_points", lambda group: [point] if group == "dep.embedder" else [])
+    config = load([], ["embedder.kind=letters"])
+    assert SLOTS["embedder"].build(config.embedder).dim == 26
