@@ -18,6 +18,7 @@ from dep import cli
 from dep.config.loader import load_arms
 from dep.inference.generator import Generate
 from dep.pipeline import scheduler as jobs
+from dep.pipeline.builders import build_data
 from dep.pipeline.resources import Resources
 from dep.training.trainer import Train
 
@@ -74,10 +75,10 @@ def test_vectors_have_noise_in_training_batches_after_the_first_pass_alone(finis
     with contextlib.chdir(finished):
         run, configs = load_arms([CONF / "arms.yaml"], [*SMALL, "train.input_noise=0.5"])
         made = Resources(run, Console(quiet=True))
-        data = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
+        data = build_data(made, next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
         data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
         trained, checked = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
-        first = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep_notext"))
+        first = build_data(made, next(arm for arm in made.arms(configs, [0]) if arm.name == "dep_notext"))
         first.trainer = data.trainer
         unseen = next(iter(first.train_dataloader()))
     assert 0.4 < trained.noise["his"][trained.present["his"]].std() < 0.6
