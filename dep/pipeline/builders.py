@@ -15,10 +15,11 @@ from dep.methods.profiles.endpoint import EndpointWriter
 from dep.methods.profiles.representative_peers import Peers
 from dep.methods.profiles.writer import BackboneWriter, CachedWriter, Writer
 from dep.models.adapters.lora import add_lora
-from dep.models.backbones.load import files, stamp
+from dep.models.backbones.load import files
 from dep.models.backbones.load import load as load_backbone
 from dep.models.soft_prompt import build_soft_prompt
 from dep.pipeline.arm import Arm
+from dep.pipeline.content import backbone_fingerprint
 from dep.pipeline.resources import Resources
 from dep.training.module import PersonalizationModule
 from dep.types import Branch
@@ -68,7 +69,7 @@ def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
     if config.profile.writer == "endpoint":
         writer = EndpointWriter(config.profile)
     else:
-        name = identity(config, "backbone") + stamp(config.backbone)
+        name = identity(config, "backbone") + backbone_fingerprint(config)
         writer = BackboneWriter(model, tokenizer, name, prompt, config.profile.max_new_tokens, config.generate)
     peers = None
     if arm.method.needs_peers:

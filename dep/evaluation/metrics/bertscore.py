@@ -14,7 +14,7 @@ The two scales differ: compare only numbers with one signature.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+from dep.utils.fields import RUNTIME
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,11 +44,11 @@ class BertScoreConfig:
     """Layer whose outputs are matched, from 1; 0 is the embeddings. Later layers are not computed.
     Of the packaged model's six, 2 and 3 told a review's own second half from that of another review of the
     item best: AUC 0.75 to 0.77 in two Amazon categories (150 items each), and 0.63 and 0.72 for layer 6."""
-    batch_size: int = 32
+    batch_size: int = field(default=32, metadata=RUNTIME)
     """Texts in one forward pass."""
-    allow_download: bool = False
+    allow_download: bool = field(default=False, metadata=RUNTIME)
     """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
-    device: str = "auto"
+    device: str = field(default="auto", metadata=RUNTIME)
     """Where the model runs; `auto` is the GPU where there is one."""
 
 
