@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     console = Console(soft_wrap=True)
     try:
-        return _run(args.verb, files, overrides, console, args.plan)
+        return _run(args.verb, files, overrides, console, args.plan, args.fresh)
     except KeyboardInterrupt:
         Console(stderr=True).print("\ninterrupted; the same command carries on from here")
         return 130
@@ -89,12 +89,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plan", action="store_true", help="print the jobs, what is there and what the rest costs; do nothing"
     )
+    parser.add_argument(
+        "--fresh", action="store_true", help="train, generate and evaluate again what is done or cached"
+    )
     parser.add_argument("--jobs", type=int, metavar="N", help="N arms side by side (as jobs=N)")
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)
     return parser
 
 
-def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: bool = False) -> int:
+def _run(
+    verb: str, files: list[str], overrides: list[str], console: Any, plan: bool = False, fresh: bool = False
+) -> int:
     from dep.config.loader import load, load_arms
 
     if verb == "diff":
@@ -134,7 +139,7 @@ def _run(verb: str, files: list[str], overrides: list[str], console: Any, plan: 
             prepare(resources, run)
         if verb in ("embed", "run"):
             embed(resources, configs)
-        run_arms(resources, arms, stages, (files, overrides))
+        run_arms(resources, arms, stages, (files, overrides), fresh)
         if verb in ("report", "run"):
             from dep.pipeline.summary import report
 

@@ -69,7 +69,11 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
 
 
 def run_arms(
-    resources: Resources, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]]
+    resources: Resources,
+    arms: Sequence[Arm],
+    stages: Sequence[str],
+    words: tuple[list[str], list[str]],
+    fresh: bool = False,
 ) -> None:
     """Take every arm through `stages`.
 
@@ -78,10 +82,15 @@ def run_arms(
         arms: all of the run's.
         stages: names in `STAGES`.
         words: files and overrides, from which a worker builds the same run.
+        fresh: redo the stages of all arms, also those that are done or cached. Results are removed first, so an
+            interrupted call goes on without it.
 
     Raises:
         ArmsFailed: after all others are through.
     """
+    if fresh:
+        for arm in arms:
+            ArmStore(arm).forget(stages)
     arms = [arm for arm in arms if not all(ArmStore(arm).finished(stage) for stage in stages)]
     if not arms:
         return

@@ -8,11 +8,13 @@ the same key. In the cache a manifest beside a file holds its digest.
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from dep.models.adapters.files import is_intact
 from dep.pipeline.arm import Arm
-from dep.pipeline.keys import adapter_key, prediction_key, score_key
+from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
 from dep.utils.atomic_io import read_json, write_json, write_text
 
 
@@ -30,6 +32,11 @@ class ArmStore:
     def adapter_home(self) -> Path:
         """Where in the cache its trained weights are, for all arms that share them."""
         return Path(self.arm.config.cache) / "adapters" / adapter_key(self.arm)[:16]
+
+    @property
+    def encoder_home(self) -> Path:
+        """Folder in the cache of the arm's pretrained user encoder."""
+        return Path(self.arm.config.cache) / "encoders" / encoder_key(self.arm)[:16]
 
     @property
     def adapter_is_cached(self) -> bool:
@@ -85,6 +92,38 @@ class ArmStore:
     def done(self, stage: str, key: str) -> bool:
         """Whether `stage` was finished under `key`."""
         return bool(self._state().get(stage) == key)
+
+    def forget(self, stages: Sequence[str]) -> None:
+        """Remove the results of `stages` from the folder's state and from the cache, so that they are made again.
+
+        Args:
+            stages: of `train`, `generate` and `evaluate`.
+        """
+        state = self._state()
+        for stage in stages:
+            if stage == "train":
+                if self.arm.method.trains:
+                    self._forget_adapter()
+                names = ["adapter"]
+            else:
+                name, key = self._file(stage)
+                cached = self._cached_file(name, key)
+                for path in (cached, cached.with_suffix(".json")):
+                    path.unlink(missing_ok=True)
+                names = [name, "begun"] if stage == "generate" else [name]
+            for name in names:
+                for mark in (name, f"{name} sha256", f"{name} taken from"):
+                    state.pop(mark, None)
+        if self.folder.is_dir():
+            write_json(self.folder / "state.json", state)
+
+    def _forget_adapter(self) -> None:
+        view = self.arm.training_view
+        shutil.rmtree(self.adapter_home, ignore_errors=True)
+        if view.warm_start:
+            shutil.rmtree(ArmStore(view.warm_start).adapter_home, ignore_errors=True)
+        if self.arm.method.pretrains:
+            shutil.rmtree(self.encoder_home, ignore_errors=True)
 
     def has_mark(self, name: str) -> bool:
         """Whether anything was noted under `name`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
@@ -16,7 +15,7 @@ from dep.models.adapters.user_llm.adapter import UserLLMAdapter
 from dep.pipeline import tracking
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_generator, build_module
-from dep.pipeline.keys import adapter_key, encoder_key
+from dep.pipeline.keys import adapter_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.generate import texts_of
 from dep.pipeline.store import ArmStore
@@ -87,7 +86,7 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
     """
     source, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
     assert isinstance(source, UserLLMAdapter), "only it pretrains"
-    path = Path(arm.config.cache) / "encoders" / encoder_key(arm)[:16] / "encoder.safetensors"
+    path = ArmStore(arm).encoder_home / "encoder.safetensors"
     if not is_intact(path) and settings.pretrain_epochs:
         reader = data.user_history()
         assert reader is not None, "the method reads the past"
