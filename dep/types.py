@@ -66,6 +66,19 @@ class Corpus:
     items: dict[str, Item]
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of one category, a row a review, memory-mapped.
+
+    his_NE, diff_NE: [N, E]. peers_N: [N], how many peers a difference was taken from.
+    """
+
+    his_NE: Tensor
+    diff_NE: Tensor
+    """Zero where `peers_N` is: not a difference, but the absence of one."""
+    peers_N: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One request: write what this user wrote about this item.

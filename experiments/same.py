@@ -192,9 +192,9 @@ def values(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _arm_names(folder: Path) -> dict[str, str]:
-    """Label -> name of every arm: results were once kept by label."""
+    """Label -> name of every arm, for results of earlier code, which are keyed by label."""
     run = folder / "run.json"
-    labels = json.loads(run.read_text("utf-8"))["labels"] if run.is_file() else {}
+    labels = json.loads(run.read_text("utf-8")).get("labels", {}) if run.is_file() else {}
     return {label: name for name, label in labels.items()}
 
 

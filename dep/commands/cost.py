@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from dep.commands.base import Command
 from dep.config.schema import RunConfig
 from dep.models.backbones.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
 from dep.pipeline.arm import Arm
@@ -16,6 +17,12 @@ from dep.pipeline.resources import Resources
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _COLUMNS = ("arm", "trained", "tokens", "read", "train", "KV", "GB")
+
+
+def main(command: Command) -> None:
+    """Print the cost of every arm."""
+    _, configs = command.configs
+    show(command.resources, configs, command.console)
 
 
 def show(resources: Resources, configs: Mapping[str, RunConfig], console: Console) -> None:
@@ -41,7 +48,7 @@ def show(resources: Resources, configs: Mapping[str, RunConfig], console: Consol
     every, _ = parameters(architecture(resources.config.backbone))
     console.print(
         f"The LLM has {short(every)} parameters. Tokens: prompt + review, means. Read: operations of a forward pass "
-        "over both; train: of that and the way back, without what the resources beginning of a prompt saves. KV: bytes "
+        "over both; train: of that and the way back, without what the shared beginning of a prompt saves. KV: bytes "
         "of the prompt's keys and values. GB: to train and to write in bfloat16, 1.5 of them the device's own."
     )
     console.print(source)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from dep.commands.base import Command
 from dep.config.schema import RunConfig
 from dep.data.sources import SyntheticSource
 from dep.data.synthetic.trait_probe import TraitRow, planted
@@ -14,6 +15,11 @@ from dep.evaluation.author_probe import probe, user_rows
 from dep.evaluation.significance import mean_interval, paired
 from dep.pipeline.resources import Resources
 from dep.utils.atomic_io import write_json
+
+
+def main(command: Command) -> None:
+    """Probe the vectors of the run."""
+    probe_all(command.resources, command.configs[0])
 
 
 def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:

@@ -63,17 +63,20 @@ def _told(config: RunConfig) -> dict[str, str]:
 
 
 def _documented(given: Any, above: str = "") -> Iterator[tuple[str, str]]:
-    for name, text in _docstrings(type(given)).items():
+    for name, text in docstrings(type(given)).items():
         yield f"{above}{name}", text
     for field in fields(given):
         value = getattr(given, field.name)
         if is_dataclass(value):
             yield from _documented(value, f"{above}{field.name}.")
+        for key, settings in value.items() if isinstance(value, Mapping) else ():
+            if is_dataclass(settings):
+                yield from _documented(settings, f"{above}{field.name}.{key}.")
         if not above and field.name in SLOTS:
             yield f"{field.name}.kind", f"Which {field.name}."
 
 
-def _docstrings(kind: type) -> dict[str, str]:
+def docstrings(kind: type) -> dict[str, str]:
     """The string below each field, in a dataclass and its bases."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from dep.config.schema import SLOTS, ConfigError, RunConfig, as_dict, check, label, pairs
+from dep.evaluation.metrics import METRICS, load_metric
 from dep.utils.errors import DepError
 
 
@@ -33,11 +34,48 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
     """The raw merge of files (each may name others under `base`, relative to itself) and overrides."""
     raw = OmegaConf.create({})
     for file in files:
-        raw = _merged(raw, _read(Path(file)))
+        raw = _merged(raw, _read(locate(file)))
     bad = [o for o in overrides if "=" not in o]
     if bad:
         raise ConfigError(f"{bad[0]!r}: expected a .yaml file or key=value")
     return _merged(raw, OmegaConf.from_dotlist(list(overrides)))
+
+
+def packaged() -> Path:
+    """The folder of the configurations that come with the package: inside a wheel, or beside the checkout's `dep`."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def locate(file: str | Path) -> Path:
+    """The file of a configuration: a path, or a name in `conf` of the current folder or of the package.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(file)
+    if path.is_file() or len(path.parts) > 1:
+        return path
+    name = path.name if path.suffix in (".yaml", ".yml") else f"{path.name}.yaml"
+    for candidate in (Path("conf") / name, packaged() / name):
+        if candidate.is_file():
+            return candidate
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    names = sorted(p.stem for p in packaged().glob("*.yaml"))
+    near = get_close_matches(path.name, names, 3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ConfigError(
+        repr(path.name), "a .yaml file, the name of a configuration or key=value", "none of them",
+        f"{meant}the configurations are {', '.join(names)}",
+    )  # fmt: skip
+
+
+def _arm_file(folder: Path, name: str) -> Path:
+    """An arm's file beside the run's, or the package's where the run has none of that name."""
+    own, of_package = folder / f"{name}.yaml", packaged() / "arm" / f"{name}.yaml"
+    return of_package if not own.is_file() and of_package.is_file() else own
 
 
 def _read(path: Path) -> DictConfig:
@@ -82,7 +120,7 @@ def _typed(raw: DictConfig, of: str = "") -> RunConfig:
             raise ConfigError(f"{of}{error}") from error
         kinds.append((slot, kind))
     try:
-        merged = OmegaConf.merge(_schema(tuple(kinds)), raw)
+        merged = OmegaConf.merge(_schema(tuple(kinds), _own_metrics(raw)), raw)
         typed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
@@ -93,15 +131,24 @@ def _typed(raw: DictConfig, of: str = "") -> RunConfig:
 
 
 @lru_cache
-def _schema(kinds: tuple[tuple[str, str], ...]) -> DictConfig:
+def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -> DictConfig:
     """What a run of these kinds may hold; made once, for a run has dozens of arms and few kinds."""
     schema = OmegaConf.structured(RunConfig)
     for slot, kind in kinds:
         fields = OmegaConf.structured(SLOTS[slot].config_class(kind))
         fields["kind"] = kind  # a component of the user's own may leave it empty
         OmegaConf.update(schema, slot, fields, force_add=True)
+    for name in metrics:
+        load_metric(name)
+        schema.evaluate.metrics.settings[name] = OmegaConf.structured(METRICS.config_class(name)(kind=name))
     assert isinstance(schema, DictConfig)
     return schema
+
+
+def _own_metrics(raw: DictConfig) -> tuple[str, ...]:
+    """Metrics that the configuration names and the registry does not have: `my_module:MyMetric`."""
+    names = OmegaConf.select(raw, "evaluate.metrics.names")
+    return tuple(str(name) for name in names if name not in METRICS) if OmegaConf.is_list(names) else ()
 
 
 def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
@@ -135,16 +182,21 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
         if merge(files).get("arms"):
             raise ConfigError("arms: expected names of arms, found none; without the key a run has those of its file")
         return run, {run.method.kind: run}
-    folder = Path(files[0]).parent / "arm" if files else Path("conf/arm")
+    folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
     configs: dict[str, RunConfig] = {}
     below, above = merge(files), merge((), overrides)
     for name in run.arms:
-        path = folder / f"{name}.yaml"
+        path = _arm_file(folder, name)
         merged = _merged(_merged(below, _read(path)), above)
         for suffix, settings in _varied(run.vary):
             config = _typed(_merged(merged, merge((), settings)), of=f"arm {name} ({path}): ")
             if suffix:
                 config.label = f"{label(config)}, {suffix[1:].replace('@', ', ')}"
+            if f"{name}{suffix}" in configs:
+                raise ConfigError(
+                    "vary", "a name of its own for each arm", f"two arms called {name}{suffix}",
+                    "give each value once, and vary no two settings that end in one word",
+                )  # fmt: skip
             configs[f"{name}{suffix}"] = config
     for a, b in pairs(run):
         unknown = [name for name in (a, b) if name not in configs]

@@ -23,6 +23,7 @@ from dep.data.retrievers.base import Retriever
 from dep.data.user_history import UserHistoryReader
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.types import Batch, Branch, Prompt, Request, Split
+from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
 
@@ -189,7 +190,7 @@ class ReviewData(pl.LightningDataModule):
         """Micro batches of this rank, in the order of this epoch."""
         prompts = self.prompts(self.requests("train"))
         if not len(prompts):
-            raise ValueError("expected training examples, found none; lower the protocol's thresholds")
+            raise DepError("expected training examples, found none; lower the protocol's thresholds")
         lengths = [len(p.ids) + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
         trainer = self.trainer
         assert trainer is not None, "Lightning sets the trainer before it asks for batches"

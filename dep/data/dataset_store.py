@@ -23,6 +23,7 @@ from dep.data.settings import ProtocolConfig
 from dep.data.sources import Source
 from dep.types import Corpus, Example, Item, Review
 from dep.utils.atomic_io import write_json
+from dep.utils.errors import DepError
 
 
 def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[ReviewDataset, Path]:
@@ -33,11 +34,11 @@ def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[Re
     if manifest.is_file():
         found = json.loads(manifest.read_text(encoding="utf-8"))
         if found.get("key") != key:
-            raise ValueError(f"{manifest}: made from another source or protocol; delete {folder} and run again")
+            raise DepError(f"{manifest}: made from another source or protocol; delete {folder} and run again")
         try:
             return _read(folder, found["categories"]), folder
         except (OSError, pa.ArrowException) as error:
-            raise ValueError(f"{folder}: damaged ({error}); delete it and run again") from error
+            raise DepError(f"{folder}: damaged ({error}); delete it and run again") from error
     made = prepare(source, config)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, made)

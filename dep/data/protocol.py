@@ -25,6 +25,7 @@ from torch import Tensor
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import PresplitSource, Source
 from dep.types import Corpus, Example, Review
+from dep.utils.errors import DepError
 
 _HELD_OUT = 2
 """A user's last two reviews: the validation target and the test target."""
@@ -51,7 +52,7 @@ def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
     if not isinstance(source, PresplitSource):
         return apply(source.load(), config)
     if config.peer_pool == "all":
-        raise ValueError(
+        raise DepError(
             f"peer_pool: expected 'kept' or 'history' for {source.kind!r}, found 'all'; it was published "
             "without the reviews of users who did not pass its filters"
         )
@@ -91,7 +92,7 @@ def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Exam
     counts["after the profile filter"] = sum(map(len, profiles.values()))
     if not profiles:
         stages = ", ".join(f"{count} {stage}" for stage, count in counts.items())
-        raise ValueError(
+        raise DepError(
             f"{corpus.category}: expected at least one user to pass the protocol's filters, found none "
             f"(reviews: {stages}); lower min_user_reviews, min_item_reviewers, min_profile_reviewers, "
             "min_profile or the thresholds of texts and descriptions, or give more users (source.users)"

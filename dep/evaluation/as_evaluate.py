@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import datasets
 import evaluate
 
-from dep.evaluation.metrics.registry import build_metric
+from dep.evaluation.metrics import TextMetric, build_metric
 
 
 class Module(evaluate.Metric):
@@ -20,7 +20,9 @@ class Module(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
-        self.metric = build_metric(self.metric_name)
+        metric = build_metric(self.metric_name)
+        assert isinstance(metric, TextMetric), "`evaluate` hands over texts"
+        self.metric = metric
         return evaluate.MetricInfo(
             description=self.metric.signature,
             citation="",

@@ -9,43 +9,46 @@ import torch
 import torchmetrics
 from torch import Tensor
 
-from dep.evaluation.metrics.bleu import STATISTICS, bleu_of_sums
-from dep.evaluation.metrics.registry import MetricsConfig, build_metric
+from dep.evaluation.metrics import MetricsConfig, TextMetric, build_metric
+from dep.utils.errors import DepError
 
 
-class TextMetric(torchmetrics.Metric):
-    """One metric of metrics.METRICS over all texts seen since the last reset.
+class TorchMetric(torchmetrics.Metric):
+    """One metric of generated texts over all texts since the last reset.
 
-    State: the sum of the sufficient statistics, `(value, 1)` or BLEU's ten counts, summed over devices. The
-    result is the mean over examples (also where `rouge.aggregate` asks for another), or corpus BLEU.
+    State: the sum of the sufficient statistics, over devices too. The result is the metric's `reduce` of them: the mean
+    over examples (also where ROUGE's `aggregate` asks for another), or corpus BLEU.
 
     Args:
-        name: of rouge1, rougeL, meteor, bleu, bertscore.
-        config: how it is computed.
+        name: of a text metric, as `evaluate.metrics.names` takes it.
+        config: its settings.
         options: torchmetrics' own, such as `dist_sync_on_step`.
     """
 
     is_differentiable = False
-    higher_is_better = True
+    higher_is_better = None  # a constant of the class in torchmetrics; `metric.higher_is_better` tells
     full_state_update = False
     sums: Tensor
 
     def __init__(self, name: str, config: MetricsConfig | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.metric = build_metric(name, config)
-        size, kind = (len(STATISTICS), torch.long) if name == "bleu" else (2, torch.float32)
-        self.add_state("sums", default=torch.zeros(size, dtype=kind), dist_reduce_fx="sum")
+        metric = build_metric(name, config)
+        if not isinstance(metric, TextMetric):
+            raise DepError(f"{name}: expected a metric of generated texts, found {type(metric).__name__}")
+        self.metric = metric
+        counts = len(metric.statistic_names)
+        self.add_state(
+            "sums", torch.zeros(counts or 2, dtype=torch.float64 if counts else torch.float32), dist_reduce_fx="sum"
+        )
 
     def update(self, preds: Sequence[str], refs: Sequence[str]) -> None:
         """Add pairs of a generated text and its reference."""
-        rows = torch.tensor(self.metric.statistics(preds, refs), dtype=torch.float64)
-        if not len(rows):
-            return
-        total = rows.sum(0) if rows.ndim == 2 else torch.stack([rows.sum(), torch.tensor(float(len(rows)))])
-        self.sums += total.to(self.sums)
+        if len(preds):
+            rows = self.metric.sufficient(self.metric.statistics(preds, refs))
+            self.sums += torch.from_numpy(rows.sum(0)).to(self.sums)
 
     def compute(self) -> Tensor:
         """The metric of everything added, a float scalar; 0 where nothing was."""
-        if self.metric.name == "bleu":
-            return torch.tensor(float(bleu_of_sums(self.sums.double().cpu().numpy())))
-        return self.sums[0] / self.sums[1].clamp(min=1)
+        if not self.sums.any():
+            return torch.tensor(0.0)
+        return torch.tensor(float(self.metric.reduce(self.sums.double().cpu().numpy())))

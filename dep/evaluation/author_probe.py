@@ -1,9 +1,8 @@
-"""Do the vectors name their author? A leave-one-out nearest-centroid probe, without any language model.
+"""Whether vectors identify their author: a leave-one-out nearest-centroid probe, without any language model.
 
-A user's centroid is the mean of their vectors without the one asked about; a vector's author is guessed to
-be the user with the nearest centroid by cosine. `both` is his and diff, each at unit length, side by side.
-Where both does not beat his, the difference tells nothing of the author that the review's own vector does
-not.
+A user's centroid is the mean of their vectors without the probed one; a vector's predicted author is the user with the
+nearest centroid by cosine. `both` is his and diff, each at unit length, concatenated. Where `both` does not beat `his`,
+the difference holds no information on the author beyond the review's own vector.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dep.data.vectors.store import Vectors
-from dep.types import Corpus, Example
+from dep.types import Corpus, Example, Vectors
+from dep.utils.errors import DepError
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,12 @@ def user_rows(examples: Iterable[Example], category: str) -> list[int]:
 
 
 def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRow]:
-    """Ask his, diff and both for the author of each of `rows`.
+    """Probe his, diff and both for the author of each of `rows`.
 
     Args:
         corpus: the reviews, for their authors.
         vectors: their vectors.
-        rows: rows to ask about; those without peers, then those whose author has no other row, are left out.
+        rows: rows to probe; those without peers, then those whose author has no other row, are left out.
 
     Returns:
         Three rows: his, diff, both, all on the same reviews.
@@ -58,7 +57,7 @@ def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRo
     rows = [row for row in rows if written[corpus.reviews[row].user] > 1]
     names = sorted({corpus.reviews[row].user for row in rows})
     if len(names) < 2:
-        raise ValueError(
+        raise DepError(
             f"{corpus.category}: expected two users with two reviews of items that others reviewed, found "
             f"{len(names)}; probe a larger corpus, or prepare it with peer_pool='all'"
         )
@@ -66,10 +65,10 @@ def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRo
     user_Q = torch.tensor([code[corpus.reviews[row].user] for row in rows])
     his_QE, diff_QE = vectors.his_NE[rows].double(), vectors.diff_NE[rows].double()
     both = torch.cat([normalize(his_QE, dim=1), normalize(diff_QE, dim=1)], dim=1)
-    return [_ask(name, x, user_Q, len(names)) for name, x in (("his", his_QE), ("diff", diff_QE), ("both", both))]
+    return [_probe_one(name, x, user_Q, len(names)) for name, x in (("his", his_QE), ("diff", diff_QE), ("both", both))]
 
 
-def _ask(name: str, x_QE: Tensor, user_Q: Tensor, users: int) -> ProbeRow:
+def _probe_one(name: str, x_QE: Tensor, user_Q: Tensor, users: int) -> ProbeRow:
     sum_UE = torch.zeros(users, x_QE.shape[1], dtype=x_QE.dtype).index_add_(0, user_Q, x_QE)
     unit_QE = normalize(x_QE, dim=1)
     cosine_QU = unit_QE @ normalize(sum_UE, dim=1).T

@@ -1,16 +1,16 @@
-"""What is scored, and how sure the numbers are."""
+"""Settings of scores and their intervals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dep.evaluation.metrics.registry import MetricsConfig
+from dep.evaluation.metrics import MetricsConfig
 from dep.utils.fields import RUNTIME
 
 
 @dataclass
 class EvaluateConfig:
-    """Scores of generated texts, and the resamples behind every interval."""
+    """Scores, and the resamples of intervals and tests."""
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     """Metrics of the generated text; the likelihood of the real one is always measured."""

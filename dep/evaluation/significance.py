@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dep.utils.errors import DepError
+
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 _BLOCK = 256
@@ -109,9 +111,7 @@ def paired_statistic(
     """
     (per_user_a, n), (per_user_b, _) = _sum_by_user(rows_a, users), _sum_by_user(rows_b, users)
     if np.shape(rows_a) != np.shape(rows_b):
-        raise ValueError(
-            f"paired examples: a has shape {np.shape(rows_a)}, b {np.shape(rows_b)}; give the same examples"
-        )
+        raise DepError(f"paired examples: a has shape {np.shape(rows_a)}, b {np.shape(rows_b)}; give the same examples")
     sum_a, sum_b = per_user_a.sum(0), per_user_b.sum(0)
     delta = float(function(sum_a) - function(sum_b))
 
@@ -132,7 +132,7 @@ def holm(ps: Sequence[float]) -> list[float]:
         ValueError: a p outside [0, 1].
     """
     if any(not 0 <= p <= 1 for p in ps):
-        raise ValueError(f"p-values must lie in [0, 1], got {list(ps)}")
+        raise DepError(f"p-values must lie in [0, 1], got {list(ps)}")
     adjusted, highest = [0.0] * len(ps), 0.0
     for rank, index in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
         highest = max(highest, min(1.0, (len(ps) - rank) * ps[index]))
@@ -144,7 +144,7 @@ def with_ones(values: ArrayLike) -> Array:
     """Rows `(value, 1)` [N, 2] of values [N]: what a mean needs summed."""
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1:
-        raise ValueError(f"expected one number an example, got shape {column.shape}")
+        raise DepError(f"expected one number an example, got shape {column.shape}")
     return np.column_stack([column, np.ones(len(column))])
 
 
@@ -184,13 +184,13 @@ def _sum_by_user(rows: ArrayLike, users: Sequence[Hashable] | None) -> tuple[Arr
     """Rows summed by user [C, S], users in order of first appearance; and the number of examples."""
     table = np.asarray(rows, dtype=np.float64)
     if table.ndim != 2 or len(table) == 0:
-        raise ValueError(f"expected rows of at least one example, [N, S]; got shape {table.shape}")
+        raise DepError(f"expected rows of at least one example, [N, S]; got shape {table.shape}")
     if not np.isfinite(table).all():
-        raise ValueError(f"example {int(np.argwhere(~np.isfinite(table))[0][0])} has a value that is not finite")
+        raise DepError(f"example {int(np.argwhere(~np.isfinite(table))[0][0])} has a value that is not finite")
     if users is None:
         return table, len(table)
     if len(users) != len(table):
-        raise ValueError(f"{len(users)} users for {len(table)} examples; give one user each")
+        raise DepError(f"{len(users)} users for {len(table)} examples; give one user each")
     numbers: dict[Hashable, int] = {}
     owners = [numbers.setdefault(user, len(numbers)) for user in users]
     per_user = np.zeros((len(numbers), table.shape[1]))
@@ -200,6 +200,6 @@ def _sum_by_user(rows: ArrayLike, users: Sequence[Hashable] | None) -> tuple[Arr
 
 def _percentiles(resampled: Array, level: float) -> tuple[float, float]:
     if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level}")
+        raise DepError(f"level must lie between 0 and 1, got {level}")
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

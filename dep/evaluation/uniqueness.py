@@ -1,9 +1,9 @@
-"""How unlike the others a user writes (Section 4.4.2), and what a method gains for such users.
+"""How far a user's writing is from the mean user's (Section 4.4.2), and what a method gains for such users.
 
     u = | mean of the user's past review embeddings - mean of that over all users |
 
-Users are ranked within their category; the upper half is *unique*, the lower half is not. The halves throw away most
-of the order, so there is also the gain as a curve over the rank.
+Users are ranked within their category; the upper half is *unique*, the lower half is not. Halves ignore most of
+the order, so the gain is given as a curve over the rank too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dep.evaluation.significance import Interval, mean_interval
+from dep.utils.errors import DepError
 
 
 class Group(NamedTuple):
@@ -37,7 +38,7 @@ def distances(his_NE: Tensor, profiles: Mapping[str, Sequence[int]]) -> dict[str
     """
     empty = [user for user, rows in profiles.items() if not len(rows)]
     if empty or not profiles:
-        raise ValueError(f"expected users with past reviews, found {empty[0] + ' without' if empty else 'no users'}")
+        raise DepError(f"expected users with past reviews, found {empty[0] + ' without' if empty else 'no users'}")
     mean_UE = torch.stack([his_NE[torch.tensor(list(rows))].double().mean(0) for rows in profiles.values()])
     far_U = (mean_UE - mean_UE.mean(0)).norm(dim=1)
     return dict(zip(profiles, far_U.tolist(), strict=True))
@@ -77,11 +78,11 @@ def curve(
     """
     users = list(gains)
     at_U, gain_U = np.array([rank[user] for user in users]), np.array([gains[user] for user in users])
-    found = []
+    result = []
     for x in np.linspace(0, 1, points):
         weight_U = np.exp(-0.5 * ((at_U - x) / width) ** 2)
         share_U = weight_U / weight_U.sum()
         mean = float(share_U @ gain_U)
         error = float(np.sqrt(share_U**2 @ (gain_U - mean) ** 2))
-        found.append((float(x), mean, mean - 1.96 * error, mean + 1.96 * error))
-    return found
+        result.append((float(x), mean, mean - 1.96 * error, mean + 1.96 * error))
+    return result

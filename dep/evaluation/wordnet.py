@@ -1,10 +1,10 @@
-"""WordNet 3.0 for METEOR's synonyms, from wherever this machine has it.
+"""WordNet 3.0 for METEOR's synonyms.
 
-Looked for, in this order: the folder that the environment variable DEP_WORDNET names, the project's
+It is searched for in this order: the folder that the environment variable DEP_WORDNET names, the project's
 `.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms is another number,
-so having none is an error.
+so a missing WordNet is an error.
 
-`python -m dep.evaluation.wordnet` (`make wordnet`) fetches it where it is missing and checks a score known by hand.
+`make wordnet` (`dep.evaluation.wordnet_check`) fetches it where it is missing and checks a known score.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dep.utils.errors import MissingFile
 
 if TYPE_CHECKING:
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
@@ -44,17 +45,12 @@ LEXNAMES = (
 )
 """The 45 lexicographer files in the order of their numbers (lexnames(5WN))."""
 
-KNOWN_PAIR = ("we begin with a great film", "we start with a great flick")
-"""begin/start and film/flick are synonyms: 6 of 6 words match in 1 chunk, (1 − ½(1/6)³) · 1 = 0.99769;
-without WordNet 4 match in 2 chunks, (1 − ½(2/4)³) · 4/6 = 0.625."""
-KNOWN_SCORE = 1 - 0.5 * (1 / 6) ** 3
-
 _FETCH = "run `make wordnet`, or `apt-get install wordnet-base`, or `python -m nltk.downloader wordnet`"
 _HOW = f"{_FETCH}, or name a folder with WordNet's files in {VARIABLE}"
 
 
 def locate() -> Path | PathPointer:
-    """Where WordNet lies.
+    """Find WordNet.
 
     Returns:
         A folder, or a pointer into NLTK's zip file.
@@ -66,7 +62,7 @@ def locate() -> Path | PathPointer:
     if named:
         missing = [name for name in FILES if not (Path(named) / name).is_file()]
         if missing:
-            raise FileNotFoundError(f"{VARIABLE}={named} lacks WordNet's {', '.join(missing)}; unset it and {_FETCH}")
+            raise MissingFile(f"{VARIABLE}={named} lacks WordNet's {', '.join(missing)}; unset it and {_FETCH}")
         return Path(named).resolve()
     for folder in (CACHE, DEBIAN):
         if all((folder / name).is_file() for name in FILES):
@@ -78,9 +74,7 @@ def locate() -> Path | PathPointer:
             return find(resource)
         except LookupError:
             continue
-    raise FileNotFoundError(
-        f"WordNet, which METEOR needs for synonyms, is not in {CACHE}, {DEBIAN} or NLTK's data: {_HOW}"
-    )
+    raise MissingFile(f"WordNet, which METEOR needs for synonyms, is not in {CACHE}, {DEBIAN} or NLTK's data: {_HOW}")
 
 
 @lru_cache(maxsize=1)
@@ -131,11 +125,11 @@ def fetch() -> None:
                 package = next(Path(scratch).glob("wordnet-base*.deb"))
                 step = _run(["dpkg", "-x", str(package), "unpacked"], scratch)
             if step.returncode == 0:
-                beside = CACHE.with_suffix(".tmp")
-                shutil.rmtree(beside, ignore_errors=True)
-                shutil.copytree(Path(scratch) / "unpacked" / "usr/share/wordnet", beside)
+                unfinished = CACHE.with_suffix(".tmp")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                shutil.copytree(Path(scratch) / "unpacked" / "usr/share/wordnet", unfinished)
                 shutil.rmtree(CACHE, ignore_errors=True)
-                os.replace(beside, CACHE)
+                os.replace(unfinished, CACHE)
                 return
             errors.append(f"{' '.join(step.args)}: {(step.stderr.strip().splitlines() or ['failed'])[-1]}")
     else:
@@ -145,44 +139,8 @@ def fetch() -> None:
     if nltk.download("wordnet", quiet=True, raise_on_error=False):
         return
     errors.append("NLTK's server did not give it")
-    raise FileNotFoundError(f"cannot fetch WordNet ({'; '.join(errors)}): {_HOW}")
+    raise MissingFile(f"cannot fetch WordNet ({'; '.join(errors)}): {_HOW}")
 
 
 def _run(command: list[str], folder: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def check_known_score() -> float:
-    """METEOR of KNOWN_PAIR with this machine's WordNet.
-
-    Raises:
-        ValueError: it is not KNOWN_SCORE: what was found is no WordNet, or a damaged one.
-    """
-    from dep.evaluation.metrics.meteor import Meteor
-
-    score = Meteor().corpus([KNOWN_PAIR[0]], [KNOWN_PAIR[1]])
-    if abs(score - KNOWN_SCORE) > 1e-9:
-        raise ValueError(f"METEOR of a known pair is {score:.5f}, expected {KNOWN_SCORE:.5f}: WordNet is damaged")
-    return score
-
-
-def main() -> int:
-    """Find WordNet, or fetch it; then check a known score. Returns the exit status."""
-    try:
-        try:
-            where = locate()
-        except FileNotFoundError:
-            if os.environ.get(VARIABLE):
-                raise
-            print("WordNet is not here yet: fetching it (6 MB)", flush=True)
-            fetch()
-            where = locate()
-        print(f"WordNet {wordnet().get_version()} in {where}; METEOR of a known pair: {check_known_score():.5f}")
-    except (FileNotFoundError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from dep.utils.errors import DepError
+
 _CLOSE = 0.02
 """Relative to the largest logit; half precision rounds to 0.004."""
 
@@ -40,7 +42,7 @@ def cut_cross_entropy(
     if softcap:
         taken_V = softcap * torch.tanh(taken_V / softcap)
     if not torch.allclose(taken_V, logits_V, rtol=0, atol=_CLOSE * float(logits_V.abs().max())):
-        raise ValueError(
+        raise DepError(
             f"train.cross_entropy=cut: expected logits that are head times hidden state, found that "
             f"{type(model).__name__} does more to them; set train.cross_entropy=chunked"
         )

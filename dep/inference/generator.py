@@ -27,6 +27,7 @@ from dep.inference.settings import GenerateConfig
 from dep.models.backbones.vocabulary import suppressed_ids
 from dep.models.soft_prompt import SoftPrompt
 from dep.types import Batch, Prompt
+from dep.utils.errors import DepError
 from dep.utils.progress import stage
 
 
@@ -124,7 +125,7 @@ class Generate:
             ValueError: where the batch is padded on the right.
         """
         if not bool((batch.attention_mask[:, -1] == 1).all()):
-            raise ValueError("generation: expected prompts padded on the left, found padding at the end of a row")
+            raise DepError("generation: expected prompts padded on the left, found padding at the end of a row")
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
         sampler = RequestSampler(self.config, batch.keys, self.suppressed)

@@ -25,6 +25,7 @@ from dep.inference.microbatching import in_microbatches
 from dep.inference.packing import pack
 from dep.inference.prefix_cache import PrefixSpan, cacheable, keys_and_values
 from dep.types import IGNORE
+from dep.utils.errors import DepError
 
 _NO_LEAD = PrefixSpan()
 LOGITS = 1 << 24
@@ -62,7 +63,7 @@ def example_nll(
     tokens_B = predicts_BT.sum(1)
     if bool((tokens_B == 0).any()):
         row = int((tokens_B == 0).nonzero()[0])
-        raise ValueError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
+        raise DepError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
     targets_M = labels_BT[:, 1:][predicts_BT[:, :-1]]
     rows_M = predicts_BT.nonzero()[:, 0]
     given = _given(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)

@@ -27,6 +27,7 @@ from dep.inference.settings import GenerateConfig
 from dep.models.adapters.lora import is_lora
 from dep.models.soft_prompt import SoftPrompt
 from dep.types import Batch, Prompt
+from dep.utils.errors import DepError
 from dep.utils.progress import stage
 
 _SHARE = 0.9
@@ -58,7 +59,7 @@ class VLLM(Generate):
             ModuleNotFoundError: there is no vLLM.
         """
         if soft_prompt.uses_cross_attention or any(is_lora(name) for name, _ in backbone.named_parameters()):
-            raise ValueError(
+            raise DepError(
                 "generate.engine=vllm: expected a backbone as it is stored, found LoRA or gated cross-attention in its "
                 "layers; set generate.engine=hf"
             )

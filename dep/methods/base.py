@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, overload
+from typing import Literal, NamedTuple, overload
 
 from dep.data.prompts.builder import PromptConfig
 from dep.data.prompts.chat_request import ChatRequest
@@ -12,6 +12,8 @@ from dep.methods.profiles.questions import Instructions
 from dep.models.settings import SoftPromptConfig
 from dep.types import Request, Slot
 from dep.utils.registry import ComponentConfig
+
+Role = Literal["own", "control", "other"]
 
 
 class Step(NamedTuple):
@@ -36,6 +38,8 @@ class Method:
 
     kind: str
     label: str
+    role: Role = "other"
+    """What it is in a comparison: the project's own method, a control of it, or another system."""
     trains = False
     """Whether it has an adapter; one without is prompt-only."""
     profiles = False

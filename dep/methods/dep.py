@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
-from dep.methods.base import Method
+from dep.methods.base import Method, Role
 from dep.models.settings import SoftPromptConfig
 from dep.utils.registry import ComponentConfig
 
@@ -16,6 +16,7 @@ class DEP(Method):
 
     kind = "dep"
     label = "DEP"
+    role: Role = "own"
     trains = True
 
     @dataclass(kw_only=True)

@@ -7,8 +7,7 @@ from typing import Literal
 
 from dep.data.prompts.builder import PromptConfig
 from dep.methods.dep import DEP
-from dep.models.adapters.pplug import PPlugAdapter
-from dep.models.settings import SoftPromptConfig
+from dep.models.settings import PPLUG_TOKENS, SoftPromptConfig
 from dep.utils.registry import ComponentConfig
 
 
@@ -27,6 +26,6 @@ class PPlug(DEP):
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """An instruction's soft token and the user's, and no past review."""
         return (
-            replace(prompt, history=0, reads_user_history=True, user_tokens=PPlugAdapter.TOKENS),
+            replace(prompt, history=0, reads_user_history=True, user_tokens=PPLUG_TOKENS),
             replace(soft, source="pplug", branches=["user"]),
         )

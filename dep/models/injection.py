@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dep.utils.errors import DepError
+
 
 def inject(embeds_BTD: Tensor, ids_BT: Tensor, slot_token_id: int, vectors_BKD: Tensor, present_BK: Tensor) -> Tensor:
     """Write each row's present vectors over its slot tokens, in order; differentiable in `vectors_BKD`.
@@ -33,7 +35,7 @@ def inject(embeds_BTD: Tensor, ids_BT: Tensor, slot_token_id: int, vectors_BKD: 
     slots_B, vectors_B = at_BT.sum(1), present_BK.sum(1)
     if not torch.equal(slots_B, vectors_B):
         row = int((slots_B != vectors_B).nonzero()[0])
-        raise ValueError(
+        raise DepError(
             f"row {row} of the batch: expected {int(slots_B[row])} vectors, one for each slot token (id "
             f"{slot_token_id}) in its ids, found {int(vectors_B[row])}; shorten a prompt by whole slots, "
             "its vectors with it"

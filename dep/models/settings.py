@@ -8,6 +8,8 @@ from typing import Literal
 from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.utils.fields import RUNTIME
 
+PPLUG_TOKENS = 2
+"""Soft tokens of PPlug: the instruction's and the user's."""
 Init = Literal["xavier", "default"]
 """How trainable linear layers start: Xavier uniform (Appendix C.2.2) or torch's default (the public code)."""
 

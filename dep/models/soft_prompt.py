@@ -25,6 +25,7 @@ from dep.models.injection import inject, write_rows
 from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.types import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
+from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
 _BOUNDARIES: dict[Branch, tuple[str, str]] = {
@@ -122,14 +123,14 @@ class SoftPrompt(nn.Module):
     def _check(self, batch: Batch) -> None:
         unknown = set(batch.present) - set(self.config.branches)
         if unknown:
-            raise ValueError(
+            raise DepError(
                 f"the batch carries vectors of {sorted(unknown)}: expected branches {self.config.branches} "
                 "(soft_prompt.branches); give prompt and soft prompt the same branches"
             )
         filled = {self.slot_ids[branch] for branch in batch.present}
         for branch, slot_id in self.slot_ids.items():
             if slot_id not in filled and bool((batch.ids == slot_id).any()):
-                raise ValueError(
+                raise DepError(
                     f"a prompt holds {SLOT_TOKENS[branch]} but the batch has no vectors of branch "
                     f"{branch!r}: an unfilled placeholder would be read as a word; leave the branch out of the prompt"
                 )

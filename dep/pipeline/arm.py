@@ -14,6 +14,7 @@ from dep.data.prompts.builder import PromptConfig
 from dep.methods import Method
 from dep.models.settings import SoftPromptConfig
 from dep.training.settings import TrainConfig
+from dep.utils.errors import DepError
 
 TEXTLESS = "_textless"
 """Ends the name of an arm that another goes on from."""
@@ -90,7 +91,7 @@ class Arm:
         if not (self.method.trains and train.textless_epochs and prompt.text and prompt.history):
             return None
         if train.epochs <= train.textless_epochs:
-            raise ValueError(
+            raise DepError(
                 f"train.textless_epochs: expected fewer than train.epochs = {train.epochs}, of which they are a part, "
                 f"found {train.textless_epochs}; set train.textless_epochs=0, or train.epochs="
                 f"{train.textless_epochs + 1} or more"

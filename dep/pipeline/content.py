@@ -7,9 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from dep.config.schema import RunConfig, build, identity
-from dep.evaluation.metrics.registry import build_metrics
+from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.load import stamp
 from dep.utils.atomic_io import read_json, write_json
+from dep.utils.errors import DepError
 
 _EMBEDDERS: dict[str, str] = {}
 _METRICS: dict[str, dict[str, str]] = {}
@@ -26,18 +27,16 @@ def embedder_fingerprint(config: RunConfig) -> str:
     if key not in _EMBEDDERS:
         try:
             _EMBEDDERS[key] = str(build(config, "embedder").fingerprint())
-        except (OSError, ValueError):  # a plan is made without the files; the embed stage reports them
+        except (OSError, ValueError, DepError):  # a plan is made without the files; the embed stage reports them
             return key
     return _EMBEDDERS[key]
 
 
 def metric_signatures(config: RunConfig) -> dict[str, str]:
-    """Signature of each metric by its name, with the versions of libraries and of WordNet; empty without texts."""
-    if not config.evaluate.texts:
-        return {}
-    key = identity(config, "evaluate.metrics")
+    """Signature of each metric by its name, with the versions of libraries and of WordNet."""
+    key = identity(config, "evaluate.metrics", "evaluate.texts")
     if key not in _METRICS:
-        metrics = build_metrics(config.evaluate.metrics)
+        metrics = build_metrics(config.evaluate.metrics, config.evaluate.texts)
         _METRICS[key] = {name: metric.signature for name, metric in metrics.items()}
     return _METRICS[key]
 

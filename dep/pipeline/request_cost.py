@@ -1,4 +1,4 @@
-"""What has to stand beside a comparison's scores: how much each system was given, and what it costs a request."""
+"""What each arm of a comparison was given, and what it costs a request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
 def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
     """Floating-point operations, by torch's counter, of reading a request and its real review once, with soft prompt.
 
-    Each example is read alone, so that nothing is resources or padded; the mean over `prompts`.
+    Each example is read alone, so that nothing is shared or padded; the mean over `prompts`.
     """
     batches = [collate([prompt]).to(module.device) for prompt in prompts]
     totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
@@ -67,57 +67,57 @@ def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], co
 
 @torch.no_grad()
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
-    """Floating-point operations of reading `tokens` once: what writing a profile costs beside."""
+    """Floating-point operations of reading `tokens` once: what writing a profile costs in addition."""
     ids = torch.zeros(1, tokens, dtype=torch.long, device=model.device)
     return _counted(lambda: model(input_ids=ids, logits_to_keep=1))
 
 
 def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
     """What has to be kept of a user for the next request: texts, vectors and profile that this one was made from."""
-    kept = len(request.profile.encode())
+    size = len(request.profile.encode())
     for slot in request.slots:
         if text:
-            kept += sum(len(part.encode()) for part in (slot.review.title, slot.review.text, slot.item.title))
-        kept += sum(_FLOAT * vector.numel() for b in branches if (vector := getattr(slot, b, None)) is not None)
+            size += sum(len(part.encode()) for part in (slot.review.title, slot.review.text, slot.item.title))
+        size += sum(_FLOAT * vector.numel() for b in branches if (vector := getattr(slot, b, None)) is not None)
     if request.user_history is not None:
-        kept += _FLOAT * (request.user_history.his.numel() + request.user_history.item.numel())
-    return kept
+        size += _FLOAT * (request.user_history.his.numel() + request.user_history.item.numel())
+    return size
 
 
 def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """By label, over its seeds: what a method was given and what it costs.
+    """By arm name, over the arm's seeds: what it was given and what it costs.
 
     Returns:
-        For each label `trains`; `trainable` parameters (those learned in pretraining too) and `frozen` ones of the LLM;
+        For each name `trains`; `trainable` parameters (those learned in pretraining too) and `frozen` ones of the LLM;
         `train_seconds` (pretraining's too, of the leg that finished it; an adapter that arms share counts for each);
         `prompt_tokens` and `calls` of the LLM a request, those that write profiles among them; `gflops`, `seconds`,
         `kv_bytes` and `user_bytes` a request.
     """
-    by_label: dict[str, list[Arm]] = {}
+    by_name: dict[str, list[Arm]] = {}
     for arm in arms:
-        by_label.setdefault(arm.label, []).append(arm)
-    return {label: _of(mine) for label, mine in by_label.items()}
+        by_name.setdefault(arm.name, []).append(arm)
+    return {name: _of(seeds) for name, seeds in by_name.items()}
 
 
 def _of(arms: Sequence[Arm]) -> dict[str, Any]:
     rows = [row for arm in arms for row in read_rows(arm.folder / "predictions.jsonl")]
-    asked: list[Sequence[Mapping[str, Any]]] = [row.get("steps") or () for row in rows]
-    found: dict[str, Any] = {
+    steps_of_rows: list[Sequence[Mapping[str, Any]]] = [row.get("steps") or () for row in rows]
+    result: dict[str, Any] = {
         "trains": arms[0].method.trains,
         "prompt_tokens": fmean(
             row["prompt_tokens"] + sum(step["prompt_tokens"] for step in steps)
-            for row, steps in zip(rows, asked, strict=True)
+            for row, steps in zip(rows, steps_of_rows, strict=True)
         ),
-        "calls": fmean(1 + len(steps) for steps in asked),
+        "calls": fmean(1 + len(steps) for steps in steps_of_rows),
     }
     measured = [read_json(arm.folder / "cost.json") for arm in arms]
     for name in ("gflops", "seconds", "kv_bytes", "user_bytes"):
         values = [row[name] for row in measured if name in row]
-        found[name] = fmean(values) if values else None
+        result[name] = fmean(values) if values else None
     if arms[0].method.trains:
-        _, noted, _ = read_adapter(arms[0].folder / "adapter.safetensors")
-        found |= {"trainable": noted["trainable"] + noted["pretrained"], "frozen": noted["frozen"]}
+        _, metadata, _ = read_adapter(arms[0].folder / "adapter.safetensors")
+        result |= {"trainable": metadata["trainable"] + metadata["pretrained"], "frozen": metadata["frozen"]}
         seconds = [read_json(arm.folder / "training.json").get("seconds") for arm in arms]
         known = [value for value in seconds if value is not None]
-        found["train_seconds"] = fmean(known) if known else None
-    return found
+        result["train_seconds"] = fmean(known) if known else None
+    return result

@@ -14,8 +14,7 @@ from dep.config.schema import RunConfig, build, identity
 from dep.data.dataset_store import load_dataset
 from dep.data.protocol import ReviewDataset
 from dep.data.vectors.store import VectorStore
-from dep.evaluation.metrics.base import Metric
-from dep.evaluation.metrics.registry import build_metrics
+from dep.evaluation.metrics import Metric, build_metrics
 from dep.models.backbones.load import load as load_backbone
 from dep.pipeline.arm import Arm
 
@@ -72,8 +71,8 @@ class Resources:
         return self._backbones[key]
 
     def metrics(self, config: RunConfig) -> dict[str, Metric]:
-        """The metrics of generated texts; none where no texts are generated."""
+        """Metrics by their column; those of texts only where texts are generated."""
         key = identity(config, "evaluate.metrics")
         if key not in self._metrics:
-            self._metrics[key] = build_metrics(config.evaluate.metrics) if config.evaluate.texts else {}
+            self._metrics[key] = build_metrics(config.evaluate.metrics, config.evaluate.texts)
         return self._metrics[key]

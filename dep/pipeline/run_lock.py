@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dep.utils.errors import DepError
+
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
@@ -26,7 +28,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise ValueError(
+            raise DepError(
                 f"{folder}: another command is at work here (process {file.read().strip() or 'unknown'}); wait until "
                 "it is done, stop it, or give this one a name of its own (name=...)"
             ) from None

@@ -1,9 +1,10 @@
-"""From the scores of a run's arms to what a person reads: results.json, run.json, showcase.json and the report."""
+"""Summary of a run's scores: results.json, run.json, showcase.json and the report."""
 
 from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from dep import __version__
 from dep.config.loader import to_yaml
 from dep.config.schema import RunConfig, as_dict, identity, pairs
 from dep.data.statistics import statistics_of
+from dep.evaluation.metrics import load_metric
 from dep.evaluation.scores import summarise
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data
@@ -23,6 +25,7 @@ from dep.pipeline.store import ArmStore
 from dep.reporting import print_given, print_table, write_report
 from dep.types import Corpus
 from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
+from dep.utils.errors import DepError, MissingFile
 
 _HOW = ("started", "seconds", "command")
 """What run.json says of the call that made the results."""
@@ -45,25 +48,33 @@ def report(
 
     Raises:
         FileNotFoundError: an arm has not been scored.
+        DepError: two arms have one name and seed.
     """
+    check_names(arms)
     folder = Path(run.runs) / run.name
     scores = {}
     for arm in arms:
         if not ArmStore(arm).finished("evaluate"):
-            raise FileNotFoundError(f"{arm.folder}: no scores of {arm.label} as configured; run `dep evaluate` first")
-        scores[arm.label, arm.seed] = read_rows(arm.folder / "scores.jsonl")
+            raise MissingFile(f"{arm.folder}: no scores of {arm.label} as configured; run `dep evaluate` first")
+        scores[arm.name, arm.seed] = read_rows(arm.folder / "scores.jsonl")
     labels = {arm.name: arm.label for arm in arms}
-    wanted = [(labels[a], labels[b]) for a, b in pairs(run)]
+    own_metrics = _own_metrics(arms)
     made_from = {
+        "keyed_by": "arm",
         "version": __version__,
         "scores": {f"{arm.name}/{arm.seed}": [arm.label, score_key(arm)] for arm in arms},
-        "compare": [list(pair) for pair in wanted],
+        "compare": [list(pair) for pair in pairs(run)],
         "bootstrap": [run.evaluate.n_boot, run.evaluate.seed],
     }
     results = {} if anew or read_json(folder / "made_from.json") != made_from else read_json(folder / "results.json")
-    results = results or summarise(
-        scores, wanted, run.name, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed, progress=len(scores) > 1
-    )
+    results = results or {
+        **summarise(
+            scores, pairs(run), run.name, labels=labels, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed,
+            progress=len(scores) > 1,
+        ),
+        "arms": arm_facts(run, arms),
+        "metrics": own_metrics,
+    }  # fmt: skip
     write_text(folder / "config.yaml", to_yaml(run))
     facts = _facts(resources, run, arms, command, started)
     if read_json(folder / "results.json") == results:  # a later call of a finished run: how it came about stays
@@ -74,10 +85,58 @@ def report(
     write_json(folder / "made_from.json", made_from)
     path = write_report(folder)
     print_table(results, resources.console)
-    print_given(facts["costs"], resources.console)
+    print_given(facts["costs"], resources.console, labels)
     if facts["warning"]:
         resources.console.print(f"[yellow]{facts['warning']}[/]")
     return path
+
+
+def check_names(arms: Sequence[Arm]) -> None:
+    """Refuse two arms of one name and seed: everything is keyed by them.
+
+    Raises:
+        DepError: names the arm.
+    """
+    (name, seed), count = Counter((arm.name, arm.seed) for arm in arms).most_common(1)[0]
+    if count > 1:
+        raise DepError(
+            "arms", "a name of its own for each arm", f"{count} arms called {name!r} with seed {seed}",
+            "name each arm once, and each value in `vary` once",
+        )  # fmt: skip
+
+
+def arm_facts(run: RunConfig, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
+    """What results.json says of each arm, by its name.
+
+    Returns:
+        `label`; `role`, the method's (own, control, other); `varied`, the values of `vary`'s keys; and `base` and
+        `base_label`, the arm's name and label without them, which arms that differ in varied values alone share.
+    """
+    facts = {}
+    for arm in arms:
+        varied = {key: _setting(arm.config, key) for key in run.vary}
+        settings = [f"{key.rsplit('.', 1)[-1]}={value}" for key, value in varied.items()]
+        facts[arm.name] = {
+            "label": arm.label,
+            "role": arm.method.role,
+            "varied": varied,
+            "base": arm.name.removesuffix("".join(f"@{setting}" for setting in settings)),
+            "base_label": arm.label.removesuffix("".join(f", {setting}" for setting in settings)),
+        }
+    return facts
+
+
+def _setting(config: RunConfig, key: str) -> Any:
+    value: Any = as_dict(config)
+    for name in key.split("."):
+        value = value[name]
+    return value
+
+
+def _own_metrics(arms: Sequence[Arm]) -> dict[str, str]:
+    """Column -> `module:Class` of the metrics that are not the registry's, so that a later process finds them."""
+    named = {name for arm in arms for name in arm.config.evaluate.metrics.names if ":" in name}
+    return {load_metric(name).name: name for name in sorted(named)}
 
 
 def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> dict[str, Any]:
@@ -89,12 +148,10 @@ def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: s
         "command": command,
         "config": as_dict(run),
         "statistics": asdict(statistics_of(prepared.corpora, prepared.examples)),
-        "labels": {arm.name: arm.label for arm in arms},
         "costs": costs(arms),
         "reused": _reused(arms),
         "warning": _warning(run),
-        "signatures": {name: metric.signature for name, metric in resources.metrics(run).items()}
-        | {"nll": "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"},
+        "signatures": {name: metric.signature for name, metric in resources.metrics(run).items()},
     }
 
 
@@ -109,7 +166,7 @@ def _warning(run: RunConfig) -> str:
 
 
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:
-    """What was resources among the arms, or taken from the cache where an earlier run had left it."""
+    """What arms share, and what was taken from the cache of an earlier run."""
     training = [arm for arm in arms if arm.method.trains]
     keys = {adapter_key(arm) for arm in training}
     vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}
@@ -127,10 +184,10 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
 
 
 def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """A few test requests, drawn by a fixed seed, with what stands behind them."""
+    """A few test requests, drawn by a fixed seed, with their past reviews and the texts of every arm."""
     first = min(arm.seed for arm in arms)
     written = {
-        arm.label: {row["key"]: row for row in read_rows(arm.folder / "predictions.jsonl")}
+        arm.name: {row["key"]: row for row in read_rows(arm.folder / "predictions.jsonl")}
         for arm in arms
         if arm.seed == first
     }
@@ -163,13 +220,13 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
     return shown
 
 
-def _drawn(asked: Sequence[tuple[str, str]]) -> list[int]:
+def _drawn(places: Sequence[tuple[str, str]]) -> list[int]:
     """One request of each category, by a fixed seed; of different users as far as there are any."""
     drawn: list[int] = []
-    for category in list(dict.fromkeys(category for category, _ in asked))[:SHOWN]:
-        members = [at for at, (other, _) in enumerate(asked) if other == category]
-        met = {asked[at][1] for at in drawn}
-        drawn.append(random.Random(0).choice([at for at in members if asked[at][1] not in met] or members))
+    for category in list(dict.fromkeys(category for category, _ in places))[:SHOWN]:
+        members = [at for at, (other, _) in enumerate(places) if other == category]
+        met = {places[at][1] for at in drawn}
+        drawn.append(random.Random(0).choice([at for at in members if places[at][1] not in met] or members))
     return drawn
 
 

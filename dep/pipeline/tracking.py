@@ -11,10 +11,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from dep.config.schema import as_dict
-from dep.evaluation.metrics.bleu import bleu_of_sums
+from dep.evaluation.metrics import metric_class
+from dep.evaluation.scores import metrics_of
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import prediction_key
 from dep.utils.lightning import pl
@@ -55,21 +54,16 @@ def finish() -> None:
 
 
 def scored(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Log the mean of each score, and a table of generations with their scores."""
+    """Log each metric of all examples, and a table of generations with their scores."""
     run = begun(arm)
     if run is None:
         return
     import wandb
 
-    names = [name for name in scores[0] if name not in ("key", "category", "user")]
+    names = metrics_of(scores)
     for name in names:
-        values = [row[name] for row in scores]
-        run.summary[f"test_{name}"] = (
-            float(bleu_of_sums(np.asarray(values, dtype=np.float64).sum(0)))
-            if name == "bleu"
-            else sum(values) / len(values)
-        )
-    kept = [name for name in names if name != "bleu"]
+        run.summary[f"test_{name}"] = metric_class(name).of_column([row[name] for row in scores])
+    kept = [name for name in names if not metric_class(name).statistic_names]
     shown = list(zip(scores, predictions, strict=True))[:: max(1, len(scores) // SHOWN)][:SHOWN]
     table = wandb.Table(columns=["key", "category", "item", "prediction", "reference", *kept])
     for score, row in shown:

@@ -6,7 +6,7 @@ Colours are classes (`own`, `other`, `control`, `c0` … `c9`) that the page's s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from dep.reporting.tables import Table, number, title
@@ -15,20 +15,26 @@ Curve = Sequence[tuple[float, float]]
 COLOURS = 10
 _WIDTH, _VALUES, _ROW = 470, 62, 25
 _LETTER, _WIDEST = 7.0, 260.0
-"""Units a letter of a method's name takes, and all of them at most: longer names are set closer."""
+"""Units a letter of an arm's label takes, and all of them at most: longer names are set closer."""
 _ZERO_BASED = 0.2
 """Bars start at 0 where the values spread over at least this share of the largest; otherwise dots on a cut axis."""
 
 
-def intervals(table: Table, metric: str) -> str:
-    """One row a method with its value and its 95% interval, on an axis from 0 (bars) or a cut one (dots)."""
-    cells = [(method, table.cells[method, metric]) for method in table.methods if (method, metric) in table.cells]
+def intervals(table: Table, metric: str, roles: Mapping[str, str]) -> str:
+    """One row an arm with its value and its 95% interval, on an axis from 0 (bars) or a cut one (dots).
+
+    Args:
+        table: of one category.
+        metric: one of its metrics.
+        roles: each arm's colour, a key of ROLES; `other` for an arm without one.
+    """
+    cells = [(arm, table.cells[arm, metric]) for arm in table.arms if (arm, metric) in table.cells]
     low, high = min(cell.low for _, cell in cells), max(cell.high for _, cell in cells)
     bars = low >= 0 and high - low >= _ZERO_BASED * high
     ticks = _ticks(0.0 if bars else low, high)
     start, stop = ticks[0], ticks[-1]
     height = _ROW * len(cells) + 26
-    gutter = min(_WIDEST, max(len(method) for method, _ in cells) * _LETTER + 16)
+    gutter = min(_WIDEST, max(len(table.labels[arm]) for arm, _ in cells) * _LETTER + 16)
     span = _WIDTH - gutter - _VALUES
 
     def x(value: float) -> float:
@@ -38,29 +44,30 @@ def intervals(table: Table, metric: str) -> str:
     for tick in ticks:
         parts.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="2" y2="{height - 22}"/>')
         parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{height - 7}" text-anchor="middle">{_tick(tick)}</text>')
-    for at, (method, cell) in enumerate(cells):
-        middle, kind = _ROW * at + _ROW / 2 + 2, _kind(method)
+    for at, (arm, cell) in enumerate(cells):
+        label, role = table.labels[arm], roles.get(arm, "other")
+        middle = _ROW * at + _ROW / 2 + 2
         close = f' textLength="{gutter - 12:.0f}" lengthAdjust="spacingAndGlyphs"' * (
-            len(method) * _LETTER + 16 > gutter
+            len(label) * _LETTER + 16 > gutter
         )
         place = f'x="{gutter - 8:.1f}" y="{middle + 4}" text-anchor="end"{close}'
-        parts.append(f'<text class="name" {place}>{escape(method)}</text>')
+        parts.append(f'<text class="name" {place}>{escape(label)}</text>')
         if bars:
             box = f'x="{gutter:.1f}" y="{middle - 8}" width="{x(cell.value) - gutter:.1f}" height="16" rx="2"'
-            parts.append(f'<rect class="bar {kind}" {box}/>')
+            parts.append(f'<rect class="bar {role}" {box}/>')
         ends = f'x1="{x(cell.low):.1f}" x2="{x(cell.high):.1f}"'
-        parts.append(f'<line class="whisker {kind}" {ends} y1="{middle}" y2="{middle}"/>')
+        parts.append(f'<line class="whisker {role}" {ends} y1="{middle}" y2="{middle}"/>')
         for end in (cell.low, cell.high):
             cap = f'x1="{x(end):.1f}" x2="{x(end):.1f}" y1="{middle - 4}" y2="{middle + 4}"'
-            parts.append(f'<line class="whisker {kind}" {cap}/>')
+            parts.append(f'<line class="whisker {role}" {cap}/>')
         if not bars:
-            parts.append(f'<circle class="dot {kind}" cx="{x(cell.value):.1f}" cy="{middle}" r="4.5"/>')
+            parts.append(f'<circle class="dot {role}" cx="{x(cell.value):.1f}" cy="{middle}" r="4.5"/>')
         best = " best" if cell.best else ""
         value = number(metric, cell.value)
         parts.append(f'<text class="value{best}" x="{_WIDTH - 2}" y="{middle + 4}" text-anchor="end">{value}</text>')
     note = "" if bars else " (the axis does not start at 0)"
-    said = f"{title(metric)} by method with 95% intervals{note}"
-    return _svg(_WIDTH, height, said, parts)
+    description = f"{title(metric)} by method with 95% intervals{note}"
+    return _svg(_WIDTH, height, description, parts)
 
 
 def curves(name: str, lines: Sequence[tuple[int, Curve]]) -> str:
@@ -107,26 +114,20 @@ def thinned(line: Curve, points: int = 120) -> Curve:
     return [(sum(x for x, _ in chunk) / len(chunk), sum(y for _, y in chunk) / len(chunk)) for chunk in chunks]
 
 
-def _svg(width: float, height: float, said: str, parts: Sequence[str]) -> str:
-    label = escape(said, quote=True)
+def _svg(width: float, height: float, description: str, parts: Sequence[str]) -> str:
+    label = escape(description, quote=True)
     body = "".join(parts)
     return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">{body}</svg>'
 
 
-_CONTROLS = ("another user", "another item", "zeroed", "untrained")
+ROLES = {"own": "DEP", "control": "controls", "other": "other methods"}
+"""The role of a method (`Method.role`), which is the class of its colour -> what the key calls it."""
 
 
-def _kind(method: str) -> str:
-    """Ours, a control that takes something of ours away, or another system."""
-    if method.startswith("Constant") or any(word in method for word in _CONTROLS):
-        return "control"
-    return "own" if method.startswith("DEP") else "other"
-
-
-def kinds(methods: Sequence[str]) -> dict[str, str]:
-    """The colours of `methods` and what they stand for, as far as there are any."""
-    words = {"own": "DEP", "control": "controls", "other": "other methods"}
-    return {kind: said for kind, said in words.items() if any(_kind(method) == kind for method in methods)}
+def key(roles: Iterable[str]) -> dict[str, str]:
+    """The roles that occur, and what they stand for."""
+    present = set(roles)
+    return {role: words for role, words in ROLES.items() if role in present}
 
 
 def _ticks(low: float, high: float) -> list[float]:

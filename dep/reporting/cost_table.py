@@ -9,7 +9,7 @@ HEADS = {
     "Trained parameters": "trained", "Share of the LLM": "of LLM", "Training, s": "sec.", "Prompt tokens": "tokens",
     "LLM calls": "calls", "Operations, GFLOP": "GFLOP", "Kept a user, bytes": "bytes",
 }  # fmt: skip
-"""What is told of a method -> the same where there is little room."""
+"""Column of the page -> its short form in the terminal."""
 LEAD = (
     "Trained counts what was learned in pretraining too, and so does its time (in seconds, beside other arms). A "
     "request's tokens and calls count those that write a profile. Operations are torch's count of reading the request "
@@ -18,12 +18,12 @@ LEAD = (
 
 
 def given(costs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """A cell for each of `HEADS` by method; empty where nothing was measured.
+    """A cell for each of `HEADS` by arm name; empty where nothing was measured.
 
     Args:
         costs: as `dep.pipeline.request_cost.costs` makes them.
     """
-    return {method: _cells(row) for method, row in costs.items()}
+    return {arm: _cells(row) for arm, row in costs.items()}
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -31,13 +31,13 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [
         f"{row['trainable']:,}" if trains else "none",
         f"{100 * row['trainable'] / row['frozen']:.1f}%" if trains else "",
-        _said("{:,.0f}", row.get("train_seconds")) if trains else "",
+        _format("{:,.0f}", row.get("train_seconds")) if trains else "",
         f"{row['prompt_tokens']:,.0f}",
         f"{row['calls']:.1f}",
-        _said("{:.2f}", row.get("gflops")),
-        _said("{:,.0f}", row.get("user_bytes")),
+        _format("{:.2f}", row.get("gflops")),
+        _format("{:,.0f}", row.get("user_bytes")),
     ]
 
 
-def _said(form: str, value: float | None) -> str:
+def _format(form: str, value: float | None) -> str:
     return "" if value is None else form.format(value)

@@ -1,6 +1,6 @@
-"""report.html and report.md of a run folder: one file each, nothing from outside.
+"""report.html and report.md of a run folder, each complete in one file.
 
-Reviews come from strangers: the HTML template escapes every value, the Markdown one passes each through `plain`.
+Reviews are untrusted text: the HTML template escapes every value, the Markdown one passes each through `plain`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from dep.evaluation.metrics import metric_class
 from dep.reporting import charts, tables
 from dep.reporting.cost_table import HEADS, LEAD, given
 from dep.reporting.verdicts import in_words, verdicts
 from dep.utils.atomic_io import write_text
+from dep.utils.errors import MissingFile
 
 _HERE = Path(__file__).resolve().parent
 _FILES = ("results.json", "config.yaml", "run.json", "report.md")
@@ -35,7 +37,7 @@ _LOGGED = {
     "train_dead_units": "Share of units that a batch leaves silent",
     "train_clamped_units": "Share of units whose mean activation is clamped",
 }
-"""What metrics.csv logs, and what a reader calls it."""
+"""What metrics.csv logs, and what the page calls it."""
 _SHOWN = 3
 
 
@@ -51,13 +53,11 @@ def write_report(run_dir: Path) -> Path:
 
     Raises:
         FileNotFoundError: there is no results.json.
-        ValueError: it is empty, or lacks the mean over the seeds of a method.
+        ValueError: it is empty, or lacks the mean over the seeds of an arm.
     """
     results = _read(run_dir / "results.json")
     if results is None:
-        raise FileNotFoundError(
-            f"{run_dir / 'results.json'}: no results to report; make them with `dep run` or `dep report`"
-        )
+        raise MissingFile(f"{run_dir / 'results.json'}: no results to report; make them with `dep run` or `dep report`")
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=lambda name: name is None or ".html" in name,
@@ -66,7 +66,7 @@ def write_report(run_dir: Path) -> Path:
     )
     environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
     environment.filters |= {"title": tables.title, "in_words": in_words}
-    environment.globals |= {"labels": tables.LABELS, "spread": tables.spread}
+    environment.globals |= {"metric_class": metric_class, "spread": tables.spread}
     environment.globals |= {"given_heads": HEADS, "given_lead": LEAD}
     content = _content(run_dir, results)
     for name in ("report.html", "report.md"):
@@ -87,12 +87,14 @@ def plain(text: object) -> str:
 def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
     run = _read(run_dir / "run.json") or {}
     shown = [tables.main_table(results, category) for category in tables.categories(results)]
+    roles = {arm: facts["role"] for arm, facts in (results.get("arms") or {}).items()}
+    labels = tables.arm_labels(results)
     panels = [
         {
             "table": table,
             "pairs": verdicts(results, table.category),
-            "kinds": charts.kinds(table.methods),
-            "charts": {metric: Markup(charts.intervals(table, metric)) for metric in table.metrics},
+            "roles": charts.key(roles.get(arm, "other") for arm in table.arms),
+            "charts": {metric: Markup(charts.intervals(table, metric, roles)) for metric in table.metrics},
         }
         for table in shown
     ]
@@ -106,7 +108,8 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "given": given(run.get("costs") or {}),
         "settings": dict(_flat(run.get("config") or {})),
         "curves": _charts(logs),
-        "curve_names": [(run.get("labels") or {}).get(arm, arm) for arm in logs],
+        "curve_names": [labels.get(arm, arm) for arm in logs],
+        "labels": labels,
         "showcase": (_read(run_dir / "showcase.json") or _from_predictions(run_dir))[:_SHOWN],
         "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
     }
@@ -135,13 +138,13 @@ def _logs(run_dir: Path) -> dict[str, list[Path]]:
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     """(step, value) pairs of every column that training or validation logged."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[str, list[tuple[float, float]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             for name, value in row.items():
                 if value and name in _LOGGED:
-                    found.setdefault(name, []).append((float(row["step"]), float(value)))
-    return found
+                    curves.setdefault(name, []).append((float(row["step"]), float(value)))
+    return curves
 
 
 def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
@@ -151,7 +154,9 @@ def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
         for path in paths:
             for name, curve in _curves(path).items():
                 logged.setdefault(name, []).append((colour, charts.thinned(curve)))
-    return {said: Markup(charts.curves(said, logged[name])) for name, said in _LOGGED.items() if name in logged}
+    return {
+        heading: Markup(charts.curves(heading, logged[name])) for name, heading in _LOGGED.items() if name in logged
+    }
 
 
 def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table as Grid
 from rich.text import Text
 
+from dep.evaluation.metrics import metric_class
 from dep.reporting.cost_table import HEADS, LEAD, given
-from dep.reporting.tables import LABELS, Results, Table, categories, main_table, number, signed, title
+from dep.reporting.tables import Results, Table, categories, distinct, main_table, number, signed, title
 from dep.reporting.verdicts import Verdict, verdicts
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"better": "green", "worse": "red", "maybe": "yellow", "none": "dim"}
-_ROOM = 13
+_CELL_WIDTH = 13
 """Columns that a cell with its interval takes."""
 
 
@@ -29,7 +30,7 @@ def print_table(results: Results, console: Console) -> None:
     """
     category = categories(results)[0]
     table = main_table(results, category)
-    console.print(_main(table, intervals=console.width >= 30 + _ROOM * len(table.metrics)))
+    console.print(_main(table, intervals=console.width >= 30 + _CELL_WIDTH * len(table.metrics)))
     pairs = verdicts(results, category)
     if pairs:
         console.print(
@@ -39,18 +40,26 @@ def print_table(results: Results, console: Console) -> None:
                 "bold",
             )
         )
-    for (a, b), found in pairs.items():
-        console.print(_comparison(f"{a} − {b}", found))
+    for (a, b), of_pair in pairs.items():
+        names = [table.labels.get(name, name) for name in (a, b)]
+        console.print(_comparison(" − ".join(names), of_pair))
 
 
-def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console) -> None:
-    """Print what each method was given, as `dep.pipeline.request_cost.costs` says it."""
+def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console, labels: Mapping[str, str]) -> None:
+    """Print what each arm was given.
+
+    Args:
+        costs: by arm name, from `dep.pipeline.request_cost.costs`.
+        console: where to.
+        labels: of the arms, by name.
+    """
+    shown = distinct({arm: labels.get(arm, arm) for arm in costs})
     grid = _grid("\nWhat each method was given")
     grid.add_column("method")
     for head in HEADS.values():
         grid.add_column(head, justify="right", no_wrap=True)
-    for method, cells in given(costs).items():
-        grid.add_row(Text(method), *cells)
+    for arm, cells in given(costs).items():
+        grid.add_row(Text(shown[arm]), *cells)
     console.print(grid)
     console.print(Text(LEAD, "dim"))
 
@@ -64,7 +73,7 @@ def _grid(heading: str, title_style: str = "bold", show_header: bool = True) -> 
 
 def _main(table: Table, intervals: bool) -> Grid:
     where = "all categories" if table.category == "all" else table.category
-    seeds = max(table.seeds(method) for method in table.methods)
+    seeds = max(table.seeds(arm) for arm in table.arms)
     heading = (
         f"{where}, {table.n} test reviews, {f'{seeds} seeds' if seeds else 'one seed'}, "
         f"{'with 95% intervals' if intervals else '95% intervals in the report'}"
@@ -73,10 +82,10 @@ def _main(table: Table, intervals: bool) -> Grid:
     grid.add_column("method")
     for metric in table.metrics:
         grid.add_column(title(metric), justify="right", no_wrap=True)
-    for method in table.methods:
-        row = [Text(method)]
+    for arm in table.arms:
+        row = [Text(table.labels[arm])]
         for metric in table.metrics:
-            cell = table.cells.get((method, metric))
+            cell = table.cells.get((arm, metric))
             if cell is None:
                 row.append(Text("–", "dim"))
                 continue
@@ -88,15 +97,15 @@ def _main(table: Table, intervals: bool) -> Grid:
     return grid
 
 
-def _comparison(pair: str, found: list[Verdict]) -> Grid:
+def _comparison(pair: str, of_pair: list[Verdict]) -> Grid:
     grid = _grid(pair, title_style="", show_header=False)
     for width in (9, 7, 18, 10):  # the same for every pair, so that they stand below one another
         grid.add_column(justify="left" if width == 9 else "right", min_width=width, no_wrap=True)
     grid.add_column(no_wrap=True)
-    for verdict in found:
+    for verdict in of_pair:
         metric = verdict.metric
         grid.add_row(
-            Text(f"  {LABELS[metric].title}"),
+            Text(f"  {metric_class(metric).label}"),
             signed(metric, verdict.delta),
             f"[{signed(metric, verdict.low)}, {signed(metric, verdict.high)}]",
             f"p = {verdict.p:.4f}",

@@ -39,6 +39,7 @@ from dep.training.optimizers import Muon
 from dep.training.schedule import schedule_factor
 from dep.training.settings import TrainConfig
 from dep.types import IGNORE, Batch
+from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
 
@@ -73,7 +74,7 @@ class PersonalizationModule(pl.LightningModule):
         )
         """Whether every position depends on something trained, so that no beginning of a prompt may be set apart."""
         if self.trains_llm_layers and config.max_tokens_per_forward:
-            raise ValueError(
+            raise DepError(
                 f"train.max_tokens_per_forward={config.max_tokens_per_forward}: expected 0 where the LLM's own layers "
                 "are trained (LoRA, gated cross-attention): their gradients need all rows at once; lower "
                 "train.micro_batch instead"
@@ -126,7 +127,7 @@ class PersonalizationModule(pl.LightningModule):
             wanted = {"always": True, "never": False, "auto": attention in PACKED}[self.config.packing]
             self._packs = wanted and not self.soft_prompt.uses_cross_attention and supports_packing(self.backbone)
             if self.config.packing == "always" and not self._packs:
-                raise ValueError(
+                raise DepError(
                     f"train.packing=always: expected a backbone that keeps packed examples apart, found that "
                     f"{type(self.backbone).__name__} here does not (or layers that look at one user); "
                     "set train.packing=never"
@@ -215,7 +216,7 @@ class PersonalizationModule(pl.LightningModule):
         counts = now.keys() - {"progress", "devices"}
         changed = [f"{k}: {saved.get(k)!r} then, {now[k]!r} now" for k in counts if saved.get(k) != now[k]]
         if changed:
-            raise ValueError(
+            raise DepError(
                 f"the interrupted run was trained with other settings ({'; '.join(changed)}); set them "
                 "back to go on, or start under another run name"
             )

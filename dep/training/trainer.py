@@ -21,6 +21,7 @@ import torch
 
 from dep.training.settings import TrainConfig
 from dep.training.throughput import Bar, Throughput
+from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
 _MEANT = (
@@ -108,7 +109,7 @@ class Train:
         )
         together = c.micro_batch * trainer.world_size
         if c.effective_batch % together:
-            raise ValueError(
+            raise DepError(
                 f"train.effective_batch: expected a multiple of micro_batch x devices = {together}, found "
                 f"{c.effective_batch}; change one of them"
             )

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dep.utils.errors import DepError
+
 
 def write_json(path: Path, value: Any) -> None:
     """Write beside and rename."""
@@ -23,7 +25,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, found a damaged file ({error}); delete it and run again") from error
+        raise DepError(f"{path}: expected JSON, found a damaged file ({error}); delete it and run again") from error
     return found
 
 

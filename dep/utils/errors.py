@@ -22,3 +22,7 @@ class DepError(ValueError):
     def __reduce__(self) -> tuple[type[DepError], tuple[str, str, str, str]]:
         """Errors travel from worker processes to their parent."""
         return type(self), (self.name, self.expected, self.found, self.way_out)
+
+
+class MissingFile(DepError, FileNotFoundError):
+    """A file, folder or model that is not there."""

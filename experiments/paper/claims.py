@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
-from dep.evaluation.metrics.base import LOWER_IS_BETTER
-from dep.reporting.tables import number, signed, title
+from dep.evaluation.metrics import metric_class
+from dep.reporting.tables import arm_labels, number, signed, title
 from dep.reporting.verdicts import Verdict, verdicts
+from experiments.paper.varied import by_value
 
 HOLDS, OPPOSITE, OPEN = "holds", "opposite", "not shown"
 
@@ -30,6 +31,8 @@ class Claim:
 class Spread:
     """How sure a difference is: over users, by the bootstrap, and over seeds."""
 
+    pair: str
+    """The labels of the two arms, `a − b`."""
     verdict: Verdict
     users: float
     """Standard error over users, of the mean over seeds."""
@@ -41,9 +44,9 @@ class Spread:
 
 def ordered(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor")) -> list[Claim]:
     """Every comparison `a - b` of a run as the claim that `a` is better; p after Holm's correction over the table."""
-    claims = []
-    for (a, b), found in verdicts(results, "all").items():
-        for v in found:
+    claims, labels = [], arm_labels(results)
+    for (a, b), result in verdicts(results, "all").items():
+        for v in result:
             if v.metric not in metrics:
                 continue
             outcome = {"better": HOLDS, "worse": OPPOSITE}.get(v.tone, OPEN)
@@ -51,28 +54,28 @@ def ordered(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor
                 f"{signed(v.metric, v.delta)} ({signed(v.metric, v.low)} to {signed(v.metric, v.high)}), "
                 f"p {v.p:.4f}, Holm {v.holm:.4f}, n {v.n}"
             )
-            claims.append(Claim(f"{a} better than {b}", v.metric, outcome, evidence))
+            claims.append(Claim(f"{labels.get(a, a)} better than {labels.get(b, b)}", v.metric, outcome, evidence))
     return claims
 
 
 def rising(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor")) -> list[Claim]:
     """Figure 2: more past reviews are better. By Kendall's tau of value and K; |tau| of 0.5 and more counts."""
-    claims = []
+    claims, place = [], by_value(results)
     for metric in metrics:
         lines: dict[str, list[tuple[int, float]]] = {}
         for row in results["rows"]:
-            method, _, k = row["method"].rpartition(", history=")
-            if (row["category"], row["metric"]) == ("all", metric) and k.isdigit():
-                lines.setdefault(method, []).append((int(k), row["value"]))
-        for method, points in sorted(lines.items()):
+            if (row["category"], row["metric"]) == ("all", metric) and row["arm"] in place:
+                line, k = place[row["arm"]]
+                lines.setdefault(line, []).append((k, row["value"]))
+        for line, points in sorted(lines.items()):
             tau = float(kendalltau(*zip(*sorted(points), strict=True)).statistic)
-            better = -tau if metric in LOWER_IS_BETTER else tau
+            better = tau if metric_class(metric).higher_is_better else -tau
             outcome = HOLDS if better >= 0.5 else OPPOSITE if better <= -0.5 else OPEN
             first, last = min(points), max(points)
             evidence = (
                 f"τ {tau:+.2f}; K = {first[0]}: {number(metric, first[1])}, K = {last[0]}: {number(metric, last[1])}"
             )
-            claims.append(Claim(f"{method} better with more past reviews", metric, outcome, evidence))
+            claims.append(Claim(f"{line} better with more past reviews", metric, outcome, evidence))
     return claims
 
 
@@ -108,16 +111,17 @@ def spreads(results: Mapping[str, Any], metric: str = "nll") -> list[Spread]:
     by_seed: dict[str, dict[int, float]] = {}
     for row in results["rows"]:
         if (row["category"], row["metric"]) == ("all", metric) and row["seed"] is not None:
-            by_seed.setdefault(row["method"], {})[row["seed"]] = row["value"]
-    found = []
+            by_seed.setdefault(row["arm"], {})[row["seed"]] = row["value"]
+    result, labels = [], arm_labels(results)
     for (a, b), of_pair in verdicts(results, "all").items():
         for v in of_pair:
             if v.metric == metric:
                 shared = sorted(by_seed.get(a, {}).keys() & by_seed.get(b, {}).keys())
                 deltas = [by_seed[a][seed] - by_seed[b][seed] for seed in shared]
                 sd = float(np.std(deltas, ddof=1)) if len(deltas) > 1 else float("nan")
-                found.append(Spread(v, (v.high - v.low) / 3.92, sd, len(deltas)))
-    return found
+                pair = f"{labels.get(a, a)} − {labels.get(b, b)}"
+                result.append(Spread(pair, v, (v.high - v.low) / 3.92, sd, len(deltas)))
+    return result
 
 
 def summary(claims: Sequence[Claim]) -> str:

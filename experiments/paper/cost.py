@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +11,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from dep.reporting.tables import number, title
+from experiments.paper.varied import by_value
 
 METRICS = ("nll", "meteor")
 
 
 class Point(NamedTuple):
-    """A method at a length of history."""
+    """A method at a length of history; `method` is the label of its line."""
 
     method: str
     history: int
@@ -39,19 +39,17 @@ def points(run: Path) -> list[Point]:
     Args:
         run: folder of the run.
     """
-    results, told = (json.loads((run / name).read_text("utf-8")) for name in ("results.json", "run.json"))
+    results, run_facts = (json.loads((run / name).read_text("utf-8")) for name in ("results.json", "run.json"))
     values: dict[str, dict[str, tuple[float, float, float]]] = {}
     for row in results["rows"]:
         if row["category"] == "all" and row["metric"] in METRICS:
-            values.setdefault(row["method"], {})[row["metric"]] = (row["value"], row["ci_low"], row["ci_high"])
-    found = []
-    for label, of_metric in values.items():
-        name = re.fullmatch(r"(.*), history=(\d+)", label)
-        cost = told["costs"][label]
-        if name:
-            measured = (cost["prompt_tokens"], cost["gflops"], cost["seconds"], cost["kv_bytes"])
-            found.append(Point(name[1], int(name[2]), of_metric, *measured))
-    return sorted(found, key=lambda point: (point.method, point.history))
+            values.setdefault(row["arm"], {})[row["metric"]] = (row["value"], row["ci_low"], row["ci_high"])
+    result = []
+    for arm, (line, history) in by_value(results).items():
+        cost = run_facts["costs"][arm]
+        measured = (cost["prompt_tokens"], cost["gflops"], cost["seconds"], cost["kv_bytes"])
+        result.append(Point(line, history, values[arm], *measured))
+    return sorted(result, key=lambda point: (point.method, point.history))
 
 
 COLUMNS = ("method", "past reviews", *map(title, METRICS), "prompt tokens", "GFLOP", "ms", "KV cache, kB")
@@ -65,12 +63,12 @@ def cells(point: Point) -> list[str]:
     ]  # fmt: skip
 
 
-def table(found: Sequence[Point]) -> Table:
+def table(result: Sequence[Point]) -> Table:
     """For a terminal."""
     shown = Table(title="Quality and cost by length of history", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(COLUMNS):
         shown.add_column(name, justify="right" if at else "left")
-    for before, point in zip((None, *found), found, strict=False):
+    for before, point in zip((None, *result), result, strict=False):
         if before is not None and before.method != point.method:
             shown.add_section()
         shown.add_row(*cells(point))

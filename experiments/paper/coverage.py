@@ -26,19 +26,19 @@ def covered(layout: Layout, file: Path) -> list[tuple[str, str, str, str]]:
         file: the run's configuration, conf/arm beside it.
     """
     _, arms = load_arms([file])
-    found = []
+    result = []
     for name, config in arms.items():
         ours = label(config)
-        theirs = next((row for row, own in layout.rows.items() if own == ours), "-")
+        theirs = next((row for row, own in layout.rows.items() if own == name), "-")
         module = Path(inspect.getfile(METHODS.component(config.method.kind)))
         arm = file.parent / "arm" / f"{name.split('@')[0]}.yaml"
-        found.append((theirs, ours, str(arm), str(module.relative_to(Path(inspect.getfile(load_arms)).parents[2]))))
+        result.append((theirs, ours, str(arm), str(module.relative_to(Path(inspect.getfile(load_arms)).parents[2]))))
     published = (row["method"] for row in json.loads(PAPER.read_text("utf-8"))["tables"][layout.numbers])
     for name in dict.fromkeys(published):
         if name not in layout.rows:
-            _, ours, *files = next(row for row in found if row[0] == name.replace("(32B)", "(7B)"))
-            found.append((name, f"{ours}, larger backbone", *files))
-    return found
+            _, ours, *files = next(row for row in result if row[0] == name.replace("(32B)", "(7B)"))
+            result.append((name, f"{ours}, larger backbone", *files))
+    return result
 
 
 def table(layout: Layout, file: Path) -> Table:

@@ -10,6 +10,7 @@ from typing import Any
 
 from scipy.stats import kendalltau
 
+from dep.reporting.tables import arm_labels
 from experiments.paper.paper_tables import Layout
 
 PAPER = Path(__file__).with_name("paper_tables.json")
@@ -20,7 +21,9 @@ Number = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: (row name, our label, our cells, the paper's cells); columns are (category, metric)."""
+    """A table: (the paper's row name or empty, our label, our cells, the paper's cells) of each row; columns are
+    (category, metric).
+    """
 
     layout: Layout
     columns: list[tuple[str, str]]
@@ -43,23 +46,24 @@ def grid(layout: Layout, results: Mapping[str, Any]) -> Grid:
     }
     categories = sorted({row["category"] for row in results["rows"]} - {"all"})
     columns = [(category, metric) for category in categories for metric in layout.metrics] + [("all", "nll")]
-    names = [*layout.rows.items(), *((label, label) for label in layout.controls)]
+    names = [*layout.rows.items(), *(("", arm) for arm in layout.controls)]
+    labels = arm_labels(results)
     rows = [
-        (name, label, [ours.get((label, *column)) for column in columns], [paper.get((name, *c)) for c in columns])
-        for name, label in names
-        if any((label, *column) in ours for column in columns)
+        (name, labels[arm], [ours.get((arm, *column)) for column in columns], [paper.get((name, *c)) for c in columns])
+        for name, arm in names
+        if any((arm, *column) in ours for column in columns)
     ]
     return Grid(layout, columns, rows, _agreement(columns, rows))
 
 
 def _ours(results: Mapping[str, Any]) -> dict[tuple[str, str, str], Number]:
-    """By (method, category, metric): the mean over seeds, or the only seed."""
-    found: dict[tuple[str, str, str], Number] = {}
+    """By (arm, category, metric): the mean over seeds, or the only seed."""
+    result: dict[tuple[str, str, str], Number] = {}
     for row in results["rows"]:
-        key = (row["method"], row["category"], row["metric"])
-        if key not in found or row["seed"] is None:
-            found[key] = row
-    return found
+        key = (row["arm"], row["category"], row["metric"])
+        if key not in result or row["seed"] is None:
+            result[key] = row
+    return result
 
 
 def _agreement(

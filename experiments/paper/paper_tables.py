@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Layout:
-    """One table of the paper. `rows`: its row names -> our labels; `numbers`: the table in paper_tables.json."""
+    """One table of the paper. `rows`: its row names -> names of our arms; `numbers`: the table in paper_tables.json."""
 
     name: str
     title: str
@@ -15,7 +15,7 @@ class Layout:
     numbers: str
     rows: dict[str, str]
     controls: list[str] = field(default_factory=list)
-    """Labels of ours that the paper has no row for."""
+    """Names of our arms that the paper has no row for."""
     odd: str = ""
     """What a reader of the paper's numbers should know."""
     metrics: tuple[str, ...] = ("rouge1", "meteor", "bleu")
@@ -34,19 +34,19 @@ LAYOUTS = [
         "table1",
         "table1",
         {
-            "Non-Perso (7B)": "Non-Perso",
-            "RAG (7B)": "RAG",
-            "PAG (7B)": "PAG",
-            "DPL (7B)": "DPL",
-            "PPlug (7B)": "PPlug",
-            "DEP (7B)": "DEP",
+            "Non-Perso (7B)": "non_perso",
+            "RAG (7B)": "rag",
+            "PAG (7B)": "pag",
+            "DPL (7B)": "dpl",
+            "PPlug (7B)": "pplug",
+            "DEP (7B)": "dep",
         },
         [
-            "User-LLM, soft prompt",
-            "User-LLM, cross-attention",
-            "Constant prompt",
-            "DEP, another user's vectors",
-            "DEP, untrained",
+            "user_llm",
+            "user_llm_cross",
+            "constant",
+            "shuffled",
+            "untrained",
         ],
         "Only PPlug and DEP are trained in the paper, the others prompt an untuned model: what is gained by knowing "
         "the user and what by tuning to the task, the constant prompt tells. Rows of 32 B models are left out.",
@@ -58,26 +58,26 @@ LAYOUTS = [
         "ablation",
         "table6",
         {
-            "non_perso": "Non-Perso",
-            "his, no text": "DEP, his only (w/o text)",
-            "diff, no text": "DEP, diff only (w/o text)",
-            "his+diff, no text": "DEP (w/o text)",
-            "his, text": "DEP, his only",
-            "diff, text": "DEP, diff only",
-            "his+diff, text": "DEP",
+            "non_perso": "non_perso",
+            "his, no text": "his_notext",
+            "diff, no text": "diff_notext",
+            "his+diff, no text": "dep_notext",
+            "his, text": "his",
+            "diff, text": "diff",
+            "his+diff, text": "dep",
         },
         [
-            "RAG",
-            "Constant prompt (w/o text)",
-            "DEP, another user's vectors (w/o text)",
-            "DEP, peers of another item (w/o text)",
-            "DEP, his zeroed (w/o text)",
-            "DEP, diff zeroed (w/o text)",
-            "Constant prompt",
-            "DEP, another user's vectors",
-            "DEP, peers of another item",
-            "DEP, his zeroed",
-            "DEP, diff zeroed",
+            "rag",
+            "constant_notext",
+            "shuffled_notext",
+            "other_peers_notext",
+            "zero_his_notext",
+            "zero_diff_notext",
+            "constant",
+            "shuffled",
+            "other_peers",
+            "zero_his",
+            "zero_diff",
         ],
         "Only DEP is trained in the paper; the rows below the line are controls that it lacks.",
     ),
@@ -86,8 +86,8 @@ LAYOUTS = [
         "Tables 3 and 7: which compressor (with text; below, without)",
         "ablation",
         "table7",
-        {"none": "DEP, no reduction", "ae": "DEP, plain autoencoder", "sae": "DEP"},
-        ["DEP, no reduction (w/o text)", "DEP, plain autoencoder (w/o text)", "DEP (w/o text)"],
+        {"none": "dep_none", "ae": "dep_ae", "sae": "dep"},
+        ["dep_none_notext", "dep_ae_notext", "dep_notext"],
         SAME_CELLS,
     ),
     Layout(
@@ -95,7 +95,7 @@ LAYOUTS = [
         "Table 8: which past reviews RAG shows",
         "table8",
         "table8",
-        {"random": "RAG, random", "bm25": "RAG, bm25", "contriever": "RAG, dense", "recency": "RAG"},
+        {"random": "rag_random", "bm25": "rag_bm25", "contriever": "rag_dense", "recency": "rag"},
         odd="The paper's dense retriever is Contriever; offline, ours is all-MiniLM-L6-v2.",
     ),
     Layout(
@@ -103,7 +103,7 @@ LAYOUTS = [
         "Table 9: the note that says what the embeddings denote",
         "table9",
         "table9",
-        {"without guidance": "DEP", "with guidance": "DEP, guidance note"},
+        {"without guidance": "dep", "with guidance": "dep_guided"},
         odd=SAME_CELLS,
     ),
 ]

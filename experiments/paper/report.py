@@ -20,6 +20,7 @@ from markupsafe import Markup
 from rich.console import Console
 
 from dep import cli
+from dep.evaluation.metrics import metric_class
 from dep.evaluation.uniqueness import curve, halves
 from dep.reporting import tables
 from dep.utils.atomic_io import read_json, write_json, write_text
@@ -87,12 +88,12 @@ def write(runs: Path, console: Console) -> Path:
 
 def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
     """(title of the table, metric, mean over categories of Kendall's tau) wherever there is one."""
-    found = []
-    for made in grids:
-        for metric in dict.fromkeys(metric for _, metric in made.tau):
-            values = [tau for (_, m), tau in made.tau.items() if m == metric]
-            found.append((made.layout.title, metric, sum(values) / len(values)))
-    return found
+    result = []
+    for table in grids:
+        for metric in dict.fromkeys(metric for _, metric in table.tau):
+            values = [tau for (_, m), tau in table.tau.items() if m == metric]
+            result.append((table.layout.title, metric, sum(values) / len(values)))
+    return result
 
 
 def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
@@ -105,7 +106,7 @@ def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
         lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
         shown.append(
             (
-                f"Figure 3: unique and other users, gain in {tables.LABELS[metric].title}",
+                f"Figure 3: unique and other users, gain in {metric_class(metric).label}",
                 Markup(f'<div class="two">{bars}{lines}</div>'),
             )
         )

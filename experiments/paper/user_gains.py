@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from dep.config.loader import load
+from dep.evaluation.metrics import metric_class
 from dep.evaluation.uniqueness import distances, ranks
 from dep.pipeline.resources import Resources
 from dep.utils.atomic_io import read_rows
@@ -37,19 +38,19 @@ def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metr
     """
     config = load([run / "config.yaml"])
     resources = Resources(config, Console(quiet=True))
-    made, cache = resources.prepared(config), resources.cache(config)
-    sign = -1.0 if metric == "nll" else 1.0
+    dataset, cache = resources.prepared(config), resources.cache(config)
+    sign = 1.0 if metric_class(metric).higher_is_better else -1.0
     mean = {arm: _by_user(run / arm, metric) for arm in (baseline, *arms)}
-    found = []
-    for category, corpus in made.corpora.items():
-        his_NE = cache.vectors(corpus, made.pool[category]).his_NE
-        asked = [e for e in made.examples if e.split == "test" and e.category == category and e.profile]
-        profiles = {corpus.reviews[e.row].user: e.profile for e in asked}
+    result = []
+    for category, corpus in dataset.corpora.items():
+        his_NE = cache.vectors(corpus, dataset.pool[category]).his_NE
+        examples = [e for e in dataset.examples if e.split == "test" and e.category == category and e.profile]
+        profiles = {corpus.reviews[e.row].user: e.profile for e in examples}
         for user, rank in ranks(distances(his_NE, profiles)).items():
             at = (category, user)
             gains = {arm: sign * (mean[arm][at] - mean[baseline][at]) for arm in arms}
-            found.append(UserGain(category, user, rank, gains))
-    return found
+            result.append(UserGain(category, user, rank, gains))
+    return result
 
 
 def _by_user(arm: Path, metric: str) -> dict[tuple[str, str], float]:

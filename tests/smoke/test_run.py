@@ -50,11 +50,11 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_every_arm_gives_all_six_scores_in_every_category_with_intervals(finished: Path) -> None:
     results = json.loads((finished / "runs/arms/results.json").read_text())
-    assert len({row["method"] for row in results["rows"]}) == 10
+    assert len({row["arm"] for row in results["rows"]}) == 10
     assert {row["metric"] for row in results["rows"]} == {"rouge1", "rougeL", "meteor", "bleu", "bertscore", "nll"}
     assert {row["category"] for row in results["rows"]} == {"all", "Books", "CDs_and_Vinyl", "Movies_and_TV"}
     for row in results["rows"]:
-        assert set(row) == {"run", "method", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}
+        assert set(row) == {"run", "arm", "label", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}
         assert row["ci_low"] <= row["value"] <= row["ci_high"]
     for row in results["comparisons"]:
         assert set(row) == {"a", "b", "category", "metric", "delta", "ci_low", "ci_high", "p", "n"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from dep.data.embedders.base import Dtype, ModelFolder
 from dep.utils.fields import RUNTIME
 from dep.utils.registry import ComponentConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(kw_only=True)
@@ -54,12 +54,15 @@ class AutoCLS(HubModel):
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:
+        import torch
         from transformers import AutoModel, AutoTokenizer
 
         model = AutoModel.from_pretrained(str(self.folder), dtype=getattr(torch, self.dtype))
         return AutoTokenizer.from_pretrained(str(self.folder)), model.to(self.device).eval()
 
     def _encode(self, texts: list[str]) -> Tensor:
+        import torch
+
         tokenizer, model = self._model
         batches = []
         for start in range(0, len(texts), self.batch_size):

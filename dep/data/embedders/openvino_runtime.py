@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from dep.data.embedders.int8 import compressed, smooth
+from dep.utils.errors import DepError
 
 _GROUP = 64
 """Components of what enters a layer that share a scale, in eight bits."""
@@ -44,7 +45,7 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool =
     """
     known = {"float32": "f32", "bfloat16": "bf16"}
     if precision not in known:
-        raise ValueError(
+        raise DepError(
             f"embedder.runtime=openvino: expected dtype {' or '.join(known)}, found {precision}; set embedder.dtype "
             "to one of them, or embedder.runtime=torch"
         )

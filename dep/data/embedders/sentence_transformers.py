@@ -5,14 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from dep.data.embedders.base import Dtype, ModelFolder, Runtime
 from dep.utils.fields import RUNTIME
 from dep.utils.registry import ComponentConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _AT_ONCE = 8
 """Texts that OpenVINO is given at most: what more of them leave between two layers, no cache of a processor holds."""
@@ -59,6 +59,7 @@ class SentenceTransformers(ModelFolder):
 
     @cached_property
     def _model(self) -> Any:
+        import torch
         from sentence_transformers import SentenceTransformer
 
         model = SentenceTransformer(
@@ -74,6 +75,8 @@ class SentenceTransformers(ModelFolder):
         return model
 
     def _encode(self, texts: list[str]) -> Tensor:
+        import torch
+
         if self.runtime == "torch":
             return torch.cat([self._batch(batch) for batch in self._cut(texts, self.batch_size)])
         first, *rest = self._cut(texts, min(self.batch_size, _AT_ONCE))

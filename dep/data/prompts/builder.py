@@ -32,6 +32,7 @@ from dep.types import (
     Request,
     Slot,
 )
+from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -126,7 +127,7 @@ class PromptBuilder:
     ) -> None:
         missing = [t for t in SPECIAL_TOKENS if t not in tokenizer.get_added_vocab()]
         if missing and branches:
-            raise ValueError(
+            raise DepError(
                 f"tokenizer: expected the added tokens {list(SPECIAL_TOKENS)}, found none of {missing}; "
                 "load it through dep.models.backbones.load, which adds them"
             )
@@ -166,7 +167,7 @@ class PromptBuilder:
         blocks = [[i for line in block for i in self.line(line)] for block in ask.blocks]
         room = self.config.max_input_tokens - len(self.chat(ask.system, head))
         if room < 0:
-            raise ValueError(
+            raise DepError(
                 f"a question that begins {ask.text[:60]!r}: expected at most {self.config.max_input_tokens} tokens, "
                 f"found {-room} more; raise prompt.max_input_tokens"
             )
@@ -243,7 +244,7 @@ class PromptBuilder:
         blocks = [self.block(number, slot) for number, slot in enumerate(slots, 1)]
         room = self.config.max_input_tokens - len(self.chat(self._system, [*head, *heading, *tail]))
         if room < 0:
-            raise ValueError(
+            raise DepError(
                 f"example {request.key}: expected an item, rating and title of at most "
                 f"{self.config.max_input_tokens} tokens, found {-room} more; raise prompt.max_input_tokens or lower "
                 "the protocol's max_description_chars"

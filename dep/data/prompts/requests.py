@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from dep.data.retrievers.base import Retriever
-from dep.data.vectors.store import Vectors
 from dep.types import Corpus, Example, Request, Slot, UserHistory
+from dep.utils.errors import DepError
+
+if TYPE_CHECKING:
+    from dep.data.vectors.store import Vectors
 
 
 class Requests(Sequence[Request]):
@@ -39,11 +42,11 @@ class Requests(Sequence[Request]):
     ) -> None:
         for category in sorted({example.category for example in examples}):
             if category not in corpora:
-                raise ValueError(f"examples of {category!r} need its corpus, found {', '.join(corpora) or 'none'}")
+                raise DepError(f"examples of {category!r} need its corpus, found {', '.join(corpora) or 'none'}")
             rows = len(corpora[category].reviews)
             if vectors is not None and (category not in vectors or len(vectors[category].his_NE) != rows):
                 found = len(vectors[category].his_NE) if category in vectors else "none"
-                raise ValueError(f"{category}: expected vectors of {rows} reviews, found {found}; make them from it")
+                raise DepError(f"{category}: expected vectors of {rows} reviews, found {found}; make them from it")
         self.examples, self.corpora, self.vectors, self.retriever, self.k = (
             examples,
             corpora,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from dep.data.embedders import EMBEDDERS, MiniLM, SentenceTransformers
 from dep.data.retrievers.texts import best, document, query
 from dep.types import Corpus, Example
 from dep.utils.registry import ComponentConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Dense:
@@ -41,6 +41,8 @@ class Dense:
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
         """The `k` nearest rows, nearest first; of equals the newer first."""
+        import torch
+
         newest = list(example.profile[::-1])
         if not newest or k < 1:
             return []

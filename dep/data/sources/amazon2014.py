@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from dep.data.sources import files
 from dep.types import Corpus, Item
+from dep.utils.errors import MissingFile
 from dep.utils.registry import ComponentConfig
 
 
@@ -51,9 +52,7 @@ class Amazon2014:
             {p.name.split(".")[0].removeprefix("reviews_").removesuffix("_5") for p in folder.glob("reviews_*.json*")}
         )
         if not categories:
-            raise FileNotFoundError(
-                f"{folder}: expected reviews_<category>.json[.gz]; {files.listing(folder)}. {help_text}"
-            )
+            raise MissingFile(f"{folder}: expected reviews_<category>.json[.gz]; {files.listing(folder)}. {help_text}")
         paths: dict[str, tuple[Path, Path | None]] = {}
         for category in categories:
             reviews = files.find(folder, (f"reviews_{category}.json", f"reviews_{category}_5.json"), help_text)

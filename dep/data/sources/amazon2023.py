@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from dep.data.sources import files
 from dep.types import Corpus, Item
+from dep.utils.errors import MissingFile
 from dep.utils.registry import ComponentConfig
 
 
@@ -52,7 +53,7 @@ class Amazon2023:
             {p.name.split(".")[0] for p in folder.glob("*.jsonl*") if not p.name.startswith("meta_")}
         )
         if not categories:
-            raise FileNotFoundError(f"{folder}: expected <category>.jsonl[.gz]; {files.listing(folder)}. {help_text}")
+            raise MissingFile(f"{folder}: expected <category>.jsonl[.gz]; {files.listing(folder)}. {help_text}")
         return {
             category: (
                 files.find(folder, (f"{category}.jsonl",), help_text),

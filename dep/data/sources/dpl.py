@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from dep.data.sources import files
 from dep.types import Corpus, Example, Item, Review, Split
+from dep.utils.errors import DepError, MissingFile
 from dep.utils.fields import RUNTIME
 from dep.utils.progress import stage
 from dep.utils.registry import ComponentConfig
@@ -115,7 +116,7 @@ class DPL:
                             entry["timestamp"],
                         )
                         if one is None:
-                            raise ValueError(
+                            raise DepError(
                                 f"{self.config.main} {category}/{split}: a review of {user} on "
                                 f"{entry['asin']!r} has no text or time. {_HELP}"
                             )
@@ -132,7 +133,7 @@ class DPL:
 
     def _stream(self, name: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         if not Path(name).is_dir() and not self.config.allow_download:
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"{name!r} is not a folder here. {_HELP}; or set source.allow_download=true to fetch it from the hub"
             )
         return _stream(name, category, split, columns)
@@ -154,18 +155,16 @@ def _stream(name: str, category: str, split: str, columns: tuple[str, ...]) -> I
         elif Path(name).is_dir():
             found = sorted(p for p in folder.glob(f"{split}*") if p.suffix in {".parquet", ".jsonl"})
             if not found:
-                raise FileNotFoundError(f"no {split}*.parquet or {split}*.jsonl; {files.listing(folder)}")
+                raise MissingFile(f"no {split}*.parquet or {split}*.jsonl; {files.listing(folder)}")
             loader = "parquet" if found[0].suffix == ".parquet" else "json"
             rows = datasets.load_dataset(loader, data_files=[str(p) for p in found], split="train")
         else:
             rows = datasets.load_dataset(name, category, split=split)
     except Exception as error:  # the hub's client has no common base for "absent", "offline" and "refused"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileNotFoundError(
-            f"cannot read {name!r}, category {category!r}, split {split!r}: {reason}. {_HELP}"
-        ) from error
+        raise MissingFile(f"cannot read {name!r}, category {category!r}, split {split!r}: {reason}. {_HELP}") from error
     if missing := [column for column in columns if column not in rows.column_names]:
-        raise ValueError(
+        raise DepError(
             f"{name!r}, category {category!r}, split {split!r}: expected columns {', '.join(columns)}, found "
             f"{', '.join(rows.column_names)}; {', '.join(missing)} missing. {_HELP}"
         )

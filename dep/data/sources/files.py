@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dep.types import Corpus, Item, Review
+from dep.utils.errors import DepError, MissingFile
 from dep.utils.progress import stage
 
 _BAR_FROM_BYTES = 16 * 2**20
@@ -40,9 +41,9 @@ def find(folder: Path, names: Iterable[str], help_text: str) -> Path:
     candidates = [name + suffix for name in names for suffix in ("", ".gz")]
     found = [folder / name for name in candidates if (folder / name).is_file()]
     if not found:
-        raise FileNotFoundError(f"{folder}: expected one of {', '.join(candidates)}; {listing(folder)}. {help_text}")
+        raise MissingFile(f"{folder}: expected one of {', '.join(candidates)}; {listing(folder)}. {help_text}")
     if len(found) > 1:
-        raise ValueError(f"{folder}: expected one of {', '.join(p.name for p in found)}, found all; keep one of them")
+        raise DepError(f"{folder}: expected one of {', '.join(p.name for p in found)}, found all; keep one of them")
     return found[0]
 
 
@@ -77,10 +78,10 @@ def records(path: Path, parse: Callable[[str], Any] = json.loads) -> Iterator[di
                 if line.strip():
                     record = parse(line)
                     if not isinstance(record, dict):
-                        raise ValueError(f"a {type(record).__name__} where a dictionary was expected")
+                        raise DepError(f"a {type(record).__name__} where a dictionary was expected")
                     yield record
         except (ValueError, SyntaxError, EOFError, gzip.BadGzipFile) as error:
-            raise ValueError(
+            raise DepError(
                 f"{path}, near line {number}: {error}. Expected one record a line; fetch the file again"
             ) from error
         advance(size - done)

@@ -12,6 +12,7 @@ from typing import Literal
 from dep.data.sources.amazon2023 import Amazon2023
 from dep.data.synthetic.write import write_world
 from dep.types import Corpus
+from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
 
@@ -42,12 +43,12 @@ class SyntheticSource:
 
     def __init__(self, config: Config) -> None:
         if not 0 <= config.seed < 900_000:
-            raise ValueError(
+            raise DepError(
                 f"source.seed: expected 0 to 899,999, found {config.seed}; the built-in backbone was trained on "
                 "worlds of the other seeds"
             )
         if not 0 <= config.drift <= 1:
-            raise ValueError(f"source.drift: expected a share between 0 and 1, found {config.drift}")
+            raise DepError(f"source.drift: expected a share between 0 and 1, found {config.drift}")
         self.config = config
 
     def load(self) -> dict[str, Corpus]:

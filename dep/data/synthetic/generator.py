@@ -30,6 +30,7 @@ from dep.data.synthetic.language import (
     greeting,
     sentence,
 )
+from dep.utils.errors import DepError
 
 SAYINGS, FACTS = 4, 4
 FACT_RATE, HABIT_RATE, TONE_RATE, CIRCLE_RATE, HOME_RATE = 0.75, 0.6, 0.75, 0.5, 0.8
@@ -158,7 +159,7 @@ def make_world(
         items_per_circle: items that a circle's members mostly choose from.
     """
     if reviews_per_user > circles * items_per_circle:
-        raise ValueError(
+        raise DepError(
             f"reviews_per_user: expected at most {circles * items_per_circle} (circles x items_per_circle), "
             f"found {reviews_per_user}; raise items_per_circle"
         )

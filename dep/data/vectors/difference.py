@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from dep.data.vectors.settings import Weighting
+from dep.utils.errors import DepError
 
 _ROWS = 1024
 """Rows of an item weighed at once, to bound the distances to 1024 x m."""
@@ -65,17 +66,17 @@ def differences(
     rows = his_NE.shape[0]
     pool_N = torch.ones(rows, dtype=torch.bool) if pool_N is None else pool_N
     if not len(users) == len(items) == pool_N.shape[0] == rows:
-        raise ValueError(
+        raise DepError(
             f"expected one user, item and pool entry for each of {rows} vectors, found {len(users)}, "
             f"{len(items)} and {pool_N.shape[0]}"
         )
     if weighting not in get_args(Weighting):
-        raise ValueError(f"weighting: expected {' or '.join(map(repr, get_args(Weighting)))}, found {weighting!r}")
+        raise DepError(f"weighting: expected {' or '.join(map(repr, get_args(Weighting)))}, found {weighting!r}")
     user_N, item_N = _codes(users), _codes(items, by_name=True)
     diff_NE = torch.zeros(his_NE.shape) if out is None else out
     if times is not None:
         if weighting != "uniform":
-            raise ValueError(f"difference.time=earlier: expected weighting 'uniform', found {weighting!r}")
+            raise DepError(f"difference.time=earlier: expected weighting 'uniform', found {weighting!r}")
         return diff_NE, _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times), diff_NE)
     if weighting == "profile_distance":
         return diff_NE, _by_profile_distance(his_NE, user_N, item_N, pool_N, diff_NE)

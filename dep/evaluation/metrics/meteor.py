@@ -18,67 +18,59 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+from dep.evaluation.metrics.base import TextMetric, check_pairs, signed, track
 from dep.evaluation.wordnet import wordnet
+from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
     from nltk.corpus.reader.wordnet import Synset, WordNetCorpusReader
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
-ABBREVIATIONS = frozenset(
-    (
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "jr",
-        "sr",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "vol",
-        "feat",
-        "ft",
-        "approx",
-    )
-)
+ABBREVIATIONS = frozenset("mr mrs ms dr prof st jr sr vs etc e.g i.e vol feat ft approx".split())
 _BOUNDARY = re.compile(r"""[.!?]+["'”’)\]]*\s+""")
 _LONGEST = 12
 
 
 def sentences(text: str) -> list[str]:
     """`text` cut after `.`, `!` or `?` (and closing quotes) before white space, not after an abbreviation."""
-    found, start = [], 0
+    result, start = [], 0
     for match in _BOUNDARY.finditer(text):
         before = text[max(start, match.start() - _LONGEST) : match.start()].split()
         word = before[-1].lstrip("\"'“‘([") if before else ""
         initial = len(word) == 1 and word.isupper() and word != "I"
         if not initial and word.lower() not in ABBREVIATIONS:
-            found.append(text[start : match.end()].strip())
+            result.append(text[start : match.end()].strip())
             start = match.end()
     rest = text[start:].strip()
-    return [*found, rest] if rest else found
+    return [*result, rest] if rest else result
 
 
-class Meteor(Metric):
+class Meteor(TextMetric):
     """METEOR in [0, 1], macro mean. Needs WordNet, and says so where there is none."""
 
     name = "meteor"
+    label = "METEOR"
+    order = 30
 
-    def __init__(self) -> None:
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["meteor"] = "meteor"
+
+    def __init__(self, config: Config | None = None) -> None:
         from nltk.tokenize import NLTKWordTokenizer
 
+        super().__init__(config)
         self.tokenizer = NLTKWordTokenizer()
 
     @cached_property
     def lexicon(self) -> _Lexicon:
-        """WordNet and the Porter stemmer, each asked once a word."""
+        """WordNet and the Porter stemmer, with one look-up for each word."""
         return _Lexicon(wordnet())
 
     @property
@@ -122,7 +114,7 @@ class Meteor(Metric):
 
 
 class _Lexicon:
-    """The two questions NLTK's METEOR asks of a word, with the answers remembered: words repeat."""
+    """The two look-ups of NLTK's METEOR, cached by word."""
 
     def __init__(self, reader: WordNetCorpusReader) -> None:
         from nltk.stem.porter import PorterStemmer

@@ -13,11 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from dep.evaluation.metrics.base import Metric, check_pairs, signed, track
+from dep.evaluation.metrics.base import TextMetric, check_pairs, signed, track
+from dep.utils.registry import ComponentConfig
 
 
-@dataclass
-class RougeConfig:
+@dataclass(kw_only=True)
+class RougeConfig(ComponentConfig):
     """How ROUGE is counted and aggregated."""
 
     use_stemmer: bool = False
@@ -28,14 +29,16 @@ class RougeConfig:
     """Of the bootstrap; `evaluate` leaves it to numpy's global generator."""
 
 
-class Rouge(Metric):
+class Rouge(TextMetric):
     """ROUGE F1 in [0, 1]."""
+
+    config: RougeConfig
 
     def __init__(self, config: RougeConfig | None = None) -> None:
         from rouge_score.rouge_scorer import RougeScorer
         from rouge_score.tokenizers import DefaultTokenizer
 
-        self.config = config or RougeConfig()
+        super().__init__(config)
         self.tokenizer = DefaultTokenizer(self.config.use_stemmer)
         self.scorer = RougeScorer([self.name], tokenizer=self.tokenizer)
 
@@ -70,12 +73,28 @@ class Rouge1(Rouge):
     """F1 of unigrams."""
 
     name = "rouge1"
+    label = "ROUGE-1"
+    order = 10
+
+    @dataclass(kw_only=True)
+    class Config(RougeConfig):
+        """Settings of rouge1."""
+
+        kind: Literal["rouge1"] = "rouge1"
 
 
 class RougeL(Rouge):
     """F1 of the longest common subsequence over the whole text (not by sentence, which is rougeLsum)."""
 
     name = "rougeL"
+    label = "ROUGE-L"
+    order = 20
+
+    @dataclass(kw_only=True)
+    class Config(RougeConfig):
+        """Settings of rougeL."""
+
+        kind: Literal["rougeL"] = "rougeL"
 
     def f1(self, prediction: str, reference: str) -> float:
         """The library's number, with its tokens, some hundred times faster than its table in Python."""

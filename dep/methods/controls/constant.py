@@ -20,6 +20,7 @@ class ConstantPrompt(DEP):
 
     kind = "constant"
     label = "Constant prompt"
+    role = "control"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):

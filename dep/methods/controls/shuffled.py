@@ -15,6 +15,7 @@ from dep.data.prompts.requests import Requests
 from dep.methods.base import MappedRequests
 from dep.methods.dep import DEP
 from dep.types import Request, Slot
+from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
 
@@ -23,6 +24,7 @@ class Shuffled(DEP):
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
+    role = "control"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
@@ -53,7 +55,7 @@ def donors(requests: Requests, seed: int) -> list[int]:
     """
     users = [request.user for request in requests]
     if len(set(users)) < 2:
-        raise ValueError(f"requests: expected two users or more to exchange vectors, found {len(set(users))}")
+        raise DepError(f"requests: expected two users or more to exchange vectors, found {len(set(users))}")
     of_category: dict[str, list[int]] = {}
     for at, example in enumerate(requests.examples):
         of_category.setdefault(example.category, []).append(at)

@@ -14,6 +14,7 @@ class Untrained(DEP):
 
     kind = "untrained"
     label = "DEP, untrained"
+    role = "control"
     trains = False
 
     @dataclass(kw_only=True)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from dep.data.prompts.requests import Requests
 from dep.methods.base import MappedRequests
@@ -17,12 +15,16 @@ from dep.methods.dep import DEP
 from dep.types import Request, Slot
 from dep.utils.registry import ComponentConfig
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class Zeroed(DEP):
     """DEP's adapter, one branch silent."""
 
     kind = "zeroed"
     label = "DEP, a branch zeroed"
+    role = "control"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):

@@ -10,6 +10,7 @@ from typing import Any
 
 from dep.data.prompts.chat_request import ChatRequest
 from dep.methods.profiles.settings import ProfileConfig
+from dep.utils.errors import DepError
 from dep.utils.progress import stage
 
 
@@ -26,7 +27,7 @@ class EndpointWriter:
     def __init__(self, config: ProfileConfig) -> None:
         missing = [name for name in ("url", "model") if not getattr(config, name)]
         if missing:
-            raise ValueError(
+            raise DepError(
                 f"profile.writer=endpoint: expected profile.{missing[0]}, found none; give url and model, as in "
                 "profile.url=http://localhost:8000/v1 profile.model=Qwen/Qwen2.5-7B-Instruct"
             )
@@ -42,7 +43,7 @@ class EndpointWriter:
         """
         limit = self.config.max_calls
         if limit and len(asks) > limit:
-            raise ValueError(
+            raise DepError(
                 f"{self.config.url}: expected at most {limit} calls (profile.max_calls), found {len(asks)} to make; "
                 "raise it, or lower protocol.test_examples"
             )

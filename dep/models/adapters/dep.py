@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dep.models.compressors.base import Compressed, Compressor
 from dep.models.projector import Projector
 from dep.types import Batch, Branch
+from dep.utils.errors import DepError
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
 """Mean and standard deviation [E] of each branch's vectors."""
@@ -90,7 +91,7 @@ class ConstantAdapter(nn.Module):
         for branch, index_BK in batch.slot_index.items():
             table = self.tables[branch]
             if index_BK.numel() and int(index_BK.max()) >= len(table):
-                raise ValueError(
+                raise DepError(
                     f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (the batch's highest slot "
                     f"index and one), found {len(table)}; raise it to the prompt's history"
                 )

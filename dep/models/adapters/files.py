@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dep.models.adapters.lora import is_lora
+from dep.utils.errors import DepError, MissingFile
 
 FORMAT = "dep-adapter/1"
 
@@ -62,7 +63,7 @@ def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
         if expected[name].shape != found[name].shape
     ]
     if missing or extra or shapes:
-        raise ValueError(
+        raise DepError(
             f"{source} does not fit this soft prompt: missing {missing}, unexpected {extra}, "
             f"of another shape {shapes}; build it with the configuration that the weights were trained with"
         )
@@ -75,7 +76,7 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
         ValueError: naming both fingerprints.
     """
     if found != expected:
-        raise ValueError(
+        raise DepError(
             f"{source} was trained on another backbone: expected fingerprint {expected[:12]}, found "
             f"{(found or 'none')[:12]}; load the backbone (weights and quantization) that it was trained on"
         )
@@ -100,16 +101,16 @@ def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
         ValueError: where the file is no adapter, or damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"adapter {path}: expected a safetensors file, found none; train one or give its path")
+        raise MissingFile(f"adapter {path}: expected a safetensors file, found none; train one or give its path")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
-        raise ValueError(
+        raise DepError(
             f"adapter {path}: expected a safetensors file, found a damaged one ({error}); delete it and train again"
         ) from error
     if FORMAT not in metadata:
-        raise ValueError(f"adapter {path}: expected metadata {FORMAT!r}, found {sorted(metadata) or 'none'}")
+        raise DepError(f"adapter {path}: expected metadata {FORMAT!r}, found {sorted(metadata) or 'none'}")
     facts = json.loads(metadata[FORMAT])
     return tensors, facts["config"], facts["fingerprint"]

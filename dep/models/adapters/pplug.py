@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dep.models.adapters.dep import SoftTokens, Statistics
 from dep.models.projector import Projector
 from dep.types import Batch
+from dep.utils.errors import DepError
 
 
 class PPlugAdapter(nn.Module):
@@ -26,7 +27,6 @@ class PPlugAdapter(nn.Module):
             standardised ones; the weights are always computed from the vectors themselves.
     """
 
-    TOKENS = 2
     his_mean: Tensor
     his_std: Tensor
 
@@ -52,7 +52,7 @@ class PPlugAdapter(nn.Module):
             ValueError: where the batch does not hold what its users did.
         """
         if batch.user_history is None:
-            raise ValueError("a user's embedding: expected batch.user_history, found none; set prompt.user_tokens")
+            raise DepError("a user's embedding: expected batch.user_history, found none; set prompt.user_tokens")
         past, like = batch.user_history, self.instruction
         his_BLE = past.his.to(like)
         weights_BL = self.weights(his_BLE, past.query.to(like), past.present)

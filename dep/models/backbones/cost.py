@@ -20,6 +20,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from dep.models.backbones.load import files
 from dep.models.settings import BackboneConfig
+from dep.utils.errors import MissingFile
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def architecture(config: BackboneConfig) -> PretrainedConfig:
     except OSError:
         if config.name_or_path in _QWEN:
             return Qwen2Config(**_QWEN[config.name_or_path])
-    raise FileNotFoundError(
+    raise MissingFile(
         f"backbone.name_or_path: {config.name_or_path!r} is no folder here, and its size is none of those that a plan "
         f"knows without one ({', '.join(_QWEN)}); point it at a folder with a config.json"
     )

@@ -25,6 +25,7 @@ from dep.models.backbones.gqa_attention import use_gqa_attention
 from dep.models.backbones.vocabulary import add_tokens
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
+from dep.utils.errors import DepError, MissingFile
 
 DEMO = Path(__file__).resolve().parent / "tiny"
 """What the name `demo` stands for: the small backbone that comes with the package."""
@@ -69,7 +70,7 @@ def load(
             **shared,
         )
     except OSError as error:
-        raise FileNotFoundError(_missing(config, name, error)) from error
+        raise MissingFile(_missing(config, name, error)) from error
     add_tokens(model, tokenizer, special_tokens)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -126,7 +127,7 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 def _attention(config: BackboneConfig, model_config: Any) -> str | None:
     if said := missing_package("backbone.attn_implementation", config.attn_implementation):
-        raise ValueError(said)
+        raise DepError(said)
     if config.attn_implementation != "auto":
         return config.attn_implementation
     half = config.dtype == "bfloat16" or (

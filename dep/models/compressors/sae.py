@@ -9,6 +9,7 @@ from dep.models.compressors.base import Compressed, CompressorLosses, PerBranch
 from dep.models.compressors.settings import SparseAutoencoderConfig
 from dep.models.losses import activation_stats, mean_activations, sparsity_loss
 from dep.types import Branch
+from dep.utils.errors import DepError
 
 
 class SparseAutoencoder(Autoencoder):
@@ -21,7 +22,7 @@ class SparseAutoencoder(Autoencoder):
             ValueError: where rho is not between eps and 1 - eps.
         """
         if not config.eps < config.rho < 1 - config.eps:
-            raise ValueError(f"compressor.rho must lie in ({config.eps}, {1 - config.eps}), found {config.rho}")
+            raise DepError(f"compressor.rho must lie in ({config.eps}, {1 - config.eps}), found {config.rho}")
         super().__init__(config, width)
         self.sparse = config
 

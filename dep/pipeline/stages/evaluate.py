@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dep.evaluation.scores import score_examples
 from dep.pipeline import tracking
 from dep.pipeline.arm import Arm
 from dep.pipeline.resources import Resources
 from dep.pipeline.store import ArmStore
 from dep.utils.atomic_io import read_rows, write_rows
+from dep.utils.errors import MissingFile
 
 
 def evaluate(resources: Resources, arm: Arm) -> None:
@@ -18,17 +17,11 @@ def evaluate(resources: Resources, arm: Arm) -> None:
     if ArmStore(arm).finished("evaluate") or ArmStore(arm).restore("evaluate"):
         return
     if not ArmStore(arm).finished("generate"):
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
         )
     rows = read_rows(arm.folder / "predictions.jsonl")
-    scores: list[dict[str, Any]] = [{k: row[k] for k in ("key", "category", "user", "nll")} for row in rows]
-    if arm.config.evaluate.texts:
-        predictions, references = [row["prediction"] for row in rows], [row["reference"] for row in rows]
-        columns = score_examples(predictions, references, resources.metrics(arm.config))
-        for name, values in columns.items():
-            for row, value in zip(scores, values, strict=True):
-                row[name] = value
+    scores = score_examples(rows, resources.metrics(arm.config))
     write_rows(path, scores)
     ArmStore(arm).complete("evaluate")
     tracking.scored(arm, scores, rows)

@@ -23,6 +23,7 @@ from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
 from dep.types import Prompt, Request
 from dep.utils.atomic_io import as_line, read_rows, write_json, write_rows, write_text
+from dep.utils.errors import MissingFile
 from dep.utils.progress import stage
 
 
@@ -42,7 +43,7 @@ def generate(resources: Resources, arm: Arm) -> None:
     if arm.method.trains:
         adapter = arm.folder / "adapter.safetensors"
         if not ArmStore(arm).done("adapter", adapter_key(arm)):
-            raise FileNotFoundError(f"{adapter}: {arm.label} has not been trained as configured; run `dep train` first")
+            raise MissingFile(f"{adapter}: {arm.label} has not been trained as configured; run `dep train` first")
         module.load_adapter(adapter)
     module.to(resources.device).eval()
     requests = arm.method.transform_test_requests(data.requests("test"), arm.seed)

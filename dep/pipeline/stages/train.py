@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from dep.data.datamodule import ReviewData
-from dep.evaluation.metrics.registry import build_metric
+from dep.evaluation.metrics.meteor import Meteor
 from dep.models.adapters.files import is_intact, write_tensors
 from dep.models.adapters.user_llm.adapter import UserLLMAdapter
 from dep.pipeline import tracking
@@ -111,7 +111,7 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
 
 
 def _val_meteor(resources: Resources, arm: Arm, data: ReviewData) -> Any:
-    meteor = build_metric("meteor", arm.config.evaluate.metrics)
+    meteor = Meteor()
 
     def evaluate(module: PersonalizationModule) -> dict[str, float]:
         requests = data.requests("val")

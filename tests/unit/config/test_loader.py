@@ -155,7 +155,7 @@ def test_the_papers_preset_is_the_papers_recipe() -> None:
         8,
     )
     assert (config.protocol.targets_used, config.protocol.val_examples) == (1, 512)
-    assert config.evaluate.metrics.bertscore.model == "allenai/led-base-16384"
+    assert config.evaluate.metrics.settings["bertscore"].model == "allenai/led-base-16384"
 
 
 def test_the_two_presets_differ_in_named_fields_that_say_what_they_are() -> None:
@@ -170,7 +170,8 @@ def test_the_two_presets_differ_in_named_fields_that_say_what_they_are() -> None
         "compressor.outside": ("linear", "hard"),
         "projector.init": ("xavier", "default"),
         "train.lambda_": (100.0, 1600.0),
-        "evaluate.metrics.rouge.aggregate": ("mean", "bootstrap_median"),
+        "evaluate.metrics.settings.rouge1.aggregate": ("mean", "bootstrap_median"),
+        "evaluate.metrics.settings.rougeL.aggregate": ("mean", "bootstrap_median"),
     }
     assert all(told for *_, told in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"])))
     assert differing(load([CONF / "paper.yaml"]), load([CONF / "paper.yaml"])) == []
@@ -197,3 +198,8 @@ def test_vary_makes_an_arm_for_each_combination_of_values(tmp_path: Path) -> Non
     assert list(configs) == ["rag@history=0@seed=1", "rag@history=2@seed=1"]
     assert [config.prompt.history for config in configs.values()] == [0, 2]
     assert label(configs["rag@history=2@seed=1"]) == "RAG, history=2, seed=1"
+
+
+def test_two_arms_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="vary: expected a name of its own for each arm, found two arms called"):
+        load_arms([CONF / "figure2.yaml"], ["arms=[rag]", "vary={prompt.history: [2, 2]}"])

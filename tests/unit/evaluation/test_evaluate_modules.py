@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dep.evaluation.metrics.registry import METRICS
+from dep.evaluation.metrics import text_metrics
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
@@ -17,7 +17,7 @@ def refuse(*args, **options):
     raise OSError("the network was asked for")
 socket.socket.connect = socket.create_connection = refuse
 import evaluate
-from dep.evaluation.metrics.registry import build_metric
+from dep.evaluation.metrics import build_metric
 texts = ["we begin with a great film and it ends", "the music was loud", "i loved it not at all"]
 references = ["we start with a great flick and it ends", "the music was loud and long", "i loved it all"]
 found = {}
@@ -36,7 +36,7 @@ def test_evaluate_loads_every_metric_without_the_network_and_gives_the_same_numb
     offline = {"HF_HUB_OFFLINE": "1", "HF_EVALUATE_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
     paths = {"DEP_WORDNET": str(small_wordnet), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(list(METRICS))],
+        [sys.executable, "-c", SCRIPT, json.dumps(text_metrics())],
         cwd=ROOT,
         env={**os.environ, **offline, **paths},
         capture_output=True,
@@ -45,7 +45,7 @@ def test_evaluate_loads_every_metric_without_the_network_and_gives_the_same_numb
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert set(found) == set(METRICS)
+    assert set(found) == set(text_metrics())
     for name, (theirs, ours) in found.items():
         assert theirs == {name: ours}
         assert ours > 0

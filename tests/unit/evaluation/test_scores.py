@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
+from dep.config.loader import load
+from dep.evaluation import metrics
+from dep.evaluation.metrics import METRICS, MetricsConfig, TextMetric, build_metric, build_metrics
 from dep.evaluation.metrics.bleu import Bleu, bleu_of_sums
+from dep.evaluation.metrics.nll import NLL
 from dep.evaluation.metrics.rouge import Rouge1
 from dep.evaluation.scores import score_examples, summarise
 from dep.evaluation.significance import mean_interval, paired
+from dep.utils.errors import DepError
+from dep.utils.registry import ComponentConfig
 
 REFERENCES = ["a great film and it never ends", "the music was loud and long", "i loved it all the way"]
 REFERENCES += ["bad bad sound"]
@@ -21,10 +31,13 @@ PLACES = [
 
 
 def table(texts, nll):
-    scored = score_examples(texts, REFERENCES, {"rouge1": Rouge1(), "bleu": Bleu()})
+    return score_examples(predictions(texts, nll), {"nll": NLL(), "rouge1": Rouge1(), "bleu": Bleu()})
+
+
+def predictions(texts, nll):
     return [
-        {"key": key, "category": category, "user": user, "nll": n, "rouge1": r, "bleu": b}
-        for (key, category, user), n, r, b in zip(PLACES, nll, scored["rouge1"], scored["bleu"], strict=True)
+        {"key": key, "category": category, "user": user, "prediction": text, "reference": reference, "nll": n}
+        for (key, category, user), text, reference, n in zip(PLACES, texts, REFERENCES, nll, strict=True)
     ]
 
 
@@ -44,16 +57,18 @@ def pick(rows, **what):
 
 
 def test_scores_are_kept_by_metric_and_bleu_as_counts():
-    scored = score_examples(OURS, REFERENCES, {"rouge1": Rouge1(), "bleu": Bleu()})
-    assert scored["rouge1"] == Rouge1().per_example(OURS, REFERENCES)
-    assert len(scored["bleu"]) == 4
-    assert scored["bleu"][0][:2] == [6, 7]
+    scored = table(OURS, [0.1, 0.2, 0.3, 0.4])
+    assert list(scored[0]) == ["key", "category", "user", "nll", "rouge1", "bleu"]
+    assert [row["rouge1"] for row in scored] == Rouge1().per_example(OURS, REFERENCES)
+    assert [row["nll"] for row in scored] == [0.1, 0.2, 0.3, 0.4]
+    assert len(scored) == 4
+    assert scored[0]["bleu"][:2] == [6, 7]
 
 
 def test_the_tables_have_exactly_the_columns_of_a_results_file(arms):
     found = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
     assert set(found) == {"rows", "comparisons"}
-    columns = {"run", "method", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}
+    columns = {"run", "arm", "label", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}
     assert {frozenset(row) for row in found["rows"]} == {frozenset(columns)}
     columns = {"a", "b", "category", "metric", "delta", "ci_low", "ci_high", "p", "n"}
     assert {frozenset(row) for row in found["comparisons"]} == {frozenset(columns)}
@@ -64,27 +79,27 @@ def test_the_tables_have_exactly_the_columns_of_a_results_file(arms):
 
 def test_a_seeds_row_is_the_mean_over_its_examples_with_users_resampled(arms):
     rows = summarise(arms, [], "demo", n_boot=50, seed=4)["rows"]
-    row = pick(rows, method="rag", category="all", metric="nll", seed=0)
+    row = pick(rows, arm="rag", category="all", metric="nll", seed=0)
     expected = mean_interval([0.5, 0.6, 0.7, 0.9], ["u1", "u2", "u1", "u3"], n_boot=50, seed=4)
     assert (row["value"], row["ci_low"], row["ci_high"], row["n"]) == pytest.approx(expected)
-    assert pick(rows, method="rag", category="CDs", metric="nll")["value"] == pytest.approx(0.8)
+    assert pick(rows, arm="rag", category="CDs", metric="nll")["value"] == pytest.approx(0.8)
     assert row["run"] == "demo"
 
 
 def test_several_seeds_are_averaged_example_by_example(arms):
     rows = summarise(arms, [], "demo", n_boot=50)["rows"]
-    row = pick(rows, method="dep", category="Books", metric="nll", seed=None)
+    row = pick(rows, arm="dep", category="Books", metric="nll", seed=None)
     assert row["value"] == pytest.approx(0.2)
     assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.2, 0.2))  # both examples average to 0.2
     assert row["n"] == 2
-    assert not [row for row in rows if row["method"] == "rag" and row["seed"] is None]
+    assert not [row for row in rows if row["arm"] == "rag" and row["seed"] is None]
 
 
 def test_bleu_is_corpus_bleu_and_averaged_over_seeds_not_pooled(arms):
     rows = summarise(arms, [], "demo", n_boot=20)["rows"]
     single = Bleu().corpus(OURS, REFERENCES)
-    assert pick(rows, method="dep", category="all", metric="bleu", seed=0)["value"] == pytest.approx(single)
-    average = pick(rows, method="dep", category="all", metric="bleu", seed=None)
+    assert pick(rows, arm="dep", category="all", metric="bleu", seed=0)["value"] == pytest.approx(single)
+    average = pick(rows, arm="dep", category="all", metric="bleu", seed=None)
     assert average["value"] == pytest.approx((single + 100) / 2)
     pooled = [sum(c) for c in zip(*Bleu().statistics(OURS + REFERENCES, REFERENCES * 2), strict=True)]
     assert average["value"] != pytest.approx(float(bleu_of_sums(np.array(pooled, dtype=float))))
@@ -110,8 +125,8 @@ def test_rows_are_paired_by_key_whatever_their_order(arms):
 def test_a_metric_that_one_method_lacks_is_left_out_of_its_rows_and_comparisons(arms):
     arms["rag", 0] = [{**row, "nll": None} for row in arms["rag", 0]]
     found = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
-    assert {row["metric"] for row in found["rows"] if row["method"] == "rag"} == {"rouge1", "bleu"}
-    assert {row["metric"] for row in found["rows"] if row["method"] == "dep"} == {"rouge1", "bleu", "nll"}
+    assert {row["metric"] for row in found["rows"] if row["arm"] == "rag"} == {"rouge1", "bleu"}
+    assert {row["metric"] for row in found["rows"] if row["arm"] == "dep"} == {"rouge1", "bleu", "nll"}
     assert {row["metric"] for row in found["comparisons"]} == {"rouge1", "bleu"}
 
 
@@ -149,3 +164,63 @@ def test_bleu_as_a_number_is_refused_with_what_is_expected(arms):
     arms["rag", 0] = [{**row, "bleu": 3.1} for row in arms["rag", 0]]
     with pytest.raises(ValueError, match="bleu: expected the 10 counts"):
         summarise(arms, [], "demo")
+
+
+class Words(TextMetric):
+    name = "words"
+    label = "Words"
+    unit = "words"
+    decimals = 1
+
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        kind: str = "words"
+        least: int = 0
+
+    @property
+    def signature(self):
+        return f"words|least:{self.config.least}"
+
+    def per_example(self, predictions, references, *, progress=False):
+        return [float(max(self.config.least, len(text.split()))) for text in predictions]
+
+
+def test_a_metric_that_is_registered_by_nothing_but_its_class_gets_rows(monkeypatch):
+    monkeypatch.setattr(METRICS, "_members", dict(METRICS._members))
+    METRICS.add(Words.Config, f"{__name__}:Words")
+    assert "words" in MetricsConfig().names
+    scored = score_examples(predictions(OURS, [0.1] * 4), {"words": build_metric("words"), "nll": NLL()})
+    found = summarise({("dep", 0): scored}, [], "demo", n_boot=5)["rows"]
+    assert [row["metric"] for row in found if row["category"] == "all"] == ["nll", "words"]
+    assert pick(found, category="all", metric="words")["value"] == np.mean([len(text.split()) for text in OURS])
+
+
+def test_a_column_that_is_no_known_metric_is_refused_and_not_left_out(arms):
+    arms["rag", 0] = [{**row, "novelty": 1.0} for row in arms["rag", 0]]
+    with pytest.raises(DepError, match="metric 'novelty': expected one of"):
+        summarise(arms, [], "demo", n_boot=5)
+
+
+def test_a_configuration_names_a_metric_by_module_and_class_with_settings_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(metrics, "_LOADED", {})
+    named = f"{__name__}:Words"
+    file = tmp_path / "run.yaml"
+    file.write_text(f"evaluate: {{metrics: {{names: [bleu, {named!r}], settings: {{{named!r}: {{least: 6}}}}}}}}\n")
+    built = build_metrics(load([file]).evaluate.metrics)
+    assert list(built) == ["nll", "bleu", "words"]
+    assert built["words"].per_example(["one"], ["two"]) == [6.0]
+    file.write_text(f"evaluate: {{metrics: {{names: [{named!r}], settings: {{{named!r}: {{most: 6}}}}}}}}\n")
+    with pytest.raises(DepError, match="most"):
+        load([file])
+
+
+def test_two_arms_of_one_label_have_rows_of_their_own(arms):
+    found = summarise(arms, [], "demo", n_boot=5, labels={"dep": "DEP", "rag": "DEP"})["rows"]
+    assert {(row["arm"], row["label"]) for row in found} == {("dep", "DEP"), ("rag", "DEP")}
+
+
+def test_metric_modules_import_nothing_heavy():
+    heavy = "{'torch', 'transformers', 'nltk', 'sacrebleu'}"
+    script = f"import sys, dep.evaluation.metrics; print(*({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -8,6 +8,7 @@ import nltk.data
 import pytest
 
 from dep.evaluation import wordnet as room
+from dep.evaluation import wordnet_check
 from dep.evaluation.metrics.meteor import Meteor
 
 
@@ -74,13 +75,13 @@ def test_without_wordnet_meteor_is_an_error_that_says_how_to_get_it():
 
 def test_setting_up_says_where_wordnet_is_and_checks_a_score(write_wordnet, capsys):
     write_wordnet(room.DEBIAN)
-    assert room.main() == 0
+    assert wordnet_check.main() == 0
     assert f"WordNet 3.0 in {room.DEBIAN}; METEOR of a known pair: 0.99769" in capsys.readouterr().out
 
 
 def test_setting_up_fails_where_synonyms_are_missing(write_wordnet, capsys):
     write_wordnet(room.DEBIAN, {})
-    assert room.main() == 1
+    assert wordnet_check.main() == 1
     assert capsys.readouterr().err == (
         "error: METEOR of a known pair is 0.62500, expected 0.99769: WordNet is damaged\n"
     )
@@ -102,7 +103,7 @@ def test_setting_up_unpacks_debians_package_into_the_cache(write_wordnet, monkey
     monkeypatch.setattr(room, "_run", run)
     monkeypatch.setattr(room.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(room.os, "geteuid", lambda: 0)
-    assert room.main() == 0
+    assert wordnet_check.main() == 0
     assert commands == [
         ["apt-get", "download"],
         ["apt-get", "update"],
@@ -115,7 +116,7 @@ def test_setting_up_unpacks_debians_package_into_the_cache(write_wordnet, monkey
 def test_setting_up_ends_with_one_clear_line_where_nothing_can_be_fetched(monkeypatch, capsys):
     monkeypatch.setattr(room.shutil, "which", lambda name: None)
     monkeypatch.setattr(nltk, "download", lambda *args, **options: False)
-    assert room.main() == 1
+    assert wordnet_check.main() == 1
     error = capsys.readouterr().err
     assert error.startswith("error: cannot fetch WordNet (no apt-get here; NLTK's server did not give it)")
     assert error.count("\n") == 1

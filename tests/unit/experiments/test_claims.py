@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from experiments.paper.claims import ordered, rising, spreads, summary, unique_gain_more
+from experiments.paper.varied import by_value
 
 
 def compared(delta: float, low: float, high: float, p: float, metric: str = "nll") -> dict[str, Any]:
@@ -15,8 +17,27 @@ def compared(delta: float, low: float, high: float, p: float, metric: str = "nll
     }  # fmt: skip
 
 
-def valued(method: str, seed: int | None, value: float, metric: str = "nll") -> dict[str, Any]:
-    return {"method": method, "seed": seed, "value": value, "category": "all", "metric": metric}
+def valued(arm: str, seed: int | None, value: float, metric: str = "nll") -> dict[str, Any]:
+    return {"arm": arm, "label": f"The {arm}", "seed": seed, "value": value, "category": "all", "metric": metric}
+
+
+def varied(base: str, label: str, values: Iterable[int]) -> dict[str, Any]:
+    """The field `arms` of results that vary the history, with labels that tell nothing of it."""
+    return {
+        f"{base}@history={k}": {
+            "label": "A label", "role": "own", "varied": {"prompt.history": k}, "base": base, "base_label": label,
+        }
+        for k in values
+    }  # fmt: skip
+
+
+def test_lines_are_read_from_the_varied_settings_and_arms_of_one_label_are_two_lines() -> None:
+    arms = varied("dep", "DEP", (1, 2)) | varied("twin", "DEP", (1, 2))
+    arms["fixed"] = {"label": "X, history=3", "role": "own", "varied": {}, "base": "fixed", "base_label": "X"}
+    assert by_value({"arms": arms}) == {
+        "dep@history=1": ("DEP (dep)", 1), "dep@history=2": ("DEP (dep)", 2),
+        "twin@history=1": ("DEP (twin)", 1), "twin@history=2": ("DEP (twin)", 2),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -38,9 +59,10 @@ def test_what_only_an_uncorrected_p_shows_is_not_shown() -> None:
 
 
 def test_more_past_reviews_are_better_where_the_values_follow_k() -> None:
-    falling = [valued(f"DEP, history={k}", 0, 1 - k / 10) for k in range(4)]
-    growing = [valued(f"RAG, history={k}", 0, 1 + k / 10) for k in range(4)]
-    found = {c.text.split()[0]: c.outcome for c in rising({"rows": falling + growing})}
+    falling = [valued(f"dep@history={k}", 0, 1 - k / 10) for k in range(4)]
+    growing = [valued(f"rag@history={k}", 0, 1 + k / 10) for k in range(4)]
+    arms = varied("dep", "DEP", range(4)) | varied("rag", "RAG", range(4))
+    found = {c.text.split()[0]: c.outcome for c in rising({"rows": falling + growing, "arms": arms})}
     assert found == {"DEP": "holds", "RAG": "opposite"}, "NLL: lower is better"
 
 
@@ -56,6 +78,7 @@ def test_seeds_spread_as_their_paired_differences_do() -> None:
     assert found.seeds == pytest.approx(0.1 / math.sqrt(2))
     assert found.users == pytest.approx(0.08 / 3.92)
     assert found.count == 2
+    assert found.pair == "The A − The B"
 
 
 def test_the_summary_counts_outcomes() -> None:

@@ -9,22 +9,28 @@ from pathlib import Path
 import pytest
 
 from experiments.paper.cost import COLUMNS, cells, points
-from experiments.paper.figures import _room, cost
+from experiments.paper.figures import _limits, cost
 
 COSTS = {"prompt_tokens": 1234.0, "gflops": 0.5, "seconds": 0.0123, "kv_bytes": 4096.0}
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    labels = [f"{name}, history={k}" for name in ("RAG", "DEP") for k in (16, 2)]
+    arms = {
+        f"{label.lower()}@history={k}": {
+            "label": label, "role": "own", "varied": {"prompt.history": k}, "base": label.lower(), "base_label": label,
+        }
+        for label in ("RAG", "DEP")
+        for k in (16, 2)
+    }  # fmt: skip
     rows = [
-        {"method": label, "category": category, "metric": metric, "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 9}
-        for label in [*labels, "Non-Perso"]
+        {"arm": arm, "category": category, "metric": metric, "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 9}
+        for arm in [*arms, "non_perso"]
         for category in ("all", "Books")
         for metric in ("nll", "meteor", "bleu")
     ]
-    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
-    (tmp_path / "run.json").write_text(json.dumps({"costs": {label: COSTS for label in [*labels, "Non-Perso"]}}))
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows, "arms": arms}))
+    (tmp_path / "run.json").write_text(json.dumps({"costs": {arm: COSTS for arm in [*arms, "non_perso"]}}))
     return tmp_path
 
 
@@ -45,8 +51,8 @@ def test_the_figure_has_a_line_for_each_method_and_says_where_it_begins_and_ends
 
 def test_a_point_far_beyond_the_others_does_not_stretch_the_axis(run: Path) -> None:
     found = points(run)
-    low, high = _room([found[:2], found[2:]], "nll")
+    low, high = _limits([found[:2], found[2:]], "nll")
     far = found[1]._replace(values={"nll": (9.0, 8.0, 10.0), "meteor": (0.01, 0.0, 0.02)})
-    assert _room([[found[0], far], found[2:]], "nll") == (low, high)
+    assert _limits([[found[0], far], found[2:]], "nll") == (low, high)
     assert low < 0.4 < 0.6 < high
     assert len(re.findall(r">16<", cost([found[0], far, *found[2:]]))) == 4

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from dep.config.loader import load_arms
-from dep.config.schema import label
 from experiments.paper.coverage import covered
 from experiments.paper.paper_comparison import PAPER, grid
 from experiments.paper.paper_tables import LAYOUTS, Layout
@@ -20,8 +19,7 @@ TABLE3 = next(layout for layout in LAYOUTS if layout.name == "table3")
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
 def test_every_row_of_a_table_is_an_arm_of_its_run_and_a_row_of_the_paper(layout: Layout) -> None:
     _, arms = load_arms([CONF / f"{layout.run}.yaml"])
-    labels = {label(config) for config in arms.values()}
-    assert set(layout.rows.values()) | set(layout.controls) <= labels
+    assert set(layout.rows.values()) | set(layout.controls) <= set(arms)
     published = {row["method"] for row in json.loads(PAPER.read_text())["tables"][layout.numbers]}
     assert set(layout.rows) == {name for name in published if not name.endswith("(32B)")}
 
@@ -32,7 +30,7 @@ def test_every_system_of_table_one_has_files_of_its_own() -> None:
     by_paper = {theirs: (ours, arm, module) for theirs, ours, arm, module in rows if theirs != "-"}
     assert by_paper["DPL (7B)"] == ("DPL", str(CONF / "arm/dpl.yaml"), "dep/methods/dpl.py")
     assert by_paper["RAG (32B)"][1:] == by_paper["RAG (7B)"][1:]
-    assert {ours for _, ours, _, _ in rows} >= {*layout.rows.values(), *layout.controls}
+    assert {Path(arm).stem for _, _, arm, _ in rows} >= {*layout.rows.values(), *layout.controls}
     for _, _, arm, module in rows:
         assert Path(arm).is_file()
         assert (CONF.parent / module).is_file()
@@ -41,8 +39,8 @@ def test_every_system_of_table_one_has_files_of_its_own() -> None:
 def results(order: list[float]) -> dict[str, list[dict[str, object]]]:
     layout = TABLE3
     rows = [
-        {"method": method, "category": "Books", "metric": "meteor", "value": value, "seed": seed}
-        for method, value in zip(layout.rows.values(), order, strict=True)
+        {"arm": arm, "label": f"Label of {arm}", "category": "Books", "metric": "meteor", "value": value, "seed": seed}
+        for arm, value in zip(layout.rows.values(), order, strict=True)
         for seed in (0, None)
     ]
     return {"rows": rows}
@@ -51,6 +49,7 @@ def results(order: list[float]) -> dict[str, list[dict[str, object]]]:
 def test_a_grid_has_our_mean_over_seeds_beside_the_papers_number() -> None:
     made = grid(TABLE3, results([0.1, 0.2, 0.3]))
     at = made.columns.index(("Books", "meteor"))
+    assert [row[1] for row in made.rows] == [f"Label of {arm}" for arm in TABLE3.rows.values()]
     assert [row[2][at]["seed"] for row in made.rows] == [None, None, None]  # type: ignore[index]
     published = {r["method"]: r["value"] for r in json.loads(PAPER.read_text())["tables"]["table7"]
                  if (r["category"], r["metric"]) == ("Books", "meteor")}  # fmt: skip

@@ -64,7 +64,7 @@ def test_a_file_is_read_once_for_its_digest(tmp_path: Path, monkeypatch: pytest.
         "embedder.device=cpu", "embedder.batch_size=3", "backbone.compile=true", "backbone.allow_download=true",
         "backbone.activation_checkpointing=true", "train.devices=2", "train.max_tokens_per_forward=99",
         "train.progress=false", "generate.batch_size=3", "generate.progress=false", "evaluate.batch_size=3",
-        "evaluate.metrics.bertscore.batch_size=3", "evaluate.metrics.bertscore.device=cpu",
+        "evaluate.metrics.settings.bertscore.batch_size=3", "evaluate.metrics.settings.bertscore.device=cpu",
     ],
 )  # fmt: skip
 def test_what_changes_no_number_changes_no_key(tmp_path: Path, override: str) -> None:

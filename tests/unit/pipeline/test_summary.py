@@ -2,7 +2,47 @@
 
 from __future__ import annotations
 
-from dep.pipeline.summary import _drawn
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dep.config.loader import load_arms
+from dep.pipeline import request_cost
+from dep.pipeline.arm import Arm
+from dep.pipeline.summary import _drawn, arm_facts, check_names
+from dep.utils.atomic_io import write_rows
+from dep.utils.errors import DepError
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+
+def arms(*overrides: str) -> list[Arm]:
+    run, configs = load_arms([CONF / "table1.yaml"], ["compare=[]", *overrides])
+    return [Arm(name, config, 0, "") for name, config in configs.items() if run]
+
+
+def test_an_arm_is_described_by_its_name_label_role_and_varied_settings() -> None:
+    run, configs = load_arms([CONF / "figure2.yaml"], ["arms=[rag,shuffled]", "vary.prompt\\.history=[2]"])
+    facts = arm_facts(run, [Arm(name, config, 0, "") for name, config in configs.items()])
+    assert facts["rag@history=2"] == {
+        "label": "RAG, history=2", "role": "other", "varied": {"prompt.history": 2}, "base": "rag", "base_label": "RAG",
+    }  # fmt: skip
+    assert facts["shuffled@history=2"]["role"] == "control"
+
+
+def test_two_arms_of_one_name_are_refused() -> None:
+    (one,) = arms("arms=[rag]")
+    check_names([one, replace(one, seed=1)])
+    with pytest.raises(DepError, match="2 arms called 'rag' with seed 0"):
+        check_names([one, replace(one)])
+
+
+def test_two_arms_of_one_label_have_costs_of_their_own(tmp_path: Path) -> None:
+    pair = arms("arms=[rag,non_perso]", "label=Same", f"runs={tmp_path}")
+    for tokens, arm in enumerate(pair):
+        write_rows(arm.folder / "predictions.jsonl", [{"prompt_tokens": tokens}])
+    assert {name: row["prompt_tokens"] for name, row in request_cost.costs(pair).items()} == {"rag": 0, "non_perso": 1}
 
 
 def test_the_reviews_side_by_side_are_of_different_users_as_far_as_there_are_any() -> None:

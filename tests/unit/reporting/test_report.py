@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections import Counter
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,46 +12,51 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from dep.evaluation import metrics
+from dep.evaluation.metrics import TextMetric
 from dep.reporting import print_given, print_table, write_report
-from dep.reporting.charts import _ticks, kinds, thinned
+from dep.reporting.charts import _ticks, intervals, key, thinned
 from dep.reporting.cost_table import HEADS
 from dep.reporting.tables import categories, main_table
 from dep.reporting.verdicts import in_words, verdicts
+from dep.utils.errors import DepError
+from dep.utils.registry import ComponentConfig
 
-METHODS = (
-    "Non-Perso", "RAG", "Constant prompt (w/o text)", "DEP (w/o text)", "DEP (w/o text, his)",
-    "DEP shuffled (w/o text)", "DEP",
-)  # fmt: skip
+LABELS = {
+    "non_perso": "Non-Perso", "rag": "RAG", "constant": "Constant prompt (w/o text)", "notext": "DEP (w/o text)",
+    "his": "DEP (w/o text, his)", "shuffled": "DEP shuffled (w/o text)", "dep": "DEP",
+}  # fmt: skip
+METHODS = tuple(LABELS.values())
 CATEGORIES = ("Books", "Digital_Music", "all")
 METRICS = {"rouge1": 0.3, "rougeL": 0.2, "meteor": 0.25, "bleu": 4.0, "bertscore": 0.85, "nll": 0.6}
 ATTACK = "<script>alert('x')</script> & \"quoted\" | **bold** {{ 7 * 7 }}"
 
 
-def row(method: str, category: str, metric: str, value: float, seed: int | None) -> dict[str, Any]:
-    place = {"run": "demo", "method": method, "category": category, "metric": metric}
+def row(arm: str, category: str, metric: str, value: float, seed: int | None) -> dict[str, Any]:
+    place = {"run": "demo", "arm": arm, "label": LABELS.get(arm, arm), "category": category, "metric": metric}
     return {**place, "value": value, "ci_low": value * 0.97, "ci_high": value * 1.03, "n": 240, "seed": seed}
 
 
 def comparison(
-    metric: str, delta: float, half: float, p: float, category: str = "all", b: str = "RAG"
+    metric: str, delta: float, half: float, p: float, category: str = "all", b: str = "rag"
 ) -> dict[str, Any]:
     interval = {"delta": delta, "ci_low": delta - half, "ci_high": delta + half}
-    return {"a": "DEP", "b": b, "category": category, "metric": metric, **interval, "p": p, "n": 240}
+    return {"a": "dep", "b": b, "category": category, "metric": metric, **interval, "p": p, "n": 240}
 
 
 def results() -> dict[str, Any]:
     rows = []
-    for at, method in enumerate(METHODS):
+    for at, arm in enumerate(LABELS):
         for category in CATEGORIES:
             for metric, base in METRICS.items():
                 value = base * (1 + 0.03 * at * (-1 if metric == "nll" else 1))
-                seeds = [None, 0, 1] if method.startswith("DEP") else [0]
+                seeds = [None, 0, 1] if LABELS[arm].startswith("DEP") else [0]
                 for seed in seeds:
-                    rows.append(row(method, category, metric, value + (seed or 0) * 1e-3, seed))
+                    rows.append(row(arm, category, metric, value + (seed or 0) * 1e-3, seed))
     comparisons = [
         comparison(metric, delta, half, p, category, b)
         for category in CATEGORIES
-        for b in ("RAG", "Non-Perso")
+        for b in ("rag", "non_perso")
         for metric, delta, half, p in (
             ("nll", -0.0123, 0.004, 0.0005),
             ("rouge1", 0.021, 0.01, 0.0005),
@@ -71,7 +77,7 @@ def run_dir(tmp_path: Path) -> Path:
         "key": "Books/7", "category": "Books", "user": "u1", "item_title": f"Item {ATTACK}", "rating": 5.0,
         "item_description": "A book.", "title": ATTACK, "reference": f"True: {ATTACK}",
         "past_reviews": [review, {**review, "rating": None}], "peer_reviews": [{"item_title": "x", "text": ATTACK}],
-        "predictions": {method: f"{method} wrote {ATTACK}" for method in METHODS[:-1]} | {"DEP": None},
+        "predictions": {arm: f"{arm} wrote {ATTACK}" for arm in list(LABELS)[:-1]} | {"dep": None},
         "steps": {"PAG": [{"system": ATTACK, "prompt": ATTACK, "prompt_tokens": 9, "text": ATTACK}]},
     }  # fmt: skip
     run = {
@@ -83,7 +89,7 @@ def run_dir(tmp_path: Path) -> Path:
                         "output_mean": 180.0, "output_sd": 40.0}],
         },
         "costs": {
-            "DEP": {"trains": True, "trainable": 41_216, "frozen": 3_200_000, "train_seconds": 61.2,
+            "dep": {"trains": True, "trainable": 41_216, "frozen": 3_200_000, "train_seconds": 61.2,
                     "prompt_tokens": 310.4, "calls": 1.0, "gflops": 0.71, "user_bytes": 6144.0},
             ATTACK: {"trains": False, "prompt_tokens": 99.0, "calls": 2.5, "gflops": None, "user_bytes": None},
         },
@@ -199,7 +205,7 @@ def test_what_each_method_was_given_stands_in_page_markdown_and_terminal(run_dir
     write_report(run_dir)
     costs = json.loads((run_dir / "run.json").read_text())["costs"]
     console = Console(width=100, file=io.StringIO())
-    print_given(costs, console)
+    print_given(costs, console, LABELS)
     assert isinstance(console.file, io.StringIO)
     for text in ((run_dir / "report.html").read_text(), (run_dir / "report.md").read_text(), console.file.getvalue()):
         assert "What each method was given" in text
@@ -209,32 +215,32 @@ def test_what_each_method_was_given_stands_in_page_markdown_and_terminal(run_dir
 
 def test_only_the_mean_over_seeds_is_shown(run_dir: Path) -> None:
     table = main_table(results(), "all")
-    cell = table.cells["DEP", "rouge1"]
+    cell = table.cells["dep", "rouge1"]
     assert cell.value == pytest.approx(0.3 * 1.18)
     assert cell.seeds == pytest.approx((0.354, 0.355))
-    assert table.cells["RAG", "rouge1"].seeds == ()
+    assert table.cells["rag", "rouge1"].seeds == ()
 
 
 def test_the_best_is_the_highest_but_the_lowest_nll() -> None:
     table = main_table(results(), "Books")
-    assert {key for key, cell in table.cells.items() if cell.best} == {("DEP", metric) for metric in METRICS}
-    assert table.cells["DEP", "nll"].value == min(table.cells[m, "nll"].value for m in METHODS)
+    assert {key for key, cell in table.cells.items() if cell.best} == {("dep", metric) for metric in METRICS}
+    assert table.cells["dep", "nll"].value == min(table.cells[arm, "nll"].value for arm in LABELS)
 
 
 def test_several_seeds_without_their_mean_are_refused() -> None:
-    rows = [row("DEP", "all", "nll", 0.5, 0), row("DEP", "all", "nll", 0.6, 1)]
+    rows = [row("dep", "all", "nll", 0.5, 0), row("dep", "all", "nll", 0.6, 1)]
     with pytest.raises(ValueError, match="seed null"):
         main_table({"rows": rows}, "all")
 
 
 def test_pooling_one_category_is_not_shown_twice() -> None:
-    rows = [row("DEP", category, "nll", 0.5, 0) for category in ("Books", "all")]
+    rows = [row("dep", category, "nll", 0.5, 0) for category in ("Books", "all")]
     assert categories({"rows": rows}) == ["Books"]
     assert categories(results()) == ["all", "Books", "Digital_Music"]
 
 
 def test_verdicts_know_which_direction_is_good_and_correct_for_the_pairs_of_a_metric() -> None:
-    found = verdicts(results(), "Books")["DEP", "RAG"]
+    found = verdicts(results(), "Books")["dep", "rag"]
     assert {v.metric: v.text for v in found} == {
         "rouge1": "better",
         "rougeL": "worse",
@@ -246,13 +252,13 @@ def test_verdicts_know_which_direction_is_good_and_correct_for_the_pairs_of_a_me
     assert in_words(found) == (
         "better on ROUGE-1 and NLL; worse on ROUGE-L; better before correction on BLEU; no difference shown on METEOR"
     )
-    one = {"comparisons": [row for row in results()["comparisons"] if row["b"] == "RAG"]}
-    assert {v.metric: v.text for v in verdicts(one, "Books")["DEP", "RAG"]}["bleu"] == "better"
+    one = {"comparisons": [row for row in results()["comparisons"] if row["b"] == "rag"]}
+    assert {v.metric: v.text for v in verdicts(one, "Books")["dep", "rag"]}["bleu"] == "better"
 
 
 def test_agreement_of_every_metric_is_said_in_short() -> None:
     rows = [comparison(metric, 0.02, 0.01, 0.001) for metric in ("rouge1", "rougeL", "meteor")]
-    assert in_words(verdicts({"comparisons": rows}, "all")["DEP", "RAG"]) == "better on every metric"
+    assert in_words(verdicts({"comparisons": rows}, "all")["dep", "rag"]) == "better on every metric"
 
 
 def test_a_p_value_without_its_interval_is_no_verdict() -> None:
@@ -263,7 +269,7 @@ def test_a_p_value_without_its_interval_is_no_verdict() -> None:
 def test_a_report_of_results_alone_is_written(run_dir: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
-    rows = [row("DEP", "all", "nll", 0.5, 0)]
+    rows = [row("dep", "all", "nll", 0.5, 0)]
     (bare / "results.json").write_text(json.dumps({"rows": rows, "comparisons": []}))
     assert "0.5000" in Page(write_report(bare).read_text()).text
 
@@ -322,5 +328,73 @@ def test_a_warning_stands_before_any_number(run_dir: Path) -> None:
 
 
 def test_the_key_names_the_colours_that_there_are() -> None:
-    assert kinds(["RAG", "DEP"]) == {"own": "DEP", "other": "other methods"}
-    assert list(kinds(["Constant prompt"])) == ["control"]
+    assert key(["other", "own", "own"]) == {"own": "DEP", "other": "other methods"}
+    assert list(key(["control"])) == ["control"]
+
+
+def test_colours_follow_the_methods_role_and_not_its_label() -> None:
+    table = main_table({"rows": [row("mine", "all", "nll", 0.5, 0), row("dep", "all", "nll", 0.5, 0)]}, "all")
+    chart = intervals(table, "nll", {"mine": "control"})
+    assert 'class="dot control"' in chart
+    assert 'class="dot other"' in chart
+    assert "own" not in chart
+
+
+def test_two_arms_of_one_label_are_both_shown_with_their_names(run_dir: Path) -> None:
+    rows = [row(arm, "all", "nll", value, 0) | {"label": "DEP"} for arm, value in (("first", 0.5), ("second", 0.6))]
+    results = {"rows": rows, "comparisons": [comparison("nll", -0.1, 0.01, 0.001) | {"a": "first", "b": "second"}]}
+    (run_dir / "results.json").write_text(json.dumps(results))
+    write_report(run_dir)
+    console = Console(file=io.StringIO(), width=100)
+    print_table(results, console)
+    print_given(dict.fromkeys(("first", "second"), PLAIN), console, {"first": "DEP", "second": "DEP"})
+    assert isinstance(console.file, io.StringIO)
+    for text in ((run_dir / "report.html").read_text(), (run_dir / "report.md").read_text(), console.file.getvalue()):
+        assert "DEP (first)" in text
+        assert "DEP (second)" in text
+        assert "0.6000" in text
+
+
+PLAIN = {"trains": False, "prompt_tokens": 99.0, "calls": 1.0}
+
+
+class Surprise(TextMetric):
+    name = "surprise"
+    label = "Surprise"
+    unit = "bits"
+    decimals = 1
+    higher_is_better = False
+
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        kind: str = "surprise"
+
+    @property
+    def signature(self) -> str:
+        return "surprise"
+
+    def per_example(self, predictions: Any, references: Any, *, progress: bool = False) -> list[float]:
+        return [float(len(text)) for text in predictions]
+
+
+def test_a_metric_of_ones_own_stands_in_table_chart_page_and_verdicts(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "_LOADED", {})
+    content = results() | {"metrics": {"surprise": f"{__name__}:Surprise"}}
+    content["rows"] += [row(arm, category, "surprise", 7.25, 0) for arm in LABELS for category in CATEGORIES]
+    content["comparisons"].append(comparison("surprise", -0.5, 0.1, 0.0005))
+    (run_dir / "results.json").write_text(json.dumps(content))
+    text = Page(write_report(run_dir).read_text()).text
+    assert "Surprise ↓ bits" in text
+    assert "Surprise ↓" in (run_dir / "report.md").read_text()
+    assert main_table(content, "all").metrics == [*METRICS, "surprise"]
+    assert {v.metric: v.text for v in verdicts(content, "all")["dep", "rag"]}["surprise"] == "better"
+    console = Console(file=io.StringIO(), width=160)
+    print_table(content, console)
+    assert "Surprise ↓" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_metric_that_nobody_knows_is_an_error_and_not_left_out() -> None:
+    with pytest.raises(DepError, match="metric 'novelty'"):
+        main_table({"rows": [row("dep", "all", "novelty", 0.5, 0)]}, "all")

@@ -20,6 +20,7 @@ from dep.models.adapters.user_llm.perceiver import Perceiver
 from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.models.projector import Projector
 from dep.types import Batch, UserHistoryBatch
+from dep.utils.errors import DepError
 
 
 class UserLLMAdapter(nn.Module):
@@ -84,7 +85,7 @@ class UserLLMAdapter(nn.Module):
             ValueError: where the batch does not hold what its users did.
         """
         if batch.user_history is None:
-            raise ValueError("User-LLM: expected batch.user_history, found none; set prompt.reads_user_history")
+            raise DepError("User-LLM: expected batch.user_history, found none; set prompt.reads_user_history")
         like = self.encoder.review.weight
         past = UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
         states_BLW = self.encoder(past)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dep.utils.errors import DepError
+
 
 class GatedCrossAttention(nn.Module):
     """One look at the memory.
@@ -54,7 +56,7 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     for module in model.base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
-    raise ValueError(
+    raise DepError(
         f"{type(model).__name__}: expected a list of {count} decoder layers, found none; gated cross-attention, "
         "backbone.activation_checkpointing and backbone.compile need it: do without them with this backbone"
     )

@@ -1,0 +1,11 @@
+"""`dep generate`: one stage of a run."""
+
+from __future__ import annotations
+
+from dep.commands.base import Command
+from dep.commands.run import run_stages
+
+
+def main(command: Command) -> None:
+    """Measure the likelihood of the real reviews and generate the arms' own."""
+    run_stages(command, ["generate"])

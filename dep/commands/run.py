@@ -1,0 +1,52 @@
+"""`dep run`: all stages of a run, then its report; the other stage verbs are parts of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from dep.commands.base import Command
+
+ALL = ("prepare", "embed", "train", "generate", "evaluate", "report")
+"""The stages in their order."""
+
+
+def main(command: Command) -> None:
+    """Run every stage."""
+    run_stages(command, ALL)
+
+
+def run_stages(command: Command, stages: Collection[str]) -> None:
+    """Run some of the stages, or print the plan.
+
+    Args:
+        command: what was typed.
+        stages: names of `ALL`.
+    """
+    run, configs = command.configs
+    resources, console = command.resources, command.console
+    if command.plan:
+        from dep.pipeline.plan import show
+
+        show(resources, run, configs, console)
+        return
+    from dep.pipeline.run_lock import run_lock
+    from dep.pipeline.scheduler import STAGES, check_arms, run_arms
+    from dep.pipeline.stages.vectors import embed, prepare
+
+    per_arm = [name for name in STAGES if name in stages]
+    arms = resources.arms(configs, run.seeds)
+    check_arms(arms, per_arm)
+    with run_lock(Path(run.runs) / run.name):
+        if "prepare" in stages:
+            prepare(resources, run)
+        if "embed" in stages:
+            embed(resources, configs)
+        run_arms(resources, arms, per_arm, (command.files, command.overrides), command.fresh)
+        if "report" in stages:
+            from dep.pipeline.summary import report
+
+            anew = command.verb == "report"
+            console.print(f"[bold]report[/] {report(resources, run, arms, command.typed, command.started, anew)}")
+    console.print(f"done in {time.time() - command.started:.0f} s")

@@ -1,0 +1,34 @@
+"""NLL: the negative log-likelihood that the model gives to the user's real review.
+
+NLL = −(1/T) Σ_{t=1..T} log p(y_t | y_<t, prompt), in nats a token, the closing token counted
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dep.evaluation.metrics.base import ModelMetric
+from dep.utils.registry import ComponentConfig
+
+
+class NLL(ModelMetric):
+    """Mean over examples of the real review's NLL per token; generation measures it."""
+
+    name = "nll"
+    label = "NLL"
+    unit = "nats a token, lower is better"
+    decimals = 4
+    higher_is_better = False
+    order = 60
+
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["nll"] = "nll"
+
+    @property
+    def signature(self) -> str:
+        """See Metric."""
+        return "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"
