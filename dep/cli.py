@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dep.commands.base import Command
 
     console = Console(soft_wrap=True)
-    command = Command(args.verb, files, overrides, console, args.plan)
+    command = Command(args.verb, files, overrides, console, args.plan, args.fresh)
     try:
         import_module(VERBS[args.verb].module).main(command)
     except KeyboardInterrupt:
@@ -100,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("verb", choices=list(VERBS), metavar="verb", help=argparse.SUPPRESS)
     parser.add_argument(
         "--plan", action="store_true", help="print the jobs, what is there and what the rest costs; do nothing"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="train, generate and evaluate again what is done or cached"
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="N arms side by side (as jobs=N)")
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)

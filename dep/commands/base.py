@@ -29,6 +29,8 @@ class Command:
     console: Console
     plan: bool = False
     """Print the plan and do nothing."""
+    fresh: bool = False
+    """Train, generate and evaluate again what is done or cached."""
     started: float = field(default_factory=time.time)
 
     @cached_property

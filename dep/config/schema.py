@@ -24,6 +24,7 @@ from dep.models.compressors import COMPRESSORS
 from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
 from dep.training.settings import TrainConfig
 from dep.utils.errors import DepError
+from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 from dep.utils.registry import ComponentConfig, Registry
 
@@ -134,8 +135,8 @@ def as_dict(config: RunConfig) -> dict[str, Any]:
 
 
 def identity(config: RunConfig, *keys: str) -> str:
-    """Hash of the named parts of a configuration (dotted keys), in any order of fields."""
-    plain = as_dict(config)
+    """Hash of the named parts of a configuration (dotted keys), without the fields that change no number."""
+    plain = numeric(config)
     parts = {}
     for key in keys:
         value: Any = plain

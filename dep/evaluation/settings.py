@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dep.evaluation.metrics import MetricsConfig
+from dep.utils.fields import RUNTIME
 
 
 @dataclass
@@ -15,7 +16,7 @@ class EvaluateConfig:
     """Metrics of the generated text; the likelihood of the real one is always measured."""
     texts: bool = True
     """Whether reviews are generated at all; without, only the likelihood is reported."""
-    batch_size: int = 16
+    batch_size: int = field(default=16, metadata=RUNTIME)
     """Examples at a time when the likelihood is measured; changes no number."""
     n_boot: int = 2000
     """Resamples of each interval and each test."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from dep.utils.fields import RUNTIME
 
 
 @dataclass
@@ -22,7 +24,7 @@ class GenerateConfig:
     """Take the most likely token instead of drawing."""
     seed: int = 0
     """With a request's key it decides what is drawn."""
-    batch_size: int = 16
+    batch_size: int = field(default=16, metadata=RUNTIME)
     """Requests at a time; does not change what is drawn."""
-    progress: bool = True
+    progress: bool = field(default=True, metadata=RUNTIME)
     """Whether to show a progress bar."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dep.models.adapters.user_llm.settings import UserLLMConfig
+from dep.utils.fields import RUNTIME
 
 PPLUG_TOKENS = 2
 """Soft tokens of PPlug: the instruction's and the user's."""
@@ -28,13 +29,13 @@ class BackboneConfig:
     to train."""
     quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
     """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats: less memory, not more speed."""
-    activation_checkpointing: bool = False
+    activation_checkpointing: bool = field(default=False, metadata=RUNTIME)
     """Keep no activations of a layer but its input, and make them again in the backward pass: far less memory, a
     third more time."""
-    compile: bool = False
+    compile: bool = field(default=False, metadata=RUNTIME)
     """torch.compile of each layer: minutes at first, then faster on a GPU; on a processor it needs a C++
     compiler."""
-    allow_download: bool = False
+    allow_download: bool = field(default=False, metadata=RUNTIME)
     """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
 

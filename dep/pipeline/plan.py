@@ -23,8 +23,11 @@ from dep.models.adapters.user_llm.adapter import UserLLMAdapter
 from dep.models.backbones.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters, training_flops
 from dep.models.soft_prompt import build_adapter
 from dep.pipeline.arm import TEXTLESS, Arm
+from dep.pipeline.builders import build_data
+from dep.pipeline.keys import adapter_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.scheduler import side_by_side
+from dep.pipeline.store import ArmStore
 
 SAMPLE = 48
 """Test examples whose prompts are measured."""
@@ -57,14 +60,20 @@ def jobs(arms: Sequence[Arm]) -> list[Job]:
     for arm in arms:
         train = "-"
         if arm.method.trains:
-            owner = first.setdefault(arm.adapter_key, arm)
+            owner = first.setdefault(adapter_key(arm), arm)
             train = (
-                "done" if arm.finished("train")
-                else "cached" if arm.adapter_is_cached
+                "done" if ArmStore(arm).finished("train")
+                else "cached" if ArmStore(arm).adapter_is_cached
                 else f"with {_of(owner)}" if owner is not arm
                 else _after(arm, first)
             )  # fmt: skip
-        generate = "done" if arm.finished("generate") else "cached" if arm.is_cached("generate") else "to do"
+        generate = (
+            "done"
+            if ArmStore(arm).finished("generate")
+            else "cached"
+            if ArmStore(arm).is_cached("generate")
+            else "to do"
+        )
         found.append(Job(arm, train, generate))
     return found
 
@@ -76,8 +85,8 @@ def _of(owner: Arm) -> str:
 def _after(arm: Arm, owners: dict[str, Arm]) -> str:
     if arm.warm_start is None:
         return "to do"
-    owner = owners.setdefault(arm.warm_start.adapter_key, arm.warm_start)
-    return "to do" if owner is arm.warm_start and not owner.adapter_is_cached else f"after {_of(owner)}"
+    owner = owners.setdefault(adapter_key(arm.warm_start), arm.warm_start)
+    return "to do" if owner is arm.warm_start and not ArmStore(owner).adapter_is_cached else f"after {_of(owner)}"
 
 
 def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
@@ -178,7 +187,7 @@ def load_of(resources: Resources, arm: Arm, sized: dict[str, int] | None) -> Loa
 
 def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
     """Tokens of prompt and target of some test examples; vectors are not needed to count their slots."""
-    data, (prompt, _) = resources.data(arm), arm.configured
+    data, (prompt, _) = build_data(resources, arm), arm.configured
     _, tokenizer = resources.backbone(arm.config)
     data.builder = PromptBuilder(
         tokenizer, replace(prompt, reads_user_history=False, user_tokens=0), data.builder.branches

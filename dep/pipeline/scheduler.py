@@ -27,10 +27,12 @@ from dep.config import preflight
 from dep.config.loader import load_arms
 from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
+from dep.pipeline.keys import adapter_key, encoder_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.evaluate import evaluate
 from dep.pipeline.stages.generate import generate
 from dep.pipeline.stages.train import train
+from dep.pipeline.store import ArmStore
 from dep.utils import progress
 
 STAGES: dict[str, Callable[[Resources, Arm], None]] = {
@@ -59,7 +61,7 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
         ValueError: an arm's settings contradict each other.
     """
     for arm in arms:
-        parts = {stage for stage in stages if stage in ("train", "generate") and not arm.finished(stage)}
+        parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
         if "train" in parts:
             _ = arm.settings  # says where its epochs do not add up
         if parts:
@@ -67,7 +69,11 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
 
 
 def run_arms(
-    resources: Resources, arms: Sequence[Arm], stages: Sequence[str], words: tuple[list[str], list[str]]
+    resources: Resources,
+    arms: Sequence[Arm],
+    stages: Sequence[str],
+    words: tuple[list[str], list[str]],
+    fresh: bool = False,
 ) -> None:
     """Take every arm through `stages`.
 
@@ -76,11 +82,16 @@ def run_arms(
         arms: all of the run's.
         stages: names in `STAGES`.
         words: files and overrides, from which a worker builds the same run.
+        fresh: redo the stages of all arms, also those that are done or cached. Results are removed first, so an
+            interrupted call goes on without it.
 
     Raises:
         ArmsFailed: after all others are through.
     """
-    arms = [arm for arm in arms if not all(arm.finished(stage) for stage in stages)]
+    if fresh:
+        for arm in arms:
+            ArmStore(arm).forget(stages)
+    arms = [arm for arm in arms if not all(ArmStore(arm).finished(stage) for stage in stages)]
     if not arms:
         return
     groups = _groups(arms)
@@ -109,11 +120,11 @@ def _groups(arms: Sequence[Arm]) -> list[Names]:
     groups: dict[str, Names] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
-        trained = {arm.adapter_key} if arm.method.trains else set()
+        trained = {adapter_key(arm)} if arm.method.trains else set()
         learned = (
-            arm.encoder_key
+            encoder_key(arm)
             if arm.method.pretrains
-            else (arm.training_view.warm_start or arm).adapter_key
+            else adapter_key(arm.training_view.warm_start or arm)
             if trained
             else ""
         )

@@ -17,8 +17,11 @@ from dep.data.statistics import statistics_of
 from dep.evaluation.metrics import load_metric
 from dep.evaluation.scores import summarise
 from dep.pipeline.arm import Arm
+from dep.pipeline.builders import build_data
+from dep.pipeline.keys import adapter_key, score_key
 from dep.pipeline.request_cost import costs
 from dep.pipeline.resources import Resources
+from dep.pipeline.store import ArmStore
 from dep.reporting import print_given, print_table, write_report
 from dep.types import Corpus
 from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
@@ -51,7 +54,7 @@ def report(
     folder = Path(run.runs) / run.name
     scores = {}
     for arm in arms:
-        if not arm.finished("evaluate"):
+        if not ArmStore(arm).finished("evaluate"):
             raise MissingFile(f"{arm.folder}: no scores of {arm.label} as configured; run `dep evaluate` first")
         scores[arm.name, arm.seed] = read_rows(arm.folder / "scores.jsonl")
     labels = {arm.name: arm.label for arm in arms}
@@ -59,7 +62,7 @@ def report(
     made_from = {
         "keyed_by": "arm",
         "version": __version__,
-        "scores": {f"{arm.name}/{arm.seed}": [arm.label, arm.score_key] for arm in arms},
+        "scores": {f"{arm.name}/{arm.seed}": [arm.label, score_key(arm)] for arm in arms},
         "compare": [list(pair) for pair in pairs(run)],
         "bootstrap": [run.evaluate.n_boot, run.evaluate.seed],
     }
@@ -165,15 +168,17 @@ def _warning(run: RunConfig) -> str:
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:
     """What arms share, and what was taken from the cache of an earlier run."""
     training = [arm for arm in arms if arm.method.trains]
-    keys = {arm.adapter_key for arm in training}
+    keys = {adapter_key(arm) for arm in training}
     vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}
     return {
         "arms": len(arms),
         "training_arms": len(training),
         "adapters": len(keys),
-        "taken_adapters": len(keys - {arm.adapter_key for arm in training if not arm.has_mark("adapter taken from")}),
-        "taken_predictions": sum(arm.has_mark("predictions taken from") for arm in arms),
-        "taken_scores": sum(arm.has_mark("scores taken from") for arm in arms),
+        "taken_adapters": len(
+            keys - {adapter_key(arm) for arm in training if not ArmStore(arm).has_mark("adapter taken from")}
+        ),
+        "taken_predictions": sum(ArmStore(arm).has_mark("predictions taken from") for arm in arms),
+        "taken_scores": sum(ArmStore(arm).has_mark("scores taken from") for arm in arms),
         "vectors": len(vectors),
     }
 
@@ -188,7 +193,7 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
     }
     prepared = resources.prepared(arms[0].config)
     longest = max(arms, key=lambda arm: arm.configured[0].history)
-    requests = resources.data(longest).requests("test")
+    requests = build_data(resources, longest).requests("test")
     drawn = _drawn([(e.category, prepared.corpora[e.category].reviews[e.row].user) for e in requests.examples])
     shown = []
     for at in drawn:

@@ -15,6 +15,7 @@ from dep.config.schema import as_dict
 from dep.evaluation.metrics import metric_class
 from dep.evaluation.scores import metrics_of
 from dep.pipeline.arm import Arm
+from dep.pipeline.keys import prediction_key
 from dep.utils.lightning import pl
 
 SHOWN = 24
@@ -34,7 +35,7 @@ def begun(arm: Arm) -> Any:
     experiment, variant = arm.config.name, arm.name
     return wandb.init(
         project="dep", group=experiment, name=f"{variant}, seed {arm.seed}", tags=[variant, arm.config.method.kind],
-        id=f"{experiment}-{variant}-{arm.seed}-{arm.prediction_key[:8]}".replace("@", "-").replace("=", "-"),
+        id=f"{experiment}-{variant}-{arm.seed}-{prediction_key(arm)[:8]}".replace("@", "-").replace("=", "-"),
         config=as_dict(arm.config) | {"seed": arm.seed}, dir=str(folder), mode=mode, resume="allow",
         settings=wandb.Settings(silent=True, console="off"),
     )  # fmt: skip

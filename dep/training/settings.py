@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dep.training.schedule import Schedule
+from dep.utils.fields import RUNTIME
 
 
 @dataclass
@@ -42,7 +43,7 @@ class TrainConfig:
     """Examples an optimizer step averages over, on all devices together."""
     micro_batch: int = 1
     """Examples on a device at a time; gradients accumulate up to `effective_batch`."""
-    max_tokens_per_forward: int = 0
+    max_tokens_per_forward: int = field(default=0, metadata=RUNTIME)
     """Real tokens that the LLM reads at a time (0: a whole micro batch): bounds the memory where prompts differ in
     length, and changes no number."""
     packing: Literal["auto", "always", "never"] = "auto"
@@ -63,11 +64,11 @@ class TrainConfig:
     both."""
     strategy: Literal["auto", "ddp", "deepspeed_stage_1", "fsdp"] = "auto"
     """How several devices share the work."""
-    devices: int = 1
+    devices: int = field(default=1, metadata=RUNTIME)
     """How many; -1 takes all."""
     monitor: Literal["val_meteor", "val_nll"] = "val_meteor"
     """Which validation metric picks the epoch: METEOR (the paper; costs generation) or the likelihood."""
     seed: int = 0
     """Of everything random in training."""
-    progress: bool = True
+    progress: bool = field(default=True, metadata=RUNTIME)
     """Whether to show a progress bar."""

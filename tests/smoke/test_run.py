@@ -14,10 +14,12 @@ import pytest
 import torch
 
 import dep.pipeline.resources
+import dep.pipeline.stages.evaluate
 from dep import cli
 from dep.config.loader import load_arms
 from dep.inference.generator import Generate
 from dep.pipeline import scheduler as jobs
+from dep.pipeline.builders import build_data
 from dep.pipeline.resources import Resources
 from dep.training.trainer import Train
 
@@ -74,10 +76,10 @@ def test_vectors_have_noise_in_training_batches_after_the_first_pass_alone(finis
     with contextlib.chdir(finished):
         run, configs = load_arms([CONF / "arms.yaml"], [*SMALL, "train.input_noise=0.5"])
         made = Resources(run, Console(quiet=True))
-        data = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
+        data = build_data(made, next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
         data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
         trained, checked = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
-        first = made.data(next(arm for arm in made.arms(configs, [0]) if arm.name == "dep_notext"))
+        first = build_data(made, next(arm for arm in made.arms(configs, [0]) if arm.name == "dep_notext"))
         first.trainer = data.trainer
         unseen = next(iter(first.train_dataloader()))
     assert 0.4 < trained.noise["his"][trained.present["his"]].std() < 0.6
@@ -162,6 +164,31 @@ def test_what_was_cut_short_is_made_again(finished: Path, tmp_path: Path, where:
             if path.suffix in (".jsonl", ".safetensors"):
                 path.write_bytes(path.read_bytes()[:-100])
     assert run(tmp_path, "run", *words) == 0
+    assert files(tmp_path) == before
+
+
+def test_fresh_trains_generates_and_scores_again_to_the_same_bytes(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    fit, texts, score = Train.fit, Generate.__call__, dep.pipeline.stages.evaluate.score_examples
+
+    def counted(name: str, real: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            return real(*args, **kwargs)
+
+        return call
+
+    words = ("arms=[dep]", "compare=[]", "name=fresh")
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    assert run(tmp_path, "run", *words) == 0
+    before = files(tmp_path)
+    monkeypatch.setattr(Train, "fit", counted("fit", fit))
+    monkeypatch.setattr(Generate, "__call__", counted("texts", texts))
+    monkeypatch.setattr(dep.pipeline.stages.evaluate, "score_examples", counted("score", score))
+    assert run(tmp_path, "run", "--fresh", *words) == 0
+    assert calls == ["fit", "fit", "texts", "score"], "the warm start is trained again too"
     assert files(tmp_path) == before
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from dep.data.embedders.base import Dtype, ModelFolder
+from dep.utils.fields import RUNTIME
 from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ class HubModelConfig(ComponentConfig):
     """A local folder or a name on the hub."""
     max_tokens: int = 8192
     """Tokens after which a text is cut."""
-    batch_size: int = 16
+    batch_size: int = field(default=16, metadata=RUNTIME)
     """Texts a batch."""
-    device: str = "auto"
+    device: str = field(default="auto", metadata=RUNTIME)
     """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
     dtype: Dtype = "float32"
     """Precision of the model."""
-    allow_download: bool = False
+    allow_download: bool = field(default=False, metadata=RUNTIME)
     """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from dep.data.embedders.base import Dtype, ModelFolder, Runtime
+from dep.utils.fields import RUNTIME
 from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ class RuntimeConfig(ComponentConfig):
 
     max_tokens: int | None = None
     """Tokens after which a text is cut; null: the model's own limit."""
-    batch_size: int = 32
+    batch_size: int = field(default=32, metadata=RUNTIME)
     """Texts a batch; by OpenVINO never more than eight, which is quicker."""
-    device: str = "auto"
+    device: str = field(default="auto", metadata=RUNTIME)
     """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
     dtype: Dtype = "float32"
     """Precision of the model."""
@@ -47,7 +48,7 @@ class SentenceTransformers(ModelFolder):
         kind: Literal["sentence_transformers"] = "sentence_transformers"
         model: str
         """A local folder or a name on the hub."""
-        allow_download: bool = False
+        allow_download: bool = field(default=False, metadata=RUNTIME)
         """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
 
     def __init__(self, config: Config) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from dep.data.sources import files
 from dep.types import Corpus, Example, Item, Review, Split
 from dep.utils.errors import DepError, MissingFile
+from dep.utils.fields import RUNTIME
 from dep.utils.progress import stage
 from dep.utils.registry import ComponentConfig
 
@@ -61,7 +62,7 @@ class DPL:
         """Items: a name on the hub or a local folder."""
         categories: list[str] = field(default_factory=lambda: ["Books", "Movies_and_TV", "CDs_and_Vinyl"])
         """Configurations to read."""
-        allow_download: bool = False
+        allow_download: bool = field(default=False, metadata=RUNTIME)
         """Whether a name may be fetched from the hub."""
 
     def __init__(self, config: Config) -> None:

@@ -14,13 +14,14 @@ The two scales differ: compare only numbers with one signature.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dep.evaluation.metrics.base import TextMetric, check_pairs, signed, track
 from dep.utils.errors import DepError, MissingFile
+from dep.utils.fields import RUNTIME
 from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ class BertScore(TextMetric):
         """Layer whose outputs are matched, from 1; 0 is the embeddings. Later layers are not computed.
         Of the packaged model's six, 2 and 3 told a review's own second half from that of another review of the
         item best: AUC 0.75 to 0.77 in two Amazon categories (150 items each), and 0.63 and 0.72 for layer 6."""
-        batch_size: int = 32
+        batch_size: int = field(default=32, metadata=RUNTIME)
         """Texts in one forward pass."""
-        allow_download: bool = False
+        allow_download: bool = field(default=False, metadata=RUNTIME)
         """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=RUNTIME)
         """Where the model runs; `auto` is the GPU where there is one."""
 
     config: Config

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dep.methods.profiles.questions import Instructions
+from dep.utils.fields import RUNTIME
 
 
 @dataclass
@@ -22,13 +23,13 @@ class ProfileConfig:
     """The endpoint, up to and with its `/v1`."""
     model: str = ""
     """The endpoint's name for the model."""
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: str = field(default="OPENAI_API_KEY", metadata=RUNTIME)
     """The environment variable that holds the endpoint's key; a local server needs none."""
-    workers: int = 8
+    workers: int = field(default=8, metadata=RUNTIME)
     """Calls to the endpoint at a time."""
-    retries: int = 5
+    retries: int = field(default=5, metadata=RUNTIME)
     """How often a call is tried again, after longer and longer waits."""
-    timeout: float = 60.0
+    timeout: float = field(default=60.0, metadata=RUNTIME)
     """Seconds until a call counts as lost."""
-    max_calls: int = 0
+    max_calls: int = field(default=0, metadata=RUNTIME)
     """Calls to the endpoint that one stage may make, answers from the cache not counted; 0: no limit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,6 @@ DEMO = Path(__file__).resolve().parent / "tiny"
 """What the name `demo` stands for: the small backbone that comes with the package."""
 _SAMPLE = 256
 """Values of each tensor that enter the fingerprint."""
-_SMALL = 16 << 20
-"""Bytes of a file that is small enough to be read for a stamp."""
 _DTYPES: dict[str, Any] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -91,23 +89,21 @@ def files(config: BackboneConfig) -> str:
     return str(DEMO) if config.name_or_path == "demo" else config.name_or_path
 
 
-def stamp(config: BackboneConfig) -> str:
-    """What tells one backbone from another without loading it: names and sizes of its files, contents of small ones.
+def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
+    """Sha256 over the names and contents of a backbone's files, without loading it.
 
     A name of the hub stands for itself.
+
+    Args:
+        config: which backbone.
+        file_digest: gives the sha256 of a file's content.
     """
     folder = Path(files(config))
-    return _stamp(folder) if folder.is_dir() else config.name_or_path
-
-
-@lru_cache
-def _stamp(folder: Path) -> str:
+    if not folder.is_dir():
+        return config.name_or_path
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
-        if size <= _SMALL:
-            digest.update(path.read_bytes())
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".model", ".txt")):
+        digest.update(f"{path.name} {file_digest(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from dep.evaluation.scores import score_examples
 from dep.pipeline import tracking
 from dep.pipeline.arm import Arm
 from dep.pipeline.resources import Resources
+from dep.pipeline.store import ArmStore
 from dep.utils.atomic_io import read_rows, write_rows
 from dep.utils.errors import MissingFile
 
@@ -13,15 +14,15 @@ from dep.utils.errors import MissingFile
 def evaluate(resources: Resources, arm: Arm) -> None:
     """Score the arm's predictions; scores.jsonl."""
     path = arm.folder / "scores.jsonl"
-    if arm.finished("evaluate") or arm.restore("evaluate"):
+    if ArmStore(arm).finished("evaluate") or ArmStore(arm).restore("evaluate"):
         return
-    if not arm.finished("generate"):
+    if not ArmStore(arm).finished("generate"):
         raise MissingFile(
             f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
         )
     rows = read_rows(arm.folder / "predictions.jsonl")
     scores = score_examples(rows, resources.metrics(arm.config))
     write_rows(path, scores)
-    arm.complete("evaluate")
+    ArmStore(arm).complete("evaluate")
     tracking.scored(arm, scores, rows)
     resources.console.print(f"[bold]evaluate[/] {arm.label}, seed {arm.seed}: scores in {path}")

@@ -15,8 +15,11 @@ from dep.data.prompts.builder import PromptBuilder
 from dep.inference.generator import Generate
 from dep.models.backbones.cost import kv_bytes
 from dep.pipeline.arm import Arm
+from dep.pipeline.builders import build_data, build_generator, build_module, build_profile_context
+from dep.pipeline.keys import adapter_key, prediction_key
 from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.pipeline.resources import Resources
+from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
 from dep.types import Prompt, Request
 from dep.utils.atomic_io import as_line, read_rows, write_json, write_rows, write_text
@@ -27,19 +30,19 @@ from dep.utils.progress import stage
 def generate(resources: Resources, arm: Arm) -> None:
     """Measure the likelihood of every real test review and write the arm's own; predictions.jsonl."""
     path, partial = arm.folder / "predictions.jsonl", arm.folder / "predictions.partial.jsonl"
-    if arm.finished("generate"):
+    if ArmStore(arm).finished("generate"):
         return
     write_text(arm.folder / "config.yaml", to_yaml(arm.config))
-    if arm.restore("generate"):
+    if ArmStore(arm).restore("generate"):
         return
-    if not arm.done("begun", arm.prediction_key):
+    if not ArmStore(arm).done("begun", prediction_key(arm)):
         partial.unlink(missing_ok=True)
-        arm.finish("begun", arm.prediction_key)
-    data = resources.data(arm)
-    module = resources.module(arm, data)
+        ArmStore(arm).finish("begun", prediction_key(arm))
+    data = build_data(resources, arm)
+    module = build_module(resources, arm, data)
     if arm.method.trains:
         adapter = arm.folder / "adapter.safetensors"
-        if not arm.done("adapter", arm.adapter_key):
+        if not ArmStore(arm).done("adapter", adapter_key(arm)):
             raise MissingFile(f"{adapter}: {arm.label} has not been trained as configured; run `dep train` first")
         module.load_adapter(adapter)
     module.to(resources.device).eval()
@@ -53,7 +56,7 @@ def generate(resources: Resources, arm: Arm) -> None:
     wanted = [request for request in requests if request.key not in begun]
     likelihood = _likelihoods(module, data, wanted, arm)
     texts = (
-        texts_of(resources.writer(arm, module), data, wanted)
+        texts_of(build_generator(resources, arm, module), data, wanted)
         if arm.config.evaluate.texts
         else ((k, None) for k in likelihood)
     )
@@ -65,7 +68,7 @@ def generate(resources: Resources, arm: Arm) -> None:
             file.flush()
     write_rows(path, (begun[request.key] for request in requests))
     write_json(arm.folder / "cost.json", _cost(resources, arm, module, data, list(by_key.values()), steps))
-    arm.complete("generate")
+    ArmStore(arm).complete("generate")
     partial.unlink()
     resources.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}")
 
@@ -74,7 +77,7 @@ def _profiled(
     resources: Resources, arm: Arm, requests: Sequence[Request]
 ) -> tuple[list[Request], dict[str, list[dict[str, Any]]]]:
     """The requests with users' profiles, and by key what was asked and answered for them."""
-    writing, some = resources.writing(arm), list(requests)
+    writing, some = build_profile_context(resources, arm), list(requests)
     written = arm.method.write(some, writing)
     _, tokenizer = resources.backbone(arm.config)
     count = PromptBuilder(tokenizer, arm.configured[0]).ask

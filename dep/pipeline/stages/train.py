@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
@@ -15,8 +14,11 @@ from dep.models.adapters.files import is_intact, write_tensors
 from dep.models.adapters.user_llm.adapter import UserLLMAdapter
 from dep.pipeline import tracking
 from dep.pipeline.arm import Arm
+from dep.pipeline.builders import build_data, build_generator, build_module
+from dep.pipeline.keys import adapter_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.generate import texts_of
+from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
 from dep.training.pretraining import pretrain
 from dep.training.trainer import Train
@@ -25,31 +27,31 @@ from dep.utils.atomic_io import read_json, write_json
 
 def train(resources: Resources, arm: Arm) -> None:
     """Train the arm's adapter, unless it is prompt-only or an equal one is in the cache."""
-    if arm.finished("train"):
+    if ArmStore(arm).finished("train"):
         return
-    home, found = arm.adapter_home, arm.adapter_is_cached
+    home, found = ArmStore(arm).adapter_home, ArmStore(arm).adapter_is_cached
     if not found:
         _learn(resources, arm.training_view)
     arm.folder.mkdir(parents=True, exist_ok=True)
     for name in ("adapter.safetensors", "metrics.csv", "training.json"):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
-    arm.finish("adapter", arm.adapter_key)
+    ArmStore(arm).finish("adapter", adapter_key(arm))
     if found:
-        arm.finish("adapter taken from", str(home))
+        ArmStore(arm).finish("adapter taken from", str(home))
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
 
 
 def _learn(resources: Resources, arm: Arm) -> None:
     """Train what the arm goes on from, then the arm; into its home in the cache, the adapter last."""
-    home, earlier = arm.adapter_home, 0.0
-    if arm.warm_start and not arm.warm_start.adapter_is_cached:
+    home, earlier = ArmStore(arm).adapter_home, 0.0
+    if arm.warm_start and not ArmStore(arm.warm_start).adapter_is_cached:
         _learn(resources, arm.warm_start)
-    data = resources.data(arm)
-    module = resources.module(arm, data)
+    data = build_data(resources, arm)
+    module = build_module(resources, arm, data)
     if arm.warm_start:
-        module.load_adapter(arm.warm_start.adapter_home / "adapter.safetensors")
-        earlier = read_json(arm.warm_start.adapter_home / "training.json")["seconds"]
+        module.load_adapter(ArmStore(arm.warm_start).adapter_home / "adapter.safetensors")
+        earlier = read_json(ArmStore(arm.warm_start).adapter_home / "training.json")["seconds"]
     elif arm.method.pretrains:
         earlier = _pretrain(resources, arm, data, module)
     if arm.config.train.monitor == "val_meteor":
@@ -71,7 +73,7 @@ def _learn(resources: Resources, arm: Arm) -> None:
         line = pace.line(training.throughput.peak)
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: {line}")
     write_json(home / "training.json", {"seconds": round(earlier + time.time() - began, 1)})
-    noted = {"key": arm.adapter_key, "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
+    noted = {"key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
     module.save_adapter(home / "adapter.safetensors", noted)
     shutil.rmtree(home / "checkpoints", ignore_errors=True)
 
@@ -84,7 +86,7 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
     """
     source, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
     assert isinstance(source, UserLLMAdapter), "only it pretrains"
-    path = Path(arm.config.cache) / "encoders" / arm.encoder_key[:16] / "encoder.safetensors"
+    path = ArmStore(arm).encoder_home / "encoder.safetensors"
     if not is_intact(path) and settings.pretrain_epochs:
         reader = data.user_history()
         assert reader is not None, "the method reads the past"
@@ -113,7 +115,7 @@ def _val_meteor(resources: Resources, arm: Arm, data: ReviewData) -> Any:
 
     def evaluate(module: PersonalizationModule) -> dict[str, float]:
         requests = data.requests("val")
-        texts = dict(texts_of(resources.writer(arm, module), data, requests))
+        texts = dict(texts_of(build_generator(resources, arm, module), data, requests))
         pairs = [(texts[request.key], request.text) for request in requests]
         return {"val_meteor": meteor.corpus([p for p, _ in pairs], [r for _, r in pairs])}
 

@@ -9,6 +9,7 @@ import pytest
 from dep.config.loader import load_arms
 from dep.pipeline import scheduler as jobs
 from dep.pipeline.arm import Arm
+from dep.pipeline.keys import adapter_key, encoder_key, prediction_key
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -23,7 +24,7 @@ def test_an_arm_goes_on_from_the_same_arm_without_texts() -> None:
     for name in ("dep", "his", "diff", "constant", "other_peers"):
         first = found[name].warm_start
         assert first is not None
-        assert first.adapter_key == found[f"{name}_notext"].adapter_key != found[name].adapter_key
+        assert adapter_key(first) == adapter_key(found[f"{name}_notext"]) != adapter_key(found[name])
         assert (first.settings.epochs, found[name].settings.epochs) == (1, 1)
     assert found["dep_notext"].warm_start is None
     assert found["rag"].warm_start is None
@@ -44,20 +45,20 @@ def test_an_adapter_taught_on_few_past_reviews_serves_prompts_of_many() -> None:
     found = arms("cost.yaml")
     for method in ("dep", "dep_notext"):
         few, many = found[f"{method}@history=2"], found[f"{method}@history=64"]
-        assert few.adapter_key == many.adapter_key
-        assert few.prediction_key != many.prediction_key
+        assert adapter_key(few) == adapter_key(many)
+        assert prediction_key(few) != prediction_key(many)
         assert many.training_view.configured[0].history == 2
-    assert found["user_llm@history=2"].adapter_key != found["user_llm@history=64"].adapter_key
+    assert adapter_key(found["user_llm@history=2"]) != adapter_key(found["user_llm@history=64"])
 
 
 def test_a_constant_prompt_has_a_vector_for_each_place_and_is_taught_on_all() -> None:
     few, many = (arms("cost.yaml", "arms=[constant]")[f"constant@history={k}"] for k in (2, 64))
-    assert few.adapter_key != many.adapter_key
+    assert adapter_key(few) != adapter_key(many)
 
 
 def test_how_many_past_reviews_an_encoder_reads_is_nothing_to_a_method_without_one() -> None:
     one, other = (arms("ablation.yaml", f"prompt.max_user_history={n}")["dep"] for n in (3, 50))
-    assert one.prediction_key == other.prediction_key
+    assert prediction_key(one) == prediction_key(other)
 
 
 def test_arms_that_train_the_same_thing_go_to_one_process() -> None:
@@ -72,7 +73,7 @@ def test_arms_that_train_the_same_thing_go_to_one_process() -> None:
 
 def test_how_many_are_tested_changes_no_adapter_and_no_encoder() -> None:
     few, many = (arms("table1.yaml", f"protocol.test_examples={n}")["user_llm"] for n in (5, 50))
-    assert (few.adapter_key, few.encoder_key) == (many.adapter_key, many.encoder_key)
-    assert few.prediction_key != many.prediction_key
+    assert (adapter_key(few), encoder_key(few)) == (adapter_key(many), encoder_key(many))
+    assert prediction_key(few) != prediction_key(many)
     other = arms("table1.yaml", "protocol.val_examples=5")["user_llm"]
-    assert other.adapter_key != few.adapter_key
+    assert adapter_key(other) != adapter_key(few)

@@ -1,0 +1,90 @@
+"""Builders of what an arm runs with: pure functions of the memoised resources and the arm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dep.config.schema import build, identity
+from dep.data.datamodule import Batching, ReviewData
+from dep.data.prompts.builder import PromptBuilder
+from dep.inference.generator import Generate
+from dep.methods.base import ProfileContext
+from dep.methods.profiles.endpoint import EndpointWriter
+from dep.methods.profiles.representative_peers import Peers
+from dep.methods.profiles.writer import BackboneWriter, CachedWriter, Writer
+from dep.models.adapters.lora import add_lora
+from dep.models.backbones.load import files
+from dep.models.backbones.load import load as load_backbone
+from dep.models.soft_prompt import build_soft_prompt
+from dep.pipeline.arm import Arm
+from dep.pipeline.content import backbone_fingerprint
+from dep.pipeline.resources import Resources
+from dep.training.module import PersonalizationModule
+from dep.types import Branch
+
+
+def build_data(resources: Resources, arm: Arm) -> ReviewData:
+    """The data module of `arm`."""
+    config, (prompt, soft) = arm.config, arm.configured
+    _, tokenizer = resources.backbone(config)
+    batching = Batching(
+        config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
+        config.train.textless_epochs if arm.warm_start else 0, config.train.input_noise,
+    )  # fmt: skip
+    return ReviewData(
+        resources.prepared(config),
+        resources.cache(config) if soft.branches else None,
+        build(config, "retriever"),
+        PromptBuilder(tokenizer, prompt, soft.branches),
+        tokenizer.pad_token_id,
+        batching,
+    )
+
+
+def build_module(resources: Resources, arm: Arm, data: ReviewData) -> PersonalizationModule:
+    """The backbone of `arm` with an untrained adapter, drawn from the arm's seed."""
+    config, (prompt, soft) = arm.config, arm.configured
+    model, tokenizer = resources.backbone(config)
+    if soft.source == "user_llm" and soft.user_llm.strategy == "lora":
+        model, tokenizer = load_backbone(config.backbone)  # a copy of its own, since it is changed
+        add_lora(model, soft.user_llm.lora_rank, arm.seed)
+    vectors = data.vectors()
+    width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
+    counted: list[Branch] = ["his"] if soft.source in ("pplug", "user_llm") else list(soft.branches)
+    soft_prompt = build_soft_prompt(
+        soft, config.compressor, config.projector, width=width, model=model, tokenizer=tokenizer,
+        seed=arm.seed, statistics=data.statistics(counted) if soft.standardize and vectors else None,
+        categories=len(data.prepared.corpora), longest=prompt.max_user_history,
+    )  # fmt: skip
+    return PersonalizationModule(model, soft_prompt, arm.settings)
+
+
+def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
+    """The writer, instructions and peers with which the method of `arm` writes profiles."""
+    config, (prompt, _) = arm.config, arm.configured
+    model, tokenizer = resources.backbone(config)
+    writer: Writer
+    if config.profile.writer == "endpoint":
+        writer = EndpointWriter(config.profile)
+    else:
+        name = identity(config, "backbone") + backbone_fingerprint(config)
+        writer = BackboneWriter(model, tokenizer, name, prompt, config.profile.max_new_tokens, config.generate)
+    peers = None
+    if arm.method.needs_peers:
+        made, cache = resources.prepared(config), resources.cache(config)
+        vectors = {category: cache.vectors(corpus, made.pool[category]) for category, corpus in made.corpora.items()}
+        peers = Peers(made.corpora, vectors, made.pool)
+    return ProfileContext(CachedWriter(writer, Path(config.cache)), config.profile.instructions, peers)
+
+
+def build_generator(resources: Resources, arm: Arm, module: PersonalizationModule, **overrides: Any) -> Generate:
+    """The generator of `arm`: transformers' or vLLM's, as `generate.engine` says. `overrides` change its settings."""
+    _, tokenizer = resources.backbone(arm.config)
+    settings = replace(arm.config.generate, seed=arm.seed, **overrides)
+    if settings.engine == "vllm":
+        from dep.inference.vllm import VLLM
+
+        return VLLM(settings, files(arm.config.backbone), module.backbone, tokenizer, module.soft_prompt)
+    return Generate(settings, module.backbone, tokenizer, module.soft_prompt)

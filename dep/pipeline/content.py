@@ -1,0 +1,70 @@
+"""Fingerprints of content that a configuration only names: the LLM's weights, the embedder, the metrics."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from dep.config.schema import RunConfig, build, identity
+from dep.evaluation.metrics import build_metrics
+from dep.models.backbones.load import stamp
+from dep.utils.atomic_io import read_json, write_json
+from dep.utils.errors import DepError
+
+_EMBEDDERS: dict[str, str] = {}
+_METRICS: dict[str, dict[str, str]] = {}
+
+
+def backbone_fingerprint(config: RunConfig) -> str:
+    """Sha256 of the backbone's files; a name of the hub stands for itself."""
+    return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
+
+
+def embedder_fingerprint(config: RunConfig) -> str:
+    """The embedder's own fingerprint; the hash of its settings if its files are not on this machine."""
+    key = identity(config, "embedder")
+    if key not in _EMBEDDERS:
+        try:
+            _EMBEDDERS[key] = str(build(config, "embedder").fingerprint())
+        except (OSError, ValueError, DepError):  # a plan is made without the files; the embed stage reports them
+            return key
+    return _EMBEDDERS[key]
+
+
+def metric_signatures(config: RunConfig) -> dict[str, str]:
+    """Signature of each metric by its name, with the versions of libraries and of WordNet."""
+    key = identity(config, "evaluate.metrics", "evaluate.texts")
+    if key not in _METRICS:
+        metrics = build_metrics(config.evaluate.metrics, config.evaluate.texts)
+        _METRICS[key] = {name: metric.signature for name, metric in metrics.items()}
+    return _METRICS[key]
+
+
+def file_digest(path: Path, cache: Path) -> str:
+    """Sha256 of a file's content.
+
+    `digests.json` in the cache keeps it by path, size and time of change, so a file is read once.
+
+    Args:
+        path: the file.
+        cache: the folder of `digests.json`.
+    """
+    path = path.resolve()
+    state = path.stat()
+    return _file_digest(path, state.st_size, state.st_mtime_ns, cache.resolve())
+
+
+@lru_cache
+def _file_digest(path: Path, size: int, mtime_ns: int, cache: Path) -> str:
+    memo = cache / "digests.json"
+    try:
+        known = read_json(memo)
+    except ValueError:  # damaged: the digests are made again
+        known = {}
+    key = f"{path} {size} {mtime_ns}"
+    if key not in known:
+        with path.open("rb") as file:
+            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        write_json(memo, known)
+    return str(known[key])

@@ -1,0 +1,87 @@
+"""Keys of an arm's results: hashes of everything that a result depends on.
+
+    encoder key      what a user encoder learns by itself
+    adapter key      everything that training depends on
+    prediction key   the adapter key, the method at test time, and decoding
+    score key        the prediction key, and the metrics
+
+Two arms with equal keys have equal results, so they share one file in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+from dep.config.schema import identity
+from dep.pipeline.arm import Arm
+from dep.pipeline.content import backbone_fingerprint, embedder_fingerprint, metric_signatures
+from dep.utils.fields import numeric
+
+VERSIONS = {
+    "protocol": 1, "retrieval": 1, "difference": 1, "prompt": 1, "adapter": 1, "pretraining": 1, "training": 1,
+    "profile": 1, "decoding": 1, "scoring": 1,
+}  # fmt: skip
+"""Version of each part of the code. Whoever changes a number that a part gives raises its version by one: results that
+depend on the part are then made again."""
+_DATA = ("retriever", "difference", "protocol")
+
+
+def adapter_key(arm: Arm) -> str:
+    """Key of the trained weights; equal for two arms that differ only at test time."""
+    if arm.training_view is not arm:
+        return adapter_key(arm.training_view)
+    prompt, soft = arm.configured
+    train = numeric(replace(arm.config.train, seed=arm.seed))
+    trained = {name: value for name, value in train.items() if name != "history"}  # training_view applies it
+    parts = [*_content(arm), _training_data(arm), identity(arm.config, "compressor", "projector")]
+    encoder = [encoder_key(arm)] if arm.method.pretrains else []
+    return _hash([*parts, numeric(prompt), numeric(soft), trained, *encoder, _versions("adapter", "training")])
+
+
+def encoder_key(arm: Arm) -> str:
+    """Key of a pretrained user encoder; neither the LLM nor the projection into it has a part in that."""
+    user = arm.configured[1].user_llm
+    learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
+    vectors = [embedder_fingerprint(arm.config)] if arm.needs_vectors else []
+    parts = [arm.source, *vectors, _training_data(arm), numeric(learned), arm.configured[1].standardize]
+    return _hash([*parts, _versions("pretraining", "difference", "protocol")])
+
+
+def prediction_key(arm: Arm) -> str:
+    """Key of the generated texts and the likelihoods."""
+    soft = arm.method.trains or bool(arm.configured[1].branches)
+    trained: Any = adapter_key(arm) if soft else [*_content(arm), *map(numeric, arm.configured)]
+    if arm.training_view is not arm:
+        trained = [trained, *map(numeric, arm.configured)]
+    profile = ("profile",) if arm.method.profiles else ()
+    parts = identity(arm.config, *_DATA, "method", "generate", *profile)
+    versions = _versions("decoding", *profile)
+    return _hash([trained, *_content(arm), parts, arm.seed, arm.config.evaluate.texts, versions])
+
+
+def score_key(arm: Arm) -> str:
+    """Key of the scores."""
+    return _hash([prediction_key(arm), metric_signatures(arm.config), _versions("scoring")])
+
+
+def _content(arm: Arm) -> list[Any]:
+    """Fingerprints of the reviews, the LLM and, if the arm reads vectors, the embedder; versions of what reads them."""
+    backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
+    vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
+    return [arm.source, backbone, *vectors, _versions("protocol", "retrieval", "prompt")]
+
+
+def _versions(*parts: str) -> dict[str, int]:
+    return {part: VERSIONS[part] for part in parts}
+
+
+def _training_data(arm: Arm) -> str:
+    """Hash of the settings that choose the training examples; the number of test examples is none of them."""
+    return identity(replace(arm.config, protocol=replace(arm.config.protocol, test_examples=None)), *_DATA)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,141 @@
+"""What an arm has on disk: its folder's finished stages, and its files in the cache.
+
+`state.json` in the folder holds the key of each finished stage, and the digest of its file. A stage is done when its
+key is there and its file has that digest. What an interrupted stage left behind is used only if the stage began under
+the same key. In the cache a manifest beside a file holds its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from dep.models.adapters.files import is_intact
+from dep.pipeline.arm import Arm
+from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
+from dep.utils.atomic_io import read_json, write_json, write_text
+
+
+class ArmStore:
+    """The files of one arm.
+
+    Args:
+        arm: whose files they are.
+    """
+
+    def __init__(self, arm: Arm) -> None:
+        self.arm, self.folder = arm, arm.folder
+
+    @property
+    def adapter_home(self) -> Path:
+        """Where in the cache its trained weights are, for all arms that share them."""
+        return Path(self.arm.config.cache) / "adapters" / adapter_key(self.arm)[:16]
+
+    @property
+    def encoder_home(self) -> Path:
+        """Folder in the cache of the arm's pretrained user encoder."""
+        return Path(self.arm.config.cache) / "encoders" / encoder_key(self.arm)[:16]
+
+    @property
+    def adapter_is_cached(self) -> bool:
+        """Whether its trained weights are in the cache."""
+        return is_intact(self.adapter_home / "adapter.safetensors")
+
+    def finished(self, stage: str) -> bool:
+        """Whether `train`, `generate` or `evaluate` has nothing left to do."""
+        if stage == "train":
+            adapter = self.folder / "adapter.safetensors"
+            return not self.arm.method.trains or (self.done("adapter", adapter_key(self.arm)) and is_intact(adapter))
+        name, key = self._file(stage)
+        return self.done(name, key) and self._state().get(f"{name} sha256") == _digest(self.folder / f"{name}.jsonl")
+
+    def complete(self, stage: str) -> None:
+        """Note that `generate` or `evaluate` is finished, and keep its file in the cache for other runs."""
+        self._note(stage)
+        name, key = self._file(stage)
+        path, kept = self.folder / f"{name}.jsonl", self._cached_file(name, key)
+        write_text(kept, path.read_text(encoding="utf-8"))
+        cost = read_json(self.folder / "cost.json") if stage == "generate" else {}
+        write_json(kept.with_suffix(".json"), {"sha256": _digest(kept), "cost": cost})
+
+    def restore(self, stage: str) -> bool:
+        """Take the file of `generate` or `evaluate` from the cache, where another run has made it."""
+        if not self.is_cached(stage):
+            return False
+        name, key = self._file(stage)
+        kept = self._cached_file(name, key)
+        write_text(self.folder / f"{name}.jsonl", kept.read_text(encoding="utf-8"))
+        if cost := read_json(kept.with_suffix(".json"))["cost"]:
+            write_json(self.folder / "cost.json", cost)
+        self._note(stage)
+        self.finish(f"{name} taken from", str(kept))
+        return True
+
+    def is_cached(self, stage: str) -> bool:
+        """Whether another run has left the file of `generate` or `evaluate` in the cache, and nothing has cut it."""
+        kept = self._cached_file(*self._file(stage))
+        return kept.is_file() and read_json(kept.with_suffix(".json")).get("sha256") == _digest(kept)
+
+    def _note(self, stage: str) -> None:
+        name, key = self._file(stage)
+        self.finish(f"{name} sha256", _digest(self.folder / f"{name}.jsonl"))
+        self.finish(name, key)
+
+    def _file(self, stage: str) -> tuple[str, str]:
+        return ("predictions", prediction_key(self.arm)) if stage == "generate" else ("scores", score_key(self.arm))
+
+    def _cached_file(self, name: str, key: str) -> Path:
+        return Path(self.arm.config.cache) / name / f"{key[:16]}.jsonl"
+
+    def done(self, stage: str, key: str) -> bool:
+        """Whether `stage` was finished under `key`."""
+        return bool(self._state().get(stage) == key)
+
+    def forget(self, stages: Sequence[str]) -> None:
+        """Remove the results of `stages` from the folder's state and from the cache, so that they are made again.
+
+        Args:
+            stages: of `train`, `generate` and `evaluate`.
+        """
+        state = self._state()
+        for stage in stages:
+            if stage == "train":
+                if self.arm.method.trains:
+                    self._forget_adapter()
+                names = ["adapter"]
+            else:
+                name, key = self._file(stage)
+                cached = self._cached_file(name, key)
+                for path in (cached, cached.with_suffix(".json")):
+                    path.unlink(missing_ok=True)
+                names = [name, "begun"] if stage == "generate" else [name]
+            for name in names:
+                for mark in (name, f"{name} sha256", f"{name} taken from"):
+                    state.pop(mark, None)
+        if self.folder.is_dir():
+            write_json(self.folder / "state.json", state)
+
+    def _forget_adapter(self) -> None:
+        view = self.arm.training_view
+        shutil.rmtree(self.adapter_home, ignore_errors=True)
+        if view.warm_start:
+            shutil.rmtree(ArmStore(view.warm_start).adapter_home, ignore_errors=True)
+        if self.arm.method.pretrains:
+            shutil.rmtree(self.encoder_home, ignore_errors=True)
+
+    def has_mark(self, name: str) -> bool:
+        """Whether anything was noted under `name`."""
+        return name in self._state()
+
+    def finish(self, stage: str, key: str) -> None:
+        """Note that `stage` is finished under `key`; called after its files are in place."""
+        write_json(self.folder / "state.json", self._state() | {stage: key})
+
+    def _state(self) -> dict[str, str]:
+        return read_json(self.folder / "state.json")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

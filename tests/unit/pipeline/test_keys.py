@@ -1,0 +1,113 @@
+"""Keys follow content: weights, code versions and metric signatures, and nothing that changes no number."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dep.config.loader import load_arms
+from dep.models.backbones.load import DEMO
+from dep.pipeline import content, keys
+from dep.pipeline.arm import Arm
+from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+
+def arm(tmp_path: Path, *overrides: str, name: str = "dep") -> Arm:
+    words = [f"arms=[{name}]", "compare=[]", f"cache={tmp_path / 'cache'}", *overrides]
+    _, configs = load_arms([CONF / "table1.yaml"], words)
+    return Arm(name, configs[name], 0, "reviews")
+
+
+def all_keys(of: Arm) -> tuple[str, str, str]:
+    return adapter_key(of), prediction_key(of), score_key(of)
+
+
+def differ(a: tuple[str, ...], b: tuple[str, ...]) -> list[bool]:
+    return [x != y for x, y in zip(a, b, strict=True)]
+
+
+def test_new_weights_of_the_same_size_at_the_same_path_change_every_key(tmp_path: Path) -> None:
+    folder = tmp_path / "llm"
+    shutil.copytree(DEMO, folder)
+    weights = next(folder.glob("*.safetensors"))
+    with weights.open("ab") as file:
+        file.truncate(20 << 20)  # large files counted by name and size alone
+    of = arm(tmp_path, f"backbone.name_or_path={folder}")
+    before = all_keys(of)
+    with weights.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\1")
+    assert differ(before, all_keys(of)) == [True, True, True]
+
+
+def test_the_same_weights_in_another_folder_change_no_key(tmp_path: Path) -> None:
+    shutil.copytree(DEMO, tmp_path / "llm")
+    assert all_keys(arm(tmp_path, f"backbone.name_or_path={tmp_path / 'llm'}")) == all_keys(arm(tmp_path))
+
+
+def test_a_file_is_read_once_for_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"a")
+    digest = content.file_digest(path, tmp_path)
+    content._file_digest.cache_clear()
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("read a second time"))
+    assert content.file_digest(path, tmp_path) == digest
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "embedder.device=cpu", "embedder.batch_size=3", "backbone.compile=true", "backbone.allow_download=true",
+        "backbone.activation_checkpointing=true", "train.devices=2", "train.max_tokens_per_forward=99",
+        "train.progress=false", "generate.batch_size=3", "generate.progress=false", "evaluate.batch_size=3",
+        "evaluate.metrics.settings.bertscore.batch_size=3", "evaluate.metrics.settings.bertscore.device=cpu",
+    ],
+)  # fmt: skip
+def test_what_changes_no_number_changes_no_key(tmp_path: Path, override: str) -> None:
+    assert all_keys(arm(tmp_path, override)) == all_keys(arm(tmp_path))
+
+
+def test_the_micro_batch_changes_every_key(tmp_path: Path) -> None:
+    assert differ(all_keys(arm(tmp_path, "train.micro_batch=2")), all_keys(arm(tmp_path))) == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ("difference", [True, True, True]), ("prompt", [True, True, True]), ("adapter", [True, True, True]),
+        ("training", [True, True, True]), ("decoding", [False, True, True]), ("scoring", [False, False, True]),
+    ],
+)  # fmt: skip
+def test_a_raised_version_changes_the_keys_that_depend_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, changed: list[bool]
+) -> None:
+    before = all_keys(arm(tmp_path))
+    monkeypatch.setitem(keys.VERSIONS, part, 2)
+    assert differ(before, all_keys(arm(tmp_path))) == changed
+
+
+def test_another_metric_signature_changes_the_score_key_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = all_keys(arm(tmp_path))
+    monkeypatch.setattr(keys, "metric_signatures", lambda _: {"meteor": "another WordNet"})
+    assert differ(before, all_keys(arm(tmp_path))) == [False, False, True]
+
+
+def test_another_embedder_content_changes_the_keys_of_arms_that_read_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = [arm(tmp_path, name=name) for name in ("dep", "rag")]
+    before = [all_keys(of) for of in arms]
+    monkeypatch.setattr(keys, "embedder_fingerprint", lambda _: "new weights")
+    assert differ(before[0], all_keys(arms[0])) == [True, True, True]
+    assert before[1] == all_keys(arms[1])
+
+
+def test_a_raised_pretraining_version_changes_the_encoder_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = arm(tmp_path, name="user_llm")
+    before = encoder_key(of), adapter_key(of)
+    monkeypatch.setitem(keys.VERSIONS, "pretraining", 2)
+    assert differ(before, (encoder_key(of), adapter_key(of))) == [True, True]
