@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from dep.config.optional_deps import EXTRAS
 from dep.utils.errors import DepError
+from dep.utils.optional_deps import EXTRAS
 
 
 class Verb(NamedTuple):

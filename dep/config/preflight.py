@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dep.config.optional_deps import NEEDS, missing_package
 from dep.config.schema import ConfigError, RunConfig
+from dep.utils.optional_deps import NEEDS, missing_package
 
 
 def check(config: RunConfig, parts: Collection[str]) -> None:

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.config.optional_deps import missing_package
 from dep.inference.generator import Generate, decoded
 from dep.inference.settings import GenerateConfig
 from dep.models.adapters.lora import is_lora
@@ -28,6 +27,7 @@ from dep.models.soft_prompt import SoftPrompt
 from dep.types import Batch, Prompt
 from dep.utils.errors import DepError
 from dep.utils.hashing import seed_from
+from dep.utils.optional_deps import missing_package
 from dep.utils.progress import stage
 
 _SHARE = 0.9

@@ -17,7 +17,6 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from dep.config.optional_deps import missing_package
 from dep.models.adapters.lora import is_lora, plain_name
 from dep.models.adapters.user_llm.cross_attention import decoder_layers
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
@@ -26,6 +25,7 @@ from dep.models.backbones.vocabulary import add_tokens
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
 from dep.utils.errors import DepError, MissingFile
+from dep.utils.optional_deps import missing_package
 
 DEMO = Path(__file__).resolve().parent / "tiny"
 """What the name `demo` stands for: the small backbone that comes with the package."""

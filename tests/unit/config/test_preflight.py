@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dep.config import optional_deps as extras
 from dep.config.loader import load_arms
 from dep.config.schema import ConfigError
 from dep.pipeline.arm import Arm
 from dep.pipeline.scheduler import check_arms
+from dep.utils import optional_deps as extras
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 STAGES = ["train", "generate", "evaluate"]
