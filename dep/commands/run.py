@@ -43,7 +43,7 @@ def run_stages(command: Command, stages: Collection[str]) -> None:
             prepare(resources, run)
         if "embed" in stages:
             embed(resources, configs)
-        run_arms(resources, arms, per_arm, (command.files, command.overrides), command.fresh)
+        run_arms(resources, arms, per_arm, command.fresh)
         if "report" in stages:
             from dep.pipeline.summary import report
 

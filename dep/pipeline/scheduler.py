@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from dep.config import preflight
-from dep.config.loader import load_arms
 from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import adapter_key, encoder_key
@@ -45,8 +44,8 @@ STAGES: dict[str, Callable[[Resources, Arm], None]] = {
 _FAREWELL = 10
 """Seconds that a worker without work has to end by itself."""
 
-Names = list[tuple[str, int]]
-"""Arms by (name, seed)."""
+Group = list[Arm]
+"""Arms that one worker takes, as they share an adapter; workers are handed their pickled configurations."""
 
 
 class ArmsFailed(ValueError):
@@ -72,7 +71,6 @@ def run_arms(
     resources: Resources,
     arms: Sequence[Arm],
     stages: Sequence[str],
-    words: tuple[list[str], list[str]],
     fresh: bool = False,
 ) -> None:
     """Take every arm through `stages`.
@@ -81,7 +79,6 @@ def run_arms(
         resources: with the run's configuration, whose `threads` says how many arms go side by side.
         arms: all of the run's.
         stages: names in `STAGES`.
-        words: files and overrides, from which a worker builds the same run.
         fresh: redo the stages of all arms, also those that are done or cached. Results are removed first, so an
             interrupted call goes on without it.
 
@@ -99,7 +96,7 @@ def run_arms(
     if resources.config.threads:
         torch.set_num_threads(resources.config.threads)
     if workers > 1:
-        _side_by_side(resources, groups, stages, words, workers)
+        _side_by_side(resources, groups, stages, workers)
         return
     for arm in arms:
         for stage in stages:
@@ -115,9 +112,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _groups(arms: Sequence[Arm]) -> list[Names]:
+def _groups(arms: Sequence[Arm]) -> list[Group]:
     """Arms that share an adapter, or what it goes on from (a user encoder too), together; the largest groups first."""
-    groups: dict[str, Names] = {}
+    groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {adapter_key(arm)} if arm.method.trains else set()
@@ -129,20 +126,18 @@ def _groups(arms: Sequence[Arm]) -> list[Names]:
             else ""
         )
         key = learned or f"{arm.name}/{arm.seed}"
-        groups.setdefault(key, []).append((arm.name, arm.seed))
+        groups.setdefault(key, []).append(arm)
         adapters.setdefault(key, set()).update(trained)
     return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]
 
 
-def _side_by_side(
-    resources: Resources, groups: list[Names], stages: Sequence[str], words: tuple[list[str], list[str]], workers: int
-) -> None:
+def _side_by_side(resources: Resources, groups: list[Group], stages: Sequence[str], workers: int) -> None:
     spawn = multiprocessing.get_context("spawn")
     todo, news = spawn.Queue(), spawn.Queue()
     for group in groups:
         todo.put(group)
     crew = [
-        spawn.Process(target=_work, args=(words, list(stages), todo, news, resources.config.threads), daemon=True)
+        spawn.Process(target=_work, args=(resources.config, list(stages), todo, news), daemon=True)
         for _ in range(workers)
     ]
     for worker in crew:
@@ -200,38 +195,36 @@ def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dic
     return failed
 
 
-def _work(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news: Any, threads: int) -> None:
-    """A worker's life: groups of arms from `todo` until it finds None, or is told to end."""
+def _work(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
+    """Worker loop: process queued groups of arms until a None sentinel."""
     _die_with_parent()
     try:
-        _take(words, stages, todo, news, threads)
+        _take(run, stages, todo, news)
     except (KeyboardInterrupt, SystemExit):  # what Lightning makes of the parent's signal; the parent tells of it
         news.cancel_join_thread()
 
 
-def _take(words: tuple[list[str], list[str]], stages: list[str], todo: Any, news: Any, threads: int) -> None:
+def _take(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    if threads:
-        torch.set_num_threads(threads)
+    if run.threads:
+        torch.set_num_threads(run.threads)
     progress.quiet()
     me = os.getpid()
     doing = [""]
     progress.report_to(lambda stage, done, total: news.put((me, "stage", f"{doing[0]}: {stage}", done, total)))
-    run, configs = load_arms(*words)
     said = StringIO()
     resources = Resources(run, Console(file=said, soft_wrap=True, width=10_000))
-    arms = {(arm.name, arm.seed): arm for arm in resources.arms(configs, run.seeds)}
     while (group := todo.get()) is not None:
-        for name in group:
-            why, doing[0] = "", arms[name].label
+        for arm in group:
+            why, doing[0] = "", arm.label
             try:
                 for stage in stages:
-                    STAGES[stage](resources, arms[name])
-            except Exception as error:  # of any kind: the other arms go on, and the parent tells of it
+                    STAGES[stage](resources, arm)
+            except Exception as error:  # of any kind: the other arms continue, and the parent reports it
                 why = f"{type(error).__name__}: {error}"
-                if os.environ.get("DEP_TRACEBACK"):
+                if os.environ.get("DEP_TRACEBACK") or not isinstance(error, (DepError, OSError)):
                     why += f"\n{traceback.format_exc()}"
-            news.put((me, "arm", name, said.getvalue(), why))
+            news.put((me, "arm", (arm.name, arm.seed), said.getvalue(), why))
             said.seek(0)
             said.truncate()
     news.close()

@@ -64,7 +64,7 @@ def test_how_many_past_reviews_an_encoder_reads_is_nothing_to_a_method_without_o
 def test_arms_that_train_the_same_thing_go_to_one_process() -> None:
     found = list(arms("table1.yaml").values())
     assert [arm.name for arm in found if arm.method.pretrains] == ["user_llm", "user_llm_cross"]
-    together = [{name for name, _ in group} for group in jobs._groups(found)]
+    together = [{arm.name for arm in group} for group in jobs._groups(found)]
     assert {"user_llm", "user_llm_cross"} in together
     assert {"dep", "shuffled"} in together
     assert {"rag"} in together
