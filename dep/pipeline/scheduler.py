@@ -33,6 +33,7 @@ from dep.pipeline.stages.generate import generate
 from dep.pipeline.stages.train import train
 from dep.pipeline.store import ArmStore
 from dep.utils import progress
+from dep.utils.errors import DepError
 
 STAGES: dict[str, Callable[[Resources, Arm], None]] = {
     "train": train,
