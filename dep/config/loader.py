@@ -30,6 +30,13 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> RunConfi
     return _typed(merge(files, overrides))
 
 
+def from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """A configuration from plain values, checked like one from files."""
+    raw = OmegaConf.create(dict(values))
+    assert isinstance(raw, DictConfig)
+    return _typed(raw)
+
+
 def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictConfig:
     """The raw merge of files (each may name others under `base`, relative to itself) and overrides."""
     raw = OmegaConf.create({})

@@ -389,3 +389,28 @@ def test_every_arm_is_a_run_of_weights_and_biases_with_its_losses_scores_and_gen
     wanted = {"train_lm", "train_recon", "train_sparse", "train_mean_activation", "train_dead_units", "lr", "val_nll"}
     assert wanted | {"tokens_per_second", "generations"} <= names
     assert {"test_nll", "test_bleu", "test_meteor"} <= set(scored.summary.keys())
+
+
+def test_an_adapter_folder_alone_builds_the_module_that_was_trained(finished: Path, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from dep.pipeline.adapter_folder import FILES, load_adapter
+    from dep.pipeline.builders import build_data
+
+    trained = finished / "runs/arms/dep/seed0"
+    for name in FILES:
+        shutil.copyfile(trained / name, tmp_path / name)
+    module, _ = load_adapter(tmp_path)
+    rows = {row["key"]: row for row in map(json.loads, (trained / "predictions.jsonl").read_text().splitlines())}
+    with contextlib.chdir(finished):
+        run, configs = load_arms([CONF / "arms.yaml"], SMALL)
+        made = Resources(run, Console(quiet=True))
+        data = build_data(made, next(arm for arm in made.arms(configs, [0]) if arm.name == "dep"))
+        prompt = data.prompts(data.requests("test"))[0]
+        with torch.no_grad():
+            sums, counts = module.example_nll(data.collate([prompt]))
+    assert float(sums[0] / counts[0]) == pytest.approx(rows[prompt.key]["nll"], rel=1e-4)
+    assert "trained parameters" in (tmp_path / "README.md").read_text()
+    (tmp_path / "adapter_config.json").unlink()
+    with pytest.raises(FileNotFoundError, match="expected the configuration of an adapter, found none"):
+        load_adapter(tmp_path)

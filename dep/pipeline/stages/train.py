@@ -13,6 +13,7 @@ from dep.evaluation.metrics.meteor import Meteor
 from dep.models.adapters.files import is_intact, write_tensors
 from dep.models.adapters.user_llm.adapter import UserLLMAdapter
 from dep.pipeline import tracking
+from dep.pipeline.adapter_folder import FILES, describe
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_generator, build_module
 from dep.pipeline.keys import adapter_key
@@ -33,7 +34,7 @@ def train(resources: Resources, arm: Arm) -> None:
     if not found:
         _learn(resources, arm.training_view)
     arm.folder.mkdir(parents=True, exist_ok=True)
-    for name in ("adapter.safetensors", "metrics.csv", "training.json"):
+    for name in ("metrics.csv", "training.json", *FILES):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
     ArmStore(arm).finish("adapter", adapter_key(arm))
@@ -74,6 +75,8 @@ def _learn(resources: Resources, arm: Arm) -> None:
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: {line}")
     write_json(home / "training.json", {"seconds": round(earlier + time.time() - began, 1)})
     noted = {"key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
+    width = next(iter((data.vectors() or {}).values())).his_NE.shape[1] if data.vectors() else 1
+    describe(home, arm, module, width=width, categories=len(data.prepared.corpora))
     module.save_adapter(home / "adapter.safetensors", noted)
     shutil.rmtree(home / "checkpoints", ignore_errors=True)
 

@@ -1,0 +1,113 @@
+"""A trained adapter explains itself: its folder alone says how to build it.
+
+adapter.safetensors     the trained tensors
+adapter_config.json     configuration, sizes, and fingerprints of backbone and embedder
+README.md               a model card for people
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dep import __version__
+from dep.config.loader import from_dict
+from dep.config.schema import as_dict
+from dep.models.adapters.files import read_adapter
+from dep.models.backbones.load import load as load_backbone
+from dep.models.soft_prompt import build_soft_prompt
+from dep.pipeline.arm import Arm
+from dep.pipeline.content import embedder_fingerprint
+from dep.training.module import PersonalizationModule
+from dep.utils.atomic_io import read_json, write_json, write_text
+from dep.utils.errors import MissingFile
+
+FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
+"""The weights come last: a folder that has them is complete."""
+_SECTIONS = (
+    "method", "soft_prompt", "compressor", "projector", "prompt", "backbone", "embedder", "retriever", "difference",
+    "train",
+)  # fmt: skip
+_CARD = """# {label}
+
+An adapter for the frozen language model `{backbone}`, trained by dep {version}: method `{method}`, seed {seed},
+{trainable:,} trained parameters. It reads vectors of `{embedder}` ({width} numbers each).
+
+```python
+from dep.pipeline.adapter_folder import load_adapter
+
+module, tokenizer = load_adapter("this folder")    # checks that the backbone is the one it was trained on
+```
+`adapter_config.json` has the whole configuration.
+"""
+
+
+def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: int, categories: int) -> None:
+    """Write adapter_config.json and README.md.
+
+    Args:
+        folder: where adapter.safetensors will be.
+        arm: what was trained.
+        module: the trained module.
+        width: E of the vectors that it reads.
+        categories: of the training data.
+    """
+    values = as_dict(arm.config)
+    trainable, *_ = module.sizes()
+    facts = {
+        "format": 1,
+        "dep": __version__,
+        "label": arm.label,
+        "seed": arm.seed,
+        "width": width,
+        "categories": categories,
+        "trainable": trainable,
+        "fingerprints": {"backbone": module.fingerprint, "embedder": embedder_fingerprint(arm.config)},
+        "config": {name: values[name] for name in _SECTIONS},
+    }
+    write_json(folder / "adapter_config.json", facts)
+    card = _CARD.format(
+        label=arm.label, backbone=arm.config.backbone.name_or_path, version=__version__, method=arm.config.method.kind,
+        seed=arm.seed, trainable=trainable, embedder=arm.config.embedder.kind, width=width,
+    )  # fmt: skip
+    write_text(folder / "README.md", card)
+
+
+def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
+    """Build backbone and adapter from an adapter folder, with no run beside it.
+
+    Args:
+        folder: holds the three files.
+
+    Returns:
+        The module, in eval mode on the CPU, and the backbone's tokenizer.
+
+    Raises:
+        MissingFile: a file of the folder is missing.
+        DepError: the backbone is another than the one it was trained on.
+    """
+    folder = Path(folder)
+    facts = read_json(folder / "adapter_config.json")
+    if not facts:
+        raise MissingFile(
+            str(folder / "adapter_config.json"), "the configuration of an adapter", "none",
+            "name the folder of a trained arm, as runs/demo/dep/seed0",
+        )  # fmt: skip
+    arm = Arm("adapter", from_dict(facts["config"]), facts["seed"], "")
+    prompt, soft = arm.configured
+    tensors, _, _ = read_adapter(folder / "adapter.safetensors")
+    named = {match[1] for name in tensors if (match := re.search(r"\.(his|diff)_mean$", name))}
+    width = facts["width"]
+    statistics = {branch: (torch.zeros(width), torch.ones(width)) for branch in sorted(named)}  # loaded below
+    model, tokenizer = load_backbone(arm.config.backbone)
+    soft_prompt = build_soft_prompt(
+        soft, arm.config.compressor, arm.config.projector, width=width, model=model, tokenizer=tokenizer,
+        seed=arm.seed, statistics=statistics or None,  # type: ignore[arg-type]
+        categories=facts["categories"], longest=prompt.max_user_history,
+    )  # fmt: skip
+    module = PersonalizationModule(model, soft_prompt, arm.settings)
+    module.load_adapter(folder / "adapter.safetensors")
+    return module.eval(), tokenizer
