@@ -1,9 +1,9 @@
-"""A run that is killed at any moment, without a chance to tidy up, goes on to the bytes of one that was not."""
+"""A run that is killed without a chance to tidy up ends, when called again, in the bytes of one that was not."""
 
 from __future__ import annotations
 
 import os
-import random
+import signal
 import subprocess
 import sys
 import time
@@ -29,19 +29,27 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def test_killed_three_times_at_random_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    began = time.monotonic()
-    whole = start(tmp_path / "whole")
-    assert whole.wait(300) == 0
-    took = time.monotonic() - began
-    moments = sorted(random.Random(took).uniform(0.15, 0.9) * took for _ in range(3))
-    for seconds in moments:
-        killed = start(tmp_path / "killed")
-        time.sleep(seconds)
-        killed.kill()
-        killed.wait()
+MOMENTS = ("cache/vectors/*/*/shard-*", "cache/adapters/*/adapter.safetensors", "runs/arms/*/seed0/predictions.jsonl")
+"""The run is killed as soon as a file like this is there: while it embeds, trains, and generates."""
+
+
+def kill_when_there_is(pattern: str, folder: Path) -> None:
+    """Start the run and kill it at its first new file like `pattern`."""
+    known = set(folder.glob(pattern))
+    run = start(folder)
+    while not set(folder.glob(pattern)) - known:
+        assert run.poll() is None, f"the run ended before there was a new {pattern}"
+        time.sleep(0.01)
+    run.kill()
+    assert run.wait() == -signal.SIGKILL
+
+
+def test_killed_while_it_embeds_trains_and_generates_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    assert start(tmp_path / "whole").wait(600) == 0
+    for pattern in MOMENTS:
+        kill_when_there_is(pattern, tmp_path / "killed")
     last = start(tmp_path / "killed")
-    _, said = last.communicate(timeout=300)
-    assert last.returncode == 0, said.decode()
+    _, message = last.communicate(timeout=600)
+    assert last.returncode == 0, message.decode()
     assert "runs/arms/results.json" in files(tmp_path / "whole")
-    assert files(tmp_path / "killed") == files(tmp_path / "whole"), f"killed at {moments} of {took:.0f} s"
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")

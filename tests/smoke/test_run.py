@@ -414,3 +414,34 @@ def test_an_adapter_folder_alone_builds_the_module_that_was_trained(finished: Pa
     (tmp_path / "adapter_config.json").unlink()
     with pytest.raises(FileNotFoundError, match="expected the configuration of an adapter, found none"):
         load_adapter(tmp_path)
+
+
+def test_two_arms_of_one_label_both_appear_in_results_costs_and_report(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "arm").mkdir(parents=True)
+    (tmp_path / "conf" / "twins.yaml").write_text(
+        f"base: {CONF / 'synthetic.yaml'}\nname: twins\narms: [one, other]\ncompare: [one - other]\n"
+    )
+    (tmp_path / "conf" / "arm" / "one.yaml").write_text("label: The same\nmethod: {kind: rag}\n")
+    (tmp_path / "conf" / "arm" / "other.yaml").write_text("label: The same\nmethod: {kind: non_perso}\n")
+    with contextlib.chdir(tmp_path):
+        assert cli.main(["run", "twins", *SMALL]) == 0
+    results = json.loads((tmp_path / "runs/twins/results.json").read_text())
+    assert {row["arm"] for row in results["rows"]} == {"one", "other"}
+    assert {(row["a"], row["b"]) for row in results["comparisons"]} == {("one", "other")}
+    assert set(json.loads((tmp_path / "runs/twins/run.json").read_text())["costs"]) == {"one", "other"}
+    report = (tmp_path / "runs/twins/report.html").read_text()
+    assert "The same (one)" in report
+    assert "The same (other)" in report
+
+
+def test_prepare_embed_and_diff_work_by_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "prepare", "arms=[dep]", "compare=[]") == 0
+    assert list((tmp_path / "cache").glob("prepared-*/manifest.json"))
+    assert not list((tmp_path / "cache").glob("vectors"))
+    assert run(tmp_path, "embed", "arms=[dep]", "compare=[]") == 0
+    assert list((tmp_path / "cache" / "vectors").rglob("shard-*"))
+    assert not (tmp_path / "cache" / "adapters").exists()
+    assert cli.main(["diff", str(CONF / "paper.yaml"), "official"]) == 0
+    assert "difference.weighting" in capsys.readouterr().out
+    assert cli.main(["diff", "paper"]) == 2
+    assert "expected two configurations, found 1" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from dep.config.compare import differing
 from dep.config.loader import load, load_arms, to_yaml
@@ -27,10 +28,11 @@ ARMS = sorted((CONF / "arm").glob("*.yaml"))
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
 def test_every_run_file_loads_with_all_its_arms_and_builds_what_it_chooses(path: Path) -> None:
     run, arms = load_arms([path])
-    assert pairs(run) is not None
+    assert {name for pair in pairs(run) for name in pair} <= set(arms)
     for config in arms.values():
         assert label(config)
-        assert config.compressor is not None
+        compressor = build(config, "compressor", 4)
+        assert compressor(torch.ones(1, 4)).latent.shape == (1, compressor.width_out)
         method = build(config, "method")
         prompt, soft = method.configure(config.prompt, config.soft_prompt)
         assert prompt.history == 0 or prompt.history == config.prompt.history

@@ -40,7 +40,7 @@ def test_differences_and_steps_and_prompts_and_texts_are_those_of_the_alternativ
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(step, "ROW", 600)
     for case in (
-        differences.against_loop(500, 8, 4), differences.against_copy(500, 8, 4),
+        differences.against_loop(500, 8, 4),
         step.case(2), step.demo(2), prompts.case(10), generation.case(4, 2),
     ):  # fmt: skip
         assert case.same(case.ours(), case.alternative()), case.name
