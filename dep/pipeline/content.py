@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dep.config.schema import RunConfig, build, identity
 from dep.evaluation.metrics import build_metrics
-from dep.models.backbones.load import stamp
+from dep.models.backbones.fingerprint import stamp
 from dep.utils.atomic_io import read_json, write_json
 from dep.utils.errors import DepError
 

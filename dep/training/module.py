@@ -32,7 +32,7 @@ from dep.models.adapters.files import (
     write_adapter,
 )
 from dep.models.adapters.lora import is_lora
-from dep.models.backbones.load import fingerprint
+from dep.models.backbones.fingerprint import fingerprint
 from dep.models.losses import total_loss
 from dep.models.soft_prompt import SoftPrompt, SoftPromptOutput
 from dep.training.optimizers import Muon

@@ -23,10 +23,10 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from dep.data.collate import Collator
 from dep.inference.prefix_cache import prefix_span
-from dep.models.adapters.user_llm.cross_attention import decoder_layers
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.cost import architecture, reading_flops, training_flops
 from dep.models.backbones.gqa_attention import use_gqa_attention
+from dep.models.backbones.layers import decoder_layers
 from dep.models.backbones.load import load
 from dep.models.settings import BackboneConfig
 from dep.training.module import PersonalizationModule

@@ -12,7 +12,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from dep.models.adapters.user_llm.cross_attention import decoder_layers
+from dep.models.backbones.layers import decoder_layers
 
 RECOMPUTES = "recomputes_layers"
 """Attribute of a model that does: no keys and values can be handed to it, for each layer would add to them twice."""

@@ -7,7 +7,7 @@ import torch
 
 from dep.inference.likelihood import example_nll
 from dep.inference.prefix_cache import prefix_span
-from dep.models.adapters.user_llm.cross_attention import decoder_layers
+from dep.models.backbones.layers import decoder_layers
 from dep.models.backbones.load import load
 from dep.models.settings import BackboneConfig
 

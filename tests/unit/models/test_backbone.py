@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from dep.models.backbones.load import fingerprint, load
+from dep.models.backbones.fingerprint import fingerprint
+from dep.models.backbones.load import load
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
 

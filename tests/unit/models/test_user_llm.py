@@ -12,10 +12,11 @@ from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.settings import PromptConfig
 from dep.methods.user_llm import UserLLM
-from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached, decoder_layers
+from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached
 from dep.models.adapters.user_llm.encoder import UserEncoder
 from dep.models.adapters.user_llm.perceiver import Perceiver
 from dep.models.adapters.user_llm.settings import UserEncoderConfig, UserLLMConfig
+from dep.models.backbones.layers import decoder_layers
 from dep.models.compressors.settings import NoCompressorConfig
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import build_soft_prompt
@@ -250,7 +251,7 @@ def test_lora_starts_as_the_llm_itself_trains_with_it_and_is_saved_with_the_adap
 
     from dep.models.adapters.files import trainable_state
     from dep.models.adapters.lora import add_lora
-    from dep.models.backbones.load import fingerprint
+    from dep.models.backbones.fingerprint import fingerprint
     from dep.training.module import PersonalizationModule
 
     prompt, soft = shaped(UserLLMConfig(strategy="lora", encoder=SMALL, latents=2))

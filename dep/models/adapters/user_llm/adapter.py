@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.adapters.dep import SoftTokens, Statistics
-from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached, decoder_layers
+from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached
 from dep.models.adapters.user_llm.encoder import UserEncoder
 from dep.models.adapters.user_llm.perceiver import Perceiver
 from dep.models.adapters.user_llm.settings import UserLLMConfig
+from dep.models.backbones.layers import decoder_layers
 from dep.models.projector import Projector
 from dep.types import Batch, UserHistoryBatch
 from dep.utils.errors import DepError

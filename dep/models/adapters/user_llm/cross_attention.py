@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from dep.utils.errors import DepError
+from dep.models.backbones.layers import decoder_layers
 
 
 class GatedCrossAttention(nn.Module):
@@ -44,22 +44,6 @@ class GatedCrossAttention(nn.Module):
         x_BTD = x_BTD + self.gate.tanh() * found
         x_BTD = x_BTD + self.gate_mlp.tanh() * self.mlp(self.norm_mlp(x_BTD))
         return x_BTD.to(hidden_BTD.dtype)
-
-
-def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
-    """The layers of a decoder: the list in its body that is as long as its configuration says.
-
-    Raises:
-        ValueError: where there is none.
-    """
-    count = model.config.get_text_config().num_hidden_layers
-    for module in model.base_model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return module
-    raise DepError(
-        f"{type(model).__name__}: expected a list of {count} decoder layers, found none; gated cross-attention, "
-        "backbone.activation_checkpointing and backbone.compile need it: do without them with this backbone"
-    )
 
 
 @contextmanager
