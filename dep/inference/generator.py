@@ -129,7 +129,7 @@ class Generate:
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
         sampler = RequestSampler(self.config, batch.keys, self.suppressed)
-        if cacheable(self.backbone) and not self.soft_prompt.uses_cross_attention:
+        if cacheable(self.backbone) and self.soft_prompt.prefix_safe:
             longest = self.config.max_new_tokens
             shared = common_beginning(batch.ids, batch.attention_mask, self.soft_prompt.injected_ids)
             rows = decode(self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, longest, shared)

@@ -58,7 +58,7 @@ class VLLM(Generate):
             ValueError: the LLM's own layers differ from the stored ones, which vLLM reads.
             ModuleNotFoundError: there is no vLLM.
         """
-        if soft_prompt.uses_cross_attention or any(is_lora(name) for name, _ in backbone.named_parameters()):
+        if not soft_prompt.prefix_safe or any(is_lora(name) for name, _ in backbone.named_parameters()):
             raise DepError(
                 "generate.engine=vllm: expected a backbone as it is stored, found LoRA or gated cross-attention in its "
                 "layers; set generate.engine=hf"

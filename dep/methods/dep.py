@@ -27,4 +27,4 @@ class DEP(Method):
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Soft tokens from the user."""
-        return prompt, replace(soft, source="user")
+        return prompt, replace(soft, adapter="dep")

@@ -27,5 +27,5 @@ class PPlug(DEP):
         """An instruction's soft token and the user's, and no past review."""
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=PPLUG_TOKENS),
-            replace(soft, source="pplug", branches=["user"]),
+            replace(soft, adapter="pplug", branches=["user"]),
         )

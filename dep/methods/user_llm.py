@@ -29,5 +29,5 @@ class UserLLM(DEP):
         tokens = (soft.user_llm.latents or -1) if soft.user_llm.integration == "soft_prompt" else 0
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=tokens),
-            replace(soft, source="user_llm", branches=["user"]),
+            replace(soft, adapter="user_llm", branches=["user"]),
         )

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dep.models.compressors.settings import MeanOver, Outside
 from dep.types import Branch
+from dep.utils.errors import DepError
 
 PerBranch = Mapping[Branch, Tensor]
 
@@ -111,10 +112,37 @@ def sparsity_loss(means: Sequence[Tensor], rho: float, eps: float, outside: Outs
     return _sum([kl_to_target(rho, m, eps, outside).mean() for m in means], like=like)
 
 
-def total_loss(lm: Tensor, losses: Mapping[str, Tensor], lambda_: float, gamma: float) -> Tensor:
-    """Eq. 11. A loss that the compressor does not have (`recon`, `sparse`) counts as zero."""
+def total_loss(
+    lm: Tensor,
+    losses: Mapping[str, Tensor],
+    lambda_: float,
+    gamma: float,
+    weights: Mapping[str, float] | None = None,
+) -> Tensor:
+    """Eq. 11, and every other auxiliary loss by its weight.
+
+    Args:
+        lm: the language loss.
+        losses: auxiliary losses by name; one that is not there (`recon`, `sparse`) counts as zero.
+        lambda_: λ.
+        gamma: γ.
+        weights: of losses of other names.
+
+    Raises:
+        DepError: a loss has no weight.
+    """
     zero = lm.new_zeros(())
-    return lm + lambda_ * (losses.get("recon", zero) + gamma * losses.get("sparse", zero))
+    total = lm + lambda_ * (losses.get("recon", zero) + gamma * losses.get("sparse", zero))
+    for name in sorted(losses.keys() - {"recon", "sparse"}):
+        if name not in (weights or {}):
+            raise DepError(
+                f"auxiliary loss {name!r}",
+                "a weight",
+                "none",
+                "give it one in the adapter's or compressor's loss_weights",
+            )
+        total = total + (weights or {})[name] * losses[name]
+    return total
 
 
 def activation_stats(latents: PerBranch, present: PerBranch, means: Sequence[Tensor], eps: float) -> dict[str, Tensor]:

@@ -63,9 +63,9 @@ class ProjectorConfig:
 class SoftPromptConfig:
     """The soft prompt's settings."""
 
-    source: Literal["user", "constant", "pplug", "user_llm"] = "user"
-    """From the user's vectors, the same trained tokens for everybody (a control), or one embedding of all that the
-    user wrote (set by the method)."""
+    adapter: str = "dep"
+    """Which adapter makes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, or a class of
+    your own as `my_module:MyAdapter`."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
     standardize: bool = False
@@ -79,3 +79,8 @@ class SoftPromptConfig:
     """User-LLM's settings."""
     slots: int = 8
     """Past reviews at most, for the tables of `constant`."""
+
+    @property
+    def lora_rank(self) -> int:
+        """Rank of low-rank updates of the LLM itself; 0 where there are none."""
+        return self.user_llm.lora_rank if (self.adapter, self.user_llm.strategy) == ("user_llm", "lora") else 0

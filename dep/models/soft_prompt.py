@@ -16,13 +16,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dep.models.adapters.dep import ConstantAdapter, DEPAdapter, SoftTokens, Statistics
-from dep.models.adapters.pplug import PPlugAdapter
-from dep.models.adapters.user_llm.adapter import UserLLMAdapter
+from dep.models.adapters import ADAPTERS
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
 from dep.models.backbones.vocabulary import embedding_norm
-from dep.models.compressors import COMPRESSORS
 from dep.models.injection import inject, write_rows
-from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.types import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
 from dep.utils.errors import DepError
@@ -49,7 +46,7 @@ class SoftPrompt(nn.Module):
     def __init__(
         self,
         config: SoftPromptConfig,
-        adapter: nn.Module | None,
+        adapter: Adapter | None,
         slot_ids: Mapping[Branch, int],
         boundary: tuple[list[int], Tensor] | None = None,
     ) -> None:
@@ -74,24 +71,30 @@ class SoftPrompt(nn.Module):
         return [*self.slot_ids.values(), *self.boundary_ids]
 
     @property
-    def uses_cross_attention(self) -> bool:
-        """Whether the LLM's layers look at the user, so that every position depends on who it is."""
-        return isinstance(self.adapter, UserLLMAdapter) and len(self.adapter.cross) > 0
+    def prefix_safe(self) -> bool:
+        """Whether the positions before the first soft token are the same for every user."""
+        return self.adapter is None or self.adapter.prefix_safe
+
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        """Weights of the adapter's own auxiliary losses."""
+        return {} if self.adapter is None else self.adapter.loss_weights
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """What has to be in force while `model` reads this batch."""
-        if self.uses_cross_attention:
-            assert isinstance(self.adapter, UserLLMAdapter), "only it crosses"
-            return self.adapter.attached(model, batch)
-        return nullcontext()
+        """The context in which `model` reads this batch."""
+        return nullcontext() if self.adapter is None else self.adapter.attached(model, batch)
 
-    def frozen(self, name: str) -> bool:
-        """Whether a parameter of this module is not trained."""
-        return isinstance(self.adapter, UserLLMAdapter) and self.adapter.frozen(name.removeprefix("adapter."))
+    def is_trained(self, name: str) -> bool:
+        """Whether a parameter of this module is trained."""
+        return (
+            self.adapter is None
+            or not name.startswith("adapter.")
+            or self.adapter.is_trained(name.removeprefix("adapter."))
+        )
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Groups of trained parameters that have a learning rate of their own."""
-        return self.adapter.param_groups() if isinstance(self.adapter, UserLLMAdapter) else []
+        return [] if self.adapter is None else self.adapter.param_groups()
 
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
         """Embed the prompt and write the soft tokens into it.
@@ -176,40 +179,16 @@ def build_soft_prompt(
     rows = embed(torch.tensor(boundary_ids, dtype=torch.long, device=model.device)).float().cpu()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        adapter = build_adapter(config, compressor, projector, width, model, norm, statistics, categories, longest)
+        adapter = build_adapter(
+            AdapterParts(config, compressor, projector, width, model, norm, statistics, categories, longest)
+        )
     trained = (boundary_ids, rows) if config.boundary_trainable and branches else None
     return SoftPrompt(config, adapter, slot_ids, trained)
 
 
-def build_adapter(
-    config: SoftPromptConfig,
-    compressor: ComponentConfig,
-    projector: ProjectorConfig,
-    width: int,
-    model: PreTrainedModel,
-    norm: float,
-    statistics: Statistics | None = None,
-    categories: int = 1,
-    longest: int = 0,
-) -> nn.Module | None:
-    """Where the soft tokens come from, untrained; arguments as of `build_soft_prompt`, `norm` of the LLM's embeddings.
-
-    Returns:
-        None for a prompt without soft tokens.
-    """
-    branches: list[Branch] = list(config.branches)
-    embedding: Any = model.get_input_embeddings()
-    width_out = int(embedding.weight.shape[1])
-    if config.source == "pplug":
-        return PPlugAdapter(Projector(projector, width, width_out, branches, norm), width, statistics)
-    if config.source == "user_llm":
-        settings, to_llm = config.user_llm, None
-        if settings.integration == "soft_prompt":
-            to_llm = Projector(projector, settings.encoder.width, width_out, branches, norm)
-        return UserLLMAdapter(settings, width, categories, longest, model, to_llm, statistics)
-    if not branches:
+def build_adapter(parts: AdapterParts) -> Adapter | None:
+    """The adapter that the soft prompt's settings name, untrained; None for a prompt without soft tokens."""
+    if not parts.branches:
         return None
-    if config.source == "constant":
-        return ConstantAdapter(branches, config.slots, width_out, norm)
-    distil = COMPRESSORS.build(compressor, width)
-    return DEPAdapter(distil, Projector(projector, distil.width_out, width_out, branches, norm), statistics)
+    adapter: Adapter = ADAPTERS.component(parts.soft_prompt.adapter).from_parts(parts)
+    return adapter

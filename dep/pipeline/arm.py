@@ -12,6 +12,7 @@ from pathlib import Path
 from dep.config.schema import RunConfig, build, label
 from dep.data.prompts.settings import PromptConfig
 from dep.methods import Method
+from dep.models.adapters import ADAPTERS
 from dep.models.settings import SoftPromptConfig
 from dep.training.settings import TrainConfig
 from dep.utils.errors import DepError
@@ -73,7 +74,7 @@ class Arm:
     def training_view(self) -> Arm:
         """The arm as its adapter is trained: with `train.history` past reviews a prompt, where that is set."""
         history = self.config.train.history
-        fixed = self.configured[1].source == "constant"  # it has a vector of its own for each place
+        fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots  # it has a vector of its own for each place
         if not history or fixed or not self.configured[0].history or history == self.config.prompt.history:
             return self
         named = f"{self.label}, taught on {history} past reviews"

@@ -14,6 +14,7 @@ from dep.methods.base import ProfileContext
 from dep.methods.profiles.endpoint import EndpointWriter
 from dep.methods.profiles.representative_peers import Peers
 from dep.methods.profiles.writer import BackboneWriter, CachedWriter, Writer
+from dep.models.adapters import ADAPTERS
 from dep.models.adapters.lora import add_lora
 from dep.models.backbones.load import files
 from dep.models.backbones.load import load as load_backbone
@@ -47,12 +48,13 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
     """The backbone of `arm` with an untrained adapter, drawn from the arm's seed."""
     config, (prompt, soft) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
-    if soft.source == "user_llm" and soft.user_llm.strategy == "lora":
+    if soft.lora_rank:
         model, tokenizer = load_backbone(config.backbone)  # a copy of its own, since it is changed
-        add_lora(model, soft.user_llm.lora_rank, arm.seed)
+        add_lora(model, soft.lora_rank, arm.seed)
     vectors = data.vectors()
     width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
-    counted: list[Branch] = ["his"] if soft.source in ("pplug", "user_llm") else list(soft.branches)
+    of: tuple[Branch, ...] | None = ADAPTERS.component(soft.adapter).statistics_of
+    counted: list[Branch] = list(soft.branches if of is None else of)
     soft_prompt = build_soft_prompt(
         soft, config.compressor, config.projector, width=width, model=model, tokenizer=tokenizer,
         seed=arm.seed, statistics=data.statistics(counted) if soft.standardize and vectors else None,

@@ -69,7 +69,7 @@ class PersonalizationModule(pl.LightningModule):
         self.evaluate = evaluate
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold the trained part; on_load_checkpoint compares names
-        self.trains_llm_layers = soft_prompt.uses_cross_attention or any(
+        self.trains_llm_layers = not soft_prompt.prefix_safe or any(
             is_lora(name) for name, _ in backbone.named_parameters()
         )
         """Whether every position depends on something trained, so that no beginning of a prompt may be set apart."""
@@ -82,7 +82,7 @@ class PersonalizationModule(pl.LightningModule):
         self._packs: bool | None = None
         self._window: list[dict[str, Tensor]] = []
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(is_trainable(name) and not soft_prompt.frozen(name.removeprefix("soft_prompt.")))
+            parameter.requires_grad_(is_trainable(name) and soft_prompt.is_trained(name.removeprefix("soft_prompt.")))
 
     def train(self, mode: bool = True) -> PersonalizationModule:
         """Switch the soft prompt's mode; the backbone stays in eval mode."""
@@ -125,7 +125,7 @@ class PersonalizationModule(pl.LightningModule):
         if self._packs is None:
             attention = getattr(self.backbone.config, "_attn_implementation", None)
             wanted = {"always": True, "never": False, "auto": attention in PACKED}[self.config.packing]
-            self._packs = wanted and not self.soft_prompt.uses_cross_attention and supports_packing(self.backbone)
+            self._packs = wanted and self.soft_prompt.prefix_safe and supports_packing(self.backbone)
             if self.config.packing == "always" and not self._packs:
                 raise DepError(
                     f"train.packing=always: expected a backbone that keeps packed examples apart, found that "
@@ -139,7 +139,7 @@ class PersonalizationModule(pl.LightningModule):
         soft = self.embed(batch)
         nll_B, tokens_B = self._nll(batch, soft)
         lm = (nll_B / tokens_B).mean()
-        total = total_loss(lm, soft.losses, self.config.lambda_, self.config.gamma)
+        total = total_loss(lm, soft.losses, self.config.lambda_, self.config.gamma, self.soft_prompt.loss_weights)
         return {"total": total, "lm": lm, **soft.losses, **soft.stats}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -79,6 +79,8 @@ class Registry(Generic[T]):
 
     def component(self, kind: str) -> Any:
         """A component's class, imported now."""
+        if ":" in kind and kind not in self._members:
+            return _resolved(self.slot, kind)
         return _resolved(self.slot, self._member(kind).target)
 
     def build(self, config: ComponentConfig, *args: Any, **kwargs: Any) -> T:

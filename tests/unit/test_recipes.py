@@ -15,7 +15,11 @@ from dep.config.loader import load
 from dep.config.schema import SLOTS, build
 from dep.data.prompts.settings import PromptConfig
 from dep.evaluation.metrics import metric_class
-from dep.models.settings import SoftPromptConfig
+from dep.models.compressors.settings import NoCompressorConfig
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.soft_prompt import build_soft_prompt
+from dep.training.module import PersonalizationModule
+from dep.training.settings import TrainConfig
 from dep.types import Corpus, Example, Item, Review
 from dep.utils.errors import DepError
 
@@ -27,6 +31,7 @@ import torch
 import dep
 from dep.evaluation.metrics.base import TextMetric
 from dep.methods.rag import RAG
+from dep.models.adapters.base import Adapter, SoftTokens
 from dep.models.compressors.base import Compressed, CompressorLosses
 from dep.types import Corpus, Item, Review
 """
@@ -120,3 +125,18 @@ def test_an_installed_package_announces_a_component_by_an_entry_point(
     monkeypatch.setattr("dep.utils.registry.entry_points", lambda group: [point] if group == "dep.embedder" else [])
     config = load([], ["embedder.kind=letters"])
     assert SLOTS["embedder"].build(config.embedder).dim == 26
+
+
+def test_an_adapter_of_ones_own_is_built_and_trained_by_its_module_and_class(
+    my_module: Any, model: Any, tokenizer: Any, prompts: Any, collate: Any
+) -> None:
+    my_module("adapter")
+    settings = SoftPromptConfig(adapter="my_module:MyAdapter")
+    soft = build_soft_prompt(
+        settings, NoCompressorConfig(), ProjectorConfig(), width=6, model=model, tokenizer=tokenizer
+    )
+    module = PersonalizationModule(model, soft, TrainConfig())
+    module.losses(collate(prompts))["total"].backward()
+    trained = {name for name, p in module.named_parameters() if p.requires_grad}
+    assert trained == {"soft_prompt.adapter.linear.weight", "soft_prompt.adapter.linear.bias"}
+    assert all(p.grad is not None for p in module.parameters() if p.requires_grad)

@@ -30,4 +30,4 @@ class ConstantPrompt(DEP):
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Soft tokens from a table."""
-        return prompt, replace(soft, source="constant")
+        return prompt, replace(soft, adapter="constant")

@@ -11,13 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dep.models.adapters.dep import SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
 from dep.models.projector import Projector
 from dep.types import Batch
 from dep.utils.errors import DepError
 
 
-class PPlugAdapter(nn.Module):
+class PPlugAdapter(Adapter):
     """`pplug`: the instruction's soft token and the user's.
 
     Args:
@@ -27,6 +27,7 @@ class PPlugAdapter(nn.Module):
             standardised ones; the weights are always computed from the vectors themselves.
     """
 
+    statistics_of = ("his",)
     his_mean: Tensor
     his_std: Tensor
 
@@ -39,6 +40,12 @@ class PPlugAdapter(nn.Module):
         mean_E, std_E = (statistics or {}).get("his", (torch.zeros(width), torch.ones(width)))
         self.register_buffer("his_mean", mean_E.float())
         self.register_buffer("his_std", std_E.float())
+
+    @classmethod
+    def from_parts(cls, parts: AdapterParts) -> PPlugAdapter:
+        """With a projector from E to D."""
+        projector = Projector(parts.projector, parts.width, parts.llm_width, parts.branches, parts.norm)
+        return cls(projector, parts.width, parts.statistics)
 
     def weights(self, his_BLE: Tensor, query_BE: Tensor, present_BL: Tensor) -> Tensor:
         """How much each review counts, [B, L]; a row sums to 1, or to 0 for a user without reviews."""

@@ -13,6 +13,7 @@ from dep.data.collate import Collator
 from dep.data.datamodule import ReviewData
 from dep.data.prompts.builder import PromptBuilder
 from dep.inference.generator import Generate
+from dep.models.adapters import ADAPTERS
 from dep.models.backbones.cost import kv_bytes
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_generator, build_module, build_profile_context
@@ -109,7 +110,8 @@ def _cost(
     if steps:
         read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in some for step in steps[p.key]]
         flops += sum(tokens_flops(model, tokens) for tokens in read) / len(some)
-    of_user = [] if soft.source == "constant" else soft.branches  # the constant prompt reads nobody's vectors
+    reads_user = ADAPTERS.component(soft.adapter).depends_on_user
+    of_user = soft.branches if reads_user else []  # the constant prompt reads nobody's vectors
     kept = [user_bytes(request, prompt.text and prompt.history > 0, of_user) for request in requests]
     tokens = sum(len(prompts[at].ids) for at in range(len(prompts))) / len(prompts)
     return {

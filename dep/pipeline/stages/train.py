@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from dep.data.datamodule import ReviewData
 from dep.evaluation.metrics.meteor import Meteor
 from dep.models.adapters.files import is_intact, write_tensors
-from dep.models.adapters.user_llm.adapter import UserLLMAdapter
 from dep.pipeline import tracking
 from dep.pipeline.adapter_folder import FILES, describe
 from dep.pipeline.arm import Arm
@@ -87,8 +86,9 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
     Returns:
         Seconds that it took to learn, whenever that was.
     """
-    source, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
-    assert isinstance(source, UserLLMAdapter), "only it pretrains"
+    adapter, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
+    encoder = None if adapter is None else adapter.pretrainable
+    assert encoder is not None, "a method that pretrains has an adapter with an encoder"
     path = ArmStore(arm).encoder_home / "encoder.safetensors"
     if not is_intact(path) and settings.pretrain_epochs:
         reader = data.user_history()
@@ -97,7 +97,7 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
         catalogues = {category: reader.catalogue(category) for category in sequences}
         began = time.time()
         told = pretrain(
-            source.encoder, sequences, catalogues,
+            encoder, sequences, catalogues,
             epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=arm.seed,
         )  # fmt: skip
         resources.console.print(
@@ -107,9 +107,9 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
             f"{path.parent}"
         )
         write_json(path.parent / "told.json", told._asdict() | {"seconds": round(time.time() - began, 1)})
-        write_tensors(path, source.encoder.state_dict())
+        write_tensors(path, encoder.state_dict())
     if is_intact(path):
-        source.encoder.load_state_dict(load_file(path))
+        encoder.load_state_dict(load_file(path))
     return float(read_json(path.parent / "told.json").get("seconds", 0))
 
 

@@ -52,7 +52,7 @@ def test_rag_has_the_history_as_text_and_no_soft_tokens() -> None:
 def test_the_constant_prompt_and_dep_differ_in_where_soft_tokens_come_from_alone() -> None:
     (dep_prompt, dep_soft), (constant_prompt, constant_soft) = shape("dep"), shape("constant")
     assert dep_prompt == constant_prompt
-    assert (dep_soft.source, constant_soft.source) == ("user", "constant")
+    assert (dep_soft.adapter, constant_soft.adapter) == ("dep", "constant")
     assert dep_soft.branches == constant_soft.branches == ["his", "diff"]
 
 

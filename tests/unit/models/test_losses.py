@@ -15,6 +15,7 @@ from dep.models.losses import (
     sparsity_loss,
     total_loss,
 )
+from dep.utils.errors import DepError
 
 YES, NO = True, False
 
@@ -154,3 +155,13 @@ def test_a_batch_without_any_vector_has_losses_of_zero() -> None:
         means = mean_activations(latents, present, over)
         assert sparsity_loss(means, 0.05, 1e-6, "linear", latents).item() == 0
     assert activation_stats(latents, present, [], 1e-6) == {}
+
+
+def test_an_auxiliary_loss_of_any_name_enters_the_total_by_its_weight() -> None:
+    losses = {"recon": torch.tensor(0.5), "contrast": torch.tensor(3.0)}
+    assert total_loss(torch.tensor(1.0), losses, 2.0, 1e-3, {"contrast": 0.1}).item() == pytest.approx(2.3)
+
+
+def test_an_auxiliary_loss_without_a_weight_is_refused() -> None:
+    with pytest.raises(DepError, match="'contrast': expected a weight, found none"):
+        total_loss(torch.tensor(1.0), {"contrast": torch.tensor(3.0)}, 2.0, 1e-3)

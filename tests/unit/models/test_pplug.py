@@ -85,7 +85,7 @@ def test_both_tokens_stand_first_in_the_user_s_turn_and_the_rest_is_text(model, 
     pasts = [past(3, 1), past(1, 2)]
     prompts = [builder.build(replace(r, user_history=p)) for r, p in zip(requests, pasts, strict=True)]
     soft = build_soft_prompt(
-        SoftPromptConfig(source="pplug", branches=["user"]), NoCompressorConfig(), ProjectorConfig(),
+        SoftPromptConfig(adapter="pplug", branches=["user"]), NoCompressorConfig(), ProjectorConfig(),
         width=E, model=model, tokenizer=tokenizer,
     )  # fmt: skip
     embed = model.get_input_embeddings()

@@ -47,7 +47,7 @@ def build(model, tokenizer):
         ({"compressor": NoCompressorConfig()}, 2 * (E * H + H + H * D + D)),
         ({"boundary_trainable": True}, SAE + 2 * NETWORK + 4 * D),
         ({"boundary_trainable": True, "branches": ["diff"]}, SAE + NETWORK + 2 * D),
-        ({"source": "constant", "slots": 3}, 2 * 3 * D),
+        ({"adapter": "constant", "slots": 3}, 2 * 3 * D),
         ({"branches": []}, 0),
     ],
 )
@@ -99,7 +99,7 @@ def test_without_branches_the_prompt_is_plain_text(build, model, prompts, collat
 
 
 def test_a_constant_prompt_reads_the_slot_index_and_no_vector(build, model, tokenizer, prompts, collate) -> None:
-    soft, embed, batch = build(source="constant", slots=4), model.get_input_embeddings(), collate(prompts)
+    soft, embed, batch = build(adapter="constant", slots=4), model.get_input_embeddings(), collate(prompts)
     out = soft(batch, embed).inputs_embeds
     for branch in batch.vectors:
         batch.vectors[branch].normal_()
@@ -110,7 +110,7 @@ def test_a_constant_prompt_reads_the_slot_index_and_no_vector(build, model, toke
 
 def test_a_constant_prompt_that_is_too_short_is_refused(build, model, prompts, collate) -> None:
     with pytest.raises(ValueError, match=r"soft_prompt.slots: expected at least 3 .*found 2"):
-        build(source="constant", slots=2)(collate(prompts), model.get_input_embeddings())
+        build(adapter="constant", slots=2)(collate(prompts), model.get_input_embeddings())
 
 
 def test_trained_boundary_rows_start_as_the_backbone_s_and_get_the_gradient(

@@ -7,13 +7,13 @@ cross_attention   every n-th layer of the frozen LLM looks at the memory
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from dep.models.adapters.dep import SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
 from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached
 from dep.models.adapters.user_llm.encoder import UserEncoder
 from dep.models.adapters.user_llm.perceiver import Perceiver
@@ -24,7 +24,7 @@ from dep.types import Batch, UserHistoryBatch
 from dep.utils.errors import DepError
 
 
-class UserLLMAdapter(nn.Module):
+class UserLLMAdapter(Adapter):
     """The encoder and what carries its states to the LLM.
 
     Args:
@@ -37,6 +37,8 @@ class UserLLMAdapter(nn.Module):
         statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), where the encoder is to see
             standardised ones.
     """
+
+    statistics_of = ("his",)
 
     def __init__(
         self,
@@ -59,6 +61,24 @@ class UserLLMAdapter(nn.Module):
         d = int(embedding.weight.shape[1])
         self.cross = nn.ModuleList(GatedCrossAttention(d, w, config.heads) for _ in layers)
 
+    @classmethod
+    def from_parts(cls, parts: AdapterParts) -> UserLLMAdapter:
+        """With a projector for soft tokens, or cross-attention."""
+        settings, projector = parts.soft_prompt.user_llm, None
+        if settings.integration == "soft_prompt":
+            projector = Projector(parts.projector, settings.encoder.width, parts.llm_width, parts.branches, parts.norm)
+        return cls(settings, parts.width, parts.categories, parts.longest, parts.model, projector, parts.statistics)
+
+    @property
+    def prefix_safe(self) -> bool:
+        """Not with cross-attention, where every position looks at the user."""
+        return not len(self.cross)
+
+    @property
+    def pretrainable(self) -> UserEncoder:
+        """The user encoder."""
+        return self.encoder
+
     def train(self, mode: bool = True) -> UserLLMAdapter:
         """Switch the mode; an encoder that is not trained stays in eval mode."""
         super().train(mode)
@@ -66,10 +86,10 @@ class UserLLMAdapter(nn.Module):
             self.encoder.eval()
         return self
 
-    def frozen(self, name: str) -> bool:
-        """Whether a parameter stays as pretraining left it: the encoder's, and what only its own task uses."""
+    def is_trained(self, name: str) -> bool:
+        """All but what only the encoder's own task uses, and the encoder where it stays as pretraining left it."""
         own_task = name.startswith(("encoder.next_", "encoder.sharpness"))
-        return own_task or (self.config.strategy == "projector" and name.startswith("encoder."))
+        return not (own_task or (self.config.strategy == "projector" and name.startswith("encoder.")))
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Groups of trained parameters that have a learning rate of their own."""
@@ -101,7 +121,9 @@ class UserLLMAdapter(nn.Module):
         memory_BMW, _ = self.memory(batch)
         return SoftTokens({"user": self.projector(memory_BMW, "user")}, {}, {})
 
-    def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[None]:
-        """The LLM with its cross-attention on this batch's users."""
+    def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
+        """The LLM with its cross-attention on this batch's users; nothing where there is none."""
+        if self.prefix_safe:
+            return nullcontext()
         memory_BMW, present_BM = self.memory(batch)
         return attached(model, self.cross, self.config.every, memory_BMW, present_BM)

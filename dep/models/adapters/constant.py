@@ -1,0 +1,50 @@
+"""The constant prompt's adapter: a table of trained soft tokens, the same for every user (a control)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens
+from dep.types import Batch, Branch
+from dep.utils.errors import DepError
+
+
+class ConstantAdapter(Adapter):
+    """`constant`: one trained token for each slot index and branch, the same for every user.
+
+    The control for what tuning a soft prompt brings without knowing the user: as many soft tokens, no vector
+    read.
+    """
+
+    depends_on_user = False
+    fixed_slots = True
+
+    def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
+        """Tables [slots, D] that start at random, with rows as long as the LLM's embeddings."""
+        super().__init__()
+        self.tables = nn.ParameterDict(
+            {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
+        )
+
+    @classmethod
+    def from_parts(cls, parts: AdapterParts) -> ConstantAdapter:
+        """A row for each place."""
+        return cls(parts.branches, parts.soft_prompt.slots, parts.llm_width, parts.norm)
+
+    def forward(self, batch: Batch) -> SoftTokens:
+        """Look up each vector's slot index.
+
+        Raises:
+            ValueError: where the batch has a slot index that the table has no row for.
+        """
+        soft: dict[Branch, Tensor] = {}
+        for branch, index_BK in batch.slot_index.items():
+            table = self.tables[branch]
+            if index_BK.numel() and int(index_BK.max()) >= len(table):
+                raise DepError(
+                    f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (the batch's highest slot "
+                    f"index and one), found {len(table)}; raise it to the prompt's history"
+                )
+            soft[branch] = table[index_BK]
+        return SoftTokens(soft, {}, {})
