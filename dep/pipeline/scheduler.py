@@ -49,7 +49,7 @@ Group = list[Arm]
 """Arms that one worker takes, as they share an adapter; workers are handed their pickled configurations."""
 
 
-class ArmsFailed(ValueError):
+class ArmsFailed(DepError):
     """Some arms could not be finished; says which and why. What the others did is kept."""
 
 
