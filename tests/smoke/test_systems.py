@@ -50,12 +50,12 @@ def test_profiles_and_what_led_to_them_are_kept_beside_the_reviews(finished: Pat
 
 def test_the_report_says_what_each_system_was_given(finished: Path) -> None:
     found = json.loads((finished / "runs/table1/run.json").read_text())["costs"]
-    assert found["RAG"]["calls"] == 1
-    assert found["DPL"]["calls"] == 4
-    assert not found["DEP, untrained"]["trains"]
-    assert found["User-LLM, soft prompt"]["trainable"] > 0
-    assert found["User-LLM, soft prompt"]["prompt_tokens"] < found["RAG"]["prompt_tokens"]
-    assert found["PAG"]["gflops"] > found["RAG"]["gflops"] > found["PPlug"]["gflops"]
+    assert found["rag"]["calls"] == 1
+    assert found["dpl"]["calls"] == 4
+    assert not found["untrained"]["trains"]
+    assert found["user_llm"]["trainable"] > 0
+    assert found["user_llm"]["prompt_tokens"] < found["rag"]["prompt_tokens"]
+    assert found["pag"]["gflops"] > found["rag"]["gflops"] > found["pplug"]["gflops"]
     assert all(row["user_bytes"] > 0 for row in found.values())
     assert "What each method was given" in (finished / "runs/table1/report.html").read_text()
 
