@@ -176,3 +176,30 @@ def test_other_settings_in_the_same_folder_are_refused(make_lit, prompts, collat
 def test_an_effective_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a multiple of micro_batch x devices = 3, found 16"):
         Train(TrainConfig(micro_batch=3, progress=False)).trainer(tmp_path)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch) -> None:
+    """Let Lightning count two GPUs; it touches none before it fits."""
+    for module in ("lightning.fabric.accelerators.cuda", "lightning.pytorch.accelerators.cuda"):
+        monkeypatch.setattr(f"{module}.num_cuda_devices", lambda: 2)
+
+
+def trainer_with(strategy: str, folder: Path) -> pl.Trainer:
+    config = TrainConfig(strategy=strategy, devices=2, precision="32-true", progress=False)
+    return Train(config).trainer(folder)
+
+
+def test_the_fsdp_strategy_is_constructed(two_gpus, tmp_path: Path) -> None:
+    trainer = trainer_with("fsdp", tmp_path)
+    assert isinstance(trainer.strategy, pl.strategies.FSDPStrategy)
+    assert (trainer.world_size, trainer.accumulate_grad_batches) == (2, 8)
+
+
+def test_the_deepspeed_strategy_is_constructed_without_the_frozen_weights(two_gpus, tmp_path: Path) -> None:
+    pytest.importorskip("deepspeed", reason="DeepSpeed is not installed")
+    trainer = trainer_with("deepspeed_stage_1", tmp_path)
+    assert isinstance(trainer.strategy, pl.strategies.DeepSpeedStrategy)
+    assert trainer.strategy.config["zero_optimization"]["stage"] == 1
+    assert trainer.strategy.exclude_frozen_parameters
+    assert (trainer.world_size, trainer.accumulate_grad_batches) == (2, 8)
