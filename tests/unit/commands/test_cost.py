@@ -11,6 +11,7 @@ from dep import cli
 from dep.commands.cost import short
 from dep.config.loader import load_arms
 from dep.pipeline.arm import Arm
+from dep.pipeline.builders import build_data, build_module
 from dep.pipeline.plan import trained_parameters
 from dep.pipeline.resources import Resources
 
@@ -28,10 +29,10 @@ def test_trained_parameters_are_those_of_the_adapter_that_is_built(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run, configs = load_arms([CONF / "table1.yaml"], [*SMALL, ARMS])
-    shared = Resources(run, Console(quiet=True))
+    resources = Resources(run, Console(quiet=True))
     for name, config in configs.items():
         arm = Arm(name, config, 0, "")
-        built, *_ = shared.module(arm, shared.data(arm)).sizes()
+        built, *_ = build_module(resources, arm, build_data(resources, arm)).sizes()
         assert trained_parameters(arm) == built, name
 
 
