@@ -185,18 +185,17 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
         ConfigError: as `load`; also where a pair in `compare` names no arm.
     """
     run = load(files, overrides)
+    folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
+    below, above = merge(files), merge((), overrides)
     if not run.arms:
         if merge(files).get("arms"):
             raise ConfigError("arms: expected names of arms, found none; without the key a run has those of its file")
+        run.warm_start_config = _warm_start(run.method.kind, run, folder, below, above, ())
         return run, {run.method.kind: run}
-    folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
     configs: dict[str, RunConfig] = {}
-    below, above = merge(files), merge((), overrides)
     for name in run.arms:
-        path = _arm_file(folder, name)
-        merged = _merged(_merged(below, _read(path)), above)
         for suffix, settings in _varied(run.vary):
-            config = _typed(_merged(merged, merge((), settings)), of=f"arm {name} ({path}): ")
+            config = _arm(name, folder, below, _merged(above, merge((), settings)))
             if suffix:
                 config.label = f"{label(config)}, {suffix[1:].replace('@', ', ')}"
             if f"{name}{suffix}" in configs:
@@ -213,6 +212,49 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
                 "or say what to compare (compare=[] for nothing)"
             )
     return run, configs
+
+
+def _arm(name: str, folder: Path, below: DictConfig, above: DictConfig, earlier: tuple[str, ...] = ()) -> RunConfig:
+    """The configuration of an arm, with that of its warm start.
+
+    Args:
+        name: of the arm.
+        folder: the run's own arm files.
+        below: the run's configuration.
+        above: overrides.
+        earlier: names of the arms that go on from this one, directly or not.
+    """
+    path = _arm_file(folder, name)
+    config = _typed(_merged(_merged(below, _read(path)), above), of=f"arm {name} ({path}): ")
+    config.warm_start_config = _warm_start(name, config, folder, below, above, earlier)
+    return config
+
+
+def _warm_start(
+    name: str, config: RunConfig, folder: Path, below: DictConfig, above: DictConfig, earlier: tuple[str, ...]
+) -> RunConfig | None:
+    """The configuration of the arm from which `config` goes on; None where it starts untrained.
+
+    Raises:
+        ConfigError: there is no such arm, it goes on from this one, or no epoch is left for this one.
+    """
+    if not config.warm_start or not config.train.warm_start_epochs:
+        return None
+    chain = (*earlier, name)
+    if config.warm_start in chain:
+        circle = " -> ".join((*chain, config.warm_start))
+        raise ConfigError(f"arm {name}: warm_start", "an arm that does not go on from this one", circle, "name another")
+    if config.train.epochs <= config.train.warm_start_epochs:
+        raise ConfigError(
+            f"arm {name}: train.warm_start_epochs",
+            f"fewer than train.epochs = {config.train.epochs}, of which they are a part",
+            str(config.train.warm_start_epochs),
+            f"set train.warm_start_epochs=0, or train.epochs={config.train.warm_start_epochs + 1} or more",
+        )
+    if not _arm_file(folder, config.warm_start).is_file():
+        raise ConfigError(f"arm {name}: warm_start", f"an arm in {folder}", config.warm_start, "name one of its files")
+    epochs = merge((), [f"train.epochs={config.train.warm_start_epochs}"])
+    return _arm(config.warm_start, folder, below, _merged(above, epochs), chain)
 
 
 def _varied(vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:

@@ -55,7 +55,7 @@ def _table(kind: type, prefix: str, nested: bool = True) -> list[str]:
 def _rows(kind: type, prefix: str, nested: bool) -> Iterator[str]:
     hints, meanings = get_type_hints(kind), docstrings(kind)
     for field in fields(kind):
-        if field.name == "kind" or field.name in SLOTS:
+        if field.name == "kind" or field.name in SLOTS or field.metadata.get("omegaconf_ignore"):
             continue
         if is_dataclass(hints[field.name]):
             if nested:

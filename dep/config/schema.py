@@ -6,7 +6,7 @@ overrides become a RunConfig in `config.py`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from dep.models.compressors import COMPRESSORS
 from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
 from dep.training.settings import TrainConfig
 from dep.utils.errors import DepError
-from dep.utils.fields import numeric
+from dep.utils.fields import RUNTIME, numeric
 from dep.utils.hashing import json_digest
 from dep.utils.registry import ComponentConfig, Registry
 
@@ -60,6 +60,11 @@ class RunConfig:
     """Names of files in conf/arm, compared in this run; without any, the run is its own single arm."""
     vary: dict[str, list[Any]] = field(default_factory=dict)
     """Dotted keys and their values: every arm is there once for each, as `arm@history=2` (Figure 2)."""
+    warm_start: str = ""
+    """Arm from whose adapter the training goes on, for `train.epochs` less `train.warm_start_epochs`; an arm in
+    conf/arm, loaded with the same run and overrides."""
+    warm_start_config: RunConfig | None = field(default=None, repr=False, metadata={"omegaconf_ignore": True} | RUNTIME)
+    """The configuration of that arm; the loader fills it in."""
     compare: list[str] = field(default_factory=list)
     """Pairs of arms to test against each other, each `a - b` by their names."""
     seeds: list[int] = field(default_factory=lambda: [0])
@@ -131,7 +136,9 @@ def build(config: RunConfig, slot: str, *args: Any) -> Any:
 
 def as_dict(config: RunConfig) -> dict[str, Any]:
     """The resolved configuration as plain values."""
-    return asdict(config)
+    values = asdict(replace(config, warm_start_config=None))
+    del values["warm_start_config"]
+    return values
 
 
 def identity(config: RunConfig, *keys: str) -> str:

@@ -15,10 +15,6 @@ from dep.methods import Method
 from dep.models.adapters import ADAPTERS
 from dep.models.settings import SoftPromptConfig
 from dep.training.settings import TrainConfig
-from dep.utils.errors import DepError
-
-TEXTLESS = "_textless"
-"""Ends the name of an arm that another goes on from."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,9 @@ class Arm:
 
     @property
     def settings(self) -> TrainConfig:
-        """How it is trained, after what `first` has learned."""
+        """How it is trained, with the epochs that its warm start leaves."""
         train = replace(self.config.train, seed=self.seed)
-        return replace(train, epochs=train.epochs - train.textless_epochs) if self.warm_start else train
+        return replace(train, epochs=train.epochs - train.warm_start_epochs) if self.warm_start else train
 
     @cached_property
     def training_view(self) -> Arm:
@@ -83,24 +79,8 @@ class Arm:
 
     @cached_property
     def warm_start(self) -> Arm | None:
-        """The arm whose adapter its training goes on from: the same without texts; None where there is none.
-
-        Raises:
-            ValueError: where no epoch would be left for the prompts with texts.
-        """
-        train, (prompt, _) = self.config.train, self.configured
-        if not (self.method.trains and train.textless_epochs and prompt.text and prompt.history):
+        """The arm from whose adapter its training goes on; None where it starts untrained."""
+        config = self.config.warm_start_config
+        if config is None or not self.method.trains:
             return None
-        if train.epochs <= train.textless_epochs:
-            raise DepError(
-                f"train.textless_epochs: expected fewer than train.epochs = {train.epochs}, of which they are a part, "
-                f"found {train.textless_epochs}; set train.textless_epochs=0, or train.epochs="
-                f"{train.textless_epochs + 1} or more"
-            )
-        config = replace(
-            self.config,
-            label=f"{self.label}, first without texts",
-            prompt=replace(self.config.prompt, text=False),
-            train=replace(train, epochs=train.textless_epochs, textless_epochs=0),
-        )
-        return replace(self, name=self.name + TEXTLESS, config=config)
+        return replace(self, name=self.config.warm_start, config=config).training_view

@@ -34,11 +34,12 @@ def adapter_key(arm: Arm) -> str:
     if arm.training_view is not arm:
         return adapter_key(arm.training_view)
     prompt, soft = arm.configured
-    train = numeric(replace(arm.config.train, seed=arm.seed))
-    trained = {name: value for name, value in train.items() if name != "history"}  # training_view applies it
+    applied = ("history", "warm_start_epochs")  # by training_view, and by warm_start and settings
+    trained = {name: value for name, value in numeric(arm.settings).items() if name not in applied}
+    start = [adapter_key(arm.warm_start)] if arm.warm_start else []
     parts = [*_content(arm), _training_data(arm), identity(arm.config, "compressor", "projector")]
     encoder = [encoder_key(arm)] if arm.method.pretrains else []
-    return _hash([*parts, numeric(prompt), numeric(soft), trained, *encoder, _versions("adapter", "training")])
+    return _hash([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, _versions("adapter", "training")])
 
 
 def encoder_key(arm: Arm) -> str:

@@ -22,7 +22,7 @@ from dep.models.adapters.base import AdapterParts
 from dep.models.adapters.lora import add_lora, is_lora
 from dep.models.backbones.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters, training_flops
 from dep.models.soft_prompt import build_adapter
-from dep.pipeline.arm import TEXTLESS, Arm
+from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data
 from dep.pipeline.keys import adapter_key
 from dep.pipeline.resources import Resources
@@ -55,17 +55,17 @@ class Job:
 
 def jobs(arms: Sequence[Arm]) -> list[Job]:
     """Every arm with its state, in the order given."""
-    first: dict[str, Arm] = {}
+    trainers: dict[str, str] = {}
     found = []
     for arm in arms:
         train = "-"
         if arm.method.trains:
-            owner = first.setdefault(adapter_key(arm), arm)
+            trainer = trainers.setdefault(adapter_key(arm), arm.name)
             train = (
                 "done" if ArmStore(arm).finished("train")
                 else "cached" if ArmStore(arm).adapter_is_cached
-                else f"with {_of(owner)}" if owner is not arm
-                else _after(arm, first)
+                else f"with {trainer}" if trainer != arm.name
+                else _after(arm, trainers)
             )  # fmt: skip
         generate = (
             "done"
@@ -78,15 +78,14 @@ def jobs(arms: Sequence[Arm]) -> list[Job]:
     return found
 
 
-def _of(owner: Arm) -> str:
-    return owner.name.removesuffix(TEXTLESS)
-
-
-def _after(arm: Arm, owners: dict[str, Arm]) -> str:
+def _after(arm: Arm, trainers: dict[str, str]) -> str:
+    """`to do`, or `after <arm>` where the warm start is trained by another arm of the run, or already cached."""
     if arm.warm_start is None:
         return "to do"
-    owner = owners.setdefault(adapter_key(arm.warm_start), arm.warm_start)
-    return "to do" if owner is arm.warm_start and not ArmStore(owner).adapter_is_cached else f"after {_of(owner)}"
+    trainer = trainers.setdefault(adapter_key(arm.warm_start), arm.name)
+    if trainer != arm.name:
+        return f"after {trainer}"
+    return f"after {arm.warm_start.name}" if ArmStore(arm.warm_start).adapter_is_cached else "to do"
 
 
 def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:

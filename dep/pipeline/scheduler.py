@@ -62,8 +62,6 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
     """
     for arm in arms:
         parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
-        if "train" in parts:
-            _ = arm.settings  # says where its epochs do not add up
         if parts:
             preflight.check(arm.config, {"backbone", *parts})
 
@@ -114,22 +112,22 @@ def _cores() -> int:
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:
-    """Arms that share an adapter, or what it goes on from (a user encoder too), together; the largest groups first."""
+    """Arms that share an adapter, a warm start or a user encoder, together; the largest groups first."""
     groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {adapter_key(arm)} if arm.method.trains else set()
-        learned = (
-            encoder_key(arm)
-            if arm.method.pretrains
-            else adapter_key(arm.training_view.warm_start or arm)
-            if trained
-            else ""
-        )
+        learned = encoder_key(arm) if arm.method.pretrains else adapter_key(_first(arm)) if trained else ""
         key = learned or f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append(arm)
         adapters.setdefault(key, set()).update(trained)
     return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]
+
+
+def _first(arm: Arm) -> Arm:
+    """The arm at the beginning of the chain of warm starts that leads to `arm`."""
+    earlier = arm.training_view.warm_start
+    return _first(earlier) if earlier else arm
 
 
 def _side_by_side(resources: Resources, groups: list[Group], stages: Sequence[str], workers: int) -> None:

@@ -27,10 +27,10 @@ class TrainConfig:
     """How the learning rate falls afterwards."""
     epochs: int = 5
     """Passes over the training examples (5 in the main text, at most 8 in the appendix)."""
-    textless_epochs: int = 0
-    """How many of them go before the others, as a training of their own, on prompts without the past reviews'
-    texts. The texts tell most of what the vectors can, so that beside them a soft prompt hears little to learn
-    from; first alone, it learns to speak. An arm without texts may be that training, and is then made once."""
+    warm_start_epochs: int = 0
+    """How many of them train the arm that `warm_start` names; this arm continues from its adapter for the others.
+    Review text in the prompt explains most of what the vectors could, so that an adapter learns little beside it;
+    epochs without text train the adapter first. 0: every arm starts untrained."""
     history: int = 0
     """Past reviews in a training prompt, where that shall be another number than `prompt.history` (0: the same). An
     adapter speaks for one review at a time: taught on a few, it serves prompts of many."""

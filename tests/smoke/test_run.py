@@ -130,7 +130,7 @@ def test_an_arm_without_texts_is_what_the_arm_with_texts_goes_on_from(
 
 def test_no_epoch_left_for_the_texts_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(finished, "train", "arms=[dep]", "compare=[]", "name=none", "train.epochs=1") != 0
-    assert "train.textless_epochs: expected fewer than train.epochs = 1" in " ".join(capsys.readouterr().err.split())
+    assert "train.warm_start_epochs: expected fewer than train.epochs = 1" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_second_call_trains_and_writes_nothing_anew(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,7 +381,7 @@ def test_every_arm_is_a_run_of_weights_and_biases_with_its_losses_scores_and_gen
     monkeypatch.setattr(wandb, "init", init)
     assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2") == 0
     (first, _), (training, _), (scoring, scored) = begun
-    assert (first["group"], first["tags"]) == ("arms", ["dep_textless", "dep"]), "what the arm goes on from"
+    assert (first["group"], first["tags"]) == ("arms", ["dep_notext", "dep"]), "the warm start"
     assert first["id"] != training["id"] == scoring["id"], "one run: training, then scores"
     assert (training["group"], training["mode"], training["tags"]) == ("arms", "offline", ["dep", "dep"])
     assert training["config"]["prompt"]["history"] == 2  # type: ignore[index]

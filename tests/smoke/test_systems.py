@@ -14,7 +14,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 ARMS = ["rag", "pag", "dpl", "pplug", "user_llm", "user_llm_cross", "user_llm_lora", "untrained"]
 SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",
-    "train.textless_epochs=0", "protocol.test_examples=6", "protocol.val_examples=4", "evaluate.n_boot=40",
+    "train.warm_start_epochs=0", "protocol.test_examples=6", "protocol.val_examples=4", "evaluate.n_boot=40",
     "generate.max_new_tokens=12", "profile.max_new_tokens=12", "generate.progress=false", "train.progress=false",
     "seeds=[0]", "threads=0", "wandb=disabled", "compare=[]", "soft_prompt.user_llm.pretrain_epochs=2",
     f"arms=[{','.join(ARMS)}]", "evaluate.metrics.names=[rouge1]",

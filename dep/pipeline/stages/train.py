@@ -45,13 +45,14 @@ def train(resources: Resources, arm: Arm) -> None:
 def _learn(resources: Resources, arm: Arm) -> None:
     """Train what the arm goes on from, then the arm; into its home in the cache, the adapter last."""
     home, earlier = ArmStore(arm).adapter_home, 0.0
-    if arm.warm_start and not ArmStore(arm.warm_start).adapter_is_cached:
-        _learn(resources, arm.warm_start)
+    first = ArmStore(arm.warm_start) if arm.warm_start else None
+    if first and not first.adapter_is_cached:
+        _learn(resources, first.arm)
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
-    if arm.warm_start:
-        module.load_adapter(ArmStore(arm.warm_start).adapter_home / "adapter.safetensors")
-        earlier = read_json(ArmStore(arm.warm_start).adapter_home / "training.json")["seconds"]
+    if first:
+        module.load_adapter(first.adapter_home / "adapter.safetensors")
+        earlier = read_json(first.adapter_home / "training.json")["seconds"]
     elif arm.method.pretrains:
         earlier = _pretrain(resources, arm, data, module)
     if arm.config.train.monitor == "val_meteor":

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dep.config.loader import load_arms
+from dep.config.schema import ConfigError
 from dep.pipeline import scheduler as jobs
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import adapter_key, encoder_key, prediction_key
@@ -19,7 +20,7 @@ def arms(file: str, *overrides: str) -> dict[str, Arm]:
     return {name: Arm(name, config, 0, "reviews") for name, config in configs.items()}
 
 
-def test_an_arm_goes_on_from_the_same_arm_without_texts() -> None:
+def test_an_arm_goes_on_from_the_arm_that_its_file_names() -> None:
     found = arms("ablation.yaml", "train.input_noise=0.5")
     for name in ("dep", "his", "diff", "constant", "other_peers"):
         first = found[name].warm_start
@@ -30,15 +31,46 @@ def test_an_arm_goes_on_from_the_same_arm_without_texts() -> None:
     assert found["rag"].warm_start is None
 
 
-def test_without_epochs_without_texts_an_arm_goes_on_from_nothing() -> None:
-    arm = arms("ablation.yaml", "train.textless_epochs=0", "train.epochs=3")["dep"]
+def test_without_warm_start_epochs_an_arm_starts_untrained() -> None:
+    arm = arms("ablation.yaml", "train.warm_start_epochs=0", "train.epochs=3")["dep"]
     assert arm.warm_start is None
     assert arm.settings.epochs == 3
 
 
-def test_some_epoch_has_to_be_left_for_the_texts() -> None:
-    with pytest.raises(ValueError, match=r"fewer than train.epochs = 2.*found 2"):
-        _ = arms("ablation.yaml", "train.textless_epochs=2")["dep"].warm_start
+def test_an_arm_needs_epochs_beyond_those_of_its_warm_start() -> None:
+    with pytest.raises(ConfigError, match=r"fewer than train.epochs = 2.*found 2; set train.warm_start_epochs=0"):
+        arms("ablation.yaml", "train.warm_start_epochs=2")
+
+
+def _own_arms(folder: Path, **files: str) -> dict[str, Arm]:
+    """Arms of a run whose arm files hold `files` by name."""
+    (folder / "arm").mkdir()
+    for name, text in files.items():
+        (folder / "arm" / f"{name}.yaml").write_text("method: {kind: dep}\n" + text)
+    lines = [f"base: {CONF / 'synthetic.yaml'}", "train: {epochs: 3}", f"arms: [{', '.join(files)}]"]
+    (folder / "run.yaml").write_text("\n".join(lines))
+    return arms(str(folder / "run.yaml"))
+
+
+def test_a_chain_of_warm_starts_goes_to_one_process(tmp_path: Path) -> None:
+    built = _own_arms(
+        tmp_path, one="train: {epochs: 1}", two="warm_start: one\ntrain: {epochs: 2}",
+        three="warm_start: two\ntrain: {warm_start_epochs: 2}", four="train: {lr: 0.5}",
+    )  # fmt: skip
+    assert [len(group) for group in jobs._groups(list(built.values()))] == [3, 1]
+    assert [built[name].settings.epochs for name in ("one", "two", "three")] == [1, 1, 1]
+    assert built["three"].warm_start is not None
+    assert adapter_key(built["three"].warm_start) == adapter_key(built["two"])
+
+
+def test_a_circle_of_warm_starts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one -> two -> one"):
+        _own_arms(tmp_path, one="warm_start: two", two="warm_start: one")
+
+
+def test_a_warm_start_without_a_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"arm one: warm_start.*nobody"):
+        _own_arms(tmp_path, one="warm_start: nobody")
 
 
 def test_an_adapter_taught_on_few_past_reviews_serves_prompts_of_many() -> None:
