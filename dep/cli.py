@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from dep.utils.errors import DepError
+from dep.utils.errors import is_mendable
 from dep.utils.optional_deps import EXTRAS
 
 
@@ -58,23 +58,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         Console(stderr=True).print("\ninterrupted; the same command continues from here")
         return 130
-    except (DepError, OSError, ModuleNotFoundError) as error:
-        if os.environ.get("DEP_TRACEBACK"):
+    except Exception as error:
+        message = _message(error)
+        if os.environ.get("DEP_TRACEBACK") or not message:
             raise
-        message = _not_installed(error) if isinstance(error, ModuleNotFoundError) else str(error)
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {_escaped(message)}")
         return 2
     return 0
 
 
-def _not_installed(error: ModuleNotFoundError) -> str:
-    """Which package is missing, and the extra of pyproject.toml that brings it, where our own words do not say so."""
-    if error.name is None:
-        return str(error)
-    package = error.name.partition(".")[0]
-    if package not in EXTRAS:
-        return f"{error}; `make install-dev` installs what the tests need"
-    return f"this needs the package {package}, which is not installed: pip install -e '.[{EXTRAS[package]}]'"
+def _message(error: Exception) -> str:
+    """What to print in place of a traceback; empty for a bug."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        if package not in EXTRAS:
+            return ""
+        return f"this needs the package {package}, which is not installed: pip install -e '.[{EXTRAS[package]}]'"
+    return str(error) if is_mendable(error) else ""
 
 
 def _escaped(text: str) -> str:

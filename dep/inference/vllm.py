@@ -22,7 +22,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.inference.generator import Generate, decoded
 from dep.inference.settings import GenerateConfig
-from dep.models.adapters.lora import is_lora
 from dep.models.soft_prompt import SoftPrompt
 from dep.types import Batch, Prompt
 from dep.utils.errors import DepError
@@ -56,9 +55,9 @@ class VLLM(Generate):
 
         Raises:
             ValueError: the LLM's own layers differ from the stored ones, which vLLM reads.
-            ModuleNotFoundError: there is no vLLM.
+            DepError: there is no vLLM.
         """
-        if not soft_prompt.prefix_safe or any(is_lora(name) for name, _ in backbone.named_parameters()):
+        if not soft_prompt.prefix_safe:
             raise DepError(
                 "generate.engine=vllm: expected a backbone as it is stored, found LoRA or gated cross-attention in its "
                 "layers; set generate.engine=hf"
@@ -109,7 +108,7 @@ def _engine(folder: str, dtype: str) -> Any:
     try:
         from vllm import LLM
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(missing_package("generate.engine", "vllm") or str(error)) from error
+        raise DepError(missing_package("generate.engine", "vllm") or str(error)) from error
     memory: dict[str, Any] = {"enforce_eager": True}
     if torch.cuda.is_available():
         free, every = torch.cuda.mem_get_info()

@@ -9,6 +9,7 @@ from dep.methods.controls.untrained import Untrained
 from dep.methods.controls.zeroed import Zeroed
 from dep.methods.dep import DEP
 from dep.methods.dpl import DPL
+from dep.methods.lora import LoRA
 from dep.methods.non_perso import NonPerso
 from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
@@ -25,6 +26,7 @@ METHODS.add(PAG.Config, "dep.methods.pag:PAG")
 METHODS.add(DPL.Config, "dep.methods.dpl:DPL")
 METHODS.add(PPlug.Config, "dep.methods.pplug:PPlug")
 METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
+METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")
 METHODS.add(ConstantPrompt.Config, "dep.methods.controls.constant:ConstantPrompt")
 METHODS.add(Shuffled.Config, "dep.methods.controls.shuffled:Shuffled")

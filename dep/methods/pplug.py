@@ -16,6 +16,7 @@ class PPlug(DEP):
 
     kind = "pplug"
     label = "PPlug"
+    role = "other"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):

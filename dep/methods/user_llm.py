@@ -16,6 +16,7 @@ class UserLLM(DEP):
 
     kind = "user_llm"
     label = "User-LLM"
+    role = "other"
     pretrains = True
 
     @dataclass(kw_only=True)

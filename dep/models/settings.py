@@ -60,12 +60,22 @@ class ProjectorConfig:
 
 
 @dataclass
+class LoRAConfig:
+    """Low-rank updates of the LLM's own layers."""
+
+    rank: int = 8
+    """r, of every update; its scale is 2, as usual."""
+    targets: list[str] = field(default_factory=list)
+    """Names of the linear layers to update, as `q_proj`; empty: the query and value projections."""
+
+
+@dataclass
 class SoftPromptConfig:
     """The soft prompt's settings."""
 
     adapter: str = "dep"
-    """Which adapter makes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, or a class of
-    your own as `my_module:MyAdapter`."""
+    """Which adapter makes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, `lora`, or a
+    class of your own as `my_module:MyAdapter`."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
     standardize: bool = False
@@ -77,10 +87,7 @@ class SoftPromptConfig:
     code)."""
     user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
     """User-LLM's settings."""
+    lora: LoRAConfig = field(default_factory=LoRAConfig)
+    """LoRA's, for the adapter `lora` and User-LLM's strategy of that name."""
     slots: int = 8
     """Past reviews at most, for the tables of `constant`."""
-
-    @property
-    def lora_rank(self) -> int:
-        """Rank of low-rank updates of the LLM itself; 0 where there are none."""
-        return self.user_llm.lora_rank if (self.adapter, self.user_llm.strategy) == ("user_llm", "lora") else 0

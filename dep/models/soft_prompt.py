@@ -188,7 +188,5 @@ def build_soft_prompt(
 
 def build_adapter(parts: AdapterParts) -> Adapter | None:
     """The adapter that the soft prompt's settings name, untrained; None for a prompt without soft tokens."""
-    if not parts.branches:
-        return None
-    adapter: Adapter = ADAPTERS.component(parts.soft_prompt.adapter).from_parts(parts)
-    return adapter
+    kind: type[Adapter] = ADAPTERS.component(parts.soft_prompt.adapter)
+    return None if kind.needs_branches and not parts.branches else kind.from_parts(parts)

@@ -15,9 +15,7 @@ from dep.methods.profiles.endpoint import EndpointWriter
 from dep.methods.profiles.representative_peers import Peers
 from dep.methods.profiles.writer import BackboneWriter, CachedWriter, Writer
 from dep.models.adapters import ADAPTERS
-from dep.models.adapters.lora import add_lora
 from dep.models.backbones.load import files
-from dep.models.backbones.load import load as load_backbone
 from dep.models.soft_prompt import build_soft_prompt
 from dep.pipeline.arm import Arm
 from dep.pipeline.content import backbone_fingerprint
@@ -48,9 +46,6 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
     """The backbone of `arm` with an untrained adapter, drawn from the arm's seed."""
     config, (prompt, soft) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
-    if soft.lora_rank:
-        model, tokenizer = load_backbone(config.backbone)  # a copy of its own, since it is changed
-        add_lora(model, soft.lora_rank, arm.seed)
     vectors = data.vectors()
     width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
     of: tuple[Branch, ...] | None = ADAPTERS.component(soft.adapter).statistics_of

@@ -19,7 +19,6 @@ from transformers import AutoModelForCausalLM
 from dep.config.schema import RunConfig, build
 from dep.data.prompts.builder import PromptBuilder
 from dep.models.adapters.base import AdapterParts
-from dep.models.adapters.lora import add_lora, is_lora
 from dep.models.backbones.cost import CARDS, Card, Cost, Load, architecture, fitted, parameters, training_flops
 from dep.models.soft_prompt import build_adapter
 from dep.pipeline.arm import Arm
@@ -216,11 +215,9 @@ def trained_parameters(arm: Arm) -> int:
         model = AutoModelForCausalLM.from_config(shape)
         parts = AdapterParts(soft, config.compressor, config.projector, width, model, 1.0, None, _CATEGORIES)
         adapter = build_adapter(replace(parts, longest=prompt.max_user_history))
-        if soft.lora_rank:
-            add_lora(model, soft.lora_rank, 0)
     own = sum(p.numel() for name, p in adapter.named_parameters() if adapter.is_trained(name)) if adapter else 0
     rows = 2 * len(soft.branches) * shape.hidden_size if soft.boundary_trainable else 0
-    return own + rows + sum(p.numel() for name, p in model.named_parameters() if is_lora(name))
+    return own + rows
 
 
 def _cards(resources: Resources) -> tuple[Card, ...]:

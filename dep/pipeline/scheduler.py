@@ -33,7 +33,7 @@ from dep.pipeline.stages.generate import generate
 from dep.pipeline.stages.train import train
 from dep.pipeline.store import ArmStore
 from dep.utils import progress
-from dep.utils.errors import DepError
+from dep.utils.errors import DepError, is_mendable
 
 STAGES: dict[str, Callable[[Resources, Arm], None]] = {
     "train": train,
@@ -221,7 +221,7 @@ def _take(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
                     STAGES[stage](resources, arm)
             except Exception as error:  # of any kind: the other arms continue, and the parent reports it
                 why = f"{type(error).__name__}: {error}"
-                if os.environ.get("DEP_TRACEBACK") or not isinstance(error, (DepError, OSError)):
+                if os.environ.get("DEP_TRACEBACK") or not is_mendable(error):
                     why += f"\n{traceback.format_exc()}"
             news.put((me, "arm", (arm.name, arm.seed), said.getvalue(), why))
             said.seek(0)

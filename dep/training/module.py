@@ -31,7 +31,6 @@ from dep.models.adapters.files import (
     trainable_state,
     write_adapter,
 )
-from dep.models.adapters.lora import is_lora
 from dep.models.backbones.fingerprint import fingerprint
 from dep.models.losses import total_loss
 from dep.models.soft_prompt import SoftPrompt, SoftPromptOutput
@@ -69,9 +68,7 @@ class PersonalizationModule(pl.LightningModule):
         self.evaluate = evaluate
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold the trained part; on_load_checkpoint compares names
-        self.trains_llm_layers = not soft_prompt.prefix_safe or any(
-            is_lora(name) for name, _ in backbone.named_parameters()
-        )
+        self.trains_llm_layers = not soft_prompt.prefix_safe
         """Whether every position depends on something trained, so that no beginning of a prompt may be set apart."""
         if self.trains_llm_layers and config.max_tokens_per_forward:
             raise DepError(
@@ -192,7 +189,7 @@ class PersonalizationModule(pl.LightningModule):
 
     def sizes(self) -> tuple[int, int, int]:
         """Numbers of parameters: trained here, learned before and frozen since, the LLM's own (as it stores them)."""
-        own = sum(p.numel() for name, p in self.backbone.named_parameters() if not is_lora(name))
+        own = sum(p.numel() for p in self.backbone.parameters())
         trained = sum(p.numel() for p in self.parameters() if p.requires_grad)
         every = sum(p.numel() for p in self.parameters())
         return trained, every - own - trained, own

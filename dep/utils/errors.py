@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOMEM}
+"""Errors that the operating system gives where a disk is full, a file may not be written, or memory is short."""
+
 
 class DepError(ValueError):
     """A mistake or a missing piece that the user can mend.
@@ -22,6 +27,14 @@ class DepError(ValueError):
     def __reduce__(self) -> tuple[type[DepError], tuple[str, str, str, str]]:
         """Errors travel from worker processes to their parent."""
         return type(self), (self.name, self.expected, self.found, self.way_out)
+
+
+def is_mendable(error: BaseException) -> bool:
+    """Whether a user can mend what `error` says, so that a line does in place of a traceback.
+
+    A full disk or a file that may not be written counts; any other error of Python's own is a bug of ours.
+    """
+    return isinstance(error, DepError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE)
 
 
 class MissingFile(DepError, FileNotFoundError):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 EXTRAS = {
     "datasets": "data", "evaluate": "data", "FlagEmbedding": "embed", "bitsandbytes": "quant", "openai": "endpoint",
-    "peft": "lora", "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
+    "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
     "torchao": "fp8",
 }  # fmt: skip
 """Optional package -> the extra that brings it."""

@@ -34,7 +34,7 @@ def test_the_paper_s_recipe_without_its_data_ends_in_one_line(
 
 @pytest.mark.parametrize(
     ("package", "expected"),
-    [("peft.tuners", r"package peft, .*'.\[lora\]'"), ("nowhere", "make install-dev")],
+    [("datasets.load", r"package datasets, .*'.\[data\]'"), ("openai", r"package openai, .*'.\[endpoint\]'")],
 )
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, package: str, expected: str
@@ -51,6 +51,14 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     assert re.search(expected, said)
 
 
+def _run_raising(error: Exception, monkeypatch: pytest.MonkeyPatch) -> int:
+    def fail(_: Command) -> None:
+        raise error
+
+    monkeypatch.setattr("dep.commands.run.main", fail)
+    return cli.main(["run", "demo"])
+
+
 def test_a_bug_shows_its_traceback_and_a_mistake_of_the_user_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +68,11 @@ def test_a_bug_shows_its_traceback_and_a_mistake_of_the_user_one_line(
     monkeypatch.setattr("dep.commands.run.main", bug)
     with pytest.raises(ValueError, match="wrong shape"):
         cli.main(["run", "demo"])
+    for error in (FileNotFoundError(2, "no such file", "x"), ModuleNotFoundError("No module", name="dep.nowhere")):
+        with pytest.raises(type(error)):
+            _run_raising(error, monkeypatch)
+    assert _run_raising(OSError(28, "No space left on device", "cache/x"), monkeypatch) == 2
+    assert "No space left on device" in capsys.readouterr().err
     assert cli.main(["prepare", "demo", "protocol.test_examples=0"]) == 2
     message = capsys.readouterr().err
     assert message.strip().count("\n") == 0

@@ -56,7 +56,7 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool =
         if eight_bits:
             import nncf  # noqa: F401  (asked for before the work begins)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise DepError(
             f"embedder.runtime=openvino: expected the package {error.name} (extra `openvino`), found none; install it, "
             "or set embedder.runtime=torch"
         ) from error

@@ -31,8 +31,14 @@ class _UserLLM(ComponentConfig):
     kind: Literal["user_llm"] = "user_llm"
 
 
+@dataclass(kw_only=True)
+class _LoRA(ComponentConfig):
+    kind: Literal["lora"] = "lora"
+
+
 ADAPTERS: Registry[Adapter] = Registry("adapter", default="dep")
 ADAPTERS.add(_DEP, "dep.models.adapters.dep:DEPAdapter")
 ADAPTERS.add(_Constant, "dep.models.adapters.constant:ConstantAdapter")
 ADAPTERS.add(_PPlug, "dep.models.adapters.pplug:PPlugAdapter")
 ADAPTERS.add(_UserLLM, "dep.models.adapters.user_llm.adapter:UserLLMAdapter")
+ADAPTERS.add(_LoRA, "dep.models.adapters.lora:LoRAAdapter")

@@ -69,6 +69,8 @@ class Adapter(nn.Module):
     """Whether it reads anything of the user."""
     fixed_slots: ClassVar[bool] = False
     """Whether it has parameters for each place, so that it serves no more past reviews than in training."""
+    needs_branches: ClassVar[bool] = True
+    """Whether it has nothing to do in a prompt without soft tokens; false for one that acts in the LLM's layers."""
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> Self:

@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dep.models.adapters.lora import is_lora
 from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError, MissingFile
 
@@ -23,8 +22,8 @@ FORMAT = "dep-adapter/1"
 
 
 def is_trainable(name: str) -> bool:
-    """Whether the parameter of this name in `LitDEP` is trained and saved."""
-    return name.startswith("soft_prompt.") or is_lora(name)
+    """Whether the parameter of this name in `PersonalizationModule` is trained and saved."""
+    return name.startswith("soft_prompt.")
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:

@@ -1,37 +1,129 @@
-"""LoRA (Hu et al., 2022) on the LLM's attention, for User-LLM's third way of training: low-rank updates by peft.
+"""LoRA (Hu et al., 2022): low-rank updates of the frozen LLM's own layers, trained as an adapter.
 
-The backbone's own weights stay frozen; the updates are trained, saved and loaded with the adapter.
+    h = W x + 2 B A x,   A [r, in] drawn at random, B [out, r] zero at first
+
+The factors are the adapter's parameters. Forward hooks add them while a batch is read, and the LLM's own modules never
+change, so that one loaded backbone serves arms with and without LoRA.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
 import torch
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dep.models.adapters.base import Adapter, AdapterParts
+from dep.models.backbones.layers import decoder_layers
+from dep.models.settings import LoRAConfig
+from dep.types import Batch
+from dep.utils.errors import DepError
 
-def is_lora(name: str) -> bool:
-    """Whether a parameter of this name is a low-rank update."""
-    return ".lora_" in name
+SCALE = 2.0
+"""Factor on the update: alpha / r with alpha = 2 r."""
+_TARGETS = ("q_proj", "v_proj", "query_key_value", "c_attn", "Wqkv", "qkv_proj", "att_proj")
+"""Names of query and value projections in the architectures of transformers; fused projections as a whole."""
 
 
-def plain_name(name: str) -> str:
-    """The name that a weight has without LoRA around it."""
-    return name.replace(".base_layer.", ".")
-
-
-def add_lora(model: PreTrainedModel, rank: int, seed: int) -> PreTrainedModel:
-    """Put low-rank updates beside the projections that peft takes for this architecture (mostly queries and values).
+class LowRankUpdates(nn.Module):
+    """The factors A and B of every updated layer.
 
     Args:
-        model: the backbone, of which nothing else may be using this copy; changed in place.
-        rank: of the updates; their scale is 2, as usual.
-        seed: of their first factor; the second is zero, so that nothing changes at first.
-    """
-    from peft import LoraConfig, inject_adapter_in_model
+        model: the frozen LLM; only the sizes of its layers are read.
+        config: rank, and which layers.
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, bias="none"), model)
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    return model.eval()
+    Raises:
+        DepError: no layer of the LLM has one of the names.
+    """
+
+    def __init__(self, model: PreTrainedModel, config: LoRAConfig) -> None:
+        super().__init__()
+        self.names = _target_names(model, config)
+        self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
+        for name in self.names:
+            inputs, outputs = _sizes(model.get_submodule(name))
+            a_RI = torch.empty(config.rank, inputs)
+            nn.init.kaiming_uniform_(a_RI, a=math.sqrt(5))
+            self.down[_key(name)] = nn.Parameter(a_RI)
+            self.up[_key(name)] = nn.Parameter(torch.zeros(outputs, config.rank))
+
+    @contextmanager
+    def attached(self, model: PreTrainedModel) -> Iterator[None]:
+        """While inside, `model` computes with the updates."""
+        handles = [model.get_submodule(name).register_forward_hook(self._hook(_key(name))) for name in self.names]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _hook(self, key: str) -> Any:
+        a_RI, b_OR = self.down[key], self.up[key]
+
+        def add(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            update = nn.functional.linear(nn.functional.linear(args[0].to(a_RI.dtype), a_RI), b_OR)
+            return output + (SCALE * update).to(output.dtype)
+
+        return add
+
+
+class LoRAAdapter(Adapter):
+    """Low-rank updates alone, the same for every user: what training inside the LLM brings without soft tokens."""
+
+    depends_on_user = False
+    needs_branches = False
+
+    def __init__(self, updates: LowRankUpdates) -> None:
+        super().__init__()
+        self.updates = updates
+
+    @classmethod
+    def from_parts(cls, parts: AdapterParts) -> LoRAAdapter:
+        """Updates of the LLM's query and value projections."""
+        return cls(LowRankUpdates(parts.model, parts.soft_prompt.lora))
+
+    @property
+    def prefix_safe(self) -> bool:
+        """No: every position depends on what is trained."""
+        return False
+
+    def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
+        """The LLM with the updates."""
+        return self.updates.attached(model)
+
+
+def _target_names(model: PreTrainedModel, config: LoRAConfig) -> list[str]:
+    """Dotted names of the layers to update, in the model's order."""
+    wanted = tuple(config.targets or _TARGETS)
+    inside = {id(module) for layer in decoder_layers(model) for module in layer.modules()}
+    linear = [name for name, module in model.named_modules() if id(module) in inside and _is_linear(module)]
+    names = [name for name in linear if name.rpartition(".")[2] in wanted]
+    if not names:
+        there = sorted({name.rpartition(".")[2] for name in linear})
+        raise DepError(
+            "soft_prompt.lora.targets", f"layers of {type(model).__name__} by name", ", ".join(wanted),
+            f"name some of {', '.join(there)}",
+        )  # fmt: skip
+    return names
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return getattr(getattr(module, "weight", None), "dim", lambda: 0)() == 2 and not isinstance(module, nn.Embedding)
+
+
+def _sizes(layer: nn.Module) -> tuple[int, int]:
+    """Inputs and outputs of a linear layer; transformers' Conv1D keeps its weight transposed."""
+    inputs, outputs = getattr(layer, "in_features", None), getattr(layer, "out_features", None)
+    if inputs is None or outputs is None:
+        weight: Any = layer.weight
+        inputs, outputs = weight.shape
+    return int(inputs), int(outputs)
+
+
+def _key(name: str) -> str:
+    """A layer's name as a parameter's name, which may hold no dot."""
+    return name.replace(".", "_")

@@ -5,15 +5,22 @@ transformers has it too, for models in training mode; ours stays in eval mode, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from dep.models.backbones.layers import decoder_layers
 
+Hooks = dict[str, Any]
+_HOOKS = (
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+)  # fmt: skip
 RECOMPUTES = "recomputes_layers"
 """Attribute of a model that does: no keys and values can be handed to it, for each layer would add to them twice."""
 
@@ -21,14 +28,37 @@ RECOMPUTES = "recomputes_layers"
 def checkpoint_activations(model: PreTrainedModel) -> None:
     """Let every layer of `model` run again in the backward pass, where there is one."""
     for layer in decoder_layers(model):
-        layer.forward = _again(layer.forward)
+        layer.forward = _again(layer, layer.forward)
     setattr(model, RECOMPUTES, True)
 
 
-def _again(forward: Callable[..., Any]) -> Callable[..., Any]:
+def _again(layer: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
-        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+        hooks = [(module, _hooks(module)) for module in layer.modules() if module is not layer]
+        contexts = lambda: (nullcontext(), _with_hooks(hooks))  # noqa: E731
+        return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)
 
     return run
+
+
+def _hooks(module: nn.Module) -> Hooks:
+    return {name: getattr(module, name).copy() for name in _HOOKS}
+
+
+@contextmanager
+def _with_hooks(hooks: list[tuple[nn.Module, Hooks]]) -> Iterator[None]:
+    """Modules with the forward hooks that they had in the forward pass: an adapter is detached before the backward."""
+    now = [(module, _hooks(module)) for module, _ in hooks]
+    try:
+        _set(hooks)
+        yield
+    finally:
+        _set(now)
+
+
+def _set(hooks: list[tuple[nn.Module, Hooks]]) -> None:
+    for module, all_hooks in hooks:
+        for name, value in all_hooks.items():
+            setattr(module, name, value)

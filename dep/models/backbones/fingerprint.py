@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from dep.models.adapters.lora import is_lora, plain_name
 from dep.models.backbones.load import files
 from dep.models.settings import BackboneConfig
 
@@ -42,8 +41,7 @@ def fingerprint(model: PreTrainedModel) -> str:
     model. A quantized one is another model.
     """
     digest = hashlib.sha256()
-    weights = ((plain_name(name), weight) for name, weight in model.named_parameters() if not is_lora(name))
-    for name, weight in sorted(weights, key=lambda pair: pair[0]):
+    for name, weight in sorted(model.named_parameters(), key=lambda pair: pair[0]):
         flat = getattr(weight, "qdata", weight).detach().reshape(-1)  # torchao keeps a scale beside its numbers
         sample = flat[:: max(1, flat.numel() // _SAMPLE)]
         if sample.is_floating_point():

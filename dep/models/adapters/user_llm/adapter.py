@@ -7,13 +7,14 @@ cross_attention   every n-th layer of the frozen LLM looks at the memory
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
+from dep.models.adapters.lora import LowRankUpdates
 from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached
 from dep.models.adapters.user_llm.encoder import UserEncoder
 from dep.models.adapters.user_llm.perceiver import Perceiver
@@ -60,6 +61,7 @@ class UserLLMAdapter(Adapter):
         embedding: Any = model.get_input_embeddings()
         d = int(embedding.weight.shape[1])
         self.cross = nn.ModuleList(GatedCrossAttention(d, w, config.heads) for _ in layers)
+        self.updates: LowRankUpdates | None = None
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> UserLLMAdapter:
@@ -67,12 +69,15 @@ class UserLLMAdapter(Adapter):
         settings, projector = parts.soft_prompt.user_llm, None
         if settings.integration == "soft_prompt":
             projector = Projector(parts.projector, settings.encoder.width, parts.llm_width, parts.branches, parts.norm)
-        return cls(settings, parts.width, parts.categories, parts.longest, parts.model, projector, parts.statistics)
+        adapter = cls(settings, parts.width, parts.categories, parts.longest, parts.model, projector, parts.statistics)
+        if settings.strategy == "lora":
+            adapter.updates = LowRankUpdates(parts.model, parts.soft_prompt.lora)
+        return adapter
 
     @property
     def prefix_safe(self) -> bool:
-        """Not with cross-attention, where every position looks at the user."""
-        return not len(self.cross)
+        """Not with cross-attention, where every position looks at the user, and not with LoRA."""
+        return not len(self.cross) and self.updates is None
 
     @property
     def pretrainable(self) -> UserEncoder:
@@ -122,8 +127,11 @@ class UserLLMAdapter(Adapter):
         return SoftTokens({"user": self.projector(memory_BMW, "user")}, {}, {})
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """The LLM with its cross-attention on this batch's users; nothing where there is none."""
-        if self.prefix_safe:
-            return nullcontext()
-        memory_BMW, present_BM = self.memory(batch)
-        return attached(model, self.cross, self.config.every, memory_BMW, present_BM)
+        """The LLM with its cross-attention on this batch's users, and with LoRA; as it is where there is neither."""
+        context = ExitStack()
+        if self.updates is not None:
+            context.enter_context(self.updates.attached(model))
+        if len(self.cross):
+            memory_BMW, present_BM = self.memory(batch)
+            context.enter_context(attached(model, self.cross, self.config.every, memory_BMW, present_BM))
+        return context

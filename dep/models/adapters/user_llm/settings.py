@@ -34,9 +34,7 @@ class UserLLMConfig:
     """Of cross-attention."""
     strategy: Literal["encoder_and_projector", "projector", "lora"] = "encoder_and_projector"
     """What is trained: encoder and what joins it to the LLM; all but the encoder, which stays as its own task left it;
-    or both and low-rank updates of the LLM."""
-    lora_rank: int = 8
-    """Of those updates."""
+    or both and low-rank updates of the LLM (`soft_prompt.lora`)."""
     encoder: UserEncoderConfig = field(default_factory=UserEncoderConfig)
     """Its size."""
     encoder_lr: float = 1e-4

@@ -1,0 +1,29 @@
+"""RAG's prompt, and an LLM whose own layers are trained on the task: LoRA, the same for every user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dep.data.prompts.settings import PromptConfig
+from dep.methods.dep import DEP
+from dep.models.settings import SoftPromptConfig
+from dep.utils.registry import ComponentConfig
+
+
+class LoRA(DEP):
+    """Past reviews as text, no soft tokens; rank and layers are in `soft_prompt.lora`."""
+
+    kind = "lora"
+    label = "RAG + LoRA"
+    role = "other"
+
+    @dataclass(kw_only=True)
+    class Config(ComponentConfig):
+        """Nothing to set."""
+
+        kind: Literal["lora"] = "lora"
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
+        """The run's prompt without slots."""
+        return prompt, replace(soft, adapter="lora", branches=[])
