@@ -46,7 +46,10 @@ JOBS = (
 )
 """The report is that of the demo, made anew from its scores."""
 
-_NAMES = {"soft_prompt.source.": "soft_prompt.adapter."}
+_NAMES = {
+    "soft_prompt.source.": "soft_prompt.adapter.", "adapter.encoder.his_": "adapter.encoder.standardizer.",
+    "adapter.his_": "adapter.standardizers.his.", "adapter.diff_": "adapter.standardizers.diff.",
+}  # fmt: skip
 """Names of trained tensors that a move has changed: the earlier one and what it became."""
 _CURVES = ("train_", "val_", "lr")
 """Columns of metrics.csv that are results; rates a second are not."""

@@ -99,7 +99,7 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
     arm = Arm("adapter", from_dict(facts["config"]), facts["seed"], "")
     prompt, soft = arm.configured
     tensors, _, _ = read_adapter(folder / "adapter.safetensors")
-    named = {match[1] for name in tensors if (match := re.search(r"\.(his|diff)_mean$", name))}
+    named = {match[1] for name in tensors if (match := re.search(r"\.standardizers\.(his|diff)\.mean$", name))}
     width = facts["width"]
     statistics = {branch: (torch.zeros(width), torch.ones(width)) for branch in sorted(named)}  # loaded below
     model, tokenizer = load_backbone(arm.config.backbone)

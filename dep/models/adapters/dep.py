@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
 from dep.models.compressors import COMPRESSORS
 from dep.models.compressors.base import Compressed, Compressor
 from dep.models.projector import Projector
+from dep.models.standardizer import Standardizer
 from dep.types import Batch, Branch
 
 
@@ -28,9 +29,7 @@ class DEPAdapter(Adapter):
         super().__init__()
         self.compressor = compressor
         self.projector = projector
-        for branch, (mean_E, std_E) in (statistics or {}).items():
-            self.register_buffer(f"{branch}_mean", mean_E.float())
-            self.register_buffer(f"{branch}_std", std_E.float())
+        self.standardizers = nn.ModuleDict({branch: Standardizer(*pair) for branch, pair in (statistics or {}).items()})
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> DEPAdapter:
@@ -47,12 +46,12 @@ class DEPAdapter(Adapter):
 
     def _compress(self, v_BKE: Tensor, noise_BKE: Tensor | float, branch: Branch) -> Compressed:
         """Latents of a branch's vectors; its rebuilt vectors are in the vectors' own units again."""
-        mean_E = getattr(self, f"{branch}_mean", None)
-        if mean_E is None:
+        if branch not in self.standardizers:
             return self.compressor(v_BKE + noise_BKE)
-        std_E = getattr(self, f"{branch}_std")
-        latent, rebuilt = self.compressor((v_BKE - mean_E) / std_E + noise_BKE)
-        return Compressed(latent, None if rebuilt is None else rebuilt * std_E + mean_E)
+        standardizer = self.standardizers[branch]
+        assert isinstance(standardizer, Standardizer)
+        latent, rebuilt = self.compressor(standardizer(v_BKE) + noise_BKE)
+        return Compressed(latent, None if rebuilt is None else standardizer.undo(rebuilt))
 
     def forward(self, batch: Batch) -> SoftTokens:
         """Compress and project every vector of the batch; absent ones are zeroed and enter no loss."""

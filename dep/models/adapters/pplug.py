@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
 from dep.models.projector import Projector
+from dep.models.standardizer import Standardizer
 from dep.types import Batch
 from dep.utils.errors import DepError
 
@@ -28,8 +29,6 @@ class PPlugAdapter(Adapter):
     """
 
     statistics_of = ("his",)
-    his_mean: Tensor
-    his_std: Tensor
 
     def __init__(self, projector: Projector, width: int, statistics: Statistics | None = None) -> None:
         super().__init__()
@@ -37,9 +36,7 @@ class PPlugAdapter(Adapter):
         nn.init.eye_(self.query.weight)
         self.instruction = nn.Parameter(torch.randn(width) / width**0.5)
         self.projector = projector
-        mean_E, std_E = (statistics or {}).get("his", (torch.zeros(width), torch.ones(width)))
-        self.register_buffer("his_mean", mean_E.float())
-        self.register_buffer("his_std", std_E.float())
+        self.standardizer = Standardizer(*(statistics or {}).get("his", (torch.zeros(width), torch.ones(width))))
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> PPlugAdapter:
@@ -63,6 +60,6 @@ class PPlugAdapter(Adapter):
         past, like = batch.user_history, self.instruction
         his_BLE = past.his.to(like)
         weights_BL = self.weights(his_BLE, past.query.to(like), past.present)
-        user_BE = torch.einsum("bl,ble->be", weights_BL, (his_BLE - self.his_mean) / self.his_std)
+        user_BE = torch.einsum("bl,ble->be", weights_BL, self.standardizer(his_BLE))
         both_B2E = torch.stack([self.instruction.expand_as(user_BE), user_BE], 1)
         return SoftTokens({"user": self.projector(both_B2E, "user")}, {}, {})

@@ -136,7 +136,7 @@ def test_it_starts_as_the_llm_itself_trains_and_is_saved_without_touching_the_ba
         loss = lit.training_step(batch, 0)
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert fingerprint(model) == before
     lit.save_adapter(tmp_path / "adapter.safetensors", {})

@@ -73,7 +73,7 @@ def test_next_event_losses_are_those_of_a_loop(encoder: UserEncoder) -> None:
     padded = torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
     with torch.no_grad():
         own = torch.randn(7, W)
-        encoder.his_mean, encoder.his_std = torch.randn(E), torch.rand(E) + 0.5
+        encoder.standardizer.mean, encoder.standardizer.std = torch.randn(E), torch.rand(E) + 0.5
         item, stars, review, known = encoder.next_event_losses(batch, padded, catalogue, own)
         assert known.sum() == len(item) == 4
         at = 0
@@ -86,7 +86,7 @@ def test_next_event_losses_are_those_of_a_loop(encoder: UserEncoder) -> None:
                 logits = encoder.next_stars(states[t])
                 assert torch.allclose(stars[at], -logits.log_softmax(0)[int(one.rating[t + 1]) - 1], atol=1e-5)
                 guess = encoder.next_review(states[t])
-                his = (one.his[t + 1] - encoder.his_mean) / encoder.his_std
+                his = (one.his[t + 1] - encoder.standardizer.mean) / encoder.standardizer.std
                 cosine = guess @ his / guess.norm() / his.norm()
                 assert torch.allclose(review[at], 1 - cosine, atol=1e-5)
                 at += 1

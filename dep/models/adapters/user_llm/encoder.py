@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dep.models.adapters.user_llm.settings import UserEncoderConfig
+from dep.models.standardizer import Standardizer
 from dep.types import UserHistoryBatch
 
 STARS = 5
@@ -27,9 +28,6 @@ STARS = 5
 
 class UserEncoder(nn.Module):
     """Past -> states [B, L, W]."""
-
-    his_mean: Tensor
-    his_std: Tensor
 
     def __init__(
         self,
@@ -64,9 +62,8 @@ class UserEncoder(nn.Module):
         self.next_item, self.next_review = nn.Linear(w, width_in), nn.Linear(w, width_in)
         self.next_stars = nn.Linear(w, STARS)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
-        mean_E, std_E = statistics or (torch.zeros(width_in), torch.full((width_in,), width_in**-0.5))
-        self.register_buffer("his_mean", mean_E.float())
-        self.register_buffer("his_std", std_E.float())
+        scaled = torch.zeros(width_in), torch.full((width_in,), width_in**-0.5)
+        self.standardizer = Standardizer(*(statistics or scaled))
 
     def forward(self, past: UserHistoryBatch) -> Tensor:
         """States [B, L, W]; a state sees its own event and earlier ones, never padding."""
@@ -74,7 +71,7 @@ class UserEncoder(nn.Module):
         gap_BL = past.days.clamp(min=0)
         gap_BL = torch.cat([torch.zeros_like(gap_BL[:, :1]), (gap_BL[:, :-1] - gap_BL[:, 1:]).clamp(min=0)], 1)
         events_BLW = self.norm(
-            self.review(self._standard(past.his))
+            self.review(self.standardizer(past.his))
             + self.item(past.item * scale)
             + self.stars(((past.rating - 3) / 2)[..., None])
             + self.gap(torch.log1p(gap_BL)[..., None])
@@ -111,12 +108,9 @@ class UserEncoder(nn.Module):
         item_M = F.cross_entropy(logits_MI, items_BL[:, 1:][known_BL], reduction="none")
         stars_M = (past.rating[:, 1:][known_BL].round().long() - 1).clamp(0, STARS - 1)
         rating_M = F.cross_entropy(self.next_stars(state_MW), stars_M, reduction="none")
-        his_ME = self._standard(past.his[:, 1:][known_BL])
+        his_ME = self.standardizer(past.his[:, 1:][known_BL])
         review_M = 1 - F.cosine_similarity(self.next_review(state_MW), his_ME, dim=-1)
         return item_M, rating_M, review_M, known_BL
-
-    def _standard(self, his: Tensor) -> Tensor:
-        return (his - self.his_mean) / self.his_std
 
 
 def width_scale(x: Tensor) -> float:
