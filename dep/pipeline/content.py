@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
 from dep.config.schema import RunConfig, build, identity
 from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.fingerprint import stamp
+from dep.utils import hashing
 from dep.utils.atomic_io import read_json, write_json
 from dep.utils.errors import DepError
 
@@ -64,7 +64,6 @@ def _file_digest(path: Path, size: int, mtime_ns: int, cache: Path) -> str:
         known = {}
     key = f"{path} {size} {mtime_ns}"
     if key not in known:
-        with path.open("rb") as file:
-            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        known[key] = hashing.file_digest(path)
         write_json(memo, known)
     return str(known[key])

@@ -10,8 +10,6 @@ Two arms with equal keys have equal results, so they share one file in the cache
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +17,7 @@ from dep.config.schema import identity
 from dep.pipeline.arm import Arm
 from dep.pipeline.content import backbone_fingerprint, embedder_fingerprint, metric_signatures
 from dep.utils.fields import numeric
+from dep.utils.hashing import json_digest
 
 VERSIONS = {
     "protocol": 1, "retrieval": 1, "difference": 1, "prompt": 1, "adapter": 1, "pretraining": 1, "training": 1,
@@ -39,7 +38,9 @@ def adapter_key(arm: Arm) -> str:
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []
     parts = [*_content(arm), _training_data(arm), identity(arm.config, "compressor", "projector")]
     encoder = [encoder_key(arm)] if arm.method.pretrains else []
-    return _hash([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, _versions("adapter", "training")])
+    return json_digest(
+        [*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, _versions("adapter", "training")]
+    )
 
 
 def encoder_key(arm: Arm) -> str:
@@ -48,7 +49,7 @@ def encoder_key(arm: Arm) -> str:
     learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
     vectors = [embedder_fingerprint(arm.config)] if arm.needs_vectors else []
     parts = [arm.source, *vectors, _training_data(arm), numeric(learned), arm.configured[1].standardize]
-    return _hash([*parts, _versions("pretraining", "difference", "protocol")])
+    return json_digest([*parts, _versions("pretraining", "difference", "protocol")])
 
 
 def prediction_key(arm: Arm) -> str:
@@ -60,12 +61,12 @@ def prediction_key(arm: Arm) -> str:
     profile = ("profile",) if arm.method.profiles else ()
     parts = identity(arm.config, *_DATA, "method", "generate", *profile)
     versions = _versions("decoding", *profile)
-    return _hash([trained, *_content(arm), parts, arm.seed, arm.config.evaluate.texts, versions])
+    return json_digest([trained, *_content(arm), parts, arm.seed, arm.config.evaluate.texts, versions])
 
 
 def score_key(arm: Arm) -> str:
     """Key of the scores."""
-    return _hash([prediction_key(arm), metric_signatures(arm.config), _versions("scoring")])
+    return json_digest([prediction_key(arm), metric_signatures(arm.config), _versions("scoring")])
 
 
 def _content(arm: Arm) -> list[Any]:
@@ -82,7 +83,3 @@ def _versions(*parts: str) -> dict[str, int]:
 def _training_data(arm: Arm) -> str:
     """Hash of the settings that choose the training examples; the number of test examples is none of them."""
     return identity(replace(arm.config, protocol=replace(arm.config.protocol, test_examples=None)), *_DATA)
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -7,7 +7,6 @@ the same key. In the cache a manifest beside a file holds its digest.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from dep.models.adapters.files import is_intact
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
 from dep.utils.atomic_io import read_json, write_json, write_text
+from dep.utils.hashing import file_digest
 
 
 class ArmStore:
@@ -138,4 +138,4 @@ class ArmStore:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return file_digest(path) if path.is_file() else ""

@@ -56,7 +56,8 @@ class Registry(Generic[T]):
         """
         kind = str(config.__dataclass_fields__["kind"].default)
         if kind in self._members and self._members[kind].target != target:
-            raise ValueError(f"{self.slot}: two components are called {kind!r}: {self._members[kind].target}, {target}")
+            both = f"{self._members[kind].target} and {target}"
+            raise DepError(f"{self.slot}.kind={kind}", "one component of this name", both, "rename one of them")
         self._members[kind] = Member(config, target)
 
     def __iter__(self) -> Iterator[str]:

@@ -9,7 +9,6 @@ numbers flagged.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from dep.evaluation.metrics import metric_class
 from dep.evaluation.uniqueness import curve, halves
 from dep.reporting import tables
 from dep.utils.atomic_io import read_json, write_json, write_text
+from dep.utils.hashing import file_digest
 from experiments.paper import claims, cost, coverage, figures
 from experiments.paper.paper_comparison import Grid, grid
 from experiments.paper.paper_tables import LAYOUTS
@@ -47,7 +47,7 @@ def write(runs: Path, console: Console) -> Path:
             f"{runs}: no results of table1, ablation, table8, table9, figure2 or cost; run `make ablation` first"
         )
     seen = [*runs.glob("*/results.json"), *HERE.glob("*.py"), *HERE.glob("templates/*")]
-    made_from = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(seen)}
+    made_from = {str(path): file_digest(path) for path in sorted(seen)}
     page, note = runs / "paper" / "report.html", runs / "paper" / "made_from.json"
     if page.is_file() and read_json(note) == made_from:
         console.print(f"[bold]report[/] {page}")

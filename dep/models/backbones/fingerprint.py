@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from dep.models.backbones.load import files
 from dep.models.settings import BackboneConfig
+from dep.utils.hashing import sequence_digest
 
 _SAMPLE = 256
 """Values of each tensor that enter the fingerprint."""
@@ -28,10 +29,9 @@ def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
     folder = Path(files(config))
     if not folder.is_dir():
         return config.name_or_path
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".model", ".txt")):
-        digest.update(f"{path.name} {file_digest(path)}\n".encode())
-    return digest.hexdigest()
+    kinds = (".json", ".safetensors", ".model", ".txt")
+    paths = sorted(path for path in folder.iterdir() if path.suffix in kinds)
+    return sequence_digest(f"{path.name} {file_digest(path)}" for path in paths)
 
 
 def fingerprint(model: PreTrainedModel) -> str:
