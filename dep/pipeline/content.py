@@ -32,6 +32,15 @@ def embedder_fingerprint(config: RunConfig) -> str:
     return _EMBEDDERS[key]
 
 
+def retriever_fingerprint(config: RunConfig) -> str:
+    """The retriever's own fingerprint; empty where it has none, or its files are not on this machine."""
+    fingerprint = getattr(build(config, "retriever"), "fingerprint", str)
+    try:
+        return str(fingerprint())
+    except (OSError, DepError):  # a plan is made without the files; the stage that reads them reports them
+        return ""
+
+
 def metric_signatures(config: RunConfig) -> dict[str, str]:
     """Signature of each metric by its name, with the versions of libraries and of WordNet."""
     key = identity(config, "evaluate.metrics", "evaluate.texts")

@@ -15,7 +15,7 @@ from typing import Any
 
 from dep.config.schema import identity
 from dep.pipeline.arm import Arm
-from dep.pipeline.content import backbone_fingerprint, embedder_fingerprint, metric_signatures
+from dep.pipeline.content import backbone_fingerprint, embedder_fingerprint, metric_signatures, retriever_fingerprint
 from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 
@@ -73,7 +73,8 @@ def _content(arm: Arm) -> list[Any]:
     """Fingerprints of the reviews, the LLM and, if the arm reads vectors, the embedder; versions of what reads them."""
     backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
-    return [arm.source, backbone, *vectors, _versions("protocol", "retrieval", "prompt")]
+    retriever = retriever_fingerprint(arm.config)
+    return [arm.source, backbone, *vectors, retriever, _versions("protocol", "retrieval", "prompt")]
 
 
 def _versions(*parts: str) -> dict[str, int]:

@@ -12,6 +12,10 @@ class Retriever(Protocol):
 
     kind: str
 
+    def fingerprint(self) -> str:
+        """What its choice depends on beside its settings: weights of a model; empty for most."""
+        return ""
+
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
         """Choose at most `k` rows of `example.profile`.
 

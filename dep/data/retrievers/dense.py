@@ -39,6 +39,10 @@ class Dense:
             return EMBEDDERS.build(SentenceTransformers.Config(model=self.config.model))
         return EMBEDDERS.build(MiniLM.Config())
 
+    def fingerprint(self) -> str:
+        """The embedding model's own fingerprint; empty for the packaged one, which the settings name."""
+        return str(self.embedder.fingerprint()) if self.config.model else ""
+
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
         """The `k` nearest rows, nearest first; of equals the newer first."""
         import torch

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dep.evaluation.metrics.base import TextMetric, check_pairs, signed, track
 from dep.utils.errors import DepError, MissingFile
 from dep.utils.fields import RUNTIME
+from dep.utils.hashing import file_digest, sequence_digest
 from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ class BertScore(TextMetric):
 
     @property
     def signature(self) -> str:
-        """See Metric. A model in a folder is named by the folder, not by where it lies."""
+        """See Metric. A model in a folder is named by the folder's name and the digest of its weights."""
         path = Path(self.config.model)
-        model = path.name if path.is_dir() else self.config.model
+        model = f"{path.name}@{_weights_digest(path)}" if path.is_dir() else self.config.model
         options = {"value": "F1", "model": model, "layer": self.config.layer, "idf": "no", "rescale": "no"}
         return signed(self.name, "transformers", **options, agg="mean")
 
@@ -202,3 +203,10 @@ def greedy_f1(prediction: Tensor, prediction_counts: Tensor, reference: Tensor, 
     recall = float(similarity.amax(0)[reference_counts].mean())
     total = precision + recall
     return 2 * precision * recall / total if total > 0 else 0.0
+
+
+@lru_cache
+def _weights_digest(folder: Path) -> str:
+    """The first 8 digits of a digest of a folder's weights and configuration; read once a process."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".bin"))
+    return sequence_digest(f"{path.name} {file_digest(path)}" for path in files)[:8]

@@ -106,6 +106,13 @@ def test_another_embedder_content_changes_the_keys_of_arms_that_read_vectors(
     assert before[1] == all_keys(arms[1])
 
 
+def test_other_weights_of_a_dense_retriever_change_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = arm(tmp_path, "retriever={kind: dense, model: contriever}", name="rag")
+    before = all_keys(of)
+    monkeypatch.setattr("dep.data.retrievers.dense.Dense.fingerprint", lambda _: "new weights")
+    assert differ(before, all_keys(of)) == [True, True, True]
+
+
 def test_a_raised_pretraining_version_changes_the_encoder_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = arm(tmp_path, name="user_llm")
     before = encoder_key(of), adapter_key(of)
