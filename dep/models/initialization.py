@@ -1,4 +1,4 @@
-"""How trainable linear layers start: Xavier uniform (Appendix C.2.2) or torch's default (public code)."""
+"""Initial weights of the trainable linear layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from dep.models.settings import Init
 
 
 def initialise(module: nn.Module, how: Init) -> None:
-    """Initialise every linear layer inside `module` in place; `default` leaves torch's own initialisation."""
+    """Initialise every linear layer of `module` in place.
+
+    Args:
+        module: the module whose layers are initialised, its children's too.
+        how: `xavier`, Xavier uniform weights and zero biases (Appendix C.2.2); `default` keeps torch's own.
+    """
     if how == "default":
         return
     for layer in module.modules():

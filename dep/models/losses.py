@@ -1,4 +1,4 @@
-"""Eq. 8-11: what the autoencoder is trained on beside the language loss.
+"""The losses of Eq. 8 to 11: reconstruction, sparsity, and their sum with the language loss.
 
     L_recon  = SmoothL1(e_his, ê_his) + SmoothL1(e_diff, ê_diff)                          (8)
     ρ̂_j      = mean over vectors of z_j, for each branch                                  (9)
@@ -8,8 +8,8 @@
 e -> vectors_BKE   ê -> rebuilt_BKE   z -> latents_BKZ   d' -> Z   ρ -> rho   λ -> lambda_   γ -> gamma
 ρ̂ -> means_GZ (G groups, each of which has its own mean)
 
-All tensors come as one dict entry per branch. `present_BK` says which of the B x K places hold a vector: the
-others (a review without peers has no difference) enter no mean and no gradient.
+All functions take one tensor per branch, in a dict. `present` [B, K] marks the places that hold a vector. The other
+places (a review without peers has no difference) enter no mean and get no gradient.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from dep.utils.errors import DepError
 PerBranch = Mapping[Branch, Tensor]
 
 DEAD = 1e-3
-"""A unit that no vector of the batch activates above this counts as dead."""
+"""A unit counts as dead if no vector of the batch activates it above this value."""
 
 
 def reconstruction_loss(vectors: PerBranch, rebuilt: PerBranch, present: PerBranch) -> Tensor:
-    """Eq. 8: smooth L1 (beta 1), averaged over all entries of a branch's present vectors, then summed.
+    """Eq. 8: the smooth L1 loss (beta 1), averaged over a branch's present vectors, then summed.
 
     Args:
-        vectors: [B, K, E] per branch.
-        rebuilt: [B, K, E] per branch.
+        vectors: [B, K, E] per branch, the embeddings.
+        rebuilt: [B, K, E] per branch, their reconstructions.
         present: [B, K] bool per branch.
 
     Returns:
-        A scalar; 0 where no vector is present.
+        A scalar; 0 if no vector is present.
     """
     terms = [
         F.smooth_l1_loss(rebuilt[branch][here].float(), vectors[branch][here].float())
@@ -51,17 +51,17 @@ def reconstruction_loss(vectors: PerBranch, rebuilt: PerBranch, present: PerBran
 
 
 def mean_activations(latents: PerBranch, present: PerBranch, over: MeanOver) -> list[Tensor]:
-    """Eq. 9: mean activation of every unit.
+    """Eq. 9: the mean activation of every unit.
 
     Args:
         latents: [B, K, Z] per branch.
         present: [B, K] bool per branch.
-        over: `batch` takes one mean over all present vectors of the batch; `example` one for each example
-            (Eq. 9 as written, N being one user's reviews); `mixed` one for each example over both branches
-            together (the paper's public code).
+        over: what a mean runs over. `batch`: all present vectors of the batch. `example`: the vectors of one
+            example (Eq. 9 as written, N being one user's reviews). `mixed`: the vectors of one example, both
+            branches together (the public code).
 
     Returns:
-        One [G, Z] tensor for each term of Eq. 10; groups and branches without any vector are left out.
+        One [G, Z] tensor for each term of Eq. 10. Groups and branches without a vector are left out.
     """
     if not latents:
         return []
@@ -82,15 +82,14 @@ def mean_activations(latents: PerBranch, present: PerBranch, over: MeanOver) -> 
 def kl_to_target(rho: float, means: Tensor, eps: float, outside: Outside) -> Tensor:
     """KL(ρ ‖ ρ̂) = ρ ln(ρ/ρ̂) + (1-ρ) ln((1-ρ)/(1-ρ̂)), elementwise, for means inside [eps, 1-eps].
 
-    A mean outside (an activation that is no probability can be negative) is treated as `outside` says:
-    `linear` continues the curve by its tangent, so that the gradient still points back inside; `hard` clamps,
-    so that the gradient there is exactly zero and the unit is no longer pulled anywhere. `activation_stats`
-    counts such units.
+    Activations other than the sigmoid can have a mean outside (0, 1). `linear` continues the curve by its tangent, so
+    that the gradient still points back inside. `hard` clamps the mean, so that the gradient is exactly zero and the
+    unit is no longer pulled back. `activation_stats` counts such units.
 
     Args:
         rho: target mean activation, in (0, 1).
-        means: any shape.
-        eps: distance from 0 and 1 within which the logarithms are not trusted.
+        means: mean activations, of any shape.
+        eps: distance from 0 and 1 at which the formula stops.
         outside: `linear` or `hard`.
 
     Returns:
@@ -105,9 +104,17 @@ def kl_to_target(rho: float, means: Tensor, eps: float, outside: Outside) -> Ten
 
 
 def sparsity_loss(means: Sequence[Tensor], rho: float, eps: float, outside: Outside, like: PerBranch) -> Tensor:
-    """Eq. 10: for each [G, Z] of `means` the mean divergence over its groups and units, summed.
+    """Eq. 10: the divergence of `kl_to_target`, averaged over the groups and units of a term and summed over terms.
 
-    `like` says where a zero lives when there is no mean at all.
+    Args:
+        means: one [G, Z] tensor per term, from `mean_activations`.
+        rho: target mean activation, in (0, 1).
+        eps: as in `kl_to_target`.
+        outside: as in `kl_to_target`.
+        like: tensors whose device the result gets if `means` is empty.
+
+    Returns:
+        A scalar; 0 if `means` is empty.
     """
     return _sum([kl_to_target(rho, m, eps, outside).mean() for m in means], like=like)
 
@@ -119,14 +126,14 @@ def total_loss(
     gamma: float,
     weights: Mapping[str, float] | None = None,
 ) -> Tensor:
-    """Eq. 11, and every other auxiliary loss by its weight.
+    """Eq. 11, plus every other auxiliary loss times its weight.
 
     Args:
         lm: the language loss.
-        losses: auxiliary losses by name; one that is not there (`recon`, `sparse`) counts as zero.
+        losses: auxiliary losses by name; a missing `recon` or `sparse` counts as zero.
         lambda_: λ.
         gamma: γ.
-        weights: of losses of other names.
+        weights: weights of the losses of other names.
 
     Raises:
         DepError: a loss has no weight.
@@ -146,12 +153,12 @@ def total_loss(
 
 
 def activation_stats(latents: PerBranch, present: PerBranch, means: Sequence[Tensor], eps: float) -> dict[str, Tensor]:
-    """What to watch on a sparse code, over the present vectors of both branches together.
+    """Statistics of the activations, over the present vectors of both branches together.
 
     Returns:
-        mean_activation: mean of all activations. dead_units: share of units that no vector of this batch
-            activates above `DEAD`. clamped_units: share of the means of Eq. 9 outside [eps, 1-eps], where a
-            hard clamp passes no gradient. Empty where no vector is present.
+        mean_activation: mean of all activations. dead_units: share of the units that no vector of this batch
+            activates above `DEAD`. clamped_units: share of the means of Eq. 9 that lie outside [eps, 1-eps], where
+            a hard clamp passes no gradient. An empty dict if no vector is present.
     """
     active = [latents[b][here].detach().float() for b, here in present.items()]
     if not any(z.numel() for z in active):

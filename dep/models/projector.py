@@ -1,12 +1,11 @@
-"""Eq. 6: carries a latent vector into the LLM's input space.
+"""The projector (Eq. 6): maps a latent vector to the LLM's input space.
 
     p_his = M_p(z_his),   p_diff = M_p(z_diff)
 
 z -> z_SZ (any leading shape)   p -> p_SD   M_p -> two linear layers with a GELU between
 
-Eq. 6 has one M_p for both branches, Appendix C "two independent projection networks"; the 30.4 M trainable
-parameters that the paper's public code reports (0.4% of 7.6 B) are two of them, with a hidden layer as wide
-as the LLM.
+Eq. 6 has one M_p for both branches; Appendix C has "two independent projection networks". The 30.4 M trainable
+parameters that the public code reports (0.4% of 7.6 B) mean two networks with a hidden layer as wide as the LLM.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from dep.types import Branch
 
 
 class Projector(nn.Module):
-    """One two-layer network for each branch, or one that all branches share."""
+    """A two-layer network for each branch, or one network that all branches share."""
 
     def __init__(
         self, config: ProjectorConfig, width_in: int, width_out: int, branches: Sequence[Branch], embedding_norm: float
     ) -> None:
-        """Build from latents of `width_in` to tokens of `width_out` D.
+        """Create the networks.
 
         Args:
-            config: the settings.
-            width_in: Z, or E without a compressor.
-            width_out: D.
-            branches: which branches will be projected.
+            config: hidden width, initial weights, sharing.
+            width_in: width of the latents: Z, or E without a compressor.
+            width_out: D, width of the LLM.
+            branches: the branches to project.
             embedding_norm: mean length of the LLM's embedding rows, used by `scale_to_embedding`.
         """
         super().__init__()
@@ -53,7 +52,7 @@ class Projector(nn.Module):
                 network[-1].weight.mul_(config.init_scale)  # type: ignore[index]
 
     def forward(self, z_SZ: Tensor, branch: Branch) -> Tensor:
-        """Project latents [..., Z] of one branch to soft tokens [..., D]."""
+        """Project the latents [..., Z] of one branch to soft tokens [..., D]."""
         p_SD: Tensor = self.networks["shared" if self.config.shared else branch](z_SZ)
         if self.config.scale_to_embedding:
             p_SD = F.normalize(p_SD, dim=-1) * self.embedding_norm

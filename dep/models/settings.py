@@ -9,54 +9,53 @@ from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.utils.fields import RUNTIME
 
 PPLUG_TOKENS = 2
-"""Soft tokens of PPlug: the instruction's and the user's."""
+"""How many soft tokens PPlug has: one for the instruction and one for the user."""
 Init = Literal["xavier", "default"]
-"""How trainable linear layers start: Xavier uniform (Appendix C.2.2) or torch's default (the public code)."""
+"""Initial weights of trainable linear layers: Xavier uniform (Appendix C.2.2) or torch's default."""
 
 
 @dataclass
 class BackboneConfig:
-    """Which frozen model, and how it is held."""
+    """Which frozen LLM, and how it is loaded."""
 
     name_or_path: str = "demo"
     """A folder (config.json, tokenizer files, *.safetensors), a model name of the Hugging Face hub, or
     `demo`."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the frozen weights; `auto` keeps the stored one."""
+    """Number format of the frozen weights; `auto` keeps the format of the files."""
     attn_implementation: Literal["auto", "flash_attention_2", "flex_attention", "sdpa", "eager"] = "auto"
-    """`auto` takes flash attention where it is installed, on CUDA, for half precision; else torch's
-    SDPA. torch's FlexAttention needs no package to skip what packed examples do not see of each other, and a GPU
-    to train."""
+    """Attention kernel. `auto` takes flash attention on CUDA in half precision if it is installed, else torch's SDPA.
+    torch's FlexAttention also keeps packed examples apart without wasted work; it needs no package, but a GPU to
+    train."""
     quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
-    """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats: less memory, not more speed."""
+    """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats. Quantised weights save memory, not time."""
     activation_checkpointing: bool = field(default=False, metadata=RUNTIME)
-    """Keep no activations of a layer but its input, and make them again in the backward pass: far less memory, a
-    third more time."""
+    """Keep only the input of each layer and compute its other activations again in the backward pass: far less memory,
+    a third more time."""
     compile: bool = field(default=False, metadata=RUNTIME)
-    """torch.compile of each layer: minutes at first, then faster on a GPU; on a processor it needs a C++
-    compiler."""
+    """Compile each layer with torch.compile: the first steps take minutes, the later ones are faster on a GPU. On a
+    CPU it needs a C++ compiler."""
     allow_download: bool = field(default=False, metadata=RUNTIME)
-    """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+    """Whether a model may be downloaded from the hub; if off, only folders and the local cache are read."""
 
 
 @dataclass
 class ProjectorConfig:
-    """The projector's settings."""
+    """Settings of the projector."""
 
     shared: bool = False
-    """One network for all branches (Eq. 6) instead of one for each (Appendix C)."""
+    """One network for all branches (Eq. 6) instead of one for each branch (Appendix C)."""
     hidden: int | None = None
-    """Width of the hidden layer, in units; None takes the LLM's width."""
+    """Width of the hidden layer, in units; null takes the LLM's width."""
     init: Init = "xavier"
     """`xavier` (the paper) or torch's `default` (its public code)."""
     init_scale: float = 1.0
-    """Factor on the last layer's initial weights; 1 is the paper's. A soft token that starts in a random direction
-    has to be turned, one that starts near zero (0.01) takes the direction of its first gradients: on the built-in
-    world 50 steps then do what 250 did."""
+    """Factor on the last layer's initial weights; 1 in the paper. With 0.01 a soft token starts near zero and takes
+    the direction of its first gradients; with 1 it starts in a random direction that training first has to undo. On the
+    built-in world 50 steps with 0.01 reach what 250 steps with 1 do."""
     scale_to_embedding: bool = False
-    """Give every output the mean length of the LLM's embedding rows. Off in the paper; a small model
-    learns several times sooner with it, since a soft token of another length than a word's is foreign to
-    it."""
+    """Scale every soft token to the mean norm of the LLM's embedding rows. Off in the paper. A small LLM learns several
+    times faster with it, because its layers expect inputs of that norm."""
 
 
 @dataclass
@@ -71,23 +70,23 @@ class LoRAConfig:
 
 @dataclass
 class SoftPromptConfig:
-    """The soft prompt's settings."""
+    """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter makes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, `lora`, or a
-    class of your own as `my_module:MyAdapter`."""
+    """Which adapter computes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, `lora`, or your
+    own class as `my_module:MyAdapter`."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
-    """Which soft tokens there are; an empty list leaves the prompt as plain text (Non-Perso, RAG)."""
+    """Which kinds of soft tokens the prompt holds; an empty list makes a prompt of plain text (Non-Perso, RAG)."""
     standardize: bool = False
-    """Give the compressor vectors of mean 0 and deviation 1 in every component (over the training histories), and
-    let it rebuild them as they were. Off in the paper; text embeddings share a large common part, and with a few
-    hundred steps a soft prompt learns little but that."""
+    """Standardise what the compressor reads: each component has mean 0 and deviation 1 over the training histories.
+    Eq. 8 still compares the original vectors. Off in the paper. Text embeddings share a large common part, and in a few
+    hundred steps a soft prompt without this learns little else."""
     boundary_trainable: bool = False
-    """Train the boundary tokens' rows, from the backbone's own; off, they stay frozen (the paper's public
-    code)."""
+    """Train the embedding rows of the boundary tokens, starting from the backbone's own rows; if off, they stay
+    frozen (the public code)."""
     user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
-    """User-LLM's settings."""
+    """Settings of User-LLM."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
-    """LoRA's, for the adapter `lora` and User-LLM's strategy of that name."""
+    """Settings of LoRA, for the adapter `lora` and for User-LLM's strategy of that name."""
     slots: int = 8
-    """Past reviews at most, for the tables of `constant`."""
+    """Most past reviews that the `constant` adapter has vectors for."""

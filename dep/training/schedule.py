@@ -1,4 +1,4 @@
-"""How the learning rate rises and falls."""
+"""The learning rate schedule: warm-up, then decay."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ Schedule = Literal["linear", "cosine", "constant"]
 
 
 def schedule_factor(step: int, total: int, warmup: int, schedule: Schedule) -> float:
-    """Share of the peak learning rate that optimizer step `step` (from 0) of `total` is taken with.
+    """The factor on the peak learning rate at one optimizer step.
 
-    The first of `warmup` steps has 1/warmup of the peak (not nothing), the last all of it; then `linear` and
-    `cosine` fall to zero just after the last step, `constant` stays.
+    The first of `warmup` steps has a factor of 1/warmup, the last has 1. Then `linear` and `cosine` fall so that they
+    would reach 0 right after the last step; `constant` stays at 1.
+
+    Args:
+        step: number of the optimizer step, from 0.
+        total: how many optimizer steps there are.
+        warmup: how many of them are warm-up.
+        schedule: shape of the decay.
     """
     if step < warmup:
         return (step + 1) / warmup

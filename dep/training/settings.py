@@ -1,4 +1,4 @@
-"""Settings of the training."""
+"""Settings of training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dep.utils.fields import RUNTIME
 
 @dataclass
 class TrainConfig:
-    """How the soft prompt is trained; the defaults are Appendix C.2.2's."""
+    """How the adapter is trained; the defaults are those of Appendix C.2.2."""
 
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """AdamW (the paper), or Muon for the weights of linear layers and AdamW for the rest: far fewer steps."""
+    """AdamW (the paper), or Muon for weights of linear layers and AdamW for the rest, which needs far fewer steps."""
     lr: float = 1e-5
     """Peak learning rate of AdamW."""
     muon_lr: float = 0.02
@@ -22,53 +22,50 @@ class TrainConfig:
     weight_decay: float = 0.025
     """Decoupled weight decay."""
     warmup_ratio: float = 0.01
-    """Share of the optimizer steps over which the learning rate rises."""
+    """Share of the optimizer steps that are warm-up."""
     schedule: Schedule = "linear"
-    """How the learning rate falls afterwards."""
+    """How the learning rate falls after the warm-up."""
     epochs: int = 5
-    """Passes over the training examples (5 in the main text, at most 8 in the appendix)."""
+    """Passes over the training examples: 5 in the paper's main text, at most 8 in its appendix."""
     warm_start_epochs: int = 0
-    """How many of them train the arm that `warm_start` names; this arm continues from its adapter for the others.
-    Review text in the prompt explains most of what the vectors could, so that an adapter learns little beside it;
-    epochs without text train the adapter first. 0: every arm starts untrained."""
+    """Epochs in which the arm that `warm_start` names is trained; this arm continues from its adapter for the remaining
+    ones. Text explains most of the signal, so a text-free warm start trains the adapter first. Arms with the same warm
+    start share it. 0: every arm starts untrained."""
     history: int = 0
-    """Past reviews in a training prompt, where that shall be another number than `prompt.history` (0: the same). An
-    adapter speaks for one review at a time: taught on a few, it serves prompts of many."""
+    """Past reviews in a training prompt; 0 takes `prompt.history`. An adapter computes the soft tokens of each review
+    by itself, so one that is trained on few reviews also works in prompts with many."""
     input_noise: float = 0.0
-    """Standard deviation of Gaussian noise on every component of what the compressor sees in training (with
-    `soft_prompt.standardize`, in units of that component's own deviation), on all passes over the examples but the
-    first; Eq. 8 still rebuilds the vectors without it. A soft prompt that meets a review again and can tell it from
-    all others learns whose it is by heart; 0 in the paper."""
+    """Standard deviation of Gaussian noise that training adds to every component that the compressor reads, from the
+    second epoch on; 0 in the paper. With `soft_prompt.standardize` it is in units of that component's deviation. Eq. 8
+    still compares the vectors without noise. Noise keeps the adapter from memorising individual reviews."""
     effective_batch: int = 16
-    """Examples an optimizer step averages over, on all devices together."""
+    """Examples of an optimizer step, on all devices together."""
     micro_batch: int = 1
-    """Examples on a device at a time; gradients accumulate up to `effective_batch`."""
+    """Examples that a device processes at a time; gradients accumulate over `effective_batch`."""
     max_tokens_per_forward: int = field(default=0, metadata=RUNTIME)
-    """Real tokens that the LLM reads at a time (0: a whole micro batch): bounds the memory where prompts differ in
+    """Most real tokens that the LLM reads at a time; 0 reads a whole micro batch. It bounds memory if prompts differ in
     length, and changes no number."""
     packing: Literal["auto", "always", "never"] = "auto"
-    """Examples of a micro batch one behind the other in one row, without padding; `auto` where flash attention or
-    FlexAttention is in force."""
+    """Whether the examples of a micro batch are concatenated into one row without padding; `auto` does so with flash
+    attention or FlexAttention."""
     cross_entropy: Literal["chunked", "cut"] = "chunked"
-    """How the head's logits are kept out of memory: made in parts, or not at all, by Apple's cut cross-entropy
-    (extra `gpu`), for heads that are a matrix and no more."""
+    """How memory for logits is saved: `chunked` computes them in parts, `cut` never stores them (Apple's cut
+    cross-entropy, extra `gpu`; only for LLMs whose head is a single matrix)."""
     lambda_: float = 100.0
-    """λ of Eq. 11. The paper's public code does not divide this part by the accumulation steps: 1600
-    there."""
+    """λ of Eq. 11. The public code does not divide this part by its 16 accumulation steps, so its λ is 1600."""
     gamma: float = 1e-3
     """γ of Eq. 11."""
     grad_clip: float = 1.0
-    """Largest norm of the gradient; 0 does not clip."""
+    """Largest norm of the gradient; 0 turns clipping off."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """`auto` is bf16-mixed on CUDA that has bfloat16, else 32-true. The trained weights are float32 in
-    both."""
+    """`auto` is bf16-mixed on a GPU with bfloat16, else 32-true. The trained weights are float32 in both."""
     strategy: Literal["auto", "ddp", "deepspeed_stage_1", "fsdp"] = "auto"
-    """How several devices share the work."""
+    """How several devices share the work (a strategy of Lightning)."""
     devices: int = field(default=1, metadata=RUNTIME)
-    """How many; -1 takes all."""
+    """How many devices; -1 takes all."""
     monitor: Literal["val_meteor", "val_nll"] = "val_meteor"
-    """Which validation metric picks the epoch: METEOR (the paper; costs generation) or the likelihood."""
+    """The validation metric that selects the best epoch: METEOR (the paper; generates texts) or the likelihood."""
     seed: int = 0
-    """Of everything random in training."""
+    """Seed of everything random in training."""
     progress: bool = field(default=True, metadata=RUNTIME)
-    """Whether to show a progress bar."""
+    """Whether training shows a progress bar."""

@@ -1,4 +1,4 @@
-"""Compressors: one file each. `COMPRESSORS.build(config, width)` makes the one that a configuration describes."""
+"""Compressors, one file each. `COMPRESSORS.build(config, width)` builds the compressor that a configuration names."""
 
 from __future__ import annotations
 

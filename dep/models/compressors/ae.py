@@ -1,4 +1,4 @@
-"""`ae`: reconstruction without a sparsity constraint (w/ AE of Table 3)."""
+"""The plain autoencoder: reconstruction without a sparsity constraint ("w/ AE" of Table 3)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,20 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Autoencoder(nn.Module):
-    """`ae`: reconstruction without a sparsity constraint (w/ AE of Table 3)."""
+    """`ae`: an autoencoder that is trained on its reconstruction alone ("w/ AE" of Table 3).
+
+        z = activation(W_enc e + b_enc),   ê = W_dec z + b_dec                                (5)
+
+    e -> e_SE   z -> latent [..., Z]   ê -> reconstruction [..., E]
+    """
 
     def __init__(self, config: AutoencoderConfig | SparseAutoencoderConfig, width: int) -> None:
-        """Build for embeddings of `width` E."""
+        """Create the encoder and the decoder.
+
+        Args:
+            config: latent width Z, activation, initial weights.
+            width: E, width of the embeddings.
+        """
         super().__init__()
         self.config = config
         self.width_out = config.latent
@@ -33,7 +43,7 @@ class Autoencoder(nn.Module):
         initialise(self, config.init)
 
     def forward(self, e_SE: Tensor) -> Compressed:
-        """Encode and rebuild.
+        """Encode the embeddings and reconstruct them from their latents.
 
         Args:
             e_SE: embeddings [..., E].
@@ -45,6 +55,12 @@ class Autoencoder(nn.Module):
         return Compressed(latent, self.decoder(latent))
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """Eq. 8 over the present of `vectors` [B, K, E], `out` being what `forward` made of them."""
-        rebuilt = {b: c.reconstruction for b, c in out.items() if c.reconstruction is not None}
-        return CompressorLosses({"recon": reconstruction_loss(vectors, rebuilt, present)}, {})
+        """The reconstruction loss (Eq. 8).
+
+        Args:
+            vectors: embeddings [B, K, E] of each branch.
+            out: what `forward` returned for them.
+            present: [B, K] bool of each branch: which embeddings are real. The others are ignored.
+        """
+        reconstructions = {b: c.reconstruction for b, c in out.items() if c.reconstruction is not None}
+        return CompressorLosses({"recon": reconstruction_loss(vectors, reconstructions, present)}, {})

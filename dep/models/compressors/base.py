@@ -1,4 +1,4 @@
-"""What every compressor is: Eq. 5, from an embedding to a short latent vector.
+"""The compressor protocol: Eq. 5, from an embedding to a short latent vector.
 
     z = f_enc(e),   ê = f_dec(z)
 
@@ -18,27 +18,33 @@ PerBranch = Mapping[Branch, Tensor]
 
 
 class Compressed(NamedTuple):
-    """What a compressor returns: latent [..., Z] and, where it has a decoder, reconstruction [..., E]."""
+    """Output of a compressor: latent [..., Z], and reconstruction [..., E] or None if it has no decoder."""
 
     latent: Tensor
     reconstruction: Tensor | None
 
 
 class CompressorLosses(NamedTuple):
-    """`losses` enter Eq. 11 (keys recon, sparse), `stats` are only watched."""
+    """Scalars of one batch by name: `losses` enter Eq. 11 (`recon`, `sparse`), `stats` are only logged."""
 
     losses: dict[str, Tensor]
     stats: dict[str, Tensor]
 
 
 class Compressor(Protocol):
-    """A module that compresses; one serves both branches. It is built with its settings and the width E."""
+    """A module that compresses embeddings; both branches use the same one. Its constructor takes (config, width E)."""
 
     width_out: int
-    """Z, or E for one that passes the embedding on."""
+    """Width of the latents: Z, or E for a compressor that returns the embedding itself."""
 
     def __call__(self, e_SE: Tensor) -> Compressed:
-        """Latents [..., Z] of embeddings [..., E] and, where there is a decoder, their reconstruction."""
+        """Compress embeddings [..., E] to latents [..., Z]; a compressor with a decoder also reconstructs them."""
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """Losses over the present of `vectors` [B, K, E], `out` being what `forward` made of them."""
+        """Auxiliary losses of a batch.
+
+        Args:
+            vectors: embeddings [B, K, E] of each branch.
+            out: what the compressor returned for them.
+            present: [B, K] bool of each branch: which embeddings are real. The others are ignored.
+        """

@@ -1,4 +1,4 @@
-"""`none`: the raw embedding goes to the projector (w/o DR of Table 3)."""
+"""No compression: the projector gets the embedding itself ("w/o DR" of Table 3)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dep.types import Branch
 
 
 class NoCompressor(nn.Module):
-    """`none`: the raw embedding goes to the projector (w/o DR of Table 3)."""
+    """`none`: returns the embedding itself ("w/o DR" of Table 3)."""
 
     def __init__(self, config: NoCompressorConfig, width: int) -> None:
-        """Build for embeddings of `width` E."""
+        """Keep the width E of the embeddings, which is that of the latents."""
         super().__init__()
         self.config = config
         self.width_out = width
@@ -25,5 +25,5 @@ class NoCompressor(nn.Module):
         return Compressed(e_SE, None)
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """No losses."""
+        """No losses: there is nothing to train."""
         return CompressorLosses({}, {})

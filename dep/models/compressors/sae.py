@@ -1,4 +1,4 @@
-"""`sae`: reconstruction, and a mean activation held near rho by Eq. 10 (the paper)."""
+"""The sparse autoencoder of the paper: reconstruction (Eq. 8) and a sparsity loss (Eq. 10)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,39 @@ from dep.utils.errors import DepError
 
 
 class SparseAutoencoder(Autoencoder):
-    """`sae`: reconstruction and a mean activation held near rho (the paper)."""
+    """`sae`: an autoencoder whose units are held near a mean activation of ρ by Eq. 10 (the paper).
+
+    It is `ae` plus a loss: Σ_j KL(ρ ‖ ρ̂_j) / d' of each branch, where ρ̂_j is the mean activation of unit j.
+    """
 
     def __init__(self, config: SparseAutoencoderConfig, width: int) -> None:
-        """Build for embeddings of `width` E.
+        """Create the encoder and the decoder.
+
+        Args:
+            config: ρ, and how Eq. 9 and 10 are computed.
+            width: E, width of the embeddings.
 
         Raises:
-            ValueError: where rho is not between eps and 1 - eps.
+            DepError: rho is not between eps and 1 - eps.
         """
         if not config.eps < config.rho < 1 - config.eps:
-            raise DepError(f"compressor.rho must lie in ({config.eps}, {1 - config.eps}), found {config.rho}")
+            raise DepError(
+                "compressor.rho",
+                f"a number between {config.eps} and {1 - config.eps}",
+                str(config.rho),
+                "0.05 is the paper's",
+            )
         super().__init__(config, width)
         self.sparse = config
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """Eq. 8 and 10 over the present vectors, with the activation's statistics."""
+        """The reconstruction loss (Eq. 8), the sparsity loss (Eq. 10), and statistics of the activations.
+
+        Args:
+            vectors: embeddings [B, K, E] of each branch.
+            out: what `forward` returned for them.
+            present: [B, K] bool of each branch: which embeddings are real. The others are ignored.
+        """
         losses, _ = super().losses(vectors, out, present)
         c, latents = self.sparse, {b: c.latent for b, c in out.items()}
         means = mean_activations(latents, present, c.mean_over)

@@ -15,46 +15,46 @@ Outside = Literal["linear", "hard"]
 
 @dataclass(kw_only=True)
 class _AutoencoderFields(ComponentConfig):
-    """The autoencoder's settings."""
+    """Settings that the plain and the sparse autoencoder share."""
 
     latent: int = 512
     """Width d' of the latent vector, in units."""
     bias: bool = True
-    """Whether encoder and decoder have a bias."""
+    """Whether the encoder and the decoder have a bias."""
     activation: Activation = "sigmoid"
-    """After the encoder. `sigmoid` keeps every mean activation inside (0, 1), where Eq. 10 is defined, but
-    starts near 0.5 everywhere: soft tokens of unrelated users begin with a cosine of 0.9995, against 0.0 with
-    `gelu` (the paper's public code) and 0.3 with `relu`, and a small learning rate may not part them."""
+    """Activation after the encoder. `sigmoid` keeps every mean activation inside (0, 1), where Eq. 10 is defined, but
+    all units start near 0.5: before training the soft tokens of unrelated users have a cosine of 0.9995, with `gelu`
+    (the public code) 0.0 and with `relu` 0.3, and a small learning rate may not separate them."""
     init: Init = "xavier"
     """`xavier` (the paper) or torch's `default` (its public code)."""
 
 
 @dataclass(kw_only=True)
 class AutoencoderConfig(_AutoencoderFields):
-    """The autoencoder's settings."""
+    """Settings of the plain autoencoder."""
 
     kind: Literal["ae"] = "ae"
 
 
 @dataclass(kw_only=True)
 class SparseAutoencoderConfig(_AutoencoderFields):
-    """The sparse autoencoder's settings."""
+    """Settings of the sparse autoencoder."""
 
     kind: Literal["sae"] = "sae"
     rho: float = 0.05
     """ρ of Eq. 10: target mean activation of a unit, in (0, 1)."""
     mean_over: MeanOver = "batch"
-    """What the mean of Eq. 9 runs over: the `batch` on the device (not the accumulated one), each
-    `example`, or each example with its branches `mixed` (the paper's public code)."""
+    """What the mean of Eq. 9 runs over: the micro `batch` on the device, each `example`, or each example with the
+    vectors of both branches `mixed` (the public code)."""
     outside: Outside = "linear"
-    """Where a mean leaves [eps, 1-eps]: continue the KL by its tangent, or clamp `hard` and lose the
-    gradient (the paper's public code)."""
+    """How Eq. 10 treats a mean outside [eps, 1-eps]: `linear` continues the KL by its tangent, `hard` clamps the mean,
+    which removes its gradient (the public code)."""
     eps: float = 1e-6
-    """Distance of the clamp from 0 and 1."""
+    """How close to 0 and 1 a mean counts as inside."""
 
 
 @dataclass(kw_only=True)
 class NoCompressorConfig(ComponentConfig):
-    """Nothing to set."""
+    """No compressor has no settings."""
 
     kind: Literal["none"] = "none"

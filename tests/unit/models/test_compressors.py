@@ -1,4 +1,4 @@
-"""Eq. 5, and what each compressor is trained on."""
+"""Compressors: Eq. 5, their losses, their initial weights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dep.models.compressors.sae import SparseAutoencoder
 from dep.models.compressors.settings import AutoencoderConfig, NoCompressorConfig, SparseAutoencoderConfig
 from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig
+from dep.utils.errors import DepError
 
 
 def test_encoder_and_decoder_agree_with_loops() -> None:
@@ -51,8 +52,8 @@ def test_without_a_compressor_the_embedding_passes_unchanged() -> None:
     assert none(e).reconstruction is None
 
 
-def test_a_target_that_is_no_probability_is_refused() -> None:
-    with pytest.raises(ValueError, match="rho must lie in"):
+def test_a_rho_that_is_not_a_probability_is_refused() -> None:
+    with pytest.raises(DepError, match=r"compressor\.rho: expected a number between"):
         SparseAutoencoder(SparseAutoencoderConfig(rho=1.5), width=4)
 
 
@@ -71,7 +72,7 @@ def test_training_moves_the_mean_activation_to_its_target() -> None:
     assert losses.stats["clamped_units"].item() == 0
 
 
-def test_xavier_bounds_weights_and_zeroes_biases_and_default_does_not() -> None:
+def test_xavier_bounds_the_weights_and_zeroes_the_biases_and_default_does_not() -> None:
     bound = math.sqrt(6 / (8 + 16))
     xavier = Autoencoder(AutoencoderConfig(latent=16), width=8)
     assert xavier.encoder.weight.abs().max() <= bound
@@ -80,7 +81,7 @@ def test_xavier_bounds_weights_and_zeroes_biases_and_default_does_not() -> None:
     assert (Autoencoder(AutoencoderConfig(latent=16, init="default"), width=8).encoder.bias != 0).all()
 
 
-def test_the_paper_s_shape_has_the_thirty_million_parameters_that_it_reports() -> None:
+def test_the_paper_s_configuration_has_the_30_4_million_parameters_that_it_reports() -> None:
     with torch.device("meta"):
         parts = [
             SparseAutoencoder(SparseAutoencoderConfig(), width=1024),

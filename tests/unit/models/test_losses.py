@@ -1,4 +1,4 @@
-"""Eq. 8-11 against hand arithmetic and loops written from the paper."""
+"""Losses (Eq. 8 to 11) against hand arithmetic and loops written from the paper."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def code() -> tuple[dict, dict]:
     return latents, present
 
 
-def test_reconstruction_is_the_hand_computed_sum_of_branch_means() -> None:
+def test_reconstruction_equals_the_sum_of_branch_means_computed_by_hand() -> None:
     vectors = {"his": torch.tensor([[[1.0, 0.0]]]), "diff": torch.tensor([[[0.0, 0.0], [2.0, 2.0]]])}
     rebuilt = {"his": torch.tensor([[[0.5, 3.0]]]), "diff": torch.tensor([[[1.0, 0.0], [2.0, 0.0]]])}
     present = {"his": torch.tensor([[YES]]), "diff": torch.tensor([[YES, YES]])}
@@ -108,14 +108,14 @@ def test_sparsity_agrees_with_loops(code: tuple[dict, dict], over: str) -> None:
     assert sparsity_loss(means, 0.05, 1e-6, "hard", latents).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_divergence_is_the_hand_computed_one_inside_the_clamp_and_zero_at_the_target() -> None:
+def test_divergence_equals_the_value_computed_by_hand_and_is_zero_at_the_target() -> None:
     means = torch.tensor([0.05, 0.5])
     for outside in ("linear", "hard"):
         # 0.05 ln(0.1) + 0.95 ln(1.9) = -0.115129 + 0.609761
         assert kl_to_target(0.05, means, 1e-6, outside).tolist() == pytest.approx([0.0, 0.494632], abs=1e-6)
 
 
-def test_a_mean_outside_is_pulled_back_when_linear_and_let_go_when_hard() -> None:
+def test_a_mean_outside_has_a_gradient_when_linear_and_none_when_hard() -> None:
     grads = {}
     for outside in ("linear", "hard"):
         means = torch.tensor([-0.2, 0.0, 0.3, 1.2], requires_grad=True)
@@ -142,7 +142,7 @@ def test_statistics_count_dead_and_clamped_units() -> None:
     assert stats["clamped_units"].item() == pytest.approx(1 / 3)
 
 
-def test_total_is_the_hand_computed_sum() -> None:
+def test_total_equals_the_sum_computed_by_hand() -> None:
     losses = {"recon": torch.tensor(0.5), "sparse": torch.tensor(2.0)}
     assert total_loss(torch.tensor(1.0), losses, 100.0, 1e-3).item() == pytest.approx(1 + 100 * (0.5 + 0.002))
     assert total_loss(torch.tensor(1.0), {}, 100.0, 1e-3).item() == 1.0
@@ -157,7 +157,7 @@ def test_a_batch_without_any_vector_has_losses_of_zero() -> None:
     assert activation_stats(latents, present, [], 1e-6) == {}
 
 
-def test_an_auxiliary_loss_of_any_name_enters_the_total_by_its_weight() -> None:
+def test_an_auxiliary_loss_of_any_name_enters_the_total_with_its_weight() -> None:
     losses = {"recon": torch.tensor(0.5), "contrast": torch.tensor(3.0)}
     assert total_loss(torch.tensor(1.0), losses, 2.0, 1e-3, {"contrast": 0.1}).item() == pytest.approx(2.3)
 

@@ -1,4 +1,4 @@
-"""Eq. 6 and its variants."""
+"""The projector: Eq. 6 and its variants."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_scaled_outputs_have_the_length_of_embedding_rows() -> None:
     assert torch.allclose(projector(torch.randn(6, 3), "his").norm(dim=-1), torch.tensor(2.5))
 
 
-def test_a_small_initial_scale_starts_every_soft_token_near_zero_and_leaves_the_rest_as_it_is() -> None:
+def test_init_scale_multiplies_the_initial_soft_tokens_and_changes_nothing_else() -> None:
     tokens = {}
     for scale in (1.0, 0.01):
         torch.manual_seed(0)
