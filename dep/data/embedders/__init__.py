@@ -1,9 +1,9 @@
 """Eqs. 2 and 3: e = f_emb(y), the frozen text embedding model that maps a review to a vector of unit length.
 
-All embedders give [n, E] float32 on the CPU. In float32 neither the order of the texts nor the batch size
-moves a number by more than 1e-6; in half precision and in eight bits they may, by about 1e-3, as they tip a rounding.
+All embedders return [n, E] float32 on the CPU. In float32, the order of the texts and the batch size change no number
+by more than 1e-6. In half precision and in eight bits they may change numbers by about 1e-3, through rounding.
 
-`EMBEDDERS.build(config).encode(texts)` gives the vectors.
+`EMBEDDERS.build(config).encode(texts)` returns the vectors.
 """
 
 from __future__ import annotations

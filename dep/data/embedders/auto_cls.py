@@ -1,4 +1,4 @@
-"""The first token of any encoder's last layer, by transformers alone."""
+"""An embedder that takes the first token of an encoder's last layer; it needs transformers only."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class HubModelConfig(ComponentConfig):
-    """Which model, and how it runs."""
+    """Which model to load, and how it runs."""
 
     model: str = "BAAI/bge-m3"
     """A local folder or a name on the hub."""
     max_tokens: int = 8192
-    """Tokens after which a text is cut."""
+    """Longer texts are cut to this many tokens."""
     batch_size: int = field(default=16, metadata=RUNTIME)
-    """Texts a batch."""
+    """Texts per batch."""
     device: str = field(default="auto", metadata=RUNTIME)
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU if there is one."""
     dtype: Dtype = "float32"
-    """Precision of the model."""
+    """Precision of the model's weights."""
     allow_download: bool = field(default=False, metadata=RUNTIME)
-    """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+    """Whether a model may be fetched from the hub; if not, only folders and the local cache are read."""
 
 
 class HubModel(ModelFolder):
-    """An encoder by its folder or hub name."""
+    """An encoder in a local folder or on the hub."""
 
     def __init__(self, config: HubModelConfig) -> None:
         super().__init__(
@@ -42,13 +42,13 @@ class HubModel(ModelFolder):
 
 
 class AutoCLS(HubModel):
-    """The first token of any encoder's last layer: for bge-m3 the same vectors, without FlagEmbedding."""
+    """The first token of an encoder's last layer: for bge-m3 the vectors of `bge_m3`, without FlagEmbedding."""
 
     kind = "auto_cls"
 
     @dataclass(kw_only=True)
     class Config(HubModelConfig):
-        """Which model, and how it runs."""
+        """Which model to load, and how it runs."""
 
         kind: Literal["auto_cls"] = "auto_cls"
 

@@ -1,8 +1,7 @@
-"""What all embedders share: a model in a folder, its fingerprint, batches by length, vectors of unit length."""
+"""The protocol of embedders, and the base of those that load a model: fingerprint, batches, normalisation."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from dep.data.sources import files
 from dep.utils.errors import DepError, MissingFile
+from dep.utils.hashing import text_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,27 +22,39 @@ _MODEL_FILES = {".json", ".safetensors", ".bin", ".pt", ".txt", ".model"}
 
 
 class Embedder(Protocol):
-    """Texts to vectors."""
+    """Maps texts to vectors of unit length."""
 
     kind: str
 
     @property
     def name(self) -> str:
-        """What a report calls it."""
+        """Name that reports show."""
 
     @property
     def dim(self) -> int:
         """E."""
 
     def fingerprint(self) -> str:
-        """A SHA-256 of everything that the vectors depend on: weights, tokenizer, truncation, precision."""
+        """SHA-256 of everything that the vectors depend on: weights, tokenizer, truncation, precision."""
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """[n, E] float32, L2-normalised, on the CPU."""
+        """Vectors of n texts: [n, E] float32, L2-normalised, on the CPU."""
 
 
 class ModelFolder:
-    """A model in a folder, fetched from the hub where `model` is not one; a kind of embedder adds `_encode`."""
+    """Base of embedders that load a model; a subclass adds `_encode`.
+
+    Args:
+        model: a local folder or a name on the hub.
+        max_tokens: longer texts are cut to this many tokens; None for the model's own limit.
+        batch_size: texts per batch.
+        device: `cpu`, `cuda`, `cuda:1`, ... or `auto`.
+        dtype: precision of the weights.
+        allow_download: whether the model may be fetched from the hub.
+
+    Raises:
+        DepError: the batch size is below 1, or the device is not there.
+    """
 
     kind: str
     runtime: Runtime = "torch"
@@ -53,33 +65,33 @@ class ModelFolder:
         import torch
 
         if batch_size < 1:
-            raise DepError(f"embedder batch_size: expected 1 or more, found {batch_size}")
+            raise DepError("embedder.batch_size", "1 or more", str(batch_size))
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise DepError(f"embedder.device={device}: expected a CUDA device, found none; set embedder.device=cpu")
+            raise DepError(f"embedder.device={device}", "a CUDA device", "none", "set embedder.device=cpu")
         self.model_name, self.max_tokens, self.batch_size = model, max_tokens, batch_size
         self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.dtype, self.allow_download = dtype, allow_download
 
     @property
     def name(self) -> str:
-        """What a report calls it: the kind and the model's own name."""
+        """Name that reports show: the kind and the model's own name."""
         return f"{self.kind}:{Path(self.model_name).name}"
 
     @property
     def dim(self) -> int:
-        """E, by asking the model."""
+        """E, measured by embedding a word."""
         return self.encode(["dimension"]).shape[1]
 
     def fingerprint(self) -> str:
-        """SHA-256 over the kind, truncation, precision and every file of the model."""
+        """SHA-256 of the kind, truncation, precision, runtime and all files of the model."""
         return self._fingerprint
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """[n, E] float32, L2-normalised, on the CPU; sorted by length, so that a batch has little padding."""
+        """Vectors of n texts: [n, E] float32, L2-normalised, on the CPU. Batches hold texts of similar length."""
         import torch
         from torch.nn.functional import normalize
 
-        # words and signs come nearer to tokens than letters do: 2.5% more positions than by tokens, in place of 9%
+        # Sorted by words and signs, batches have 2.5% more positions than sorted by tokens; by letters, 9% more.
         order = sorted(range(len(texts)), key=lambda at: len(_WORD.findall(texts[at])), reverse=True)
         if not order:
             return torch.zeros(0, self.dim)
@@ -94,23 +106,21 @@ class ModelFolder:
 
     @cached_property
     def _fingerprint(self) -> str:
-        other = "" if self.runtime == "torch" else f"\0{self.runtime}"
-        total = hashlib.sha256(f"{self.kind}\0{self.max_tokens}\0{self.dtype}{other}".encode())
-        found = (p for p in self.folder.rglob("*") if p.suffix in _MODEL_FILES and p.is_file())
-        for path in sorted(found, key=lambda p: p.relative_to(self.folder).as_posix()):
-            total.update(f"{path.relative_to(self.folder).as_posix()}\0{files.digest([path])}\0".encode())
-        return total.hexdigest()
+        runtime = "" if self.runtime == "torch" else f"\0{self.runtime}"
+        paths = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if p.suffix in _MODEL_FILES}
+        digests = (f"{name}\0{files.digest([paths[name]])}\0" for name in sorted(paths) if paths[name].is_file())
+        return text_digest(f"{self.kind}\0{self.max_tokens}\0{self.dtype}{runtime}" + "".join(digests))
 
     @property
     def _where(self) -> str:
-        return "the hub did not give it" if self.allow_download else "not in the local Hugging Face cache"
+        return "not available on the hub" if self.allow_download else "not in the local Hugging Face cache"
 
     @cached_property
     def folder(self) -> Path:
         """The model's files.
 
         Raises:
-            FileNotFoundError: `model` is no folder, and the hub has or gives nothing of that name.
+            MissingFile: `model` is no local folder, and neither the local cache nor the hub provides it.
         """
         if Path(self.model_name).is_dir():
             return Path(self.model_name)
@@ -122,7 +132,8 @@ class ModelFolder:
             return Path(snapshot_download(self.model_name, ignore_patterns=unused, local_files_only=local))
         except Exception as error:  # absent, offline and refused have no common base in the hub's client
             raise MissingFile(
-                f"embedder model {self.model_name!r}: not a local folder, and {self._where} ({type(error).__name__}). "
-                "Name a folder with the model's files as embedder.model, or use embedder.kind=minilm, which needs no "
-                f"download{'' if self.allow_download else ', or embedder.allow_download=true to fetch it from the hub'}"
-            ) from error
+                f"embedder model {self.model_name!r}", "a local folder or a model that can be fetched",
+                f"no such folder, and {self._where} ({type(error).__name__})",
+                "name a folder with the model's files as embedder.model, or use embedder.kind=minilm, which needs no "
+                f"download{'' if self.allow_download else ', or set embedder.allow_download=true to fetch it'}",
+            ) from error  # fmt: skip

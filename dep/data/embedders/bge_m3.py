@@ -1,4 +1,4 @@
-"""The dense vectors of bge-m3, the paper's embedder, by FlagEmbedding."""
+"""The paper's embedder: the dense vectors of bge-m3, computed by FlagEmbedding."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class BGEM3(HubModel):
-    """The dense vectors of bge-m3, the paper's embedder, by FlagEmbedding: 1024 dimensions."""
+    """The dense vectors of bge-m3, computed by FlagEmbedding: 1024 dimensions."""
 
     kind = "bge_m3"
 
     @dataclass(kw_only=True)
     class Config(HubModelConfig):
-        """Which model, and how it runs."""
+        """Which model to load, and how it runs."""
 
         kind: Literal["bge_m3"] = "bge_m3"
 
@@ -32,9 +32,9 @@ class BGEM3(HubModel):
             from FlagEmbedding import BGEM3FlagModel
         except ImportError as error:
             raise MissingFile(
-                "embedder 'bge_m3' needs the package FlagEmbedding: install it, or use the embedder "
-                "'auto_cls', which gives the same vectors without it"
-            ) from error
+                "embedder.kind=bge_m3", "the package FlagEmbedding", "none",
+                "install it, or set embedder.kind=auto_cls, which gives the same vectors without it",
+            ) from error  # fmt: skip
         return BGEM3FlagModel(
             str(self.folder),
             use_fp16=self.dtype == "float16",
@@ -46,7 +46,7 @@ class BGEM3(HubModel):
     def _encode(self, texts: list[str]) -> Tensor:
         import torch
 
-        # FlagEmbedding draws a bar of its own, to stderr, for every call.
+        # FlagEmbedding prints a progress bar to stderr in every call.
         with contextlib.redirect_stderr(io.StringIO()):
             out = self._model.encode(
                 texts,

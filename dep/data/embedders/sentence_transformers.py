@@ -1,4 +1,4 @@
-"""Embedders that sentence-transformers runs: any model of its own, and the one that comes as a package."""
+"""An embedder for any model that sentence-transformers loads, and the settings it shares with `minilm`."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _AT_ONCE = 8
-"""Texts that OpenVINO is given at most: what more of them leave between two layers, no cache of a processor holds."""
+"""Most texts in a batch for OpenVINO: the activations of more texts do not fit into a processor's cache."""
 
 
 @dataclass(kw_only=True)
 class RuntimeConfig(ComponentConfig):
-    """How a model of sentence-transformers runs."""
+    """How a sentence-transformers model runs."""
 
     max_tokens: int | None = None
-    """Tokens after which a text is cut; null: the model's own limit."""
+    """Longer texts are cut to this many tokens; null: the model's own limit."""
     batch_size: int = field(default=32, metadata=RUNTIME)
-    """Texts a batch; by OpenVINO never more than eight, which is quicker."""
+    """Texts per batch; OpenVINO gets at most eight, which is faster."""
     device: str = field(default="auto", metadata=RUNTIME)
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU where there is one."""
+    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU if there is one."""
     dtype: Dtype = "float32"
-    """Precision of the model."""
+    """Precision of the model's weights."""
     runtime: Runtime = "torch"
-    """What computes it: torch, or OpenVINO (extra `openvino`), faster on a processor, with the same vectors. Faster
-    still, at a cosine of 0.999 to those: dtype bfloat16 where the processor has units for it, else
-    `openvino_int8`."""
+    """Which library computes the vectors: torch, or OpenVINO (extra `openvino`), which is faster on a CPU and gives the
+    same vectors. Faster still, with a cosine of 0.999 to those vectors: dtype bfloat16 if the processor supports it,
+    else `openvino_int8`."""
 
 
 class SentenceTransformers(ModelFolder):
-    """Any model that `sentence-transformers` loads."""
+    """A model that `sentence-transformers` loads."""
 
     kind = "sentence_transformers"
 
     @dataclass(kw_only=True)
     class Config(RuntimeConfig):
-        """Which model, and how it runs."""
+        """Which model to load, and how it runs."""
 
         kind: Literal["sentence_transformers"] = "sentence_transformers"
         model: str
         """A local folder or a name on the hub."""
         allow_download: bool = field(default=False, metadata=RUNTIME)
-        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+        """Whether a model may be fetched from the hub; if not, only folders and the local cache are read."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(
@@ -80,15 +80,15 @@ class SentenceTransformers(ModelFolder):
         if self.runtime == "torch":
             return torch.cat([self._batch(batch) for batch in self._cut(texts, self.batch_size)])
         first, *rest = self._cut(texts, min(self.batch_size, _AT_ONCE))
-        head = self._batch(first)  # alone: a tokenizer sets its padding at the first call, which no other may cross
-        with ThreadPoolExecutor(torch.get_num_threads() + 1) as pool:  # one more tokenises meanwhile
+        head = self._batch(first)  # The first call sets the tokenizer's padding, so no other may run beside it.
+        with ThreadPoolExecutor(torch.get_num_threads() + 1) as pool:  # one thread more than compute, for tokenising
             return torch.cat([head, *pool.map(self._batch, rest)])
 
     def _cut(self, texts: list[str], size: int) -> list[list[str]]:
         return [texts[at : at + size] for at in range(0, len(texts), size)]
 
     def _batch(self, texts: list[str]) -> Tensor:
-        """A call a batch: given all, it would sort them anew by letters."""
+        """Vectors of one batch. Given all texts at once, the library would sort them again, by letters."""
         vectors: Tensor = self._model.encode(
             texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False
         )

@@ -1,13 +1,13 @@
 """Figure 6 of the paper: a request and its past reviews as the token ids of one chat turn.
 
-    system   what the task is, and (`guidance`) what the embeddings in the prompt denote
+    system   the task, and (`guidance`) what the embeddings in the prompt denote
     user     [Item Title] [Item Description] [User's Past Reviews] K blocks, newest first
              [Output Review Rating] [Output Review Title]
     model    the review
 
 In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
-vector of the difference (p_diff). A block is left whole or left out: where the input is too long, the oldest go first.
-Text of users and items goes through `TextTokens`, the template through the tokenizer as it is.
+vector of the difference (p_diff). If the input is too long, whole blocks are left out, beginning with the oldest.
+`TextTokens` encodes the text of users and items; the tokenizer encodes the template.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ if TYPE_CHECKING:
 
 
 def fitting(blocks: Sequence[Sequence[int]], room: int) -> int:
-    """How many blocks fit into `room` tokens, counted from the first."""
-    kept = 0
-    while kept < len(blocks) and (room := room - len(blocks[kept])) >= 0:
-        kept += 1
-    return kept
+    """How many blocks, counted from the first, fit into `room` tokens together."""
+    count = 0
+    while count < len(blocks) and (room := room - len(blocks[count])) >= 0:
+        count += 1
+    return count
 
 
 class PromptBuilder:
     """Turns requests into prompts for one tokenizer and one configuration.
 
     Args:
-        tokenizer: with the special tokens of `dep.types`, where there are branches.
+        tokenizer: the tokenizer; with branches it must have the special tokens of `dep.types`.
         config: what the prompt holds.
-        branches: which embeddings stand in a block: `his`, `diff`, both or none.
+        branches: which embeddings a block holds: `his`, `diff`, both or none.
+
+    Raises:
+        DepError: the tokenizer lacks a special token.
     """
 
     def __init__(
@@ -49,9 +52,9 @@ class PromptBuilder:
         missing = [t for t in SPECIAL_TOKENS if t not in tokenizer.get_added_vocab()]
         if missing and branches:
             raise DepError(
-                f"tokenizer: expected the added tokens {list(SPECIAL_TOKENS)}, found none of {missing}; "
-                "load it through dep.models.backbones.load, which adds them"
-            )
+                "tokenizer", f"the added tokens {list(SPECIAL_TOKENS)}", f"none of {missing}",
+                "load it with dep.models.backbones.load.load, which adds them",
+            )  # fmt: skip
         self.config = config
         self.branches = tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()
         self._system = system_text(config, self.branches)
@@ -61,7 +64,7 @@ class PromptBuilder:
         self._closing = tokenizer.eos_token_id
 
     def share_memo(self, other: PromptBuilder) -> None:
-        """Use `other`'s memo of tokenised texts (same tokenizer), so that a text is tokenised once for both."""
+        """Share the memo of tokenised texts with `other`, which must have the same tokenizer."""
         self._untrusted = other._untrusted
 
     def text(self, text: str) -> tuple[int, ...]:
@@ -71,47 +74,50 @@ class PromptBuilder:
         return self._template[text]
 
     def field(self, name: str, value: str) -> list[int]:
-        """`[Name]: value` and a line's end. The blank goes with the value: it is where tokenizers cut."""
+        """Ids of `[name]: value` and a line break. The blank goes with the value, as tokenizers split before blanks."""
         return [*self.text(f"[{name}]:"), *self._untrusted.encode(f" {value.strip()}\n")]
 
     def line(self, line: Line) -> list[int]:
-        """Ids of a line of the template or of a field."""
+        """Ids of a line: a piece of the template, or a field."""
         return list(self.text(line)) if isinstance(line, str) else self.field(*line)
 
-    def ask(self, ask: ChatRequest) -> list[int]:
-        """Ids of a question; its last blocks are left out where it is longer than `max_input_tokens`.
+    def ask(self, question: ChatRequest) -> list[int]:
+        """Ids of a question. If it is longer than `max_input_tokens`, its last blocks are left out.
 
         Raises:
-            ValueError: if it is too long without any block.
+            DepError: the question is too long even without blocks.
         """
-        head = [i for line in ask.head for i in self.line(line)]
-        blocks = [[i for line in block for i in self.line(line)] for block in ask.blocks]
-        room = self.config.max_input_tokens - len(self.chat(ask.system, head))
+        head = [i for line in question.head for i in self.line(line)]
+        blocks = [[i for line in block for i in self.line(line)] for block in question.blocks]
+        room = self.config.max_input_tokens - len(self.chat(question.system, head))
         if room < 0:
             raise DepError(
-                f"a question that begins {ask.text[:60]!r}: expected at most {self.config.max_input_tokens} tokens, "
-                f"found {-room} more; raise prompt.max_input_tokens"
-            )
-        kept = fitting(blocks, room)
-        return self.chat(ask.system, [*head, *(i for block in blocks[:kept] for i in block)])
+                f"a question that begins {question.text[:60]!r}",
+                f"at most {self.config.max_input_tokens} tokens", f"{-room} more", "raise prompt.max_input_tokens",
+            )  # fmt: skip
+        return self.chat(question.system, [*head, *(i for block in blocks[: fitting(blocks, room)] for i in block)])
 
     def chat(self, system: str, body: list[int]) -> list[int]:
-        """One turn: `system`, then the ids of what the user says, up to where the model begins to answer."""
+        """Ids of one turn: the system text, then `body` as the user's message, up to where the answer begins."""
         before, after = chat_frame(system, self.config, self._tokenizer)
         return [*self.text(before), *body, *self.text(after)]
 
     def block(self, number: int, slot: Slot) -> tuple[list[int], list[Branch]]:
-        """Ids of the past review called `number`, and the branches whose slot tokens it holds.
+        """Ids of the block of a past review, and the branches whose slot tokens it holds.
 
         A branch without a vector (an item that nobody else reviewed) has no line in the block.
+
+        Args:
+            number: the number that the block's heading shows, from 1.
+            slot: the past review.
         """
         ids = [i for line in review_lines(number, slot, self.config.text) for i in self.line(line)]
-        held: list[Branch] = []
+        filled: list[Branch] = []
         for branch in SLOT_LINES:
             if branch in self.branches and getattr(slot, branch) is not None:
                 ids += self.slot_ids(branch)
-                held.append(branch)
-        return ids, held
+                filled.append(branch)
+        return ids, filled
 
     def slot_ids(self, branch: Branch) -> list[int]:
         """Ids of the line that holds a branch's slot token."""
@@ -119,22 +125,22 @@ class PromptBuilder:
         return [*self.text(name), *self.text(start), *self.text(token), *self.text(end), *self.text("\n")]
 
     def user_ids(self, count: int) -> list[int]:
-        """Ids of the line that holds the slot tokens of the user's embedding."""
+        """Ids of the line that holds the `count` slot tokens of the user's embedding."""
         slots = self.text(SLOT_TOKENS["user"]) * count
         return [*self.text("[User Embedding]:\n"), *self.text(HIS_START), *slots, *self.text(HIS_END), *self.text("\n")]
 
     def target(self, text: str) -> list[int]:
-        """Ids that the model should write: the review and the token that ends a turn, cut to `max_target_tokens`."""
+        """Ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
         return [*self._untrusted.encode(text.strip()), self._closing][: self.config.max_target_tokens]
 
     def build(self, request: Request) -> Prompt:
         """The prompt of `request`.
 
         Raises:
-            ValueError: if the item and the output's rating and title alone are longer than `max_input_tokens`.
+            DepError: the item, rating and title alone are longer than `max_input_tokens`.
         """
-        past = request.user_history if self.config.reads_user_history else None
-        count = len(past.his) if past is not None and self.config.user_tokens < 0 else self.config.user_tokens
+        history = request.user_history if self.config.reads_user_history else None
+        count = len(history.his) if history is not None and self.config.user_tokens < 0 else self.config.user_tokens
         head = [
             *(self.user_ids(count) if count else ()),
             *self.field("Item Title", request.item.title),
@@ -151,16 +157,16 @@ class PromptBuilder:
         room = self.config.max_input_tokens - len(self.chat(self._system, [*head, *heading, *tail]))
         if room < 0:
             raise DepError(
-                f"example {request.key}: expected an item, rating and title of at most "
-                f"{self.config.max_input_tokens} tokens, found {-room} more; raise prompt.max_input_tokens or lower "
-                "the protocol's max_description_chars"
-            )
+                f"example {request.key}",
+                f"an item, rating and title of at most {self.config.max_input_tokens} tokens", f"{-room} more",
+                "raise prompt.max_input_tokens or lower protocol.max_description_chars",
+            )  # fmt: skip
         kept = fitting([ids for ids, _ in blocks], room)
         body = [*head, *(heading if kept else ()), *(i for ids, _ in blocks[:kept] for i in ids), *tail]
         ids, target = self.chat(self._system, body), self.target(request.text)
-        prompt = Prompt(request.key, ids, target, kept=kept, user_history=past, user_tokens=count)
-        for k, (slot, (_, held)) in enumerate(zip(slots[:kept], blocks, strict=False)):
-            for branch in held:
+        prompt = Prompt(request.key, ids, target, kept=kept, user_history=history, user_tokens=count)
+        for k, (slot, (_, filled)) in enumerate(zip(slots[:kept], blocks, strict=False)):
+            for branch in filled:
                 prompt.vectors.setdefault(branch, []).append(getattr(slot, branch))
                 prompt.positions.setdefault(branch, []).append(k)
         return prompt

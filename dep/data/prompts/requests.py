@@ -1,4 +1,4 @@
-"""Examples as requests: the target's item, rating and title, and the past reviews with their vectors."""
+"""Requests from examples: the target's item, rating and title, and the past reviews with their vectors."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class Requests(Sequence[Request]):
-    """The requests of some examples, each built when it is asked for: no vector is read before that.
+    """The requests of some examples. A request is built, and its vectors are read, when it is indexed.
 
     Args:
-        examples: examples on the rows of `corpora`.
+        examples: the examples; their rows index the reviews of `corpora`.
         corpora: filtered corpora by category.
-        vectors: vectors of each category's rows, or None for a method that uses none.
+        vectors: by category, the vectors of the corpus's rows; None for a method without vectors.
         retriever: chooses the past reviews.
-        k: how many past reviews at most.
-        pairing: whose vectors stand beside a past review, as `PromptConfig.pairing`.
-        user_history: what of all that the user did before, for methods that read it.
+        k: the largest number of past reviews.
+        pairing: whose vectors a slot holds; see `PromptConfig.pairing`.
+        user_history: returns the user's whole history of an example, for methods that read it.
 
     Raises:
-        ValueError: a category of the examples has no corpus, or vectors of another number of rows.
+        DepError: a category of the examples has no corpus, or no vectors, or vectors of another number of rows.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class Requests(Sequence[Request]):
     ) -> None:
         for category in sorted({example.category for example in examples}):
             if category not in corpora:
-                raise DepError(f"examples of {category!r} need its corpus, found {', '.join(corpora) or 'none'}")
+                names = ", ".join(corpora) or "none"
+                raise DepError(f"examples of {category!r}", "the corpus of their category", f"corpora: {names}")
             rows = len(corpora[category].reviews)
             if vectors is not None and (category not in vectors or len(vectors[category].his_NE) != rows):
-                found = len(vectors[category].his_NE) if category in vectors else "none"
-                raise DepError(f"{category}: expected vectors of {rows} reviews, found {found}; make them from it")
+                count = len(vectors[category].his_NE) if category in vectors else "none"
+                way_out = "compute them from this corpus, with VectorStore.vectors"
+                raise DepError(category, f"vectors of {rows} reviews", str(count), way_out)
         self.examples, self.corpora, self.vectors, self.retriever, self.k = (
             examples,
             corpora,
@@ -88,15 +90,16 @@ class Requests(Sequence[Request]):
         if self.vectors is None or self.pairing == "own":
             return tuple(self._slot(corpus, row, row) for row in rows)
         peers_N = self.vectors[example.category].peers_N
-        every = self.retriever(example, corpus, len(example.profile))
-        having = [row for row in every if peers_N[row] > 0]
-        return tuple(self._slot(corpus, row, other) for row, other in zip_longest(rows, having[: len(rows)]))
+        all_rows = self.retriever(example, corpus, len(example.profile))
+        with_peers = [row for row in all_rows if peers_N[row] > 0]
+        return tuple(self._slot(corpus, row, other) for row, other in zip_longest(rows, with_peers[: len(rows)]))
 
-    def _slot(self, corpus: Corpus, row: int, of: int | None) -> Slot:
-        """The past review of `row` with the vectors of row `of`."""
+    def _slot(self, corpus: Corpus, row: int, vector_row: int | None) -> Slot:
+        """The past review of `row` with the vectors of `vector_row`; without vectors if that is None."""
         review = corpus.reviews[row]
         item = corpus.items[review.item]
-        if self.vectors is None or of is None:
+        if self.vectors is None or vector_row is None:
             return Slot(review, item)
         vectors = self.vectors[corpus.category]
-        return Slot(review, item, vectors.his_NE[of], vectors.diff_NE[of] if vectors.peers_N[of] > 0 else None)
+        diff = vectors.diff_NE[vector_row] if vectors.peers_N[vector_row] > 0 else None
+        return Slot(review, item, vectors.his_NE[vector_row], diff)

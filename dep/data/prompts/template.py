@@ -21,15 +21,15 @@ _DENOTES: dict[Branch, str] = {
     "other reviews on the same item",
 }
 _CONTENT = "DEPxCONTENTxDEP"
-"""Placeholder for the user's message while the chat template is rendered; the result is split there."""
+"""Stands for the user's message while the chat template is rendered; the result is split there."""
 
 
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
-    """Figure 6's system text, naming what this configuration shows and nothing else."""
+    """Figure 6's system text. It names the fields and embeddings that the prompt shows, and no others."""
     if not config.history:
-        known = "an embedding of the user, " if config.user_tokens else ""
+        embedding = "an embedding of the user, " if config.user_tokens else ""
         return (
-            f"Given {known}the title and description of an item, and the output review rating and review title, "
+            f"Given {embedding}the title and description of an item, and the output review rating and review title, "
             "generate an item review for the user."
         )
     shown = ["item title", "item description", "review rating", "review title"]
@@ -51,7 +51,7 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
 
 
 def chat_frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-    """The chat template of one turn: the text before the user's message and the text after it."""
+    """The text that the chat template puts before the user's message, and the text after it."""
     before, after = _frame(system, config, tokenizer).split(_CONTENT)
     return before, after
 
@@ -66,6 +66,6 @@ def _frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase
     turns = [{"role": "system", "content": system}, {"role": "user", "content": _CONTENT}]
     try:
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except Exception:  # jinja's own error type; templates without a system role raise it
+    except Exception:  # jinja has an error type of its own; templates without a system role raise it
         turns = [{"role": "user", "content": f"{system}\n\n{_CONTENT}"}]
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))

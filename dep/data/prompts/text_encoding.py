@@ -1,8 +1,8 @@
-"""Tokenising text that we did not write: it can never become a special token.
+"""Tokenises text of users and items, which can never become a special token.
 
-A review may literally contain `<his_token_start>` or `<|im_end|>`. Every tokenizer turns such a string into one added
-token unless stopped, and switches that stop it differ between tokenizers. What works for all of them is to cut the
-string inside each occurrence and to encode the halves apart: the characters stay, the token cannot form.
+A review may contain the characters `<his_token_start>` or `<|im_end|>`. A tokenizer turns them into one added token,
+and the switches that prevent this differ between tokenizers. Cutting the string inside each occurrence and encoding the
+two parts separately works for all tokenizers: the characters stay, and the token cannot form.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 class TextTokens:
-    """Encodes untrusted text with `tokenizer`; each distinct text is tokenised once while it stays in the memo."""
+    """Encodes untrusted text. A text is tokenised once while it stays in the memo.
+
+    Args:
+        tokenizer: any tokenizer of transformers.
+        memo: how many texts are remembered.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, memo: int = 200_000) -> None:
         self._tokenizer = tokenizer
@@ -38,6 +43,6 @@ class TextTokens:
         ids = [i for a, b in pairwise(edges) for i in self._plain(text[a:b])]
         if self._reserved.isdisjoint(ids):
             return tuple(ids)
-        # A tokenizer that normalises first can form a token that is not in the raw text: single letters cannot.
+        # A tokenizer that normalises can form a token that is not in the raw text. Single letters cannot form one.
         ids = [i for letter in text for i in self._plain(letter) if i not in self._reserved]
         return tuple(ids)

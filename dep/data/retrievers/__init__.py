@@ -1,4 +1,4 @@
-"""Retrievers: which past reviews go into the prompt (Table 8), one file each."""
+"""Retrievers choose the past reviews of a prompt (Table 8); one file each."""
 
 from __future__ import annotations
 

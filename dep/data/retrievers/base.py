@@ -1,4 +1,4 @@
-"""What every retriever is: D*_u' of Section 3.2.1, which of a user's past reviews go into the prompt."""
+"""The protocol of retrievers. A retriever chooses D*_u' of Section 3.2.1, the past reviews that enter the prompt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dep.types import Corpus, Example
 
 
 class Retriever(Protocol):
-    """Chooses rows of a profile."""
+    """Chooses past reviews of an example's user."""
 
     kind: str
 
@@ -20,10 +20,10 @@ class Retriever(Protocol):
         """Choose at most `k` rows of `example.profile`.
 
         Args:
-            example: whose profile; what is known of its target (item, review title) may be looked at, its text not.
-            corpus: of the example's category.
-            k: how many at most.
+            example: the example. Its target's item and review title may be used, the target's text may not.
+            corpus: the corpus of the example's category.
+            k: the largest number of rows.
 
         Returns:
-            The chosen rows, the most wanted first: a prompt that is too long loses the last.
+            The chosen rows, the most relevant first: a prompt that is too long loses the last ones.
         """

@@ -1,4 +1,4 @@
-"""Past reviews whose words match the target's item and title best."""
+"""BM25 retrieval of past reviews."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from dep.utils.registry import ComponentConfig
 
 
 class BM25:
-    """Those whose words match the target's item and title best (Robertson's BM25, in bm25s)."""
+    """The past reviews that best match the words of the target's item and review title (Robertson's BM25, by bm25s)."""
 
     kind = "bm25"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """BM25's two constants."""
+        """The two constants of BM25."""
 
         kind: Literal["bm25"] = "bm25"
         k1: float = 1.5
-        """How soon a word's repetitions stop to count."""
+        """Saturation: with a larger value, repetitions of a word raise the score for longer."""
         b: float = 0.75
-        """How far a document's length counts against it."""
+        """Length normalisation, from 0 (none) to 1 (full)."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """The `k` best rows, best first; of equals the newer first."""
+        """The `k` rows of the highest scores, best first; of equal ones the newer first."""
         import bm25s
 
         newest = list(example.profile[::-1])

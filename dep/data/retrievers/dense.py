@@ -1,4 +1,4 @@
-"""Dense retrieval: past reviews by the inner product of embeddings with the target's item and title."""
+"""Dense retrieval: past reviews by the inner product of their embeddings with that of the target's item and title."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 class Dense:
-    """The paper's third strategy; it used Contriever (`model: facebook/contriever`, or a folder that holds it)."""
+    """The paper's third strategy, which uses Contriever (`model: facebook/contriever`, or its folder)."""
 
     kind = "dense"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Which embedding model."""
+        """Which embedding model to use."""
 
         kind: Literal["dense"] = "dense"
         model: str = ""
-        """A sentence-transformers model by folder or name; empty takes the offline all-MiniLM-L6-v2."""
+        """Folder or name of a sentence-transformers model; empty: the offline all-MiniLM-L6-v2."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
-        self._known: dict[str, Tensor] = {}
+        self._vectors: dict[str, Tensor] = {}
 
     @cached_property
     def embedder(self) -> Any:
-        """The model, loaded when the first text is to be embedded."""
+        """The embedding model, loaded on first use."""
         if self.config.model:
             return EMBEDDERS.build(SentenceTransformers.Config(model=self.config.model))
         return EMBEDDERS.build(MiniLM.Config())
@@ -44,16 +44,16 @@ class Dense:
         return str(self.embedder.fingerprint()) if self.config.model else ""
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """The `k` nearest rows, nearest first; of equals the newer first."""
+        """The `k` rows of the largest inner products, largest first; of equal ones the newer first."""
         import torch
 
         newest = list(example.profile[::-1])
         if not newest or k < 1:
             return []
         texts = [query(example, corpus), *(document(corpus, row) for row in newest)]
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         if new:
-            self._known.update(zip(new, self.embedder.encode(new), strict=True))
-        x_NE = torch.stack([self._known[text] for text in texts])
+            self._vectors.update(zip(new, self.embedder.encode(new), strict=True))
+        x_NE = torch.stack([self._vectors[text] for text in texts])
         scores = (x_NE[1:] @ x_NE[0]).tolist()
         return best(newest, scores, k)

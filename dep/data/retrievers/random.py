@@ -1,4 +1,4 @@
-"""Past reviews drawn at random, always the same for an example."""
+"""Retrieval at random."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dep.utils.registry import ComponentConfig
 
 
 class Random:
-    """Drawn without regard to anything, always the same for an example."""
+    """Past reviews drawn uniformly at random; an example gets the same ones in every run."""
 
     kind = "random"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """The draw."""
+        """The seed of the draw."""
 
         kind: Literal["random"] = "random"
         seed: int = 0
-        """With the example's key it decides what is drawn."""
+        """The draw depends on this seed and the example's key."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()

@@ -1,4 +1,4 @@
-"""The most recent past reviews (Table 8: the best of the four strategies that the paper compares)."""
+"""Retrieval by time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dep.utils.registry import ComponentConfig
 
 
 class Recency:
-    """The most recent ones (Table 8: the best of the four strategies that the paper compares)."""
+    """The most recent past reviews, the best of the four strategies of Table 8."""
 
     kind = "recency"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to choose."""
+        """Nothing to set."""
 
         kind: Literal["recency"] = "recency"
 

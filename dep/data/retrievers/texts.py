@@ -1,4 +1,4 @@
-"""What a retriever by relevance compares: the target as far as it is known, and a past review."""
+"""The texts that retrievers by relevance compare: what is known of the target, and a past review."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from dep.types import Corpus, Example
 
 
 def query(example: Example, corpus: Corpus) -> str:
-    """The target's item and the title that its review will have; never its text."""
+    """Title and description of the target's item and the title of the target review; not its text."""
     review = corpus.reviews[example.row]
     item = corpus.items[review.item]
     return " ".join(part for part in (item.title, item.description, review.title) if part)
 
 
 def document(corpus: Corpus, row: int) -> str:
-    """A past review with its item's title."""
+    """A past review: its item's title, its title and its text."""
     review = corpus.reviews[row]
     return " ".join(part for part in (corpus.items[review.item].title, review.title, review.text) if part)
 
 
 def best(newest: Sequence[int], scores: Sequence[float], k: int) -> list[int]:
-    """The `k` rows of `newest` (newest first) with the highest scores, best first; of equals the newer first."""
+    """The `k` rows of the highest scores, best first; of equal ones the newer first.
+
+    Args:
+        newest: rows, newest first.
+        scores: a score for each row.
+        k: the largest number of rows.
+    """
     return [newest[at] for at in sorted(range(len(newest)), key=lambda at: (-scores[at], at))[:k]]

@@ -4,20 +4,20 @@
 
     e_his -> his_NE    e_uj -> a peer's mean vector on the item    m -> peers_N    e_diff -> diff_NE
 
-Peers are other *users*, as on paper: of a peer who reviewed the item several times, the mean of those
-reviews counts once. Reviews by the author never do, whichever row they are in. The sums run once per item,
-in float64: time is linear in reviews, and no order of rows moves a result by 1e-6.
+Peers are other *users*, as in the paper: the mean of a peer's reviews of the item counts once, however many there are.
+Reviews by the author never count. The sums run once per item, in float64: time is linear in the number of reviews, and
+the order of rows changes no result by 1e-6.
 
-`profile_distance` is the authors' code instead: peers weigh softmax_j(d_j / sum_k d_k), where d_j is the
-distance between the two users' mean vectors, |mean_u - mean_j|, over all their reviews that count as a
-peer's. Peers unlike the author thus weigh a little more; as the shares lie between 0 and 1, no weight is
-more than e times another.
+`profile_distance` follows the authors' code: peer j has the weight softmax_j(d_j / sum_k d_k), where d_j is the
+distance |mean_u - mean_j| of the two users' mean vectors, over all reviews of theirs that are in the peer pool. Peers
+unlike the author thus get a little more weight. The shares lie between 0 and 1, so no weight is more than e times
+another.
 
-Time plays no part on paper, nor in the authors' code: a peer's later review enters an earlier example. `time="earlier"`
-takes only what peers had written before the review that they are compared with.
+Neither the paper nor the authors' code looks at time: a peer's later review enters an earlier example. `time="earlier"`
+takes only reviews that peers wrote before the review that they are compared with.
 
-`other_item` is a control that no paper has: uniform, but the peers are those of another item, the same one for all
-reviews of an item. It has whatever a subtraction brings that does not come from comparing reviews of one thing.
+`other_item` is a control: uniform weights, but the peers are those of another item, the same one for all reviews of an
+item. It shows what a subtraction brings that does not come from comparing reviews of the same item.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dep.data.vectors.settings import Weighting
 from dep.utils.errors import DepError
 
 _ROWS = 1024
-"""Rows of an item weighed at once, to bound the distances to 1024 x m."""
+"""Rows of an item that are weighed at once; bounds the matrix of distances to 1024 x m."""
 
 
 def differences(
@@ -46,43 +46,43 @@ def differences(
     times: Sequence[int] | None = None,
     out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The difference-aware embedding of every review (Eq. 4). N reviews, E width of the embedder.
+    """The difference-aware embeddings of all reviews (Eq. 4). N: reviews. E: width of the embedder.
 
     Args:
         his_NE: [N, E] vectors of the reviews.
-        users: author of each row, by name or by number [N].
-        items: item of each row, by name or by number [N].
+        users: [N] the author of each row, by name or number.
+        items: [N] the item of each row, by name or number.
         weighting: how peers are weighed.
-        pool_N: [N] bool, rows that count as a peer's review; None for all.
-        times: when each row was written, where only earlier reviews of peers count; None for any time.
-        out: [N, E] float32 of zeros, a file mapped into memory for instance, that the differences are written to.
+        pool_N: [N] bool, the rows that count as a peer's review; None for all rows.
+        times: [N] the time of each row, if only earlier reviews of peers count; None for any time.
+        out: [N, E] float32 zeros to write the differences to, such as a memory-mapped file.
 
     Returns:
-        diff_NE, [N, E] float32, zero where nobody else reviewed the item; peers_N, [N] int64, how many did.
+        diff_NE, [N, E] float32, zero where nobody else reviewed the item; peers_N, [N] int64, the number of peers.
 
     Raises:
-        ValueError: sizes do not match, the weighting is unknown, or it has no form for earlier reviews alone.
+        DepError: sizes differ, the weighting is unknown, or it does not support `times`.
     """
     rows = his_NE.shape[0]
     pool_N = torch.ones(rows, dtype=torch.bool) if pool_N is None else pool_N
     if not len(users) == len(items) == pool_N.shape[0] == rows:
         raise DepError(
-            f"expected one user, item and pool entry for each of {rows} vectors, found {len(users)}, "
-            f"{len(items)} and {pool_N.shape[0]}"
-        )
+            "differences", f"one user, item and pool entry for each of {rows} vectors",
+            f"{len(users)}, {len(items)} and {pool_N.shape[0]}",
+        )  # fmt: skip
     if weighting not in WEIGHTINGS:
-        raise DepError(f"weighting: expected {' or '.join(map(repr, WEIGHTINGS))}, found {weighting!r}")
+        raise DepError("weighting", " or ".join(map(repr, WEIGHTINGS)), repr(weighting))
     user_N, item_N = _codes(users), _codes(items, by_name=True)
     diff_NE = torch.zeros(his_NE.shape) if out is None else out
     if times is not None:
         if weighting != "uniform":
-            raise DepError(f"difference.time=earlier: expected weighting 'uniform', found {weighting!r}")
+            raise DepError("difference.time=earlier", "weighting 'uniform'", repr(weighting), "set difference.time=any")
         return diff_NE, _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times), diff_NE)
     return diff_NE, WEIGHTINGS[weighting](his_NE, user_N, item_N, pool_N, diff_NE)
 
 
 def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
-    """A number for each name, in the order in which they first occur or in that of the names; numbers as they are."""
+    """[N] numbers for names, in order of first occurrence or (`by_name`) sorted; numbers are returned unchanged."""
     if isinstance(names, Tensor):
         return names.long()
     coded = pa.array(names, pa.string()).dictionary_encode()
@@ -94,7 +94,7 @@ def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
 
 
 def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Each row's (item, user) pair, pairs numbered by item; and each pair's first row."""
+    """The (item, user) pair of each row [N], pairs numbered by item, and the first row of each pair [P]."""
     if not len(user_N):
         return user_N, user_N
     _, pair_N = torch.unique(item_N * (int(user_N.max()) + 1) + user_N, return_inverse=True)
@@ -105,14 +105,14 @@ def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _means(x_NC: Tensor, group_N: Tensor, pool_N: Tensor, groups: int) -> Tensor:
-    """[groups, C] float64 means over the pool rows of each group, zero for a group without any."""
+    """[groups, C] float64: mean over the pool rows of each group, zero for a group without pool rows."""
     group_M = group_N[pool_N]
     sums = torch.zeros(groups, x_NC.shape[1], dtype=torch.float64).index_add_(0, group_M, x_NC[pool_N].double())
     return sums / torch.bincount(group_M, minlength=groups).clamp(min=1).unsqueeze(1)
 
 
 def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Whether a pair counts as a peer [P], whether a row's own does [N], and how many others count [N]."""
+    """Whether each pair is a peer [P], whether the row's own pair is [N], and the number of the row's peers [N]."""
     counts_P = torch.bincount(pair_N[pool_N], minlength=len(item_P)) > 0
     reviewers_I = torch.bincount(item_P[counts_P], minlength=int(item_N.max()) + 1 if len(item_N) else 0)
     own_N = counts_P[pair_N]
@@ -120,9 +120,7 @@ def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor)
 
 
 def _another(items: int) -> Tensor:
-    """[items]: for each item, the item whose reviewers replace its own. Items form a random circle; each takes the one
-    before it.
-    """
+    """[items]: for each item, the item whose reviewers replace its own: the one before it in a random circle."""
     circle = torch.randperm(items, generator=torch.Generator().manual_seed(0))
     return torch.empty_like(circle).scatter(0, circle, circle.roll(1))
 
@@ -132,7 +130,7 @@ def _items(item_N: Tensor) -> int:
 
 
 def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
-    """Write the differences from the mean of the other reviewers of the item."""
+    """Write the differences from the mean of the item's other reviewers."""
     return _from_means(his_NE, user_N, item_N, pool_N, torch.arange(_items(item_N)), diff_NE)
 
 
@@ -142,14 +140,14 @@ def _other_item(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, 
 
 
 def _from_means(
-    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, of_I: Tensor, diff_NE: Tensor
+    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, source_I: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Write the differences from the mean of those who reviewed item `of_I` [items], an item's own or another."""
-    from dep.data.vectors.kernel import subtract  # numba takes a second to import, and a filled cache does without
+    """Write the differences from the mean of the reviewers of item `source_I` [items], the item itself or another."""
+    from dep.data.vectors.kernel import subtract  # importing numba takes a second, and a filled cache needs no numba
 
     peers_N = torch.zeros_like(item_N)
     if len(item_N):
-        columns = (his_NE.float().contiguous(), item_N, of_I, user_N, pool_N, diff_NE, peers_N)
+        columns = (his_NE.float().contiguous(), item_N, source_I, user_N, pool_N, diff_NE, peers_N)
         arrays: list[Any] = [column.numpy() for column in columns]
         subtract(torch.get_num_threads(), *arrays)
     return peers_N
@@ -158,19 +156,19 @@ def _from_means(
 def _uniform_earlier(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, time_N: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Differences from the mean over peers of the mean of what each had written of the item before."""
+    """Write the differences from the mean over peers of each peer's mean vector of earlier reviews of the item."""
     peers_N = torch.zeros_like(item_N)
     order = torch.argsort(item_N, stable=True)
     for rows_M in torch.split(order, torch.unique_consecutive(item_N[order], return_counts=True)[1].tolist()):
         others_M = rows_M[pool_N[rows_M]]
         his_ME = his_NE[others_M].double()
         _, user_M = torch.unique(user_N[others_M], return_inverse=True)
-        of_user_MU = torch.nn.functional.one_hot(user_M).double() if len(user_M) else torch.zeros(0, 0).double()
+        by_user_MU = torch.nn.functional.one_hot(user_M).double() if len(user_M) else torch.zeros(0, 0).double()
         for part_R in torch.split(rows_M, _ROWS):
             before_RM = (time_N[others_M] < time_N[part_R].unsqueeze(1)) & (
                 user_N[others_M] != user_N[part_R].unsqueeze(1)
             )
-            written_RU = before_RM.double() @ of_user_MU
+            written_RU = before_RM.double() @ by_user_MU
             peers_R = (written_RU > 0).sum(1)
             weight_RM = before_RM / written_RU[:, user_M].clamp(min=1) / peers_R.clamp(min=1).unsqueeze(1)
             diff_RE = (his_NE[part_R].double() - weight_RM @ his_ME).float()
@@ -180,13 +178,14 @@ def _uniform_earlier(
 
 
 def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
+    """Write the differences from the peers' mean, weighted as in the authors' code."""
     pair_N, first_P = _pairs(user_N, item_N)
     item_P, user_P = item_N[first_P], user_N[first_P]
     counts_P, _, peers_N = _peer_counts(pair_N, item_N, item_P, pool_N)
     mean_PE = _means(his_NE, pair_N, pool_N, len(item_P))
     users = int(user_N.max()) + 1 if len(user_N) else 0
     in_pool_U = torch.bincount(user_N[pool_N], minlength=users) > 0
-    # A user without any review in the pool is nobody's peer, but still needs a mean to be compared by.
+    # A user without a review in the pool is nobody's peer, but needs a mean vector for the distances.
     profile_UE = _means(his_NE, user_N, pool_N | ~in_pool_U[user_N], users)
     order = torch.argsort(item_N, stable=True)
     order = order[peers_N[order] > 0]
@@ -205,7 +204,7 @@ def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N:
             )
             author_RM = user_N[part_R].unsqueeze(1) == user_P[others_M]
             distance_RM = distance_RM.masked_fill(author_RM, 0)
-            # All peers at distance 0: every weight is the same, as the tiny denominator leaves zeros at zero.
+            # If all peers are at distance 0, the clamp keeps the shares at 0 and all weights are equal.
             share_RM = distance_RM / distance_RM.sum(1, keepdim=True).clamp(min=1e-300)
             weight_RM = share_RM.masked_fill(author_RM, -torch.inf).softmax(1)
             diff_NE[part_R] = (his_NE[part_R].double() - weight_RM @ mean_PE[others_M]).float()
@@ -217,7 +216,7 @@ WEIGHTINGS: dict[Weighting, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], T
     "profile_distance": _by_profile_distance,
     "other_item": _other_item,
 }
-"""Each weighting's function of (his_NE, user_N, item_N, pool_N, diff_NE); it writes diff_NE and returns peers_N.
+"""Functions of (his_NE, user_N, item_N, pool_N, diff_NE) that write diff_NE and return peers_N.
 
-A further weighting is a function, an entry here, and a name in `settings.Weighting`.
+A new weighting needs a function, an entry here, and a name in `settings.Weighting`.
 """

@@ -1,12 +1,13 @@
-"""The inner loop of Eq. 4, compiled: each item's reviews are read once and their differences written once.
+"""The compiled inner loop of Eq. 4: reads the reviews of each item once and writes their differences once.
 
     total = sum over reviewers j of the item of e_uj          e_diff = e_his - (total - e_u) / m
 
-e_u, the author's own mean on that item, is taken out again where it is part of the total. What an item needs at a time
-fits into a processor's cache, so that memory is the limit: its bandwidth where an item's rows lie together, its latency
-where they are strewn. Rows are therefore asked for before their turn (`prefetch.py`): those read a few places ahead,
-those written while the sum is taken, which doubles the pace of strewn ones. Sums are in float64, in the order of rows.
-An item that everybody reviewed once, which most are, needs no means.
+m is the number of peers. e_u, the author's own mean on the item, is subtracted where it is part of the total.
+
+The data of one item fit into a processor's cache, so memory limits the speed: its bandwidth if an item's rows lie
+together, its latency if they are scattered. Rows are therefore prefetched (`prefetch.py`): rows to read a few places
+ahead, rows to write while the sum runs. This doubles the speed for scattered rows. Sums are in float64, in the order of
+rows. Most items have no two reviews by one user; these need no means.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from dep.data.vectors import prefetch
 
 _AHEAD = 4
-"""Places ahead at which a row is asked for; 2 to 21 do about as well."""
+"""How many places ahead a row is prefetched; any value from 2 to 21 is about as fast."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -28,23 +29,23 @@ def subtract(
     threads: int,
     his: Floats,
     item: Ints,
-    of: Ints,
+    source: Ints,
     user: Ints,
     counts: NDArray[np.bool_],
     out: Floats,
     peers: Ints,
 ) -> None:
-    """Write the differences of all reviews from the mean of those who reviewed an item.
+    """Write the differences of all reviews from the mean of the reviewers of an item.
 
     Args:
-        threads: how many work on it; changes no number.
+        threads: number of threads; changes no number.
         his: [N, E] vectors.
-        item: [N] item of each row, by number from 0.
-        of: [items] the item whose reviewers are subtracted: itself, or another (a control).
-        user: [N] author of each row, by number from 0.
+        item: [N] item of each row, numbered from 0.
+        source: [items] the item whose reviewers are subtracted: the item itself, or another (a control).
+        user: [N] author of each row, numbered from 0.
         counts: [N] whether a row counts as a peer's review.
-        out: [N, E], written.
-        peers: [N], written: how many others reviewed the item.
+        out: [N, E], receives the differences.
+        peers: [N], receives the number of peers of each row.
     """
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(threads, most))
@@ -52,12 +53,12 @@ def subtract(
     if np.any(user[1:] < user[:-1]):
         rows, _ = _sorted(rows, user)
     order, starts = _sorted(rows, item)
-    _subtract(his, order, starts, of, user, counts, out, peers)
+    _subtract(his, order, starts, source, user, counts, out, peers)
 
 
 @numba.njit(cache=True, nogil=True)
 def _sorted(rows: Ints, key: Ints) -> tuple[Ints, Ints]:
-    """`rows` by their key, equal ones as they stood, and where each key's begin: counted, in time linear in rows."""
+    """`rows` sorted by key, stable, and the start of each key: a counting sort, linear in the number of rows."""
     starts = np.zeros(key.max() + 2, np.int64)
     before, ordered = 0, True
     for row in rows:
@@ -76,13 +77,20 @@ def _sorted(rows: Ints, key: Ints) -> tuple[Ints, Ints]:
 
 @numba.njit(parallel=True, cache=True, nogil=True)
 def _subtract(
-    his: Floats, order: Ints, starts: Ints, of: Ints, user: Ints, counts: NDArray[np.bool_], out: Floats, peers: Ints
+    his: Floats,
+    order: Ints,
+    starts: Ints,
+    source: Ints,
+    user: Ints,
+    counts: NDArray[np.bool_],
+    out: Floats,
+    peers: Ints,
 ) -> None:
-    """As `subtract`; `order` has the rows by item, then user, then row, and `starts` where each item's begin."""
+    """See `subtract`. `order`: rows sorted by item, user and row. `starts`: where each item's rows begin in `order`."""
     width = his.shape[1]
-    for item in numba.prange(len(of)):
-        first, last = starts[of[item]], starts[of[item] + 1]
-        if of[item] == item and _once(order, user, counts, first, last):
+    for item in numba.prange(len(source)):
+        first, last = starts[source[item]], starts[source[item] + 1]
+        if source[item] == item and _once(order, user, counts, first, last):
             _plain(his, order, first, last, out, peers)
             continue
         total, mean = np.zeros(width), np.zeros(width)
@@ -95,14 +103,14 @@ def _subtract(
                 for e in range(width):
                     total[e] += mean[e]
             begin = end
-        at, own, known = first, 0, np.int64(-1)
+        at, own, current = first, 0, np.int64(-1)
         for place in range(starts[item], starts[item + 1]):
             row = order[place]
-            if user[row] != known:
-                known, own = user[row], 0
-                while at < last and user[order[at]] < known:
+            if user[row] != current:
+                current, own = user[row], 0
+                while at < last and user[order[at]] < current:
                     at += 1
-                if at < last and user[order[at]] == known:
+                if at < last and user[order[at]] == current:
                     at, own = _mean(his, order, user, counts, at, last, mean)
                 if not own:
                     mean[:] = 0.0
@@ -118,7 +126,7 @@ def _subtract(
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _once(order: Ints, user: Ints, counts: NDArray[np.bool_], first: int, last: int) -> bool:
-    """Whether an item's reviews all count, and are each by another user."""
+    """Whether all reviews of an item count and have different authors."""
     for place in range(first, last):
         if not counts[order[place]] or (place > first and user[order[place]] == user[order[place - 1]]):
             return False
@@ -127,7 +135,7 @@ def _once(order: Ints, user: Ints, counts: NDArray[np.bool_], first: int, last: 
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _plain(his: Floats, order: Ints, first: int, last: int, out: Floats, peers: Ints) -> None:
-    """The differences of such an item's reviews."""
+    """Write the differences of the reviews of an item for which `_once` is true."""
     total = np.zeros(his.shape[1])
     others = last - first - 1
     share = 1.0 / others if others else 0.0
@@ -153,7 +161,7 @@ def _plain(his: Floats, order: Ints, first: int, last: int, out: Floats, peers: 
 def _mean(
     his: Floats, order: Ints, user: Ints, counts: NDArray[np.bool_], begin: int, last: int, mean: NDArray[np.float64]
 ) -> tuple[int, int]:
-    """Into `mean`, that of one user's reviews that count, from `begin` on; where they end, and how many there are."""
+    """Write the mean of one user's counting reviews, from `begin` on, to `mean`; return their end and their number."""
     who, written, at = user[order[begin]], 0, begin
     while at < last and user[order[at]] == who:
         row = order[at]

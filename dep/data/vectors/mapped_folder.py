@@ -40,28 +40,26 @@ def load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
         DepError: the manifest or the file is damaged, or the key differs.
     """
     manifest, data = folder / "manifest.json", folder / f"{name}.safetensors"
-    way_out = f"Delete {folder} and run again; it is made anew"
+    way_out = f"Delete {folder} and run again; its content is computed again"
     try:
         facts: Any = json.loads(manifest.read_text(encoding="utf-8"))
-        found = (facts["key"], facts["bytes"])
+        stored = (facts["key"], facts["bytes"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise DepError(
-            f"{manifest}: expected a manifest with key and bytes, found something else ({error}). {way_out}"
-        ) from error
+        raise DepError(str(manifest), "a manifest with key and bytes", f"something else ({error})", way_out) from error
     size = data.stat().st_size if data.is_file() else None
-    if found != (key, size):
+    if stored != (key, size):
         raise DepError(
-            f"{manifest}: expected key {key[:12]}... and {found[1]} bytes of {data.name}, found "
-            f"{str(found[0])[:12]}... and {size} bytes: damaged, or made from other reviews or another "
-            f"embedder. {way_out}"
-        )
+            str(manifest), f"key {key[:12]}... and {stored[1]} bytes of {data.name}",
+            f"{str(stored[0])[:12]}... and {size} bytes: damaged, or computed from other reviews or another embedder",
+            way_out,
+        )  # fmt: skip
     try:
         with safe_open(data, "pt") as file:
             return {tensor: file.get_tensor(tensor) for tensor in file.keys()}  # noqa: SIM118  # not a dict
     except SafetensorError as error:
-        raise DepError(f"{data}: {error}. {way_out}") from error
+        raise DepError(str(data), "a safetensors file", f"something else ({error})", way_out) from error
 
 
 def seal(folder: Path, name: str, key: str, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
@@ -111,8 +109,8 @@ def zeros_file(path: Path, key: str, shapes: Shapes) -> dict[str, Tensor]:
 def folder_lock(folder: Path) -> Iterator[None]:
     """Let one process at a time fill a folder; a process that waits prints the owner's process id."""
 
-    def tell(owner: str) -> None:
+    def report(owner: str) -> None:
         Console(stderr=True).print(f"waiting for process {owner}, which is filling {folder}", soft_wrap=True)
 
-    with file_lock(folder / ".lock", tell):
+    with file_lock(folder / ".lock", report):
         yield

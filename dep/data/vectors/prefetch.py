@@ -1,4 +1,4 @@
-"""Ask memory for a row before it is needed: a processor's own prefetching knows no strewn rows."""
+"""Prefetches rows into the cache. A processor's own prefetching does not predict scattered rows."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 _LINE = 64
-"""Bytes that memory is read in."""
+"""Bytes of a cache line."""
 _INT = ir.IntType(64)
 _FLAG = ir.IntType(32)
 _POINTER = ir.IntType(8).as_pointer()
 
 
 def _prefetch(to_write: int) -> Any:
-    """Within compiled code, `(rows, at)`: have row `at` of a C-contiguous [N, E] array in the cache soon.
+    """A function `(rows, at)` for compiled code that prefetches row `at` of a C-contiguous [N, E] array.
 
-    A hint: nothing waits for it, and no number depends on it. `at` must be a row that there is.
+    It is a hint: nothing waits for it, and no number depends on it. `at` must be a valid row.
+
+    Args:
+        to_write: 1 if the row will be written, 0 if it will be read.
     """
 
-    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, given[0])
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
         stride = cgutils.unpack_tuple(builder, array.strides)[0]
-        begin = builder.add(builder.ptrtoint(array.data, _INT), builder.mul(given[1], stride))
+        begin = builder.add(builder.ptrtoint(array.data, _INT), builder.mul(arguments[1], stride))
         hint = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(ir.VoidType(), [_POINTER, _FLAG, _FLAG, _FLAG]), "llvm.prefetch.p0"
         )
-        flags = [ir.Constant(_FLAG, value) for value in (to_write, 3, 1)]  # 3: keep it; 1: data, no instructions
+        flags = [ir.Constant(_FLAG, value) for value in (to_write, 3, 1)]  # 3: keep it cached; 1: data, no code
         with cgutils.for_range_slice(builder, begin, builder.add(begin, stride), ir.Constant(_INT, _LINE)) as (line, _):
             builder.call(hint, [builder.inttoptr(line, _POINTER), *flags])
         return context.get_dummy_value()

@@ -1,4 +1,4 @@
-"""Settings of the differences."""
+"""Settings of Eq. 4."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Time = Literal["any", "earlier"]
 
 @dataclass
 class DifferenceConfig:
-    """How peers are aggregated."""
+    """How the vectors of peers are aggregated (Eq. 4)."""
 
     weighting: Weighting = "uniform"
-    """How peers weigh: `uniform`, Eq. 4; `profile_distance`, the authors' code; `other_item`, the control."""
+    """How peers are weighted: `uniform`, Eq. 4; `profile_distance`, the authors' code; `other_item`, a control."""
     time: Time = "any"
-    """Which reviews of peers count: of `any` time (the paper and the authors' code) or only `earlier` ones (`uniform`
-    alone)."""
+    """Which reviews of peers count: those of `any` time, as in the paper and the authors' code, or only `earlier` ones
+    (with `uniform` only)."""

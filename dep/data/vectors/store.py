@@ -1,7 +1,7 @@
-"""Vectors on disk: a text is embedded once, and a change of the difference settings embeds nothing.
+"""Vectors on disk. A text is embedded once; after a change of the difference settings nothing is embedded again.
 
     <root>/vectors/<12 of the embedder>/<category>/shard-*.safetensors    vectors by text (text_store.py)
-    <root>/<category>-<12 of his key>/his.safetensors                     his   [N, E], a row per review
+    <root>/<category>-<12 of his key>/his.safetensors                     his   [N, E], one row per review
                                       manifest.json
                                       diff-<12 of diff key>/diff.safetensors   diff [N, E], peers [N]
                                                             manifest.json
@@ -48,17 +48,17 @@ class VectorStore:
         self.root, self.embedder, self.difference = Path(root), embedder, difference or DifferenceConfig()
 
     def vectors(self, corpus: Corpus, pool_N: Tensor | None = None) -> Vectors:
-        """The vectors of a corpus, computed if need be.
+        """The vectors of a corpus, computed if they are not on disk.
 
         Args:
             corpus: the reviews, N of them.
             pool_N: [N] bool, rows that count as a peer's review; None for all.
 
         Returns:
-            Tensors with one row per review.
+            Tensors with one row per review, memory-mapped.
 
         Raises:
-            DepError: a file in the cache is damaged or was not written by this class.
+            DepError: a file in the cache is damaged, or this class did not write it.
         """
         pool_N = torch.ones(len(corpus.reviews), dtype=torch.bool) if pool_N is None else pool_N
         texts = [r.text for r in corpus.reviews]
@@ -106,19 +106,19 @@ class VectorStore:
     def _assembled(
         self, folder: Path, name: str, key: str, group: str, title: str, texts: Sequence[str], facts: dict[str, Any]
     ) -> Tensor:
-        """[N, E], memory-mapped: the vectors of `texts` in order, embedded into the shards of `group` if need be."""
-        if (kept := load(folder, name, key)) is None:
+        """[N, E], memory-mapped: the vectors of `texts` in order; embeds missing ones into the shards of `group`."""
+        if (cached := load(folder, name, key)) is None:
             with folder_lock(folder):
-                kept = load(folder, name, key)  # another process may have written it in the meantime
-                if kept is None:
+                cached = load(folder, name, key)  # another process may have written it in the meantime
+                if cached is None:
                     store = TextStore(self.root / "vectors" / self.embedder.fingerprint()[:12] / group, self.embedder)
                     store.add(texts, title)
                     with replacing(folder / f"{name}.safetensors") as temporary:
                         shape = [len(texts), store.width()]
                         zeros = zeros_file(temporary, key, {name: (torch.float32, shape)})
                         store.read_into(zeros[name], texts)
-                    kept = seal(folder, name, key, zeros, facts)
-        return kept[name]
+                    cached = seal(folder, name, key, zeros, facts)
+        return cached[name]
 
 
 def _key(parts: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Vectors of texts by content: a text that is in the store is never embedded again.
+"""Vectors of texts, stored by content: a text that is in the store is never embedded again.
 
     <folder>/shard-<number>.safetensors    vectors [S, E] float32, digests [S, 16] uint8
 
@@ -23,17 +23,18 @@ from torch import Tensor
 from dep.data.embedders.base import Embedder
 from dep.data.vectors.mapped_folder import folder_lock
 from dep.utils.atomic_io import replacing
+from dep.utils.errors import DepError
 from dep.utils.hashing import short_digest
 from dep.utils.progress import stage
 
 _SHARD = 1024
-"""Texts per shard: the most that an interruption can lose."""
+"""Texts per shard. An interruption loses at most one shard."""
 _CHUNK = 128
 """Texts per call of the embedder, and between two updates of the progress bar."""
 
 
 class TextStore:
-    """Vectors of texts, embedded when they are first asked for.
+    """Vectors of texts, embedded on first use.
 
     Args:
         folder: where the shards are; one folder per embedder.
@@ -44,13 +45,13 @@ class TextStore:
         self.folder, self.embedder = folder, embedder
 
     def add(self, texts: Sequence[str], title: str) -> None:
-        """Embed the texts that are not in the store: each distinct one once, the longest first.
+        """Embed the texts that are not in the store: each distinct text once, the longest first.
 
-        Too large a batch thus fails at once.
+        A batch that is too large for the memory thus fails at the start.
 
         Args:
             texts: the texts.
-            title: what the progress bar shows.
+            title: text of the progress bar.
         """
         if not self._missing(texts):
             return
@@ -68,7 +69,7 @@ class TextStore:
                     self._write(number + at, shard, torch.cat(chunks))
 
     def width(self) -> int:
-        """E, read from a shard; the embedder is asked only if there is none."""
+        """E, read from a shard, or from the embedder if there is no shard."""
         for path in self._paths():
             if (shard := _read(path, self.embedder.fingerprint())) is not None:
                 return shard[0].shape[1]
@@ -82,7 +83,7 @@ class TextStore:
             texts: N texts that are all in the store.
 
         Raises:
-            ValueError: the vector of a text is missing.
+            DepError: the vector of a text is missing.
         """
         rows: dict[bytes, list[int]] = {}
         for row, text in enumerate(texts):
@@ -97,17 +98,20 @@ class TextStore:
                 sources, targets = torch.tensor(pairs).unbind(1)
                 out_NE[targets] = vectors_SE[sources]
         if rows:
-            raise ValueError(f"{self.folder}: expected the vectors of all {len(texts)} texts, {len(rows)} are missing")
+            raise DepError(
+                str(self.folder), f"the vectors of all {len(texts)} texts", f"{len(rows)} texts without a vector",
+                "run again; missing texts are embedded again. If that does not help, delete the folder",
+            )  # fmt: skip
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("shard-*.safetensors"))
 
     def _missing(self, texts: Sequence[str]) -> list[str]:
-        known: set[bytes] = set()
+        stored: set[bytes] = set()
         for path in self._paths():
             if (shard := _read(path, self.embedder.fingerprint())) is not None:
-                known.update(shard[1])
-        distinct = (text for text in set(texts) if short_digest(text) not in known)
+                stored.update(shard[1])
+        distinct = (text for text in set(texts) if short_digest(text) not in stored)
         return sorted(distinct, key=lambda text: (-len(text), text))
 
     def _write(self, number: int, texts: Sequence[str], vectors_SE: Tensor) -> None:

@@ -1,9 +1,9 @@
-"""Adds the special tokens to a frozen model: new rows without training, never generated.
+"""Adds the special tokens to a frozen model. Their rows are not trained, and they are never generated.
 
-A new input row is the mean of the existing rows and a tenth of their spread in noise (always the same), so
-that the tokens can be told apart but none is loud; a new output row is the mean of the existing ones. Models
-often have more rows than their tokenizer has tokens: a special token takes such a row before the matrix
-grows, and it never shrinks.
+A new input row is the mean of the existing rows plus noise of a tenth of their standard deviation, always the same. The
+new tokens thus differ from one another, and none stands out from the other rows. A new output row is the mean of the
+existing output rows. Models often have more rows than their tokenizer has tokens: a special token takes such a row
+first, and the matrix grows only if there are too few. It never shrinks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dep.types import SPECIAL_TOKENS
 
 _SAMPLE = 4096
-"""Rows that the spread of an embedding is measured on, evenly spaced."""
+"""Number of evenly spaced rows from which statistics of an embedding are computed."""
 _NOISE = 0.1
+"""Standard deviation of the noise in new rows, in units of that of the existing rows."""
 
 
 def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]:
-    """Give each of `tokens` an id in `tokenizer` and a row in `model`; those already there stay.
+    """Give each of `tokens` an id in `tokenizer` and a row in `model`; existing ones are left unchanged.
 
     Args:
         model: any causal LM; changed in place.
@@ -36,29 +37,30 @@ def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token
     """
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in tokens if token not in vocabulary]
-    known = max(vocabulary.values()) + 1
+    existing_rows = max(vocabulary.values()) + 1
     tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
     vocabulary = tokenizer.get_vocab()
     new_ids = [vocabulary[token] for token in missing]
-    rows = max([known - 1, *new_ids]) + 1
+    rows = max([existing_rows - 1, *new_ids]) + 1
     embedding: Any = model.get_input_embeddings()
     if rows > len(embedding.weight):
         with torch.random.fork_rng():
             embedding = model.resize_token_embeddings(rows, mean_resizing=False)
     if new_ids:
         head: Any = model.get_output_embeddings()
-        _fill(embedding.weight, new_ids, known, noise=_NOISE)
+        _fill(embedding.weight, new_ids, existing_rows, noise=_NOISE)
         if head is not None and head.weight.data_ptr() != embedding.weight.data_ptr():
-            _fill(head.weight, new_ids, known, noise=0.0)
+            _fill(head.weight, new_ids, existing_rows, noise=0.0)
         if getattr(head, "bias", None) is not None:
-            _fill(head.bias, new_ids, known, noise=0.0)
+            _fill(head.bias, new_ids, existing_rows, noise=0.0)
     return new_ids
 
 
 @torch.no_grad()
-def _fill(weight: Tensor, ids: Sequence[int], known: int, noise: float) -> None:
-    # rounded first, so that a model held in float32 and in bfloat16 gets the same rows
-    existing = weight[: min(known, weight.shape[0])].to(torch.bfloat16)
+def _fill(weight: Tensor, ids: Sequence[int], existing_rows: int, noise: float) -> None:
+    """Write the mean of the first `existing_rows` rows, plus noise, to the rows `ids`."""
+    # rounded first, so that the new rows are the same in float32 and in bfloat16
+    existing = weight[: min(existing_rows, weight.shape[0])].to(torch.bfloat16)
     row = existing.mean(0, dtype=torch.float32)
     rows = row.expand(len(ids), *row.shape)
     if noise:
@@ -69,7 +71,7 @@ def _fill(weight: Tensor, ids: Sequence[int], known: int, noise: float) -> None:
 
 
 def suppressed_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Ids that must never be generated: the special tokens, and output rows that stand for no token."""
+    """Ids that must never be generated: the special tokens, and output rows without a token."""
     vocabulary = tokenizer.get_vocab()
     head: Any = model.get_output_embeddings()
     special = [vocabulary[token] for token in SPECIAL_TOKENS if token in vocabulary]
@@ -78,7 +80,7 @@ def suppressed_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 @torch.no_grad()
 def embedding_norm(embed: nn.Module, rows: int) -> float:
-    """Mean length of the first `rows` input embeddings as the model sees them, on an evenly spaced sample."""
+    """Mean norm of the first `rows` input embeddings as the model uses them, over an evenly spaced sample."""
     device = next(embed.parameters()).device
     sample = torch.arange(0, rows, max(1, rows // _SAMPLE), device=device)
     return float(embed(sample).float().norm(dim=-1).mean())

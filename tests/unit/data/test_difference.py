@@ -28,10 +28,10 @@ def _oracle(
     items: list[str],
     pool: list[bool],
     weighting: str,
-    of: dict[str, str] | None = None,
+    source: dict[str, str] | None = None,
     times: list[int] | None = None,
 ) -> tuple[list[list[float]], list[int]]:
-    """Eq. 4 and the authors' weights, one review and one peer at a time; `of`: whose peers stand in for an item's."""
+    """Eq. 4 and the authors' weights, one review and one peer at a time; `source`: whose peers an item gets."""
     n, dim = len(his), len(his[0])
 
     def mean(rows: list[int]) -> list[float]:
@@ -43,9 +43,9 @@ def _oracle(
         profile[user] = mean([row for row in own if pool[row]] or own)
     diffs, counts = [], []
     for row in range(n):
-        peers, asked = {}, (of or {}).get(items[row], items[row])
+        peers, used = {}, (source or {}).get(items[row], items[row])
         for other in sorted(set(users) - {users[row]}):
-            theirs = [r for r in range(n) if (users[r], items[r]) == (other, asked) and pool[r]]
+            theirs = [r for r in range(n) if (users[r], items[r]) == (other, used) and pool[r]]
             theirs = [r for r in theirs if times is None or times[r] < times[row]]
             if theirs:
                 peers[other] = mean(theirs)
@@ -76,15 +76,15 @@ def test_differences_agree_with_the_equation_written_as_loops(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_control_takes_the_peers_of_another_item_one_for_each(seed: int) -> None:
+def test_the_control_takes_the_peers_of_another_item_a_different_one_for_each_item(seed: int) -> None:
     his_NE, users, items, pool_N = _world(seed)
     names = sorted(set(items))
     circle = torch.randperm(len(names), generator=torch.Generator().manual_seed(0)).tolist()
-    of = {names[circle[at]]: names[circle[at - 1]] for at in range(len(names))}
-    assert sorted(of.values()) == names
-    assert all(item != other for item, other in of.items())
+    source = {names[circle[at]]: names[circle[at - 1]] for at in range(len(names))}
+    assert sorted(source.values()) == names
+    assert all(item != other for item, other in source.items())
     diff_NE, peers_N = differences(his_NE, users, items, "other_item", pool_N)
-    expected, counts = _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), "uniform", of)
+    expected, counts = _oracle(his_NE.double().tolist(), users, items, pool_N.tolist(), "uniform", source)
     assert peers_N.tolist() == counts
     torch.testing.assert_close(diff_NE.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-7, rtol=0)
 
@@ -153,7 +153,7 @@ def test_the_authors_weights_favour_peers_with_unlike_profiles() -> None:
     torch.testing.assert_close(towards_b + towards_c, torch.tensor(1.0))
 
 
-def test_peers_with_the_very_same_profile_weigh_the_same() -> None:
+def test_peers_with_equal_profiles_have_equal_weights() -> None:
     his_NE = torch.tensor([[1.0, 0], [1, 0], [1, 0]])
     diff_NE, peers_N = differences(his_NE, ["a", "b", "c"], ["i"] * 3, "profile_distance")
     assert peers_N.tolist() == [2, 2, 2]

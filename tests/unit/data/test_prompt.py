@@ -1,4 +1,4 @@
-"""Figure 6's prompt: what stands in it, what cannot get into it, and what is left out when it is too long."""
+"""Figure 6's prompt: its content, special tokens in untrusted text, and prompts that are too long."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_text_of_users_and_items_never_becomes_a_special_token(tokenizer: Any, e
     assert tokenizer.decode(poisoned.ids).count(evil) >= 5, "the characters themselves stay readable"
 
 
-def test_the_oldest_reviews_go_first_and_whole_when_the_input_is_too_long(tokenizer: Any) -> None:
+def test_a_prompt_that_is_too_long_loses_whole_blocks_beginning_with_the_oldest(tokenizer: Any) -> None:
     slots = [slot(f"item{k}", his=float(k)) for k in range(5)]
     whole = build(tokenizer, *slots)
     two = build(tokenizer, *slots[:2])
@@ -129,7 +129,7 @@ def test_without_text_and_without_history_the_sections_are_absent(tokenizer: Any
     assert bare.vectors == {}
 
 
-def test_guidance_is_a_switch_and_never_speaks_of_a_branch_that_is_not_there() -> None:
+def test_guidance_can_be_turned_off_and_names_only_branches_that_the_prompt_has() -> None:
     assert "Note:" not in system_text(PromptConfig(guidance=False), ("his", "diff"))
     his = system_text(PromptConfig(), ("his",))
     assert "Note:" in his
@@ -153,7 +153,9 @@ def test_a_model_without_a_chat_template_gets_a_plain_prompt() -> None:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_batch_holds_every_rows_tokens_labels_and_vectors_whatever_the_side(tokenizer: Any, side: Any) -> None:
+def test_a_batch_holds_the_tokens_labels_and_vectors_of_each_row_padded_on_either_side(
+    tokenizer: Any, side: Any
+) -> None:
     prompts = [
         build(tokenizer, slot("a", 1.0, None)),
         build(tokenizer, slot("b", 2.0, 3.0), slot("c", 4.0, 5.0)),

@@ -14,7 +14,7 @@ EXAMPLE = Example("Books", "test", 3, (0, 1, 2))
 VECTORS = Vectors(torch.eye(4), torch.eye(4) * 2, torch.tensor([1, 0, 3, 2]))
 
 
-def test_a_request_asks_for_the_target_and_tells_of_the_newest_reviews_first() -> None:
+def test_a_request_holds_the_target_and_the_newest_reviews_first() -> None:
     request = Requests([EXAMPLE], {"Books": CORPUS}, {"Books": VECTORS}, Recency(), 2)[0]
     assert (request.key, request.user, request.item, request.title) == (
         "Books/3",
@@ -40,7 +40,7 @@ def test_an_item_without_peers_gives_a_slot_without_a_difference() -> None:
     assert newest.diff.tolist() == [0, 0, 2, 0]
 
 
-def test_as_in_the_authors_code_vectors_slide_to_the_reviews_that_have_peers() -> None:
+def test_with_peers_pairs_texts_with_the_vectors_of_reviews_that_have_peers_as_the_authors_code_does() -> None:
     slots = Requests([EXAMPLE], {"Books": CORPUS}, {"Books": VECTORS}, Recency(), 2, "with_peers")[0].slots
     assert [slot.review.text for slot in slots] == ["text 2", "text 1"]
     assert [slot.his.tolist() for slot in slots if slot.his is not None] == torch.eye(4)[[2, 0]].tolist()
@@ -48,12 +48,12 @@ def test_as_in_the_authors_code_vectors_slide_to_the_reviews_that_have_peers() -
     assert (last.review.text, last.his, last.diff) == ("text 0", None, None), "no third review has peers"
 
 
-def test_without_vectors_slots_carry_text_alone() -> None:
+def test_without_vectors_slots_hold_text_only() -> None:
     slots = Requests([EXAMPLE], {"Books": CORPUS}, None, Recency(), 8)[0].slots
     assert [(slot.his, slot.diff) for slot in slots] == [(None, None)] * 3
 
 
-def test_requests_are_a_sequence_built_when_asked() -> None:
+def test_requests_are_a_sequence_whose_items_are_built_when_indexed() -> None:
     requests = Requests([EXAMPLE, Example("Books", "val", 2, (0,))], {"Books": CORPUS}, None, Recency(), 8)
     assert len(requests) == 2
     assert [r.key for r in requests] == ["Books/3", "Books/2"]
@@ -67,5 +67,5 @@ def test_vectors_of_another_corpus_are_refused() -> None:
         Requests([EXAMPLE], {"Books": CORPUS}, {"Books": short}, Recency(), 8)
     with pytest.raises(ValueError, match="vectors of 4 reviews, found none"):
         Requests([EXAMPLE], {"Books": CORPUS}, {}, Recency(), 8)
-    with pytest.raises(ValueError, match="'Books' need its corpus"):
+    with pytest.raises(ValueError, match="examples of 'Books': expected the corpus of their category"):
         Requests([EXAMPLE], {}, None, Recency(), 8)

@@ -68,7 +68,7 @@ def test_another_embedder_or_another_text_gets_a_folder_of_its_own(
     assert len(list(tmp_path.glob("Books-*"))) == 3
 
 
-def test_an_interrupted_run_carries_on(
+def test_an_interrupted_run_continues(
     tmp_path: Path, hashing: Any, random_corpus: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_store, "_SHARD", 16)
@@ -81,9 +81,9 @@ def test_an_interrupted_run_carries_on(
     damaged = sorted(tmp_path.glob("one/vectors/*/*/shard-*"))[0]
     damaged.write_bytes(damaged.read_bytes()[:50])
     embedder = hashing()
-    carried = VectorStore(tmp_path / "one", embedder).vectors(corpus)
-    assert len(embedder.seen) == distinct - 16, "of two whole shards one was damaged; a half one does not count"
-    assert _same(carried, VectorStore(tmp_path / "two", hashing()).vectors(corpus))
+    continued = VectorStore(tmp_path / "one", embedder).vectors(corpus)
+    assert len(embedder.seen) == distinct - 16, "of two complete shards one was damaged"
+    assert _same(continued, VectorStore(tmp_path / "two", hashing()).vectors(corpus))
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -206,7 +206,7 @@ def _hold(folder: str, held: Any, release: Any) -> None:
         release.wait(30)
 
 
-def test_a_second_process_waits_and_says_for_whom(
+def test_a_second_process_waits_and_names_the_process_it_waits_for(
     tmp_path: Path,
     hashing: Any,
     random_corpus: Make,
@@ -236,7 +236,7 @@ def test_a_second_process_waits_and_says_for_whom(
     vectors = VectorStore(tmp_path, embedder).vectors(corpus)
     other.join(30)
     assert "waiting for process 4242, which is filling" in capsys.readouterr().err.replace("\n", " ")
-    assert embedder.seen == [], "what the other process made is used"
+    assert embedder.seen == [], "the vectors of the other process are used"
     assert _same(vectors, first)
 
 
