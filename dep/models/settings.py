@@ -73,8 +73,8 @@ class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter computes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, `lora`, or your
-    own class as `my_module:MyAdapter`."""
+    """Which adapter computes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, `lora`, or
+    your own class as `my_module:MyAdapter`."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; an empty list makes a prompt of plain text (Non-Perso, RAG)."""
     standardize: bool = False
