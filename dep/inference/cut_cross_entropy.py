@@ -1,7 +1,7 @@
 """Cross-entropy that never writes logits to memory: Apple's cut cross-entropy (https://arxiv.org/abs/2411.09009).
 
-Its kernels take hidden states and the head's weights. What else an architecture does to its logits they do not know,
-softcapping aside, so what the model gives is compared with what they take for granted.
+Its kernels take hidden states and the head's weights, and know one further step: softcapping. Other architectures
+change their logits in other ways, so one logit vector of the model is compared with the kernels' assumption first.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def cut_cross_entropy(
     """Negative log likelihood [M] of each target.
 
     Args:
-        model: whose head is read.
-        hidden_MD: what the head would be given.
+        model: the causal LM whose output head is used.
+        hidden_MD: hidden states at the head's input.
         targets_M: token ids.
-        first_D: a hidden state that the model has been asked for,
-        logits_V: and what it answered.
+        first_D: one hidden state, and
+        logits_V: the logits that the model computes from it; used for the comparison.
 
     Raises:
         ModuleNotFoundError: the package cut-cross-entropy is not installed.
@@ -38,10 +38,10 @@ def cut_cross_entropy(
 
     weight = model.get_output_embeddings().weight
     softcap = getattr(model.config, "final_logit_softcapping", None)
-    taken_V = F.linear(first_D, weight)
+    assumed_V = F.linear(first_D, weight)
     if softcap:
-        taken_V = softcap * torch.tanh(taken_V / softcap)
-    if not torch.allclose(taken_V, logits_V, rtol=0, atol=_CLOSE * float(logits_V.abs().max())):
+        assumed_V = softcap * torch.tanh(assumed_V / softcap)
+    if not torch.allclose(assumed_V, logits_V, rtol=0, atol=_CLOSE * float(logits_V.abs().max())):
         raise DepError(
             f"train.cross_entropy=cut: expected logits that are head times hidden state, found that "
             f"{type(model).__name__} does more to them; set train.cross_entropy=chunked"

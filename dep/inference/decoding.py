@@ -1,12 +1,12 @@
-"""The decoding loop: a token for every row at a time, with as little copied and read in vain as can be.
+"""The decoding loop: one token a row at a time, without copying the cache and without work on ended rows.
 
-    [ system text, equal in all rows | padding, then the rest of each prompt | room for what is written ]
+    [ system text, equal in all rows | padding, then the rest of each prompt | room for new tokens ]
       read once                        a few rows at a time                    written in place
 
-Reviews differ in length, so that most of what a full batch computes at its end is for rows that nobody reads any more:
-rows that have ended are dropped. `transformers.generate` keeps them, reads the common beginning for each, and copies
-all keys and values at each token. For what it alone can drive (recurrent states, layers that attend to a user beside
-the prompt) `Generate` falls back on it.
+Reviews differ in length: near the end of a batch most rows have ended, and computing them is wasted, so ended rows are
+dropped. `transformers.generate` keeps them, reads the common beginning once for each row, and copies all keys and
+values at each token. `Generate` uses it for models that this loop cannot drive (recurrent states, layers that attend
+to a user beside the prompt).
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from dep.inference.likelihood import positions
 from dep.inference.prefix_cache import run_length
 
 _AHEAD = 64
-"""Tokens that a row's room grows by."""
+"""How many tokens a cache layer grows by."""
 _ROWS = 16
-"""Prompts read at a time: their activations fit into a processor's cache, and fill a GPU."""
+"""Prompts read at a time: few enough for a processor's cache, enough to fill a GPU."""
 _ENDED = 8
-"""Ended rows are dropped when they are one in this many: dropping copies what stays."""
+"""Ended rows are dropped once they are one in this many: dropping copies the cache of the remaining rows."""
 
 
 class TokenSampler(Protocol):
-    """Chooses tokens, with a state for each row."""
+    """Chooses tokens; keeps a state for each row."""
 
     def draw(self, logits_BV: Tensor) -> Tensor:
         """Token ids [B, 1]."""
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows alone."""
+        """Drop the state of all other rows."""
 
 
 class PreallocatedLayer(DynamicLayer):
-    """Keys and values of a layer with room ahead, in which new ones are written."""
+    """Keys and values of a layer in preallocated tensors: new ones are written in place."""
 
     _room: tuple[Tensor, Tensor] | None = None
 
@@ -87,19 +87,19 @@ def decode(
     max_new_tokens: int,
     shared: int = 0,
 ) -> list[list[int]]:
-    """Write on from a batch of prompts.
+    """Continue a batch of prompts.
 
     Args:
-        model: a causal LM that is `prefix.cacheable`.
+        model: a causal LM that is `prefix_cache.cacheable`.
         embeds_BTD: input embeddings, padded on the left.
         attention_mask_BT: 1 on real tokens.
-        draws: chooses each next token.
+        draws: chooses the next tokens.
         stop: token ids that end a row.
-        max_new_tokens: after how many every row ends.
-        shared: how many tokens all prompts begin with, fewer than the shortest has (`common_beginning`).
+        max_new_tokens: longest text, in tokens.
+        shared: length of the common beginning of all prompts, less than the shortest prompt (`common_beginning`).
 
     Returns:
-        For each row the ids of what was written, the one that ended it included.
+        For each row the ids of its text, the stop token included.
     """
     texts: list[list[int]] = [[] for _ in embeds_BTD]
     rows, ended = list(range(len(texts))), set[int]()
@@ -111,26 +111,28 @@ def decode(
                 texts[row].append(token)
                 if token in stop:
                     ended.add(row)
-        going = [at for at, row in enumerate(rows) if row not in ended]
-        if not going or len(texts[rows[going[0]]]) == max_new_tokens:
+        active = [at for at, row in enumerate(rows) if row not in ended]
+        if not active or len(texts[rows[active[0]]]) == max_new_tokens:
             break
-        if (len(rows) - len(going)) * _ENDED >= len(rows):
-            kept = torch.tensor(going, device=mask_BT.device)
-            cache.batch_select_indices(kept)
-            mask_BT, token_B1, rows = mask_BT[kept], token_B1[kept], [rows[at] for at in going]
-            draws.keep(going)
+        if (len(rows) - len(active)) * _ENDED >= len(rows):
+            remaining = torch.tensor(active, device=mask_BT.device)
+            cache.batch_select_indices(remaining)
+            mask_BT, token_B1, rows = mask_BT[remaining], token_B1[remaining], [rows[at] for at in active]
+            draws.keep(active)
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(mask_BT), 1)], 1)
         logits_BV = _next_logits(model, model.get_input_embeddings()(token_B1), mask_BT, cache)
     return texts
 
 
 def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, injected_ids: Collection[int]) -> int:
-    """How many tokens all rows of a left-padded batch begin with, none of them a soft token; at least one is left over.
+    """Length of the common beginning of a left-padded batch, up to the first soft token.
+
+    At least one token of each row is left over, so that every row has a last position to read.
 
     Args:
         ids_BT: tokens.
         attention_mask_BT: 1 on real tokens.
-        injected_ids: tokens whose embeddings are a row's own.
+        injected_ids: tokens whose embeddings differ from row to row.
     """
     lengths_B = attention_mask_BT.sum(1)
     length = int(lengths_B.min()) - 1
@@ -144,7 +146,7 @@ def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, injected_ids: Co
 def _read(
     model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int
 ) -> tuple[Tensor, DynamicCache, Tensor]:
-    """Logits [B, V] after each prompt, keys and values, and the mask that goes with them."""
+    """Read the prompts: logits [B, V] after each, the cache, and the mask of what the cache holds."""
     common, plain = _room(model)
     if shared:
         first = embeds_BTD.shape[1] - int(mask_BT[0].sum())
@@ -160,17 +162,17 @@ def _read(
             cache.batch_repeat_interleave(len(mask_RT))
         logits.append(_next_logits(model, embeds_RTD, mask_RT, cache))
         caches.append(cache)
-    whole = caches[0]
+    merged = caches[0]
     if len(caches) > 1:
         for layer, *others in zip(*(cache.layers for cache in caches), strict=True):
             layer.keys = torch.cat([layer.keys, *(other.keys for other in others)])
             layer.values = torch.cat([layer.values, *(other.values for other in others)])
             layer._room = None
-    return torch.cat(logits), whole, mask_BT
+    return torch.cat(logits), merged, mask_BT
 
 
 def _room(model: PreTrainedModel) -> tuple[DynamicCache, bool]:
-    """An empty cache, and whether all of its layers are of the plain kind, which have room and can be put together."""
+    """An empty cache, and whether all of its layers are plain ones, which can be preallocated and concatenated."""
     cache = DynamicCache(config=model.config)
     plain = all(type(layer) is DynamicLayer for layer in cache.layers)
     if plain:
@@ -179,10 +181,15 @@ def _room(model: PreTrainedModel) -> tuple[DynamicCache, bool]:
 
 
 def _next_logits(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, cache: DynamicCache) -> Tensor:
-    """Logits [B, V] after the last of `embeds_BTD`; `mask_BT` covers what the cache holds too."""
-    places = {name: value[:, -embeds_BTD.shape[1] :] for name, value in positions(model, mask_BT).items()}
-    last_alone = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+    """Logits [B, V] after the last position of `embeds_BTD`; `mask_BT` covers the cached positions too."""
+    position_ids = {name: value[:, -embeds_BTD.shape[1] :] for name, value in positions(model, mask_BT).items()}
+    last_only = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
     logits: Tensor = model(
-        inputs_embeds=embeds_BTD, attention_mask=mask_BT, past_key_values=cache, use_cache=True, **places, **last_alone
+        inputs_embeds=embeds_BTD,
+        attention_mask=mask_BT,
+        past_key_values=cache,
+        use_cache=True,
+        **position_ids,
+        **last_only,
     ).logits
     return logits[:, -1]

@@ -1,14 +1,14 @@
-"""Text from the frozen LLM, given the same soft prompts that it was trained with.
+"""Text from the frozen LLM, given prompts with soft tokens.
 
-Every request has its own stream of random numbers, seeded by (seed, key): its text depends neither on which
-requests share its batch nor on how many were made before. With temperature τ and nucleus mass p, step t of a
+Every request has its own stream of random numbers, seeded by (seed, key): its text depends neither on the other
+requests of its batch nor on earlier batches. With temperature τ and nucleus mass p, step t of a
 request is
 
     P = softmax(logits / τ);  N = the smallest set of most likely tokens with mass >= p
     u ~ U(0, 1);  token = the first v, in vocabulary order, with Σ_{w in N, w <= v} P_w > u · Σ_{w in N} P_w
 
-which is an exact draw from P renormalised over N, and takes one random number where adding Gumbel noise takes
-one for each entry of the vocabulary.
+This is an exact draw from P renormalised over N. It needs one random number, where Gumbel noise needs one for each
+entry of the vocabulary.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dep.utils.progress import stage
 
 
 class RequestSampler(LogitsProcessor):
-    """Leaves one token of a row possible: the one that its own random stream draws, or the likeliest."""
+    """Chooses one token a row: the one that the row's own random stream draws, or the likeliest."""
 
     def __init__(self, config: GenerateConfig, keys: Sequence[str], suppressed: Sequence[int]) -> None:
         """Open a stream for each of `keys`; `suppressed` ids are never drawn."""
@@ -45,7 +45,7 @@ class RequestSampler(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter(1, self.draw(scores), 0.0)
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows' streams alone."""
+        """Drop the streams of all other rows."""
         self.streams = [self.streams[row] for row in rows]
 
     def draw(self, logits_BV: Tensor) -> Tensor:
@@ -65,12 +65,12 @@ def nucleus_draw(logits_BV: Tensor, top_p: float, u_B1: Tensor) -> Tensor:
     keep_BV = torch.zeros_like(inside_BV).scatter(1, order_BV, inside_BV)
     cdf_BV = p_BV.masked_fill(~keep_BV, 0.0).cumsum(-1)
     token_B1 = torch.searchsorted(cdf_BV, u_B1 * cdf_BV[:, -1:], right=True)
-    # u < 1, but the product may round up to the whole mass
+    # u < 1, but the product may round up to the total mass
     return torch.where(token_B1 < p_BV.shape[1], token_B1, order_BV[:, :1])
 
 
 class Generate:
-    """Writes the reviews that prompts ask for."""
+    """Writes one text for each prompt."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Generate:
         tokenizer: PreTrainedTokenizerBase,
         soft_prompt: SoftPrompt,
     ) -> None:
-        """Bind the parts, all on one device.
+        """Store the parts, which are on one device.
 
         Args:
             config: how to decode.
@@ -101,11 +101,11 @@ class Generate:
         """Write one text for each prompt, longest prompts first.
 
         Args:
-            prompts: what to write about; their targets are not looked at.
+            prompts: the requests; their targets are not used.
             collate: makes a batch of prompts without their targets, padded on the left.
 
         Yields:
-            (key, text) as each batch is done, so that a caller can save them and go on later with the rest.
+            (key, text), batch by batch, so that a caller can save them and resume later with the rest.
 
         Raises:
             ValueError: where `collate` pads on the right.
@@ -130,9 +130,10 @@ class Generate:
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
         sampler = RequestSampler(self.config, batch.keys, self.suppressed)
         if cacheable(self.backbone) and self.soft_prompt.prefix_safe:
-            longest = self.config.max_new_tokens
             shared = common_beginning(batch.ids, batch.attention_mask, self.soft_prompt.injected_ids)
-            rows = decode(self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, longest, shared)
+            rows = decode(
+                self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, self.config.max_new_tokens, shared
+            )
             return [decoded(self.tokenizer, row, self.stop) for row in rows]
         generate: Any = self.backbone.generate
         with self.soft_prompt.attached(self.backbone, batch):
@@ -145,7 +146,7 @@ class Generate:
         return [decoded(self.tokenizer, row, self.stop) for row in ids_BT.tolist()]
 
     def _settings(self) -> GenerationConfig:
-        """Everything, since what is left out is taken from the model's own file (a repetition penalty)."""
+        """All settings: transformers takes a missing one from the model's own file (a repetition penalty)."""
         return GenerationConfig(
             do_sample=False,
             num_beams=1,
@@ -162,6 +163,6 @@ class Generate:
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:
-    """The text of what was written, up to the token that ends it."""
+    """The text of generated ids, up to the first stop token."""
     end = next((i for i, token in enumerate(ids) if token in stop), len(ids))
     return str(tokenizer.decode(ids[:end], skip_special_tokens=True)).strip()

@@ -2,10 +2,10 @@
 
     nll_b = - Σ_t ln P(y_t | prompt, y_<t),   t over the tokens of example b's review
 
-A prompt is several times longer than its review and a vocabulary has 150 thousand entries: logits everywhere
-would cost more memory than the model. What an architecture does to its logits after the head (softcapping,
-scaling) must still happen, so the whole model runs and a hook hands its head the wanted positions alone. Positions
-before the first soft token are computed apart, without gradients (`prefix`); rows may be packed (`pack`).
+A prompt is several times longer than its review and a vocabulary has 150 thousand entries: logits at all positions
+would need more memory than the model. An architecture may change its logits after the head (softcapping, scaling), so
+the whole model runs, and a hook passes only the target positions to its head. Positions before the first soft token
+are computed first, without gradients (`prefix_cache`); rows may be packed (`packing`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dep.utils.errors import DepError
 
 _NO_LEAD = PrefixSpan()
 LOGITS = 1 << 24
-"""Logits that are held at a time: 64 MB in float32. More of them are made, and their gradient taken, in parts."""
+"""Logits in memory at a time: 64 MB in float32. More are computed, with their gradient, part by part."""
 
 
 def example_nll(
@@ -48,9 +48,10 @@ def example_nll(
         embeds_BTD: input embeddings.
         attention_mask_BT: 1 on real tokens, padding on either side.
         labels_BT: the target tokens in place, IGNORE elsewhere.
-        lead: from `prefix.leading`: leading positions that need no gradient, computed apart.
-        packed: put all rows into one, without padding (`pack`), for a model that `keeps_apart`; `lead` is not used.
-        cut: take the logits' cross-entropy without writing them to memory (`cut`).
+        lead: from `prefix_span`: leading positions that need no gradient and are computed first.
+        packed: put all rows into one, without padding (`pack`), for a model that `supports_packing`; `lead` is
+            ignored.
+        cut: compute the cross-entropy without logits in memory (`cut_cross_entropy`).
 
     Returns:
         nll_sum [B] in nats and tokens [B], how many it sums over.
@@ -66,30 +67,30 @@ def example_nll(
         raise DepError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
     targets_M = labels_BT[:, 1:][predicts_BT[:, :-1]]
     rows_M = predicts_BT.nonzero()[:, 0]
-    given = _given(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
-    nll_M = _token_nll(model, *given, targets_M, cut)
+    arguments = _arguments(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
+    nll_M = _token_nll(model, *arguments, targets_M, cut)
     return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
 
 
-def _given(
+def _arguments(
     model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, predicts_BT: Tensor, lead: PrefixSpan, packed: bool
 ) -> tuple[dict[str, Any], Tensor]:
-    """What the model is called with, and which of the positions it then computes predict a target."""
+    """The model's arguments, and which of the positions that it computes predict a target."""
     if packed:
         real_BT = mask_BT.bool()
         row = pack(embeds_BTD, real_BT)
-        given = {"inputs_embeds": row.embeds, "position_ids": row.positions, "use_cache": False}
-        return given, predicts_BT[real_BT][None]
+        arguments = {"inputs_embeds": row.embeds, "position_ids": row.positions, "use_cache": False}
+        return arguments, predicts_BT[real_BT][None]
     first = lead.still if cacheable(model) else 0
-    given = {name: value[:, first:] for name, value in positions(model, mask_BT).items()}
-    given |= {"inputs_embeds": embeds_BTD[:, first:], "attention_mask": mask_BT, "use_cache": first > 0}
+    arguments = {name: value[:, first:] for name, value in positions(model, mask_BT).items()}
+    arguments |= {"inputs_embeds": embeds_BTD[:, first:], "attention_mask": mask_BT, "use_cache": first > 0}
     if first:
-        given["past_key_values"] = keys_and_values(model, embeds_BTD, lead)
-    return given, predicts_BT[:, first:]
+        arguments["past_key_values"] = keys_and_values(model, embeds_BTD, lead)
+    return arguments, predicts_BT[:, first:]
 
 
 def _token_nll(
-    model: PreTrainedModel, given: dict[str, Any], predicts_BT: Tensor, targets_M: Tensor, cut: bool
+    model: PreTrainedModel, arguments: dict[str, Any], predicts_BT: Tensor, targets_M: Tensor, cut: bool
 ) -> Tensor:
     """Negative log likelihood [M] of each target, in order of occurrence."""
     at_once = max(1, LOGITS // model.get_output_embeddings().weight.shape[0])
@@ -107,7 +108,7 @@ def _token_nll(
     if several:
         hooks.append(model.base_model.register_forward_hook(lambda body, args, output: seen.update(output=output)))
     try:
-        logits = model(**given).logits
+        logits = model(**arguments).logits
     finally:
         for hook in hooks:
             hook.remove()
@@ -126,16 +127,16 @@ def _token_nll(
 
 
 def _logits(model: PreTrainedModel, output: Any, hidden_RD: Tensor) -> Tensor:
-    """Logits [R, V] of hidden states: the model's head and what it does after it, without its layers."""
-    with _answering(model.base_model, type(output)(**{**output, "last_hidden_state": hidden_RD[None]})):
+    """Logits [R, V] of hidden states: the model's head and what follows it, without its layers."""
+    with _returning(model.base_model, type(output)(**{**output, "last_hidden_state": hidden_RD[None]})):
         logits: Tensor = model(inputs_embeds=hidden_RD[None], use_cache=False).logits[0]
     return logits
 
 
 @contextmanager
-def _answering(body: nn.Module, output: Any) -> Iterator[None]:
-    """Let `body` give `output` whatever it is asked."""
-    own = vars(body).get("forward")  # where a library has put its own before the class's
+def _returning(body: nn.Module, output: Any) -> Iterator[None]:
+    """Replace the forward pass of `body` by one that returns `output`."""
+    own = vars(body).get("forward")  # where a library has replaced the class's own
     body.forward = lambda *_, **__: output
     try:
         yield
@@ -151,7 +152,7 @@ def _cross_entropy(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
 
 
 def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Any]:
-    """Positions that count real tokens only: models with learned positions need them under left padding."""
+    """Position ids that count real tokens only: models with learned positions need them under left padding."""
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return {}
     return {"position_ids": (attention_mask_BT.long().cumsum(1) - 1).clamp(min=0)}

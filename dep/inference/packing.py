@@ -1,12 +1,12 @@
-"""Packing: the examples of a batch one behind the other in one row, so that nothing is computed for padding.
+"""Packing: the examples of a batch one after another in a single row, so that nothing is computed for padding.
 
     row 0  a a a a .                [ a a a a  b b  c c c ]
     row 1  b b . . .       ->         0 1 2 3  0 1  0 1 2     positions
     row 2  c c c . .                  each token attends to its own example alone
 
-transformers reads the bounds off the positions, and keeps examples apart by the variable-length kernels of flash
-attention or by a block-diagonal mask, where a model is given positions, no mask and no cache. Not every architecture
-does (recurrent ones carry a state across), and none says so: `keeps_apart` tries it on the model itself.
+Given position ids but no mask and no cache, transformers infers the bounds of the examples from the positions and
+separates them by the variable-length kernels of flash attention or by a block-diagonal mask. Some architectures do not
+(recurrent ones carry a state across) and none declares it, so `supports_packing` tries it on the model itself.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 PACKED = ("flash_attention_2", "flex_attention")
-"""Attention that costs nothing where packed examples do not see each other."""
+"""Attention kernels that skip the blocks of other packed examples."""
 _SEGMENTS = (5, 3)
-"""Tokens of the two examples that a model is tried on."""
+"""Tokens of the two examples of the trial."""
 _TOLERANCE = 0.05
-"""Of the activations' size: rounding in half precision stays below it, what a leak brings is far above."""
+"""Relative to the activations' norm: rounding in half precision is smaller, a leak far larger."""
 
 
 class Packed(NamedTuple):
@@ -34,7 +34,7 @@ class Packed(NamedTuple):
 
 
 def pack(embeds_BTD: Tensor, real_BT: Tensor) -> Packed:
-    """Put the real tokens of each row behind those of the row before it.
+    """Concatenate the real tokens of all rows.
 
     Args:
         embeds_BTD: input embeddings, padded on either side.
@@ -45,7 +45,7 @@ def pack(embeds_BTD: Tensor, real_BT: Tensor) -> Packed:
 
 @torch.no_grad()
 def supports_packing(model: PreTrainedModel) -> bool:
-    """Whether `model` reads two packed examples as it reads each alone: one small forward of each kind.
+    """Whether `model` computes two packed examples as it computes each alone; runs three small forward passes.
 
     Args:
         model: a causal LM of transformers.

@@ -1,10 +1,10 @@
-"""Keys and values of a prompt's beginning, where nothing is trained and much is the same for everybody.
+"""Keys and values of a prompt's beginning, which needs no gradient and is partly equal in all rows.
 
     [ system text, equal in all rows | item, first past review up to its soft token | soft tokens … review ]
       once, without gradients          once a row, without gradients                  with gradients
 
-A causal model's earlier positions do not see later ones, so both cuts are exact: no gradient that anybody wants
-goes through positions before the first trained one, and equal beginnings have equal keys and values.
+Earlier positions of a causal model do not see later ones, so both cuts are exact: no gradient of a trained parameter
+passes through positions before the first soft token, and equal beginnings have equal keys and values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dep.types import IGNORE, Batch
 
 
 class PrefixSpan(NamedTuple):
-    """How many leading positions are `shared` by all rows, and how many are `still`: nothing trained stands there.
+    """How many leading positions are equal in all rows (`shared`), and how many need no gradient (`still`).
 
     `shared` <= `still` < the first position that predicts a token of a review.
     """
@@ -32,26 +32,26 @@ class PrefixSpan(NamedTuple):
 
 
 def prefix_span(batch: Batch, injected_ids: Iterable[int]) -> PrefixSpan:
-    """Measure a right-padded batch; a left-padded one has no lead.
+    """Measure the prefix of a right-padded batch; it is empty for a left-padded one.
 
     Args:
         batch: see `dep.types.Batch`.
-        injected_ids: tokens whose embeddings are written by the soft prompt: slots and trained boundaries.
+        injected_ids: tokens whose embeddings the soft prompt writes: slots and trained boundaries.
     """
     if not bool(batch.attention_mask[:, 0].all()):
         return PrefixSpan()
-    moving = torch.tensor(sorted(injected_ids), device=batch.ids.device)
-    stops_BT = torch.isin(batch.ids, moving)
+    injected = torch.tensor(sorted(injected_ids), device=batch.ids.device)
+    stops_BT = torch.isin(batch.ids, injected)
     stops_BT[:, :-1] |= batch.labels[:, 1:] != IGNORE
     still = run_length(~stops_BT.any(0))
     return PrefixSpan(run_length((batch.ids == batch.ids[:1]).all(0)[:still]), still)
 
 
 def cacheable(model: PreTrainedModel) -> bool:
-    """Whether a model takes keys and values of a beginning: no recurrent one, nor one that recomputes activations."""
-    takes = "past_key_values" in inspect.signature(model.forward).parameters
+    """Whether a model can continue from cached keys and values; recurrent and recomputing ones cannot."""
+    accepts_cache = "past_key_values" in inspect.signature(model.forward).parameters
     recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
-    return takes and not getattr(model, "_is_stateful", False) and not recomputes
+    return accepts_cache and not getattr(model, "_is_stateful", False) and not recomputes
 
 
 @torch.no_grad()
@@ -61,7 +61,7 @@ def keys_and_values(model: PreTrainedModel, embeds_BTD: Tensor, lead: PrefixSpan
     Args:
         model: a causal LM that is `cacheable`.
         embeds_BTD: input embeddings of the whole batch; all rows are real up to `lead.still`.
-        lead: from `leading`.
+        lead: from `prefix_span`.
     """
     body = model.base_model
     cache = DynamicCache(config=model.config)
@@ -74,5 +74,5 @@ def keys_and_values(model: PreTrainedModel, embeds_BTD: Tensor, lead: PrefixSpan
 
 
 def run_length(true: Tensor) -> int:
-    """How many entries are true before the first that is not."""
+    """Number of true entries before the first false one."""
     return int(true.int().cumprod(0).sum())

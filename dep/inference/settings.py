@@ -10,21 +10,21 @@ from dep.utils.fields import RUNTIME
 
 @dataclass
 class GenerateConfig:
-    """Decoding; the defaults are Appendix C.2.3's."""
+    """How texts are generated; the defaults are those of Appendix C.2.3."""
 
     engine: Literal["hf", "vllm"] = "hf"
     """What runs the LLM: transformers, or vLLM in an environment that has it (the same greedy text)."""
     temperature: float = 0.8
-    """Divides the logits; 0 is greedy."""
+    """Divides the logits; 0 means greedy decoding."""
     top_p: float = 0.95
-    """Mass of the nucleus that is drawn from."""
+    """Probability mass of the nucleus that tokens are drawn from."""
     max_new_tokens: int = 2048
     """Longest text, in tokens."""
     greedy: bool = False
-    """Take the most likely token instead of drawing."""
+    """Take the most likely token instead of drawing one."""
     seed: int = 0
-    """With a request's key it decides what is drawn."""
+    """Seed of the random streams, together with a request's key."""
     batch_size: int = field(default=16, metadata=RUNTIME)
-    """Requests at a time; does not change what is drawn."""
+    """Requests at a time; does not change any text."""
     progress: bool = field(default=True, metadata=RUNTIME)
     """Whether to show a progress bar."""

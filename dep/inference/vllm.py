@@ -1,13 +1,13 @@
-"""The same prompts written by vLLM, from their embeddings: for many requests on a large card.
+"""Generation by vLLM from prompt embeddings, for many requests on a large GPU.
 
     prompts -> soft prompt (ours, as in training) -> [T, D] a request, in chunks -> vLLM -> ids -> text
 
-Every prompt goes in wholly as embeddings, so that no placeholder's id could stand for a user; a cache of prefixes,
-which elsewhere was keyed by ids and gave one user's to another, is off. A prompt of three thousand tokens is 21 MB for
-a 7B model: `batch_size` of them are in memory at a time. Greedy text equals the `hf` engine's; draws are seeded by
-request too, but by vLLM's own generator.
+Every prompt is passed as embeddings only. vLLM's prefix cache is off: other engines keyed it by placeholder ids and so
+gave one user's embeddings to another. A prompt of three thousand tokens takes 21 MB for a 7B model; `batch_size` of
+them are in memory at a time. Greedy text equals the `hf` engine's; draws are seeded by request too, but by vLLM's own
+generator.
 
-vLLM lives in an environment of its own (`make test-vllm` makes one): it pins what it stands on.
+vLLM needs an environment of its own (`make test-vllm` creates one), because it pins its dependencies.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from dep.utils.optional_deps import missing_package
 from dep.utils.progress import stage
 
 _SHARE = 0.9
-"""Of the memory that the frozen model beside it leaves free."""
+"""Share of the memory that the frozen model in the same process leaves free."""
 
 
 class VLLM(Generate):
-    """Writes the reviews that prompts ask for, in larger batches on an engine of its own."""
+    """Writes one text for each prompt, in larger batches on vLLM's engine."""
 
     def __init__(
         self,
@@ -44,18 +44,18 @@ class VLLM(Generate):
         tokenizer: PreTrainedTokenizerBase,
         soft_prompt: SoftPrompt,
     ) -> None:
-        """Start the engine, or take the one that runs.
+        """Start the engine, or reuse the running one.
 
         Args:
             config: how to decode.
-            folder: the backbone's files, or its name on the hub, as `backbone.load` read them.
+            folder: the backbone's files, or its name on the hub, as given to `backbone.load`.
             backbone: the loaded model; only its input embedding is used here.
             tokenizer: its tokenizer.
             soft_prompt: from `build_soft_prompt`, trained or not.
 
         Raises:
             ValueError: the LLM's own layers differ from the stored ones, which vLLM reads.
-            DepError: there is no vLLM.
+            DepError: vLLM is not installed.
         """
         if not soft_prompt.prefix_safe:
             raise DepError(
@@ -66,7 +66,7 @@ class VLLM(Generate):
         self.embedding: Any = backbone.get_input_embeddings()
         self.engine = _engine(folder, str(backbone.dtype).removeprefix("torch."))
         rows = int(self.engine.llm_engine.model_config.get_vocab_size())
-        self.barred = {token: -100.0 for token in self.suppressed if token < rows}
+        self.forbidden = {token: -100.0 for token in self.suppressed if token < rows}
 
     def __call__(
         self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
@@ -75,10 +75,10 @@ class VLLM(Generate):
         with stage("generate", len(prompts), show=self.config.progress) as advance:
             for start in range(0, len(prompts), self.config.batch_size):
                 chunk = prompts[start : start + self.config.batch_size]
-                asked = [{"prompt_embeds": self._embeds(prompt, collate)} for prompt in chunk]
+                inputs = [{"prompt_embeds": self._embeds(prompt, collate)} for prompt in chunk]
                 settings = [self._sampling(prompt.key) for prompt in chunk]
-                written = self.engine.generate(asked, settings, use_tqdm=False)
-                for prompt, output in zip(chunk, written, strict=True):
+                outputs = self.engine.generate(inputs, settings, use_tqdm=False)
+                for prompt, output in zip(chunk, outputs, strict=True):
                     yield prompt.key, decoded(self.tokenizer, list(output.outputs[0].token_ids), self.stop)
                 advance(len(chunk))
 
@@ -98,7 +98,7 @@ class VLLM(Generate):
             max_tokens=c.max_new_tokens,
             seed=seed_from(f"{c.seed}/{key}", 4),
             stop_token_ids=self.stop,
-            logit_bias=self.barred or None,
+            logit_bias=self.forbidden or None,
             detokenize=False,
         )
 
@@ -111,6 +111,6 @@ def _engine(folder: str, dtype: str) -> Any:
         raise DepError(missing_package("generate.engine", "vllm") or str(error)) from error
     memory: dict[str, Any] = {"enforce_eager": True}
     if torch.cuda.is_available():
-        free, every = torch.cuda.mem_get_info()
-        memory = {"gpu_memory_utilization": _SHARE * free / every}
+        free, total = torch.cuda.mem_get_info()
+        memory = {"gpu_memory_utilization": _SHARE * free / total}
     return LLM(model=folder, dtype=dtype, enable_prompt_embeds=True, enable_prefix_caching=False, **memory)

@@ -1,6 +1,6 @@
-"""Activation checkpointing of a frozen backbone: a layer keeps its input alone, and runs again in the backward pass.
+"""Activation checkpointing of a frozen backbone: a layer stores only its input and runs again in the backward pass.
 
-transformers has it too, for models in training mode; ours stays in eval mode, or dropout would come to life.
+transformers offers it for models in training mode only; the frozen backbone stays in eval mode, without dropout.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _HOOKS = (
     "_forward_pre_hooks_with_kwargs",
 )  # fmt: skip
 RECOMPUTES = "recomputes_layers"
-"""Attribute of a model that does: no keys and values can be handed to it, for each layer would add to them twice."""
+"""Attribute of a checkpointed model. It cannot be given a cache: each layer would add its keys and values twice."""
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
-    """Let every layer of `model` run again in the backward pass, where there is one."""
+    """Make every layer of `model` run again in the backward pass; without gradients nothing changes."""
     for layer in decoder_layers(model):
-        layer.forward = _again(layer, layer.forward)
+        layer.forward = _checkpointed(layer, layer.forward)
     setattr(model, RECOMPUTES, True)
 
 
-def _again(layer: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _checkpointed(layer: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)

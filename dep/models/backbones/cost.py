@@ -1,9 +1,9 @@
-"""What an arm will cost: memory and time on a card that may not be here, from the backbone's architecture alone.
+"""Estimates of an arm's memory and time on a given card, from the backbone's architecture alone.
 
-Nothing is loaded. Parameters are counted, and the activations that a training step keeps for its backward pass are
-added up, on torch's meta device, where tensors have shapes and no storage. Time follows from floating-point operations
-(prefill, training) and from bytes read (decoding, one pass over the weights a token); the shares of a card's peak that
-are reached in practice are assumptions, written in `Card`.
+No weights are loaded. Parameters and the activations that a training step stores for its backward pass are counted on
+torch's meta device, where tensors have shapes but no storage. Time follows from floating-point operations (prefill,
+training) and from bytes read (decoding: one pass over the weights a token). The shares of a card's peak that are
+reached in practice are assumptions, stated in `Card`.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from dep.utils.errors import MissingFile
 
 @dataclass(frozen=True)
 class Card:
-    """A device, and which backbone format fits it."""
+    """A device and the weight format that is used on it."""
 
     name: str
     memory: float
     """GB."""
     flops: float
-    """Floating-point operations a second, at the peak that its makers state."""
+    """Floating-point operations a second, the vendor's peak."""
     bandwidth: float
     """Bytes a second."""
     quantization: str = "none"
     reached: float = 0.4
     """Share of the peak that training and prefill reach."""
     decoding: float = 0.5
-    """Share of the bandwidth that decoding reaches; far lower for weights that are unpacked at each use."""
+    """Share of the bandwidth that decoding reaches; lower for quantized weights, which are unpacked at each use."""
 
 
 CARDS = (
     Card("80 GB, bf16", 80, 312e12, 2.0e12),
     Card("24 GB, NF4", 24, 165e12, 1.0e12, "nf4", reached=0.3, decoding=0.2),
 )
-"""An A100 and an RTX 4090, by their makers' peak figures (dense bf16)."""
+"""An A100 and an RTX 4090, with their vendors' peak figures (dense bf16)."""
 
 _QWEN: dict[str, dict[str, Any]] = {
     name: dict(
@@ -64,18 +64,18 @@ _QWEN: dict[str, dict[str, Any]] = {
         "Qwen/Qwen2.5-32B-Instruct": (5120, 27648, 64, 40, 8, 152064, False),
     }.items()
 }  # fmt: skip
-"""Published architectures of the paper's backbones, for a plan without a hub."""
+"""Published architectures of the paper's backbones, for a plan without access to a model hub."""
 
 
 _WORKSPACE = 1.5
-"""GB of a CUDA context and of kernels' scratch space."""
+"""GB of a CUDA context and of scratch space."""
 
 
 @dataclass(frozen=True)
 class Load:
     """The work of one arm, in tokens.
 
-    `prompt` and `target` are mean tokens of an example; `longest` is prompt and target of the longest.
+    `prompt` and `target` are mean tokens of an example; `longest` is the tokens of the longest, target included.
     """
 
     train: int
@@ -94,13 +94,13 @@ class Load:
     validation_writes: bool
     """Whether validation generates (METEOR) or only measures the likelihood."""
     calls: int = 0
-    """Texts of `call_tokens` tokens that the LLM writes for a request first, each of a prompt of the same length."""
+    """Profile texts of `call_tokens` tokens that the LLM writes for each request, from prompts of the same length."""
     call_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, and GB at the worst moment, of training (0 where nothing is trained) and of generation."""
+    """Seconds and peak GB of training (0 where nothing is trained) and of generation."""
 
     train_s: float
     generate_s: float
@@ -109,16 +109,16 @@ class Cost:
 
 
 def architecture(config: BackboneConfig) -> PretrainedConfig:
-    """The backbone's config.json, from its folder, the local cache, or the table of published ones.
+    """The backbone's configuration, from its folder, the local cache, or the table of published ones.
 
     Raises:
-        FileNotFoundError: it is in none of them.
+        FileNotFoundError: none of them has it.
     """
     try:
-        found: PretrainedConfig = AutoConfig.from_pretrained(
+        config_json: PretrainedConfig = AutoConfig.from_pretrained(
             files(config), local_files_only=not config.allow_download, trust_remote_code=False
         )
-        return found
+        return config_json
     except OSError:
         if config.name_or_path in _QWEN:
             return Qwen2Config(**_QWEN[config.name_or_path])
@@ -129,26 +129,26 @@ def architecture(config: BackboneConfig) -> PretrainedConfig:
 
 
 def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Cost:
-    """What `load` costs on `card`.
+    """Estimate what `load` costs on `card`.
 
     Args:
         config: the backbone.
         load: the arm's tokens.
-        card: where.
+        card: the device.
         trained: parameters of the adapter (0: prompt only).
     """
     shape = architecture(config)
-    every, embedding = parameters(shape)
-    weights = 2.0 * every if card.quantization == "none" else 2.0 * embedding + (0.5 + 4 / 64) * (every - embedding)
-    length, pace = load.prompt + load.target, card.flops * card.reached
-    train_s = training_flops(shape, length, load.target) * load.train / pace if trained else 0.0
-    steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest is through
-    reads = reading_flops(shape, load.prompt, 1) * load.batch / pace
-    a_batch = reads + steps * weights / (card.bandwidth * card.decoding)
-    likelihood = reading_flops(shape, length, load.target) / pace
+    total, embedding = parameters(shape)
+    weights = 2.0 * total if card.quantization == "none" else 2.0 * embedding + (0.5 + 4 / 64) * (total - embedding)
+    length, rate = load.prompt + load.target, card.flops * card.reached
+    train_s = training_flops(shape, length, load.target) * load.train / rate if trained else 0.0
+    steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest text ends
+    prefill = reading_flops(shape, load.prompt, 1) * load.batch / rate
+    a_batch = prefill + steps * weights / (card.bandwidth * card.decoding)
+    likelihood = reading_flops(shape, length, load.target) / rate
     if trained:
         train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
-    calls = load.calls * (reads + load.call_tokens * weights / (card.bandwidth * card.decoding))
+    calls = load.calls * (prefill + load.call_tokens * weights / (card.bandwidth * card.decoding))
     generate_s = load.test * ((a_batch + calls) / load.batch + likelihood)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
@@ -158,34 +158,37 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
 
 
 def reading_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:
-    """Operations of one forward pass over `tokens` positions, with logits at `predicted` of them; attention as a kernel
-    that knows of no later positions does it, which is half of the square.
+    """Operations of one forward pass over `tokens` positions, with logits at `predicted` of them.
+
+    Attention counts as a causal kernel computes it: half of the square.
     """
     linear, attention = _flops(shape, tokens, predicted)
     return linear + attention
 
 
 def training_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:
-    """Operations of a step through a frozen LLM: weights take no gradient, so that the backward pass costs one forward
-    (the gradient of the activations), not two; that of attention costs two and a half, with the scores made again.
+    """Operations of a training step through a frozen LLM.
+
+    Weights take no gradient, so the backward pass of a linear layer costs one forward pass (the gradient of the
+    activations), not two; that of attention costs two and a half, since the kernel computes the scores again.
     """
     linear, attention = _flops(shape, tokens, predicted)
     return 2 * linear + 3.5 * attention
 
 
 def _flops(shape: PretrainedConfig, tokens: float, predicted: float) -> tuple[float, float]:
-    every, embedding = parameters(shape)
+    total, embedding = parameters(shape)
     text = shape.get_text_config()
     output = text.vocab_size * text.hidden_size
-    inside = every - embedding
+    layers = total - embedding
     return (
-        2.0 * (inside * tokens + output * predicted),
+        2.0 * (layers * tokens + output * predicted),
         2.0 * tokens * tokens * text.num_attention_heads * _head(text) * text.num_hidden_layers,
     )
 
 
 def kv_bytes(shape: PretrainedConfig, tokens: float, itemsize: int) -> float:
-    """Bytes of the keys and values that `tokens` positions leave in the LLM's cache, those of cross-attention apart."""
+    """Bytes of the keys and values of `tokens` positions in the LLM's cache, without those of cross-attention."""
     text = shape.get_text_config()
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     return 2.0 * itemsize * text.num_hidden_layers * heads * _head(text) * tokens
@@ -196,12 +199,12 @@ def _head(text: PretrainedConfig) -> int:
 
 
 def parameters(shape: PretrainedConfig) -> tuple[int, int]:
-    """All parameters, and those of embedding and output layer (which quantization leaves as they are)."""
+    """Number of all parameters, and of those in embedding and output layer, which quantization leaves as they are."""
     return _parameters(shape.to_json_string(use_diff=False))
 
 
 def _shape(fields: str, **changed: Any) -> PretrainedConfig:
-    """The configuration that a JSON string describes; `changed` over it."""
+    """The configuration that a JSON string describes, with the fields `changed` replaced."""
     given = json.loads(fields) | changed
     return AutoConfig.for_model(given.pop("model_type"), **given)
 
@@ -215,9 +218,9 @@ def _parameters(fields: str) -> tuple[int, int]:
 
 
 def kept_bytes(shape: PretrainedConfig, tokens: int) -> float:
-    """Bytes of activations that one example of `tokens` tokens keeps for the backward pass, frozen weights aside.
+    """Bytes of activations that one example of `tokens` tokens stores for the backward pass, without the weights.
 
-    Counted on one and on two layers in bfloat16, from which all layers follow.
+    Counted with one and with two layers in bfloat16, and extrapolated to all layers.
     """
     one, two = (_kept(shape.to_json_string(use_diff=False), layers, tokens) for layers in (1, 2))
     return one + (two - one) * (shape.num_hidden_layers - 1)
@@ -226,34 +229,36 @@ def kept_bytes(shape: PretrainedConfig, tokens: int) -> float:
 @lru_cache(maxsize=256)
 def _kept(fields: str, layers: int, tokens: int) -> float:
     shape = _shape(fields, num_hidden_layers=layers, layer_types=None)
-    ALL_ATTENTION_FUNCTIONS.register("kept", _attend)
-    shape._attn_implementation = "kept"
+    ALL_ATTENTION_FUNCTIONS.register("shapes_only", _attend)
+    shape._attn_implementation = "shapes_only"
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape).to(torch.bfloat16).requires_grad_(False)
         embeds = torch.empty(1, tokens, shape.hidden_size, dtype=torch.bfloat16, requires_grad=True)
-        mask = torch.empty(1, 1, tokens, tokens, dtype=torch.bfloat16)  # given, or one would be made from values
+        mask = torch.empty(
+            1, 1, tokens, tokens, dtype=torch.bfloat16
+        )  # without one, transformers computes one from values
     weights = {p.untyped_storage()._cdata for p in model.parameters()}
-    kept: dict[int, Tensor] = {}
+    stored: dict[int, Tensor] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def store(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()._cdata
         if storage not in weights:
-            kept.setdefault(storage, tensor)
+            stored.setdefault(storage, tensor)
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+    with torch.autograd.graph.saved_tensors_hooks(store, lambda x: x):
         output = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False).last_hidden_state
-    total = float(sum(t.untyped_storage().nbytes() for t in kept.values()))
+    total = float(sum(t.untyped_storage().nbytes() for t in stored.values()))
     del output
     return total
 
 
 class _Fused(torch.autograd.Function):
-    """What a fused attention kernel keeps: queries, keys, values and its output, never the scores."""
+    """Stores what a fused attention kernel stores: queries, keys, values and its output, but no scores."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Only the shapes matter."""
+        """Return a tensor of the right shape; values do not matter."""
         out = torch.empty_like(query)
         ctx.save_for_backward(query, key, value, out)
         return out
@@ -264,7 +269,7 @@ def _attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, *
 
 
 def fitted(config: BackboneConfig, load: Load, card: Card, trained: int) -> tuple[Load, Cost]:
-    """`load` and its cost with generation batch and longest example made smaller until the card holds them."""
+    """`load` and its cost, with generation batch and longest example reduced until they fit the card."""
     while (cost := estimate(config, load, card, trained)).generate_gb > 0.95 * card.memory and load.batch > 1:
         load = replace(load, batch=load.batch // 2)
     while cost.train_gb > 0.95 * card.memory and load.longest > 512:

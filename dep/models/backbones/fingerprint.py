@@ -1,4 +1,4 @@
-"""Which backbone this is: a stamp of its files before it is loaded, a fingerprint of its weights after."""
+"""Identity of a backbone: a digest of its files before it is loaded, a fingerprint of its weights after."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dep.models.settings import BackboneConfig
 from dep.utils.hashing import sequence_digest
 
 _SAMPLE = 256
-"""Values of each tensor that enter the fingerprint."""
+"""How many values of each tensor enter the fingerprint."""
 
 
 def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
     """Sha256 over the names and contents of a backbone's files, without loading it.
 
-    A name of the hub stands for itself.
+    For a name on the hub, the name itself.
 
     Args:
         config: which backbone.
-        file_digest: gives the sha256 of a file's content.
+        file_digest: returns the sha256 of a file's content.
     """
     folder = Path(files(config))
     if not folder.is_dir():
@@ -35,14 +35,14 @@ def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
 
 
 def fingerprint(model: PreTrainedModel) -> str:
-    """Sha256 over name, shape and an evenly spaced sample of every weight; seconds even for a large model.
+    """Sha256 over name, shape and an evenly spaced sample of every weight; takes seconds even for a large model.
 
-    The sample is rounded to bfloat16 first, so that a model held in float32 and in bfloat16 is the same
-    model. A quantized one is another model.
+    The sample is rounded to bfloat16 first, so that float32 and bfloat16 versions of a model have the same fingerprint.
+    A quantized version has another.
     """
     digest = hashlib.sha256()
     for name, weight in sorted(model.named_parameters(), key=lambda pair: pair[0]):
-        flat = getattr(weight, "qdata", weight).detach().reshape(-1)  # torchao keeps a scale beside its numbers
+        flat = getattr(weight, "qdata", weight).detach().reshape(-1)  # torchao stores numbers and scale separately
         sample = flat[:: max(1, flat.numel() // _SAMPLE)]
         if sample.is_floating_point():
             sample = sample.to(torch.bfloat16).view(torch.int16)

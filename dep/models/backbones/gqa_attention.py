@@ -1,11 +1,11 @@
-"""Torch's SDPA for models whose heads share keys and values, without a copy of them for each head.
+"""Torch's SDPA for grouped-query attention, without a copy of keys and values for each head.
 
-    query [B, H, T, d]  ->  [B, H/G, G T, d]     the G heads of a group as so many more queries of one head
+    query [B, H, T, d]  ->  [B, H/G, G T, d]     the G heads of a group become G times as many queries of one head
 
-transformers copies keys and values G times in each layer, and the mask is turned from bool to float in each layer
-too. On a processor that costs a tenth of a training step and, after a long prompt, more than the step of a new token.
-The numbers that are multiplied are the same. On a GPU this is for single new tokens alone: elsewhere a mask G times as
-long would cost more than it saves.
+transformers copies keys and values G times in each layer, and converts the mask from bool to float in each layer. On a
+processor the copies take a tenth of a training step and, after a long prompt, more time than a new token itself. The
+numbers that are multiplied are the same. On a GPU only single new tokens use this path: for longer inputs a mask G
+times as long costs more than it saves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAME = "sdpa_grouped"
 
 
 def use_gqa_attention(model: PreTrainedModel) -> None:
-    """Let a model that attends by torch's SDPA do so in groups."""
+    """Switch a model that uses torch's SDPA to the grouped version."""
     if model.config._attn_implementation == "sdpa":
         model.config._attn_implementation = NAME
 
@@ -45,14 +45,14 @@ def _attend(
 
 
 def _for_groups(mask: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
-    """The mask of one group's queries, additive; made once for all layers that are given the same."""
-    made: Tensor | None = getattr(mask, "for_groups", None)
-    if made is None:
+    """The additive mask of one group's queries; computed once for all layers that receive the same mask."""
+    cached: Tensor | None = getattr(mask, "for_groups", None)
+    if cached is None:
         boolean = mask.dtype == torch.bool
         added = torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf) if boolean else mask
-        made = added.repeat(1, 1, groups, 1)
-        mask.for_groups = made  # type: ignore[attr-defined]  # lives as long as the mask
-    return made
+        cached = added.repeat(1, 1, groups, 1)
+        mask.for_groups = cached  # type: ignore[attr-defined]  # lives as long as the mask
+    return cached
 
 
 AttentionInterface.register(NAME, _attend)

@@ -1,4 +1,4 @@
-"""Where the decoder layers of a backbone are."""
+"""Finds the decoder layers of a backbone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dep.utils.errors import DepError
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
-    """The layers of a decoder: the list in its body that is as long as its configuration says.
+    """The decoder layers: the module list whose length is the configuration's number of layers.
 
     Raises:
-        ValueError: where there is none.
+        ValueError: the model has no such list.
     """
     count = model.config.get_text_config().num_hidden_layers
     for module in model.base_model.modules():

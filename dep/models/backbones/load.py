@@ -1,4 +1,4 @@
-"""The frozen LLM of Eq. 7: any causal LM of transformers whose forward takes `inputs_embeds`."""
+"""Loads the frozen LLM of Eq. 7: a causal LM of transformers whose forward takes `inputs_embeds`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dep.utils.errors import DepError, MissingFile
 from dep.utils.optional_deps import missing_package
 
 DEMO = Path(__file__).resolve().parent / "tiny"
-"""What the name `demo` stands for: the small backbone that comes with the package."""
+"""Folder of the backbone `demo`, the small one that comes with the package."""
 _DTYPES: dict[str, Any] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -34,18 +34,18 @@ def load(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a backbone: frozen, in eval mode, with `special_tokens` in tokenizer and embedding.
 
-    Code that comes with a model is never run, and only safetensors weights are read.
+    Code that comes with a model is not run, and only safetensors weights are read.
 
     Args:
         config: what to load.
-        special_tokens: tokens to add where the tokenizer lacks them.
+        special_tokens: tokens to add if the tokenizer lacks them.
 
     Returns:
-        The model (on the CPU, or where quantization put it) and its tokenizer (which has a pad token).
+        The model (on the CPU, or where quantization placed it) and its tokenizer, which has a pad token.
 
     Raises:
-        FileNotFoundError: where the model is not there and must not be, or cannot be, downloaded.
-        ValueError: where the model takes no input embeddings.
+        FileNotFoundError: the model is not on this machine and may not or cannot be downloaded.
+        ValueError: the model takes no input embeddings.
     """
     name = files(config)
     shared: dict[str, Any] = {"local_files_only": not config.allow_download, "trust_remote_code": False}
@@ -81,8 +81,8 @@ def files(config: BackboneConfig) -> str:
 
 
 def _attention(config: BackboneConfig, model_config: Any) -> str | None:
-    if said := missing_package("backbone.attn_implementation", config.attn_implementation):
-        raise DepError(said)
+    if message := missing_package("backbone.attn_implementation", config.attn_implementation):
+        raise DepError(message)
     if config.attn_implementation != "auto":
         return config.attn_implementation
     half = config.dtype == "bfloat16" or (
@@ -90,7 +90,7 @@ def _attention(config: BackboneConfig, model_config: Any) -> str | None:
     )
     if half and torch.cuda.is_available() and find_spec("flash_attn") is not None:
         return "flash_attention_2"
-    return None  # transformers' choice: SDPA where the architecture has it, eager else
+    return None  # transformers' choice: SDPA if the architecture has it, else eager
 
 
 def _quantization(config: BackboneConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Cut cross-entropy gives the likelihoods and gradients that logits in memory give."""
+"""Cut cross-entropy gives the same likelihoods and gradients as logits in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARCHITECTURES = ["qwen2", "llama", "gpt2", "gemma2"]
 
 
 def linear_cross_entropy(e, c, targets, *, softcap, reduction, filter_eps, impl):
-    """What the package's kernels compute, from their description."""
+    """The package's kernels, written from their description."""
     assert (reduction, filter_eps, impl) == ("none", "auto", "torch_compile")
     logits = e @ c.T
     return F.cross_entropy(torch.tanh(logits / softcap) * softcap if softcap else logits, targets, reduction="none")
@@ -36,18 +36,18 @@ def read(bare_model, collate, prompts):
     """Likelihoods of a batch, and their gradient in the embeddings."""
     batch = collate(prompts, "right")
 
-    def of(model, cut: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    def read_batch(model, cut: bool) -> tuple[torch.Tensor, torch.Tensor]:
         embeds = model.get_input_embeddings()(batch.ids).detach().requires_grad_()
         sums, tokens = example_nll(model, embeds, batch.attention_mask, batch.labels, cut=cut)
         (sums / tokens).mean().backward()
         assert embeds.grad is not None
         return sums.detach(), embeds.grad
 
-    return of
+    return read_batch
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_numbers_are_those_of_logits_in_memory(kernels: None, bare_model, read, name: str) -> None:
+def test_likelihoods_and_gradients_equal_those_of_logits_in_memory(kernels: None, bare_model, read, name: str) -> None:
     model = bare_model(name, vocab=340)
     (sums, gradient), (cut_sums, cut_gradient) = read(model, cut=False), read(model, cut=True)
     assert gradient.abs().max() > 1e-3

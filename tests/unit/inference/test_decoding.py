@@ -1,4 +1,4 @@
-"""The decoding loop writes what `transformers.generate` writes, for every kind of positions and cache."""
+"""The decoding loop writes the same text as `transformers.generate`, for each kind of positions and cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Likeliest:
 
 
 @pytest.mark.parametrize("name", ["qwen2", "llama", "gpt2", "gemma2"])
-def test_greedy_rows_of_unequal_length_are_those_of_transformers(bare_model, name: str) -> None:
+def test_greedy_rows_of_unequal_length_equal_those_of_transformers(bare_model, name: str) -> None:
     model, longest = bare_model(name), max(map(len, PROMPTS))
     ids_BT = torch.tensor([[0] * (longest - len(p)) + p for p in PROMPTS])
     mask_BT = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in PROMPTS])
@@ -29,6 +29,6 @@ def test_greedy_rows_of_unequal_length_are_those_of_transformers(bare_model, nam
         inputs_embeds=embeds_BTD, attention_mask=mask_BT, do_sample=False, max_new_tokens=20, eos_token_id=STOP,
         pad_token_id=0,
     ).tolist()  # fmt: skip
-    found = decode(model, embeds_BTD, mask_BT, Likeliest(), STOP, 20)
+    texts = decode(model, embeds_BTD, mask_BT, Likeliest(), STOP, 20)
     ends = [next((at for at, token in enumerate(row) if token in STOP), len(row) - 1) for row in expected]
-    assert found == [row[: end + 1] for row, end in zip(expected, ends, strict=True)]
+    assert texts == [row[: end + 1] for row, end in zip(expected, ends, strict=True)]

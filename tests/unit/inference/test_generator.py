@@ -1,4 +1,4 @@
-"""Generation: what is drawn depends on seed and key alone."""
+"""Generation: a text depends only on seed and key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def left(collate):
     return partial(collate, side="left", answers=False)
 
 
-def test_texts_depend_neither_on_batch_size_nor_on_order_nor_on_what_was_done_before(build, prompts, left) -> None:
+def test_texts_depend_neither_on_batch_size_nor_on_order_nor_on_earlier_batches(build, prompts, left) -> None:
     expected = dict(build(batch_size=1)(prompts, left))
     assert set(expected) == {p.key for p in prompts}
     assert len(set(expected.values())) > 1
@@ -40,7 +40,7 @@ def test_texts_depend_neither_on_batch_size_nor_on_order_nor_on_what_was_done_be
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_that_end_early_are_dropped_and_change_no_other_row(build, prompts, left, monkeypatch, seed) -> None:
+def test_rows_that_end_early_are_dropped_without_changing_the_others(build, prompts, left, monkeypatch, seed) -> None:
     dropped: list[int] = []
     keep = RequestSampler.keep
     monkeypatch.setattr(RequestSampler, "keep", lambda self, rows: (dropped.append(len(rows)), keep(self, rows))[1])
@@ -49,7 +49,7 @@ def test_rows_that_end_early_are_dropped_and_change_no_other_row(build, prompts,
     texts = dict(ours(prompts, left))
     assert dropped == sorted(dropped, reverse=True)
     assert dropped
-    monkeypatch.setattr("dep.inference.generator.cacheable", lambda model: False)  # as transformers generates
+    monkeypatch.setattr("dep.inference.generator.cacheable", lambda model: False)  # now transformers generates
     assert dict(ours(prompts, left)) == texts
 
 
@@ -94,12 +94,12 @@ def test_the_nucleus_is_the_smallest_set_with_its_mass() -> None:
         assert set(nucleus_draw(logits.expand(200, 3), top_p, grid).flatten().tolist()) == expected
 
 
-def test_a_number_that_rounds_up_to_the_whole_mass_draws_the_likeliest_token() -> None:
+def test_a_number_that_rounds_up_to_the_total_mass_draws_the_likeliest_token() -> None:
     logits = torch.tensor([[1.0, 3.0, 2.0]])
     assert nucleus_draw(logits, 1.0, torch.ones(1, 1, dtype=torch.float64)).item() == 1
 
 
-def test_the_stream_of_a_request_goes_on_from_step_to_step() -> None:
+def test_a_request_s_stream_continues_from_step_to_step() -> None:
     sampler = RequestSampler(GenerateConfig(top_p=1.0, temperature=1.0), ["toy/1"], [])
     drawn = [int(sampler(torch.zeros(1, t), torch.zeros(1, 1000)).argmax()) for t in range(5)]
     assert len(set(drawn)) == 5
@@ -115,7 +115,7 @@ def test_special_tokens_are_never_drawn(build, model, tokenizer, left, prompts) 
     assert int(sampler(torch.zeros(1, 0), scores).argmax()) not in ids
 
 
-def test_the_model_s_own_decoding_settings_do_not_leak_in(build, prompts, left) -> None:
+def test_the_model_s_own_decoding_settings_have_no_effect(build, prompts, left) -> None:
     generate = build(greedy=True)
     expected = dict(generate(prompts, left))
     generate.backbone.generation_config.repetition_penalty = 50.0
@@ -133,7 +133,7 @@ def test_padding_on_the_right_is_refused(build, prompts, collate) -> None:
         list(build()(prompts, partial(collate, side="right", answers=False)))
 
 
-def test_finished_batches_are_handed_over_before_the_rest_is_written(build, prompts, left) -> None:
+def test_texts_of_a_finished_batch_are_yielded_before_the_next_batch_starts(build, prompts, left) -> None:
     asked = []
 
     def counting(group):

@@ -1,4 +1,4 @@
-"""Logits at target positions equal those of a full forward, in whatever batch they stand."""
+"""Likelihoods equal those of a full forward pass, whatever the batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ARCHITECTURES = ["qwen2", "llama", "gpt2", "gemma2"]
 
 
 def plain(collate, prompts, side: str):
-    """A batch read as text: slot tokens keep their own rows."""
+    """A batch without vectors: slot tokens keep their own embeddings."""
     batch = collate(prompts, side)
     batch.vectors, batch.present, batch.slot_index = {}, {}, {}
     return batch
@@ -33,10 +33,10 @@ def build(bare_model, tokenizer):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("logits", [1 << 24, 3 * 340])
-def test_likelihoods_are_those_of_the_full_forward(
+def test_likelihoods_equal_those_of_the_full_forward_pass(
     build, prompts, collate, monkeypatch, name: str, side: str, logits: int
 ) -> None:
-    """With all logits held at once, or three rows of them at a time."""
+    """With all logits in memory at once, or three rows of them at a time."""
     monkeypatch.setattr("dep.inference.likelihood.LOGITS", logits)
     model, batch = build(name), plain(collate, prompts, side)
     embeds = model.get_input_embeddings()(batch.ids)
@@ -50,18 +50,20 @@ def test_likelihoods_are_those_of_the_full_forward(
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_gradients_do_not_depend_on_how_many_logits_are_held(build, prompts, collate, monkeypatch, name: str) -> None:
+def test_gradients_do_not_depend_on_how_many_logits_are_in_memory(
+    build, prompts, collate, monkeypatch, name: str
+) -> None:
     model, batch = build(name).double(), plain(collate, prompts, "right")
     given = model.get_input_embeddings()(batch.ids).detach()
-    found = []
+    gradients = []
     for logits in (1 << 24, 3 * 340):
         monkeypatch.setattr("dep.inference.likelihood.LOGITS", logits)
         embeds = given.clone().requires_grad_()
         sums, tokens = example_nll(model, embeds, batch.attention_mask, batch.labels)
         (sums / tokens).mean().backward()
-        found.append(embeds.grad)
-    assert found[0].abs().max() > 1e-3
-    assert torch.allclose(*found, rtol=1e-10, atol=1e-12)
+        gradients.append(embeds.grad)
+    assert gradients[0].abs().max() > 1e-3
+    assert torch.allclose(*gradients, rtol=1e-10, atol=1e-12)
     assert "forward" not in vars(model.base_model)
 
 
@@ -116,10 +118,10 @@ def test_an_example_without_target_is_refused(build, prompts, collate) -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_part_before_the_first_trained_token_may_be_computed_apart(
+def test_the_part_before_the_first_trained_token_may_be_computed_first(
     build, prompts, collate, tokenizer, name
 ) -> None:
-    """Values and gradients are those of the whole prompt, for rows whose first slots stand at different places."""
+    """Values and gradients equal those of the whole prompt, for rows whose first slots differ in position."""
     same = [40, 41, 42, 43]
     model, batch = build(name), plain(collate, [replace(p, ids=[*same, *p.ids]) for p in prompts], "right")
     slot = tokenizer.convert_tokens_to_ids("<his_slot>")
@@ -138,7 +140,7 @@ def test_the_part_before_the_first_trained_token_may_be_computed_apart(
     assert torch.allclose(fast_grad, slow_grad, atol=1e-5, rtol=1e-4)
 
 
-def test_a_lead_ends_before_slots_and_reviews_and_a_left_padded_batch_has_none(prompts, collate) -> None:
+def test_a_prefix_ends_before_slots_and_reviews_and_a_left_padded_batch_has_none(prompts, collate) -> None:
     batch = plain(collate, [replace(p, ids=[40, 41, 42, 43, *p.ids]) for p in prompts], "right")
     first_label = int((batch.labels != IGNORE).int().argmax(1).min())
     assert prefix_span(batch, []).still == first_label - 1

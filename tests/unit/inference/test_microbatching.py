@@ -1,4 +1,4 @@
-"""A micro batch read in pieces gives what it gives in one, and no piece exceeds the budget."""
+"""A micro batch computed in parts gives the same result as in one pass, and no part exceeds the budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.inference.microbatching import split_rows
 
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("tokens", [1, 7, 10, 12, 100])
-def test_every_row_is_in_one_piece_and_only_a_single_row_exceeds_the_budget(tokens: int, padded: bool) -> None:
+def test_every_row_is_in_one_group_and_only_a_single_row_exceeds_the_budget(tokens: int, padded: bool) -> None:
     lengths = [3, 9, 4, 4, 1, 7]
     found = split_rows(lengths, tokens, padded)
     assert sorted(row for part in found for row in part) == list(range(6))
@@ -28,10 +28,10 @@ def test_every_row_is_in_one_piece_and_only_a_single_row_exceeds_the_budget(toke
     [{"max_tokens_per_forward": 20}, {"packing": "always"}, {"max_tokens_per_forward": 20, "packing": "always"}],
 )
 @pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
-def test_losses_and_adapter_gradients_are_those_of_the_plain_step(
+def test_losses_and_adapter_gradients_equal_those_of_the_plain_step(
     make_lit, bare_model, prompts, collate, settings: dict, dtype: torch.dtype, within: float
 ) -> None:
-    """With an architecture whose norms do not fall back to float32."""
+    """With an architecture whose norms are not computed in float32."""
     model = bare_model("gpt2", vocab=340)
     batch = collate(prompts)
     for branch in batch.vectors:
@@ -50,7 +50,7 @@ def test_losses_and_adapter_gradients_are_those_of_the_plain_step(
         assert float((our_grads[name] - grad).abs().max()) <= within * float(grad.abs().max()), name
 
 
-def test_pieces_read_each_row_once_and_alone(make_lit, prompts, collate) -> None:
+def test_parts_compute_each_row_once_and_alone(make_lit, prompts, collate) -> None:
     lit, batch = make_lit(max_tokens_per_forward=1), collate(prompts)
     rows = []
     lit.backbone.base_model.register_forward_hook(lambda m, args, out: rows.append(len(out[0])))

@@ -1,4 +1,4 @@
-"""Packed examples are read as each alone: values and gradients, with neighbours that would leak if they could."""
+"""Packed examples give the same values and gradients as each alone; neighbours do not leak."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_padding_is_left_out_and_positions_start_again() -> None:
 @pytest.mark.parametrize("name", ["qwen2", "llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
-def test_packed_likelihoods_and_gradients_are_those_of_padded_rows(
+def test_packed_likelihoods_and_gradients_equal_those_of_padded_rows(
     bare_model, prompts, collate, name: str, side: str, dtype: torch.dtype, within: float
 ) -> None:
     model, batch = bare_model(name, vocab=340).to(dtype), collate(prompts, side)
@@ -39,7 +39,7 @@ def test_packed_likelihoods_and_gradients_are_those_of_padded_rows(
     assert (our_grad[~real] == 0).all()
 
 
-def test_a_neighbour_changes_nothing_and_would_where_a_mask_lets_it_through(bare_model, prompts, collate) -> None:
+def test_a_neighbour_changes_nothing_but_would_with_an_all_ones_mask(bare_model, prompts, collate) -> None:
     model, batch = bare_model("qwen2", vocab=340), collate(prompts)
     embeds = model.get_input_embeddings()(batch.ids).detach()
     other = embeds.clone()
@@ -56,7 +56,7 @@ def test_a_neighbour_changes_nothing_and_would_where_a_mask_lets_it_through(bare
     assert (leaking[0] - leaking[1])[0, first:].abs().max() > 0.1
 
 
-def test_a_model_that_carries_a_state_across_is_found_out() -> None:
+def test_a_model_that_carries_a_state_across_examples_is_detected() -> None:
     shape = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 3}
     mamba = AutoModelForCausalLM.from_config(MambaConfig(**shape, state_size=4))
     recurrent = AutoModelForCausalLM.from_config(
@@ -77,7 +77,7 @@ def test_packing_a_backbone_that_mixes_examples_is_refused(make_lit, monkeypatch
 @pytest.mark.parametrize(
     ("attention", "packs"), [("flash_attention_2", True), ("flex_attention", True), ("sdpa", False)]
 )
-def test_examples_are_packed_by_themselves_where_attention_skips_what_they_do_not_see(
+def test_auto_packs_where_the_attention_kernel_skips_other_examples(
     make_lit, monkeypatch, attention: str, packs: bool
 ) -> None:
     monkeypatch.setattr("dep.training.module.supports_packing", lambda model: True)

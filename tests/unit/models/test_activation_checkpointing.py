@@ -1,4 +1,4 @@
-"""Layers that run again in the backward pass give the same, and keep less."""
+"""Checkpointed and compiled layers give the same values; checkpointed ones store less."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _step(model, batch, slots: list[int]):
 
 
 @pytest.mark.parametrize("option", ["activation_checkpointing", "compile"])
-def test_values_and_gradients_are_those_of_the_plain_model(prompts, collate, monkeypatch, option: str) -> None:
-    """Compiled by a backend that needs no compiler."""
+def test_values_and_gradients_equal_those_of_the_plain_model(prompts, collate, monkeypatch, option: str) -> None:
+    """torch.compile runs with a backend that needs no compiler."""
     compiled = []
 
     def by_eager(layer, dynamic: bool) -> None:

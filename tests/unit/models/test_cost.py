@@ -1,4 +1,4 @@
-"""The cost of an arm: what is counted without weights agrees with what a loaded model holds."""
+"""The cost of an arm: numbers counted without weights equal those of a loaded model."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ TINY = Qwen2Config(
 )  # fmt: skip
 
 
-def test_parameters_are_those_of_the_loaded_model() -> None:
+def test_parameters_equal_those_of_the_loaded_model() -> None:
     model, _ = load(BackboneConfig(), special_tokens=())
-    every, embedding = parameters(architecture(BackboneConfig()))
-    assert every == sum(p.numel() for p in model.parameters())
+    total, embedding = parameters(architecture(BackboneConfig()))
+    assert total == sum(p.numel() for p in model.parameters())
     assert embedding == model.get_input_embeddings().weight.numel(), "tied: counted once"
 
 
-def test_the_papers_backbone_has_the_size_that_its_makers_state() -> None:
+def test_the_papers_backbone_has_its_published_size() -> None:
     assert parameters(architecture(SEVEN))[0] == 7_615_616_512
 
 
-def test_activations_counted_without_storage_are_those_that_a_real_step_keeps() -> None:
+def test_activations_counted_without_storage_equal_those_that_a_real_step_stores() -> None:
     model = AutoModelForCausalLM.from_config(TINY, attn_implementation="sdpa").to(torch.bfloat16).requires_grad_(False)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, Tensor] = {}
@@ -65,7 +65,7 @@ def test_activations_counted_without_storage_are_those_that_a_real_step_keeps() 
 
 
 @pytest.mark.parametrize("tokens", [40, 600])
-def test_operations_are_those_that_torch_counts_with_attention_over_the_whole_square(tokens: int) -> None:
+def test_operations_equal_those_that_torch_counts_with_attention_over_the_full_square(tokens: int) -> None:
     model = AutoModelForCausalLM.from_config(TINY, attn_implementation="sdpa").requires_grad_(False)
     embeds = torch.randn(1, tokens, 64, requires_grad=True)
     counted = []
@@ -75,26 +75,26 @@ def test_operations_are_those_that_torch_counts_with_attention_over_the_whole_sq
             if backward:
                 logits.sum().backward()
         counted.append(counter.get_total_flops())
-    attention = 2 * tokens * tokens * 64 * 3  # the half that a causal kernel leaves out
+    attention = 2 * tokens * tokens * 64 * 3  # the half that a causal kernel skips
     assert reading_flops(TINY, tokens, 30) + attention == pytest.approx(counted[0], rel=0.01)
-    # In plain products the backward pass of attention is two forward ones; a fused kernel makes the scores again.
+    # Without fusion the backward pass of attention costs two forward ones; a fused kernel computes the scores again.
     assert training_flops(TINY, tokens, 30) + (3 * 2 - 3.5) * attention == pytest.approx(counted[1], rel=0.01)
 
 
-def test_bytes_of_the_cache_are_those_that_the_model_keeps() -> None:
+def test_bytes_of_the_cache_equal_those_that_the_model_stores() -> None:
     model, _ = load(BackboneConfig())
     kept = model(input_ids=torch.zeros(1, 7, dtype=torch.long), use_cache=True).past_key_values
     assert kv_bytes(model.config, 7, 4) == sum(p.nbytes for layer in kept.layers for p in (layer.keys, layer.values))
 
 
-def test_the_time_of_training_is_its_operations_at_the_cards_pace() -> None:
+def test_the_time_of_training_is_its_operations_at_the_cards_rate() -> None:
     card = Card("ideal", 80, 1e12, 1e12, reached=0.5, decoding=1.0)
     work, shape = replace(PAPER, validate=0), architecture(SEVEN)
     flops = training_flops(shape, work.prompt + work.target, work.target) * work.train
     assert estimate(SEVEN, work, card, trained=1).train_s == pytest.approx(flops / 0.5e12)
 
 
-def test_a_profile_costs_what_a_review_of_its_length_does() -> None:
+def test_a_profile_costs_as_much_as_a_review_of_its_length() -> None:
     card = Card("ideal", 80, 1e12, 1e12, reached=0.5, decoding=1.0)
     none, two = (estimate(SEVEN, replace(PAPER, calls=n, call_tokens=780), card, trained=0) for n in (0, 2))
     scoring = PAPER.test * reading_flops(architecture(SEVEN), PAPER.prompt + PAPER.target, PAPER.target) / 0.5e12

@@ -1,4 +1,4 @@
-"""Attention in groups gives what transformers' own gives, and so does reading prompts in parts."""
+"""Grouped attention and reading prompts in parts give the same result as transformers' own attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dep.models.backbones.gqa_attention import NAME, use_gqa_attention
 
 @pytest.fixture
 def pair(bare_model):
-    """The same model twice: as it comes, and attending in groups."""
+    """The same model twice: unchanged, and with grouped attention."""
     plain, ours = bare_model("llama", vocab=340), bare_model("llama", vocab=340)
     assert plain.config.num_attention_heads == 2 * plain.config.num_key_value_heads
     use_gqa_attention(ours)
@@ -24,7 +24,7 @@ def pair(bare_model):
 
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
-def test_likelihoods_and_gradients_are_those_of_plain_attention(
+def test_likelihoods_and_gradients_equal_those_of_plain_attention(
     pair, prompts, collate, tokenizer, side: str, dtype: torch.dtype, within: float
 ) -> None:
     batch = collate(prompts, side)
@@ -39,7 +39,7 @@ def test_likelihoods_and_gradients_are_those_of_plain_attention(
     assert torch.allclose(found[0][1].double(), found[1][1].double(), atol=within)
 
 
-def test_tokens_one_by_one_get_the_logits_of_the_whole(pair) -> None:
+def test_tokens_one_by_one_get_the_logits_of_the_full_pass(pair) -> None:
     ids = torch.arange(20, 38).view(2, 9)
     mask = torch.ones_like(ids)
     mask[0, :3] = 0
@@ -57,7 +57,7 @@ def test_tokens_one_by_one_get_the_logits_of_the_whole(pair) -> None:
         )
 
 
-def test_room_grows_and_rows_can_be_repeated_and_dropped() -> None:
+def test_a_preallocated_layer_grows_and_its_rows_can_be_repeated_and_dropped() -> None:
     draw, layer, whole = torch.Generator().manual_seed(0), PreallocatedLayer(), []
     for length in (3, 1, 70, 1, 130):
         new = torch.randn(2, 2, length, 4, generator=draw)
@@ -72,7 +72,7 @@ def test_room_grows_and_rows_can_be_repeated_and_dropped() -> None:
     assert torch.equal(layer.update(new, -new)[0], expected)
 
 
-def test_a_common_beginning_ends_before_a_soft_token_and_leaves_a_token_to_read() -> None:
+def test_a_common_beginning_ends_before_a_soft_token_and_leaves_a_last_token() -> None:
     ids = torch.tensor([[0, 0, 5, 6, 7, 9], [5, 6, 7, 9, 8, 2], [0, 5, 6, 7, 9, 8]])
     mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1] * 6, [0, 1, 1, 1, 1, 1]])
     assert common_beginning(ids, mask, []) == 3

@@ -1,4 +1,4 @@
-"""Where soft tokens land, shown without any model."""
+"""Where soft tokens are written; no model is needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SLOT, PAD = 7, 0
 
 
 def example(side: str) -> tuple[Tensor, Tensor]:
-    """Rows with 1, 3, 0 and 2 slots: the deficit is in the first row, where a flat copy would shift all others."""
+    """Rows with 1, 3, 0 and 2 slots: a flat copy would shift all rows after the first."""
     rows = [[1, SLOT, 2], [SLOT, SLOT, 3, SLOT, 4], [5, 6], [8, SLOT, SLOT, 9]]
     present = torch.tensor([[False, True, False], [True, True, True], [False] * 3, [True, False, True]])
     ids = torch.tensor([r + [PAD] * (5 - len(r)) if side == "right" else [PAD] * (5 - len(r)) + r for r in rows])
@@ -20,7 +20,7 @@ def example(side: str) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_every_vector_lands_on_its_own_row_s_slots_in_order(side: str) -> None:
+def test_vectors_are_written_to_the_slots_of_their_own_row_in_order(side: str) -> None:
     ids, present = example(side)
     embeds, vectors = torch.randn(4, 5, 2), torch.randn(4, 3, 2)
     out = inject(embeds, ids, SLOT, vectors, present)
@@ -32,7 +32,7 @@ def test_every_vector_lands_on_its_own_row_s_slots_in_order(side: str) -> None:
         assert not expected
 
 
-def test_a_flat_copy_would_have_given_one_user_s_vector_to_the_next() -> None:
+def test_a_flat_copy_would_give_one_user_s_vector_to_the_next() -> None:
     ids, present = example("right")
     embeds, vectors = torch.randn(4, 5, 2), torch.randn(4, 3, 2)
     flat = embeds.masked_scatter((ids == SLOT)[..., None], vectors)
@@ -52,7 +52,7 @@ def test_the_gradient_of_a_token_reaches_its_vector_and_no_other(side: str) -> N
         assert torch.equal(vectors.grad, expected)
 
 
-def test_the_embeddings_given_are_not_written_to() -> None:
+def test_the_given_embeddings_do_not_change() -> None:
     ids, present = example("left")
     embeds = torch.randn(4, 5, 2)
     before = embeds.clone()
