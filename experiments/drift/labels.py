@@ -1,4 +1,7 @@
-"""Which pasts are asked about, and which traits their users have at the target and had at first."""
+"""Histories of the experiment, labelled with their users' traits at the target and in the first half.
+
+Shape suffixes: Q histories, C values of a trait.
+"""
 
 from __future__ import annotations
 
@@ -14,49 +17,53 @@ from dep.data.synthetic.trait_probe import traits
 from dep.types import Example
 
 VALUES: dict[str, tuple[str, ...]] = {"sayings": CONCEPTS, "tone": tuple(TONES), "article": ARTICLES}
-"""The planted traits that drift, and all that each can be."""
+"""The planted traits that drift, with all their values."""
 
 Truth = Mapping[str, Mapping[str, Any]]
-"""By category, the users of its truth file."""
+"""The users of a world's truth file, by category."""
 
 
-class Asked(NamedTuple):
-    """Q pasts."""
+class LabelledHistories(NamedTuple):
+    """Q histories with labels."""
 
     examples: list[Example]
     users: list[str]
-    now: dict[str, Tensor]
-    """Trait -> [Q, C], which of its values are true at the target."""
-    then: dict[str, Tensor]
-    """The same of the user's first half."""
+    current: dict[str, Tensor]
+    """Trait -> [Q, C], 1 for each value that the user has at the target."""
+    former: dict[str, Tensor]
+    """Trait -> [Q, C], 1 for each value that the user had in the first half."""
     since: list[int]
-    """How many reviews of the past are from the second half."""
+    """Number of a history's reviews from the second half."""
 
 
-def asked(made: ReviewDataset, truth: Truth, turns: Truth) -> Asked:
-    """Every past that holds a review of the second half, of all splits.
+def label_histories(dataset: ReviewDataset, truth: Truth, drifted_truth: Truth) -> LabelledHistories:
+    """Label every history, of all splits, that has a review from the user's second half.
 
     Args:
-        made: the examples.
-        truth: of the world.
-        turns: of the same world with drift, for when a user's second half begins.
+        dataset: the examples.
+        truth: truth of the world.
+        drifted_truth: truth of the same world with drift, which says when a user's second half begins.
     """
-    examples, users, since, held = [], [], [], []
-    for example in made.examples:
-        reviews = made.corpora[example.category].reviews
+    examples, users, since, current, former = [], [], [], [], []
+    for example in dataset.examples:
+        reviews = dataset.corpora[example.category].reviews
         target = reviews[example.row]
-        user, turn = truth[example.category][target.user], turns[example.category][target.user]["later"]["since"]
-        if late := sum(reviews[row].time >= turn for row in example.profile):
+        user = truth[example.category][target.user]
+        second_half = drifted_truth[example.category][target.user]["later"]["since"]
+        if late := sum(reviews[row].time >= second_half for row in example.profile):
             examples.append(example)
             users.append(f"{example.category}/{target.user}")
             since.append(late)
-            held.append((traits(user, target.time), user))
-    now = {trait: _labels([one[trait] for one, _ in held], values) for trait, values in VALUES.items()}
-    then = {trait: _labels([one[trait] for _, one in held], values) for trait, values in VALUES.items()}
-    return Asked(examples, users, now, then, since)
+            current.append(traits(user, target.time))
+            former.append(user)
+    labels = [
+        {trait: _labels([user[trait] for user in held], values) for trait, values in VALUES.items()}
+        for held in (current, former)
+    ]
+    return LabelledHistories(examples, users, *labels, since)
 
 
 def _labels(held: Sequence[str | list[str]], values: tuple[str, ...]) -> Tensor:
-    """[Q, C]: which of `values` each holds, be it several in a list or one."""
+    """Return [Q, C], 1 where a user has one of `values`; a user has one value or a list of them."""
     rows = [[value in one if isinstance(one, list) else value == one for value in values] for one in held]
     return torch.tensor(rows).double()
