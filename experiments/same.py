@@ -1,8 +1,8 @@
-"""Proof that a change moves no result: `python -m experiments.same <commit>` (`make same REF=<commit>`).
+"""Command that checks that a change moves no result: `python -m experiments.same <commit>` (`make same REF=<commit>`).
 
-Runs a fixed set of small jobs twice, on the code at the commit and on a copy of the working tree, and compares every
-number: predictions and scores byte by byte, results, adapters' tensors, training curves, costs and the probe value
-by value. What a commit gave is kept in cache/same/<commit>, so that it is computed once.
+It runs a fixed set of small jobs on the code of the commit and on a copy of the working tree and compares all numbers:
+predictions and scores byte by byte; results, adapters' tensors, training curves, costs and the probe value by value.
+The outputs of a commit are cached in cache/same/<commit>.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from safetensors import safe_open
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "cache" / "same"
 SMALL = ["source.users=40", "source.circles=2", "seeds=[0]", "wandb=disabled"]
-"""Overrides that both sides understand."""
+"""Overrides of every job, valid for both versions of the code."""
 
 
 class Job(NamedTuple):
-    """One command; all jobs of a side share a cache."""
+    """A `dep` command; all jobs of one version share a cache."""
 
     name: str
     words: list[str]
@@ -44,55 +44,58 @@ JOBS = (
     Job("probe", ["probe", "conf/demo.yaml"]),
     Job("report", ["report", "conf/demo.yaml"]),
 )
-"""The report is that of the demo, made anew from its scores."""
+"""The job `report` writes the report of the job `demo` again from its scores."""
 
 _NAMES = {
     "soft_prompt.source.": "soft_prompt.adapter.", "adapter.encoder.his_": "adapter.encoder.standardizer.",
     "adapter.his_": "adapter.standardizers.his.", "adapter.diff_": "adapter.standardizers.diff.",
 }  # fmt: skip
-"""Names of trained tensors that a move has changed: the earlier one and what it became."""
+"""Earlier part of trained tensors' names -> present part."""
 _CURVES = ("train_", "val_", "lr")
-"""Columns of metrics.csv that are results; rates a second are not."""
+"""Prefixes of the columns of metrics.csv that are compared; speeds are not."""
 _COSTS = ("gflops", "kv_bytes", "user_bytes")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run and compare; 0 where every job is equal."""
+    """Run the jobs of both versions and compare; returns 0 if all jobs are equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ref", help="the commit that the working tree is compared with")
     parser.add_argument(
-        "--keep", action="store_true", help="keep what the working tree gave, for a look at a difference"
+        "--keep", action="store_true", help="keep the outputs of the working tree, to look at a difference"
     )
     args = parser.parse_args(argv)
     commit = _git("rev-parse", "--verify", f"{args.ref}^{{commit}}")
     console = Console(soft_wrap=True)
-    before = _side(commit, console)
-    after = _side(None, console)
+    before = _outputs(commit, console)
+    after = _outputs(None, console)
     table = Table(title=f"Working tree against {commit[:12]}", title_justify="left")
     for name in ("job", "values compared", "outcome"):
         table.add_column(name)
     different = 0
+    examples: list[str] = []
     for job in JOBS:
-        ours, theirs = dict(values(after / job.name)), dict(values(before / job.name))
-        unlike = [key for key in theirs | ours if theirs.get(key) != ours.get(key)]
-        different += bool(unlike) or not theirs
-        said = f"{len(unlike)} differ, as {unlike[0]}" if unlike else "equal" if theirs else "nothing to compare"
-        table.add_row(job.name, f"{len(theirs):,}", said)
+        new, old = dict(values(after / job.name)), dict(values(before / job.name))
+        changed = [key for key in old | new if old.get(key) != new.get(key)]
+        different += bool(changed) or not old
+        outcome = f"{len(changed)} differ, e.g. {changed[0]}" if changed else "equal" if old else "nothing to compare"
+        table.add_row(job.name, f"{len(old):,}", outcome)
+        examples += [
+            f"  {job.name}: {key}: {old.get(key, 'absent')} before, {new.get(key, 'absent')} after"
+            for key in changed[:10]
+        ]
     console.print(table)
-    for job in JOBS:
-        ours, theirs = dict(values(after / job.name)), dict(values(before / job.name))
-        for key in [key for key in theirs | ours if theirs.get(key) != ours.get(key)][:10]:
-            console.print(f"  {job.name}: {key}: {theirs.get(key, 'absent')} then, {ours.get(key, 'absent')} now")
+    for line in examples:
+        console.print(line)
     if not args.keep:
         subprocess.run(["rm", "-rf", str(after)], check=True)
     console.print("equal for all jobs" if not different else f"{different} of {len(JOBS)} jobs differ")
     return int(bool(different))
 
 
-def _side(commit: str | None, console: Console) -> Path:
-    """The folder of what one side gave, run where it is not there; None is the working tree."""
-    recipe = hashlib.sha256(json.dumps([JOBS, SMALL]).encode()).hexdigest()[:8]
-    home = HOME / (f"{commit[:12]}-{recipe}" if commit else "working-tree")
+def _outputs(commit: str | None, console: Console) -> Path:
+    """Return the folder of one version's outputs and run the jobs that are missing; None is the working tree."""
+    jobs_digest = hashlib.sha256(json.dumps([JOBS, SMALL]).encode()).hexdigest()[:8]
+    home = HOME / (f"{commit[:12]}-{jobs_digest}" if commit else "working-tree")
     if commit is None:
         subprocess.run(["rm", "-rf", str(home)], check=True)
     done = home / "done"
@@ -121,8 +124,8 @@ def _side(commit: str | None, console: Console) -> Path:
             ).returncode  # fmt: skip
         if code:
             console.print(log.read_text()[-3000:], highlight=False, markup=False)
-            raise SystemExit(f"dep {' '.join(words)} ended with {code} in {tree}; its log is {log}")
-        _keep(home / "runs" / name, folder)
+            raise SystemExit(f"dep {' '.join(words)} ended with exit code {code} in {tree}; its log is {log}")
+        _copy_compared(home / "runs" / name, folder)
         (folder / "finished").touch()
     if commit is not None:
         done.touch()
@@ -130,13 +133,13 @@ def _side(commit: str | None, console: Console) -> Path:
 
 
 def _wordnet() -> dict[str, str]:
-    """What `make wordnet` has found, for trees that it was not run in."""
+    """Return the environment variable that names this tree's WordNet, for copies of the tree that have none."""
     fetched = ROOT / ".cache" / "wordnet"
     return {"DEP_WORDNET": str(fetched)} if fetched.is_dir() else {}
 
 
 def _check_out(commit: str | None, tree: Path) -> None:
-    """A commit's files, or those of the working tree, untracked ones too."""
+    """Write the files of a commit, or the tracked and untracked files of the working tree, to `tree`."""
     if commit is not None:
         archive = subprocess.Popen(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE)
         with tarfile.open(fileobj=archive.stdout, mode="r|") as tar:
@@ -152,10 +155,10 @@ def _check_out(commit: str | None, tree: Path) -> None:
             (tree / name).write_bytes((ROOT / name).read_bytes())
 
 
-def _keep(run: Path, folder: Path) -> None:
-    """Copy what is compared, as a later job may write over it."""
-    wanted = ("*.json", "*.jsonl", "*.csv", "*.safetensors", "report.md")
-    for path in (path for pattern in wanted for path in run.rglob(pattern)):
+def _copy_compared(run: Path, folder: Path) -> None:
+    """Copy the files that are compared, because a later job may overwrite them."""
+    patterns = ("*.json", "*.jsonl", "*.csv", "*.safetensors", "report.md")
+    for path in (path for pattern in patterns for path in run.rglob(pattern)):
         if "wandb" not in path.parts and "checkpoints" not in path.parts:
             target = folder / path.relative_to(run)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +166,7 @@ def _keep(run: Path, folder: Path) -> None:
 
 
 def values(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Everything that has to be equal, by a name that says where it is from."""
+    """Yield (name, value) of everything that has to be equal; the name says where the value is from."""
     names = _arm_names(folder)
     for path in sorted(folder.rglob("*")):
         where = str(path.relative_to(folder))
@@ -188,14 +191,14 @@ def values(folder: Path) -> Iterator[tuple[str, Any]]:
         elif path.name == "results.json":
             yield from _results(json.loads(path.read_text("utf-8")), names)
         elif path.name == "showcase.json":
-            for shown in json.loads(path.read_text("utf-8")):
-                for name, text in shown["predictions"].items():
-                    yield f"showcase:{shown['key']}:{names.get(name, name)}", text
-                yield f"showcase:{shown['key']}:peers", [row["text"] for row in shown["peer_reviews"]]
+            for example in json.loads(path.read_text("utf-8")):
+                for name, text in example["predictions"].items():
+                    yield f"showcase:{example['key']}:{names.get(name, name)}", text
+                yield f"showcase:{example['key']}:peers", [row["text"] for row in example["peer_reviews"]]
 
 
 def _arm_names(folder: Path) -> dict[str, str]:
-    """Label -> name of every arm, for results of earlier code, which are keyed by label."""
+    """Return label -> name of all arms, for results of earlier versions, which are keyed by label."""
     run = folder / "run.json"
     labels = json.loads(run.read_text("utf-8")).get("labels", {}) if run.is_file() else {}
     return {label: name for name, label in labels.items()}
@@ -216,11 +219,11 @@ def _tensors(where: str, path: Path) -> Iterator[tuple[str, Any]]:
     with safe_open(path, "np") as file:
         for name in file.keys():  # noqa: SIM118  # no mapping
             tensor = file.get_tensor(name)
-            known = name
-            for earlier, later in _NAMES.items():
-                known = known.replace(earlier, later)
+            present_name = name
+            for earlier, present in _NAMES.items():
+                present_name = present_name.replace(earlier, present)
             digest = hashlib.sha256(tensor.tobytes()).hexdigest()
-            yield f"{where}:{known}", [list(tensor.shape), str(tensor.dtype), digest]
+            yield f"{where}:{present_name}", [list(tensor.shape), str(tensor.dtype), digest]
 
 
 def _git(*words: str) -> str:

@@ -1,8 +1,10 @@
-"""The sweep of experiments/wandb_sweep.yaml without a server: `python -m experiments.sweep --trials 20`.
+"""Command that runs the sweep of experiments/wandb_sweep.yaml without a server.
 
-Optuna proposes, `dep train` trains, the best validation value of the arm is the score; test examples are never asked.
-Trials are kept in runs/sweep/trials.db: the same command goes on where it was, and an adapter that was trained before
-is taken from the cache.
+    python -m experiments.sweep --trials 20
+
+Optuna proposes values, `dep train` trains, and the arm's best validation value is the score. Test examples are not
+used. Trials are stored in runs/sweep/trials.db, so the same command continues an interrupted sweep. An adapter that was
+trained before comes from the cache.
 """
 
 from __future__ import annotations
@@ -25,44 +27,51 @@ SPACE = Path(__file__).with_name("wandb_sweep.yaml")
 
 
 def propose(trial: optuna.Trial, parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A value for each parameter, from W&B's description of it.
+    """Propose a value for each parameter of a W&B sweep file.
 
     Raises:
-        ValueError: a distribution that is neither a list of values nor (log-)uniform.
+        ValueError: a distribution is neither a list of values nor (log-)uniform.
     """
-    found: dict[str, Any] = {}
-    for name, given in parameters.items():
-        kind = given.get("distribution", "categorical" if "values" in given else "uniform")
+    values: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        kind = parameter.get("distribution", "categorical" if "values" in parameter else "uniform")
         if kind == "categorical":
-            found[name] = trial.suggest_categorical(name, list(given["values"]))
+            values[name] = trial.suggest_categorical(name, list(parameter["values"]))
         elif kind in ("uniform", "log_uniform_values"):
-            found[name] = trial.suggest_float(name, given["min"], given["max"], log=kind != "uniform")
+            values[name] = trial.suggest_float(name, parameter["min"], parameter["max"], log=kind != "uniform")
         else:
             raise ValueError(f"{name}: expected values, uniform or log_uniform_values, found {kind!r}")
-    return found
+    return values
 
 
 def best_value(arm: Path, metric: str, goal: str) -> float:
-    """The best validation value in the metrics of an arm's training, all seeds averaged."""
+    """Return the best validation value of an arm's training, averaged over seeds.
+
+    Raises:
+        FileNotFoundError: no metrics.csv has the metric.
+    """
     values = []
     for path in sorted(arm.glob("seed*/metrics.csv")):
         with path.open(newline="") as file:
             column = [float(row[metric]) for row in csv.DictReader(file) if row.get(metric)]
         values.append(min(column) if goal == "minimize" else max(column))
     if not values:
-        raise FileNotFoundError(f"{arm}: no metrics.csv with {metric}; the training of this trial did not end")
+        raise FileNotFoundError(f"{arm}: no metrics.csv with {metric}; the training of this trial did not finish")
     return sum(values) / len(values)
 
 
 def sweep(space: Mapping[str, Any], runs: Path, trials: int, overrides: Sequence[str], console: Console) -> Any:
-    """Run trials until `trials` are finished, counting those of earlier calls.
+    """Run trials until `trials` of them have finished, including those of earlier calls.
 
     Args:
-        space: W&B's sweep file.
+        space: content of the W&B sweep file.
         runs: folder of runs.
-        trials: how many in all.
+        trials: total number of finished trials.
         overrides: `key=value` for every trial.
-        console: where the table goes.
+        console: console for the table.
+
+    Returns:
+        The Optuna study.
     """
     (runs / "sweep").mkdir(parents=True, exist_ok=True)
     metric, goal = space["metric"]["name"], space["metric"]["goal"]
@@ -78,7 +87,7 @@ def sweep(space: Mapping[str, Any], runs: Path, trials: int, overrides: Sequence
         name = f"sweep/trial{trial.number}"
         code = cli.main([verb, file, *fixed, f"runs={runs}", f"name={name}", *overrides, *words])
         if code:
-            raise optuna.TrialPruned(f"dep {verb} ended with {code}")
+            raise optuna.TrialPruned(f"dep {verb} ended with exit code {code}")
         return best_value(runs / name / "dep", metric, goal)
 
     finished = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
@@ -90,7 +99,7 @@ def sweep(space: Mapping[str, Any], runs: Path, trials: int, overrides: Sequence
 def _table(study: Any, metric: str) -> Table:
     done = [trial for trial in study.trials if trial.value is not None]
     if not done:
-        raise ValueError("no trial was finished; what went wrong stands above, and the same command tries again")
+        raise ValueError("no trial finished; see the error above, and run the same command to try again")
     done.sort(key=lambda trial: trial.value, reverse=study.direction.name == "MAXIMIZE")
     table = Table(title=f"{len(done)} trials, best first")
     for name in ("trial", metric, *done[0].params):
@@ -101,9 +110,11 @@ def _table(study: Any, metric: str) -> Table:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and sweep."""
+    """Parse the command line and run the sweep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20, help="finished trials in all, those of earlier calls too")
+    parser.add_argument(
+        "--trials", type=int, default=20, help="total number of finished trials, including earlier calls"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     args = parser.parse_intermixed_args(argv)

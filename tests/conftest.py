@@ -1,4 +1,4 @@
-"""What every test has: no network, one thread for each worker, and no GPU tests where there is no GPU."""
+"""Settings of all tests: no network, one thread per worker, and GPU tests are skipped without a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
 }
-os.environ.update(OFFLINE)  # before any test module imports what reads them
+os.environ.update(OFFLINE)  # before test modules import libraries that read these variables
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -1,1 +1,1 @@
-"""From texts to numbers: metrics, what is significant, and the report."""
+"""Metrics of generated texts, confidence intervals and significance tests."""

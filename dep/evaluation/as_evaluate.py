@@ -1,4 +1,4 @@
-"""The metrics as modules of Hugging Face's `evaluate`: evaluate_modules/<name>/<name>.py each name one.
+"""Adapter that exposes the metrics as modules of Hugging Face's `evaluate`; evaluate_modules/ has one file for each.
 
 evaluate.load("dep/evaluation/evaluate_modules/meteor/meteor.py").compute(predictions=[…], references=[…])
 """
@@ -14,14 +14,14 @@ from dep.evaluation.metrics import TextMetric, build_metric
 
 
 class Module(evaluate.Metric):
-    """A metric of dep by the name its subclass gives, with the options that are dep's defaults."""
+    """`evaluate` module of the dep metric called `metric_name`, with dep's default settings."""
 
     metric_name: str
 
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
         metric = build_metric(self.metric_name)
-        assert isinstance(metric, TextMetric), "`evaluate` hands over texts"
+        assert isinstance(metric, TextMetric), "`evaluate` passes texts"
         self.metric = metric
         return evaluate.MetricInfo(
             description=self.metric.signature,

@@ -1,4 +1,4 @@
-"""The metrics as torchmetrics, for validation inside training: the states add up over batches and devices."""
+"""Adapter that exposes the metrics as torchmetrics, whose states are summed over batches and devices."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from dep.utils.errors import DepError
 
 
 class TorchMetric(torchmetrics.Metric):
-    """One metric of generated texts over all texts since the last reset.
+    """A metric of generated texts, computed over all texts since the last reset.
 
-    State: the sum of the sufficient statistics, over devices too. The result is the metric's `reduce` of them: the mean
-    over examples (also where ROUGE's `aggregate` asks for another), or corpus BLEU.
+    The state is the sum of the sufficient statistics over batches and devices. The result is the metric's `reduce` of
+    that sum: the mean over examples (ROUGE's `aggregate` setting is ignored), or corpus BLEU.
 
     Args:
-        name: of a text metric, as `evaluate.metrics.names` takes it.
-        config: its settings.
-        options: torchmetrics' own, such as `dist_sync_on_step`.
+        name: name of a text metric, as in `evaluate.metrics.names`.
+        config: settings of the metrics.
+        options: options of `torchmetrics.Metric`, such as `dist_sync_on_step`.
+
+    Raises:
+        DepError: `name` is unknown, or is not a metric of generated texts.
     """
 
     is_differentiable = False
-    higher_is_better = None  # a constant of the class in torchmetrics; `metric.higher_is_better` tells
+    higher_is_better = None  # torchmetrics wants a class constant; the value is in `metric.higher_is_better`
     full_state_update = False
     sums: Tensor
 
@@ -48,7 +51,7 @@ class TorchMetric(torchmetrics.Metric):
             self.sums += torch.from_numpy(rows.sum(0)).to(self.sums)
 
     def compute(self) -> Tensor:
-        """The metric of everything added, a float scalar; 0 where nothing was."""
+        """Return the metric of all pairs added, a float scalar; 0 if none were added."""
         if not self.sums.any():
             return torch.tensor(0.0)
         return torch.tensor(float(self.metric.reduce(self.sums.double().cpu().numpy())))

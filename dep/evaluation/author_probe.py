@@ -1,8 +1,10 @@
-"""Whether vectors identify their author: a leave-one-out nearest-centroid probe, without any language model.
+"""Leave-one-out nearest-centroid probe of whether vectors identify their author; it needs no language model.
 
-A user's centroid is the mean of their vectors without the probed one; a vector's predicted author is the user with the
-nearest centroid by cosine. `both` is his and diff, each at unit length, concatenated. Where `both` does not beat `his`,
-the difference holds no information on the author beyond the review's own vector.
+A user's centroid is the mean of the user's vectors without the probed one. The predicted author of a vector is the user
+with the nearest centroid by cosine. `both` concatenates his and diff, each scaled to unit length. If `both` is not
+better than `his`, the difference adds no information about the author to the review's own vector.
+
+Shape suffixes: Q probed reviews, U users, E components of a vector, N reviews of the corpus.
 """
 
 from __future__ import annotations
@@ -21,48 +23,49 @@ from dep.utils.errors import DepError
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """What one kind of vector tells of the author."""
+    """Result of the probe for one kind of vector."""
 
     vectors: str
     """`his`, `diff` or `both`."""
     accuracy: float
     mrr: float
-    """Mean reciprocal rank of the author; among equals the author comes first."""
+    """Mean reciprocal rank of the author; ties count in the author's favour."""
     n: int
+    """Number of probed reviews."""
     chance: float
     """1 / users."""
 
 
 def user_rows(examples: Iterable[Example], category: str) -> list[int]:
-    """All rows of the users who have a test example: its target and its profile."""
+    """Return the sorted rows of every test example's target and profile in one category."""
     return sorted({row for e in examples if (e.category, e.split) == (category, "test") for row in (*e.profile, e.row)})
 
 
 def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRow]:
-    """Probe his, diff and both for the author of each of `rows`.
+    """Predict the author of each of `rows` from his, from diff and from both.
 
     Args:
-        corpus: the reviews, for their authors.
-        vectors: their vectors.
-        rows: rows to probe; those without peers, then those whose author has no other row, are left out.
+        corpus: the reviews, which name their authors.
+        vectors: vectors of the corpus, [N, E] each.
+        rows: rows to probe. Rows without peers are left out, then rows whose author has no other row.
 
     Returns:
-        Three rows: his, diff, both, all on the same reviews.
+        Three results, for his, diff and both, on the same reviews.
 
     Raises:
-        ValueError: fewer than two users are left.
+        DepError: fewer than two users are left.
     """
     rows = [row for row in rows if vectors.peers_N[row] > 0]
-    written = Counter(corpus.reviews[row].user for row in rows)
-    rows = [row for row in rows if written[corpus.reviews[row].user] > 1]
+    reviews_by_user = Counter(corpus.reviews[row].user for row in rows)
+    rows = [row for row in rows if reviews_by_user[corpus.reviews[row].user] > 1]
     names = sorted({corpus.reviews[row].user for row in rows})
     if len(names) < 2:
         raise DepError(
             f"{corpus.category}: expected two users with two reviews of items that others reviewed, found "
             f"{len(names)}; probe a larger corpus, or prepare it with peer_pool='all'"
         )
-    code = {name: at for at, name in enumerate(names)}
-    user_Q = torch.tensor([code[corpus.reviews[row].user] for row in rows])
+    number = {name: at for at, name in enumerate(names)}
+    user_Q = torch.tensor([number[corpus.reviews[row].user] for row in rows])
     his_QE, diff_QE = vectors.his_NE[rows].double(), vectors.diff_NE[rows].double()
     both = torch.cat([normalize(his_QE, dim=1), normalize(diff_QE, dim=1)], dim=1)
     return [_probe_one(name, x, user_Q, len(names)) for name, x in (("his", his_QE), ("diff", diff_QE), ("both", both))]

@@ -1,11 +1,11 @@
-"""From texts to score rows, and from the score rows of every arm to the tables of `results.json`.
+"""Scores of predictions, and the tables of `results.json` that summarise the scores of all arms.
 
-A *score row* is one example of one arm and seed: `{key, category, user, <metric>: number or statistics, …}`. A metric
-that is a mean over examples is averaged over an arm's seeds example by example before arms are compared; any other
-(BLEU) is reduced for each seed and then averaged.
+A *score row* is one example of one arm and seed: `{key, category, user, <metric>: number or statistics, …}`. Before
+arms are compared, a metric that is a mean over examples is averaged over an arm's seeds for each example. Any other
+metric (BLEU) is reduced for each seed, and the results are averaged.
 
-The intervals say how far other *users* would move a number. They hold no spread over seeds, which the rows of the
-single seeds show. Each metric's class says its unit. Arms are keyed by their names; labels are only shown.
+The intervals describe how much a number would change with other *users*. They do not include the spread over seeds,
+which the rows of the single seeds show. A metric's class states its unit. Arms are keyed by name, not by label.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from dep.evaluation.significance import (
 from dep.utils.errors import DepError
 
 ALL = "all"
-"""The category of everything pooled."""
+"""Name of the category that pools all others."""
 
 ScoreRow = Mapping[str, Any]
 Table = dict[str, ScoreRow]
-"""The score rows of one arm and seed by key."""
+"""The score rows of one arm and seed, by key."""
 _EXAMPLE = ("key", "category", "user")
-"""Columns of a score row that are no metrics."""
+"""Columns of a score row that are not metrics."""
 
 
 def score_examples(
     rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric], *, progress: bool = False
 ) -> list[dict[str, Any]]:
-    """Score rows of predictions.
+    """Score predictions with every metric.
 
     Args:
         rows: lines of predictions.jsonl.
-        metrics: from build_metrics.
-        progress: one bar a metric.
+        metrics: metrics by name, from `build_metrics`.
+        progress: show a progress bar for each metric.
 
     Returns:
-        One score row a prediction: key, category, user, and what each metric keeps of it.
+        One score row for each prediction: key, category, user, and the value or statistics of each metric.
     """
     scores: list[dict[str, Any]] = [{name: row[name] for name in _EXAMPLE} for row in rows]
     for name, metric in metrics.items():
@@ -57,10 +57,10 @@ def score_examples(
 
 
 def metrics_of(rows: Iterable[ScoreRow]) -> list[str]:
-    """Every metric that any of the score rows has, in the order of tables.
+    """Return the names of all metrics in the score rows, in the order of tables.
 
     Raises:
-        DepError: a column is no metric that is known.
+        DepError: a column is not a known metric.
     """
     return ordered(name for row in rows for name in row if name not in _EXAMPLE)
 
@@ -75,34 +75,34 @@ def summarise(
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Every number of a run with its interval, and every comparison asked for.
+    """Compute every number of a run with its interval, and every requested comparison.
 
     Args:
         per_arm: score rows by (arm name, seed).
-        pairs: names of arms (a, b) to compare; delta is a − b in the metric's own unit, also where lower is better.
-        run: the run's name.
-        labels: what tables call each arm; its name where None.
-        n_boot: resamples of each interval and each test.
-        seed: of the resamples.
+        pairs: arm names (a, b) to compare. The difference is a − b in the metric's unit, even if lower is better.
+        run: name of the run.
+        labels: label of each arm in tables; None uses the names.
+        n_boot: number of resamples for each interval and each test.
+        seed: seed of the resamples.
         progress: show a progress bar.
 
     Returns:
         `rows`: {run, arm, label, category, metric, value, ci_low, ci_high, n, seed} for each arm, seed, category
-        (and `all`) and metric; an arm with several seeds has their average as well, under seed None.
-        `comparisons`: {a, b, category, metric, delta, ci_low, ci_high, p, n}; p is not adjusted (see holm).
+        (and `all`) and metric; an arm with several seeds also has a row of their average, with seed None.
+        `comparisons`: {a, b, category, metric, delta, ci_low, ci_high, p, n}; p is not adjusted (see `holm`).
 
     Raises:
-        ValueError: seeds of one arm, or two compared arms, hold different examples; a key comes twice;
+        DepError: the seeds of one arm, or two compared arms, have different examples; a key occurs twice;
             only some rows have a metric; an arm in `pairs` has no scores.
     """
     arms = _tables(per_arm)
-    wanted = []
+    compared = []
     for a, b in pairs:
         if unknown := sorted({a, b} - arms.keys()):
             raise DepError(f"cannot compare {a} with {b}: no scores of {unknown}; there are {sorted(arms)}")
         one, other = list(arms[a].values()), list(arms[b].values())
         _same_examples(a, one[0], b, other[0])
-        wanted += [(a, one, b, other, *place) for place in _places(one, other)]
+        compared += [(a, one, b, other, *place) for place in _places(one, other)]
 
     groups: list[tuple[str, int | None, list[Table]]] = []
     for arm, seeds in arms.items():
@@ -118,7 +118,7 @@ def summarise(
         label = (labels or {}).get(arm, arm)
         place = {"run": run, "arm": arm, "label": label, "category": category, "metric": metric}
         rows.append(place | {"value": value, "ci_low": low, "ci_high": high, "n": n, "seed": number})
-    for a, one, b, other, category, keys, metric in track(wanted, "comparisons", len(wanted), progress):
+    for a, one, b, other, category, keys, metric in track(compared, "comparisons", len(compared), progress):
         copies = lcm(len(one), len(other))
         stats_a, function = _statistics(metric, one, keys, copies)
         stats_b, _ = _statistics(metric, other, keys, copies)
@@ -130,12 +130,12 @@ def summarise(
 
 
 def _tables(per_arm: Mapping[tuple[str, int], Sequence[ScoreRow]]) -> dict[str, dict[int, Table]]:
-    """Score rows by arm, seed and key, in the order given; an arm's seeds hold the same examples."""
+    """Index score rows by arm, seed and key, and check that an arm's seeds have the same examples."""
     arms: dict[str, dict[int, Table]] = {}
     for (arm, seed), rows in per_arm.items():
         table = {str(row["key"]): row for row in rows}
         if len(table) < len(rows):
-            raise DepError(f"{arm}, seed {seed}: {len(rows)} score rows but {len(table)} keys; a key comes twice")
+            raise DepError(f"{arm}, seed {seed}: {len(rows)} score rows but {len(table)} keys; a key occurs twice")
         if not table:
             raise DepError(f"{arm}, seed {seed}: no score rows")
         for other, known in arms.setdefault(arm, {}).items():
@@ -145,14 +145,14 @@ def _tables(per_arm: Mapping[tuple[str, int], Sequence[ScoreRow]]) -> dict[str, 
 
 
 def _same_examples(name_a: str, a: Table, name_b: str, b: Table) -> None:
-    for lacking, name in ((a.keys() - b.keys(), name_b), (b.keys() - a.keys(), name_a)):
-        if lacking:
-            some = ", ".join(sorted(lacking)[:5]) + (", …" if len(lacking) > 5 else "")
-            raise DepError(f"{name_a} and {name_b} hold different examples: {name} lacks {len(lacking)} ({some})")
+    for missing, name in ((a.keys() - b.keys(), name_b), (b.keys() - a.keys(), name_a)):
+        if missing:
+            some = ", ".join(sorted(missing)[:5]) + (", …" if len(missing) > 5 else "")
+            raise DepError(f"{name_a} and {name_b} have different examples: {name} lacks {len(missing)} ({some})")
 
 
 def _places(*arms: list[Table]) -> list[tuple[str, list[str], str]]:
-    """(category, its keys, metric) for each number that all of `arms` have; categories by their name."""
+    """Return (category, its keys, metric) for each number that all `arms` have, sorted by category."""
     keys = sorted(arms[0][0])
     by_category: dict[str, list[str]] = {}
     for key in keys:
@@ -165,7 +165,7 @@ def _places(*arms: list[Table]) -> list[tuple[str, list[str], str]]:
 
 
 def _has(metric: str, table: Table) -> bool:
-    """Does every row have `metric`? None counts as absent."""
+    """Return whether every row has `metric`; None counts as absent."""
     absent = [key for key, row in table.items() if row.get(metric) is None]
     if absent and len(absent) < len(table):
         raise DepError(f"{metric}: {len(absent)} of {len(table)} score rows lack it, the first is {absent[0]}")
@@ -177,10 +177,10 @@ def _users(table: Table, keys: list[str]) -> list[str]:
 
 
 def _statistics(metric: str, tables: list[Table], keys: list[str], copies: int) -> tuple[Array, Function]:
-    """Sufficient statistics [N, S] of `keys` over all seeds, and the function of their sum.
+    """Return sufficient statistics [N, S] of N `keys` over all seeds, and the function that reduces their sum.
 
-    A mean over examples is averaged over seeds example by example. Any other metric keeps the statistics of every seed
-    side by side, repeated to `copies` seeds, so that arms with different numbers of seeds have rows of one shape.
+    A metric that is a mean over examples is averaged over seeds for each example. Any other metric concatenates the
+    statistics of all seeds, repeated to `copies` seeds, so that arms with different numbers of seeds have equal shapes.
     """
     kind = metric_class(metric)
     seeds = np.stack([kind.sufficient([table[key][metric] for key in keys]) for table in tables])  # [seeds, N, S]

@@ -1,4 +1,4 @@
-"""Settings of scores and their intervals."""
+"""Settings of evaluation: metrics, intervals and tests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dep.utils.fields import RUNTIME
 
 @dataclass
 class EvaluateConfig:
-    """Scores, and the resamples of intervals and tests."""
+    """Settings of the scores and of the resamples for intervals and tests."""
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
-    """Metrics of the generated text; the likelihood of the real one is always measured."""
+    """Metrics of the generated text; the likelihood of the real text is always measured."""
     texts: bool = True
-    """Whether reviews are generated at all; without, only the likelihood is reported."""
+    """Whether to generate reviews; if false, only the likelihood is reported."""
     batch_size: int = field(default=16, metadata=RUNTIME)
-    """Examples at a time when the likelihood is measured; changes no number."""
+    """Examples in one forward pass that measures the likelihood; changes no number."""
     n_boot: int = 2000
-    """Resamples of each interval and each test."""
+    """Number of resamples for each interval and each test."""
     seed: int = 0
-    """Of the resamples."""
+    """Seed of the resamples."""

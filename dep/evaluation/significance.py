@@ -1,15 +1,17 @@
-"""Confidence intervals and paired tests, with a user as the unit that is resampled.
+"""Confidence intervals and paired tests that resample users.
 
     interval    percentile bootstrap of f(Σ rows of the drawn users)
     difference  the same draw for both systems, percentiles of f(Σ a) − f(Σ b)      (Koehn, 2004)
-    p           approximate randomisation: each user's a and b change places with probability ½,
+    p           approximate randomisation: each user's a and b are swapped with probability ½,
                 p = (1 + #{|δ*| ≥ |δ|}) / (1 + resamples)                           (Noreen, 1989)
 
-    rows -> `rows` [N, S], sufficient statistics of each example: what a metric needs summed, say (value, 1)
+    rows -> `rows` [N, S], sufficient statistics of each example: numbers that a metric needs summed, e.g. (value, 1)
     f    -> `function` [..., S] -> [...], the metric from summed rows, such as mean_of_sums
 
-Several reviews of one user are not independent, so users are drawn, each with all of their examples; without
-`users` every example stands for itself. Draws depend on the seed and the number of users alone.
+The reviews of one user are not independent, so a resample draws users, each with all of their examples. Without
+`users`, every example is its own user. The draws depend only on the seed and the number of users.
+
+Shape suffixes: N examples, S statistics, R resamples.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _BLOCK = 256
 
 
 class Interval(NamedTuple):
-    """A value with its confidence interval; `n` counts examples."""
+    """A value with its confidence interval; `n` is the number of examples."""
 
     value: float
     low: float
@@ -38,7 +40,7 @@ class Interval(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """a − b with its confidence interval and a two-sided p-value; `n` counts pairs."""
+    """a − b with its confidence interval and a two-sided p-value; `n` is the number of pairs."""
 
     delta: float
     low: float
@@ -54,17 +56,17 @@ def mean_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Bootstrap interval of a mean.
+    """Return the bootstrap interval of a mean.
 
     Args:
-        values: [N] one number an example.
-        users: [N] whose example each is; None makes each example its own user.
-        n_boot: resamples.
-        seed: of the resamples.
-        level: share of resamples inside the interval.
+        values: [N] one number for each example.
+        users: [N] the user of each example; None makes each example its own user.
+        n_boot: number of resamples.
+        seed: seed of the resamples.
+        level: share of the resamples inside the interval, between 0 and 1.
 
     Raises:
-        ValueError: no values, one that is not finite, or lists of different lengths.
+        DepError: there are no values, a value is not finite, or the lists differ in length.
     """
     return statistic_interval(with_ones(values), mean_of_sums, users, n_boot, seed, level)
 
@@ -77,7 +79,7 @@ def statistic_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Bootstrap interval of `function` of summed `rows` [N, S]; the rest as in mean_interval."""
+    """Return the bootstrap interval of `function` of the summed `rows` [N, S]; other arguments as in mean_interval."""
     per_user, n = _sum_by_user(rows, users)
     resampled = function(_resampled_sums(per_user, n_boot, seed))
     return Interval(float(function(per_user.sum(0))), *_percentiles(resampled, level), n)
@@ -91,7 +93,7 @@ def paired(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """Is the mean of `a` another than that of `b` on the same examples? Arguments as in mean_interval."""
+    """Compare the means of `a` and `b` [N] on the same examples; other arguments as in mean_interval."""
     return paired_statistic(with_ones(a), with_ones(b), mean_of_sums, users, n_boot, seed, level)
 
 
@@ -104,10 +106,10 @@ def paired_statistic(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """The same for `function` of summed rows [N, S], such as corpus BLEU of n-gram counts.
+    """Compare `function` of the summed rows [N, S] of two systems, such as corpus BLEU of n-gram counts.
 
     Raises:
-        ValueError: rows of different shapes, or as in mean_interval.
+        DepError: the rows differ in shape, or as in mean_interval.
     """
     (per_user_a, n), (per_user_b, _) = _sum_by_user(rows_a, users), _sum_by_user(rows_b, users)
     if np.shape(rows_a) != np.shape(rows_b):
@@ -120,16 +122,16 @@ def paired_statistic(
 
     moved = _weighted_sums(_swaps(len(per_user_a), n_boot, seed), per_user_b - per_user_a)  # [R, S]
     shuffled = function(sum_a + moved) - function(sum_b - moved)
-    # A swap of everything gives -δ up to rounding: count it as an equal.
+    # Swapping all users gives -δ up to rounding; the tolerance counts it as equal.
     extreme = int(np.count_nonzero(np.abs(shuffled) >= abs(delta) - 1e-12 * max(1.0, abs(delta))))
     return Comparison(delta, low, high, (1 + extreme) / (1 + n_boot), n)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p-values of one family of tests, in the order given.
+    """Return Holm's (1979) adjusted p-values of one family of tests, in the given order.
 
     Raises:
-        ValueError: a p outside [0, 1].
+        DepError: a p-value is outside [0, 1].
     """
     if any(not 0 <= p <= 1 for p in ps):
         raise DepError(f"p-values must lie in [0, 1], got {list(ps)}")
@@ -141,37 +143,37 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def with_ones(values: ArrayLike) -> Array:
-    """Rows `(value, 1)` [N, 2] of values [N]: what a mean needs summed."""
+    """Return the sufficient statistics of a mean, rows `(value, 1)` [N, 2], of values [N]."""
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1:
-        raise DepError(f"expected one number an example, got shape {column.shape}")
+        raise DepError(f"expected one number for each example, got shape {column.shape}")
     return np.column_stack([column, np.ones(len(column))])
 
 
 def mean_of_sums(sums: Array) -> Array:
-    """The mean from summed rows of `(value, 1)`: [..., 2] -> [...]."""
+    """Return the mean from summed rows of `(value, 1)`: [..., 2] -> [...]."""
     return np.asarray(sums[..., 0] / sums[..., 1])
 
 
 def draws(n_users: int, n_boot: int, seed: int) -> NDArray[np.int64]:
-    """Which users each resample holds, with replacement: [n_boot, n_users]."""
+    """Draw the users of each resample with replacement: numbers of users [n_boot, n_users]."""
     return np.random.default_rng([seed, 0]).integers(0, n_users, size=(n_boot, n_users))
 
 
 @lru_cache(maxsize=4)
 def _counts(n_users: int, n_boot: int, seed: int) -> NDArray[np.uint16]:
-    """How often each user is in each resample [n_boot, n_users]; kept, as every metric asks for the same."""
+    """Return how often each user is in each resample [n_boot, n_users]; cached because all metrics use the same."""
     return np.stack([np.bincount(row, minlength=n_users) for row in draws(n_users, n_boot, seed)]).astype(np.uint16)
 
 
 @lru_cache(maxsize=4)
 def _swaps(n_users: int, n_boot: int, seed: int) -> NDArray[np.uint8]:
-    """1 where a user's a and b change places [n_boot, n_users]."""
+    """Return 1 where a user's a and b are swapped, otherwise 0: [n_boot, n_users]."""
     return np.random.default_rng([seed, 1]).integers(0, 2, size=(n_boot, n_users), dtype=np.uint8)
 
 
 def _weighted_sums(weights: NDArray[np.uint16] | NDArray[np.uint8], per_user: Array) -> Array:
-    """`weights @ per_user` [R, S], in blocks, since the weights are large and of small integers."""
+    """Return `weights @ per_user` [R, S], in blocks: the small-integer weights would be large as float64."""
     blocks = range(0, len(weights), _BLOCK)
     return np.concatenate([weights[start : start + _BLOCK].astype(np.float64) @ per_user for start in blocks])
 
@@ -181,16 +183,16 @@ def _resampled_sums(per_user: Array, n_boot: int, seed: int) -> Array:
 
 
 def _sum_by_user(rows: ArrayLike, users: Sequence[Hashable] | None) -> tuple[Array, int]:
-    """Rows summed by user [C, S], users in order of first appearance; and the number of examples."""
+    """Return rows summed by user [users, S], in order of first appearance, and the number of examples."""
     table = np.asarray(rows, dtype=np.float64)
     if table.ndim != 2 or len(table) == 0:
-        raise DepError(f"expected rows of at least one example, [N, S]; got shape {table.shape}")
+        raise DepError(f"expected rows of at least one example, [N, S], got shape {table.shape}")
     if not np.isfinite(table).all():
         raise DepError(f"example {int(np.argwhere(~np.isfinite(table))[0][0])} has a value that is not finite")
     if users is None:
         return table, len(table)
     if len(users) != len(table):
-        raise DepError(f"{len(users)} users for {len(table)} examples; give one user each")
+        raise DepError(f"{len(users)} users for {len(table)} examples; give one user for each example")
     numbers: dict[Hashable, int] = {}
     owners = [numbers.setdefault(user, len(numbers)) for user in users]
     per_user = np.zeros((len(numbers), table.shape[1]))

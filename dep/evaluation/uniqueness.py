@@ -1,9 +1,11 @@
-"""How far a user's writing is from the mean user's (Section 4.4.2), and what a method gains for such users.
+"""Uniqueness of users (Section 4.4.2), and the gain of a method for unique and for other users.
 
     u = | mean of the user's past review embeddings - mean of that over all users |
 
-Users are ranked within their category; the upper half is *unique*, the lower half is not. Halves ignore most of
-the order, so the gain is given as a curve over the rank too.
+Users are ranked by u within their category. The upper half is *unique*, the lower half is *non-unique*. Two halves
+ignore most of the order, so `curve` also gives the gain as a function of the rank.
+
+Shape suffixes: N reviews, U users, E components of a vector.
 """
 
 from __future__ import annotations
@@ -20,44 +22,44 @@ from dep.utils.errors import DepError
 
 
 class Group(NamedTuple):
-    """Users of one half: mean gain with its interval."""
+    """Mean gain of one half of the users, with its interval."""
 
     name: str
     gain: Interval
 
 
 def distances(his_NE: Tensor, profiles: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    """Each user's distance to the mean user.
+    """Return each user's distance to the mean user.
 
     Args:
         his_NE: [N, E] vectors of a category's reviews.
-        profiles: rows of each user's past reviews, at least one.
+        profiles: rows of each user's past reviews, at least one for each user.
 
     Raises:
-        ValueError: there is no user, or one without a past review.
+        DepError: there are no users, or a user has no past review.
     """
     empty = [user for user, rows in profiles.items() if not len(rows)]
     if empty or not profiles:
         raise DepError(f"expected users with past reviews, found {empty[0] + ' without' if empty else 'no users'}")
     mean_UE = torch.stack([his_NE[torch.tensor(list(rows))].double().mean(0) for rows in profiles.values()])
-    far_U = (mean_UE - mean_UE.mean(0)).norm(dim=1)
-    return dict(zip(profiles, far_U.tolist(), strict=True))
+    distance_U = (mean_UE - mean_UE.mean(0)).norm(dim=1)
+    return dict(zip(profiles, distance_U.tolist(), strict=True))
 
 
-def ranks(far: Mapping[str, float]) -> dict[str, float]:
-    """Each user's place between 0 (nearest to the mean user) and 1; of equals the one named first is nearer."""
-    order = sorted(far, key=lambda user: far[user])
+def ranks(distance: Mapping[str, float]) -> dict[str, float]:
+    """Return each user's rank from 0 (nearest to the mean user) to 1; ties keep the order of `distance`."""
+    order = sorted(distance, key=lambda user: distance[user])
     return {user: at / max(1, len(order) - 1) for at, user in enumerate(order)}
 
 
 def halves(gains: Mapping[str, float], rank: Mapping[str, float], n_boot: int = 2000, seed: int = 0) -> list[Group]:
-    """Mean gain of the non-unique and the unique half of users.
+    """Return the mean gain of the non-unique and of the unique half of users.
 
     Args:
-        gains: what each user gains, by user; users without a rank are an error.
-        rank: from `ranks`.
-        n_boot: resamples.
-        seed: of the resamples.
+        gains: gain of each user; every user needs a rank.
+        rank: rank of each user, from `ranks`.
+        n_boot: number of resamples.
+        seed: seed of the resamples.
     """
     sides: dict[str, list[float]] = {"non-unique": [], "unique": []}
     for user, gain in gains.items():
@@ -68,13 +70,15 @@ def halves(gains: Mapping[str, float], rank: Mapping[str, float], n_boot: int = 
 def curve(
     gains: Mapping[str, float], rank: Mapping[str, float], points: int = 41, width: float = 0.15
 ) -> list[tuple[float, float, float, float]]:
-    """The gain over the rank: (rank, mean, low, high) of a Gaussian average, low and high by 1.96 standard errors.
+    """Return the gain as a function of the rank: (rank, mean, low, high) of a Gaussian-weighted average.
+
+    `low` and `high` are 1.96 standard errors below and above the mean.
 
     Args:
-        gains: what each user gains.
-        rank: from `ranks`.
-        points: how many points between 0 and 1.
-        width: standard deviation of the average, in ranks.
+        gains: gain of each user.
+        rank: rank of each user, from `ranks`.
+        points: number of points between 0 and 1.
+        width: standard deviation of the Gaussian weights, in ranks.
     """
     users = list(gains)
     at_U, gain_U = np.array([rank[user] for user in users]), np.array([gains[user] for user in users])

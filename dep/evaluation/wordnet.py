@@ -1,7 +1,7 @@
-"""WordNet 3.0 for METEOR's synonyms.
+"""Find, read and fetch WordNet 3.0, which METEOR needs for synonyms.
 
-It is searched for in this order: the folder that the environment variable DEP_WORDNET names, the project's
-`.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms is another number,
+The places searched are, in this order: the folder that the environment variable DEP_WORDNET names, the project's
+`.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms gives other numbers,
 so a missing WordNet is an error.
 
 `make wordnet` (`dep.evaluation.wordnet_check`) fetches it where it is missing and checks a known score.
@@ -33,7 +33,7 @@ CACHE = (_REPOSITORY if (_REPOSITORY / "pyproject.toml").exists() else Path.cwd(
 FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in ("noun", "verb", "adj", "adv")) + tuple(
     f"{pos}.exc" for pos in ("noun", "verb", "adj", "adv")
 )
-"""What the reader needs of a folder. Debian's package lacks `lexnames` and `index.sense`: it does without."""
+"""Files that the reader needs. Debian's package lacks `lexnames` and `index.sense`; `read` replaces them."""
 
 LEXNAMES = (
     "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body"
@@ -51,13 +51,13 @@ _HOW = f"{_FETCH}, or name a folder with WordNet's files in {VARIABLE}"
 
 
 def locate() -> Path | PathPointer:
-    """Find WordNet.
+    """Find WordNet on this machine.
 
     Returns:
         A folder, or a pointer into NLTK's zip file.
 
     Raises:
-        FileNotFoundError: nowhere, or DEP_WORDNET names a folder without it.
+        MissingFile: there is none, or DEP_WORDNET names a folder that lacks files.
     """
     named = os.environ.get(VARIABLE)
     if named:
@@ -80,16 +80,16 @@ def locate() -> Path | PathPointer:
 
 @lru_cache(maxsize=1)
 def wordnet() -> WordNetCorpusReader:
-    """WordNet, read once a process (about a second).
+    """Return the WordNet reader; a process reads it once, which takes about a second.
 
     Raises:
-        FileNotFoundError: it is not on this machine; the message says how to get it.
+        MissingFile: it is not on this machine; the message says how to get it.
     """
     return read(locate())
 
 
 def read(root: Path | PathPointer) -> WordNetCorpusReader:
-    """A reader of the WordNet at `root` that does without `lexnames` and `index.sense`."""
+    """Return a reader of the WordNet at `root` that does not need `lexnames` and `index.sense`."""
     import nltk.data
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
@@ -100,20 +100,20 @@ def read(root: Path | PathPointer) -> WordNetCorpusReader:
             return super().open(file)
 
         def map_wn(self, version: str = "wordnet") -> None:
-            """No mapping between versions: only other languages use one, and it needs `index.sense`."""
+            """Skip the mapping between versions: only other languages use it, and it needs `index.sense`."""
 
     if isinstance(root, Path) and str(root) not in nltk.data.path:
-        nltk.data.path.append(str(root))  # NLTK opens only what lies in its path
+        nltk.data.path.append(str(root))  # NLTK only opens files below its path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "multilingual functions are not available"
         return Reader(str(root) if isinstance(root, Path) else root, None)
 
 
 def fetch() -> None:
-    """Put WordNet into CACHE from Debian's package (needs no root), or into NLTK's data from its server.
+    """Fetch WordNet from Debian's package into CACHE (needs no root), or from NLTK's server into NLTK's data.
 
     Raises:
-        FileNotFoundError: neither could be had.
+        MissingFile: neither source is reachable.
     """
     errors = []
     if shutil.which("apt-get") and shutil.which("dpkg"):

@@ -1,4 +1,7 @@
-"""`python -m dep.evaluation.wordnet_check` (`make wordnet`): find or fetch WordNet, then check a known score."""
+"""Command that finds or fetches WordNet and checks a known score: `python -m dep.evaluation.wordnet_check`.
+
+`make wordnet` runs it.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ KNOWN_SCORE = 1 - 0.5 * (1 / 6) ** 3
 
 
 def check_known_score() -> float:
-    """METEOR of KNOWN_PAIR with this machine's WordNet.
+    """Return METEOR of KNOWN_PAIR with this machine's WordNet.
 
     Raises:
-        ValueError: it is not KNOWN_SCORE, so the WordNet of this machine is damaged.
+        DepError: the score is not KNOWN_SCORE, so the WordNet of this machine is damaged.
     """
     score = Meteor().corpus([KNOWN_PAIR[0]], [KNOWN_PAIR[1]])
     if abs(score - KNOWN_SCORE) > 1e-9:
@@ -28,7 +31,7 @@ def check_known_score() -> float:
 
 
 def main() -> int:
-    """Find WordNet, or fetch it; then check a known score. Returns the exit status."""
+    """Find or fetch WordNet, check a known score, and return the exit status."""
     try:
         try:
             where = wordnet.locate()

@@ -22,7 +22,7 @@ from dep.pipeline.keys import adapter_key, score_key
 from dep.pipeline.request_cost import costs
 from dep.pipeline.resources import Resources
 from dep.pipeline.store import ArmStore
-from dep.reporting import print_given, print_table, write_report
+from dep.reporting import print_costs, print_table, write_report
 from dep.types import Corpus
 from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
 from dep.utils.errors import DepError, MissingFile
@@ -85,7 +85,7 @@ def report(
     write_json(folder / "made_from.json", made_from)
     path = write_report(folder)
     print_table(results, resources.console)
-    print_given(facts["costs"], resources.console, labels)
+    print_costs(facts["costs"], resources.console, labels)
     if facts["warning"]:
         resources.console.print(f"[yellow]{facts['warning']}[/]")
     return path

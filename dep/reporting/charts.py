@@ -1,6 +1,7 @@
 """Charts as SVG text: intervals of a metric by method, and training curves.
 
-Colours are classes (`own`, `other`, `control`, `c0` … `c9`) that the page's style sheet fills for light and dark.
+Colours are CSS classes (`own`, `other`, `control`, `c0` … `c9`) that the page's style sheet defines for its light and
+dark themes.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ Curve = Sequence[tuple[float, float]]
 COLOURS = 10
 _WIDTH, _VALUES, _ROW = 470, 62, 25
 _LETTER, _WIDEST = 7.0, 260.0
-"""Units a letter of an arm's label takes, and all of them at most: longer names are set closer."""
+"""SVG units of a letter of an arm's label, and the limit for a label; longer labels are compressed to the limit."""
 _ZERO_BASED = 0.2
-"""Bars start at 0 where the values spread over at least this share of the largest; otherwise dots on a cut axis."""
+"""If the values spread over at least this share of the largest, bars start at 0; otherwise dots on a cut axis."""
 
 
 def intervals(table: Table, metric: str, roles: Mapping[str, str]) -> str:
-    """One row an arm with its value and its 95% interval, on an axis from 0 (bars) or a cut one (dots).
+    """Draw one row for each arm with its value and 95% interval, on an axis from 0 (bars) or a cut one (dots).
 
     Args:
-        table: of one category.
-        metric: one of its metrics.
-        roles: each arm's colour, a key of ROLES; `other` for an arm without one.
+        table: table of one category.
+        metric: name of one of its metrics.
+        roles: colour of each arm, a key of ROLES; an arm without one is `other`.
+
+    Returns:
+        An SVG element.
     """
     cells = [(arm, table.cells[arm, metric]) for arm in table.arms if (arm, metric) in table.cells]
     low, high = min(cell.low for _, cell in cells), max(cell.high for _, cell in cells)
@@ -47,10 +51,10 @@ def intervals(table: Table, metric: str, roles: Mapping[str, str]) -> str:
     for at, (arm, cell) in enumerate(cells):
         label, role = table.labels[arm], roles.get(arm, "other")
         middle = _ROW * at + _ROW / 2 + 2
-        close = f' textLength="{gutter - 12:.0f}" lengthAdjust="spacingAndGlyphs"' * (
+        compressed = f' textLength="{gutter - 12:.0f}" lengthAdjust="spacingAndGlyphs"' * (
             len(label) * _LETTER + 16 > gutter
         )
-        place = f'x="{gutter - 8:.1f}" y="{middle + 4}" text-anchor="end"{close}'
+        place = f'x="{gutter - 8:.1f}" y="{middle + 4}" text-anchor="end"{compressed}'
         parts.append(f'<text class="name" {place}>{escape(label)}</text>')
         if bars:
             box = f'x="{gutter:.1f}" y="{middle - 8}" width="{x(cell.value) - gutter:.1f}" height="16" rx="2"'
@@ -71,11 +75,14 @@ def intervals(table: Table, metric: str, roles: Mapping[str, str]) -> str:
 
 
 def curves(name: str, lines: Sequence[tuple[int, Curve]]) -> str:
-    """One line for each run that logged `name`.
+    """Draw one line for each run that logged `name`.
 
     Args:
-        name: what was logged.
-        lines: the number of each line's colour, and its (step, value) pairs.
+        name: heading of the logged value.
+        lines: for each line the number of its colour and its (step, value) pairs.
+
+    Returns:
+        An SVG element.
     """
     points = [point for _, line in lines for point in line]
     ticks = _ticks(min(y for _, y in points), max(y for _, y in points))
@@ -108,7 +115,7 @@ def curves(name: str, lines: Sequence[tuple[int, Curve]]) -> str:
 
 
 def thinned(line: Curve, points: int = 120) -> Curve:
-    """At most `points` points, each the mean of neighbours."""
+    """Reduce a curve to at most `points` points, each the mean of neighbours."""
     size = math.ceil(len(line) / points)
     chunks = [line[start : start + size] for start in range(0, len(line), size)]
     return [(sum(x for x, _ in chunk) / len(chunk), sum(y for _, y in chunk) / len(chunk)) for chunk in chunks]
@@ -121,17 +128,17 @@ def _svg(width: float, height: float, description: str, parts: Sequence[str]) ->
 
 
 ROLES = {"own": "DEP", "control": "controls", "other": "other methods"}
-"""The role of a method (`Method.role`), which is the class of its colour -> what the key calls it."""
+"""Role of a method (`Method.role`), which is the CSS class of its colour -> its name in the chart's key."""
 
 
 def key(roles: Iterable[str]) -> dict[str, str]:
-    """The roles that occur, and what they stand for."""
+    """Return the names of the roles that occur, in the order of ROLES."""
     present = set(roles)
-    return {role: words for role, words in ROLES.items() if role in present}
+    return {role: name for role, name in ROLES.items() if role in present}
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers that enclose low and high."""
+    """Return three to six round numbers that enclose low and high."""
     span = (high - low) or abs(high) or 1.0
     raw = span / 4
     power = 10 ** math.floor(math.log10(raw))

@@ -1,4 +1,4 @@
-"""What each method was given, as the page, the Markdown and the terminal show it."""
+"""Table of what each method costs, for the page, the Markdown file and the terminal."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 
 HEADS = {
     "Trained parameters": "trained", "Share of the LLM": "of LLM", "Training, s": "sec.", "Prompt tokens": "tokens",
-    "LLM calls": "calls", "Operations, GFLOP": "GFLOP", "Kept a user, bytes": "bytes",
+    "LLM calls": "calls", "Operations, GFLOP": "GFLOP", "Stored per user, bytes": "bytes",
 }  # fmt: skip
 """Column of the page -> its short form in the terminal."""
-LEAD = (
-    "Trained counts what was learned in pretraining too, and so does its time (in seconds, beside other arms). A "
-    "request's tokens and calls count those that write a profile. Operations are torch's count of reading the request "
-    "and its real review once. Kept are the texts, vectors and profile of a user that the next request needs."
+HEADING = "What each method costs"
+NOTE = (
+    "Trained parameters and training time include pretraining; the time is in seconds, while other arms may have run. "
+    "A request's tokens and LLM calls include those that write a profile. Operations are torch's count for reading the "
+    "request and its real review once. Stored per user are the texts, vectors and profile that the next request needs."
 )
 
 
-def given(costs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """A cell for each of `HEADS` by arm name; empty where nothing was measured.
+def cost_cells(costs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the cells of each arm's row, one for each of `HEADS`; a cell is empty if nothing was measured.
 
     Args:
-        costs: as `dep.pipeline.request_cost.costs` makes them.
+        costs: costs by arm name, from `dep.pipeline.request_cost.costs`.
     """
     return {arm: _cells(row) for arm, row in costs.items()}
 

@@ -1,6 +1,6 @@
-"""report.html and report.md of a run folder, each complete in one file.
+"""Writes report.html and report.md of a run folder, each a self-contained file.
 
-Reviews are untrusted text: the HTML template escapes every value, the Markdown one passes each through `plain`.
+Reviews are untrusted text: the HTML template escapes every value, the Markdown template passes every value to `plain`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from dep.evaluation.metrics import metric_class
 from dep.reporting import charts, tables
-from dep.reporting.cost_table import HEADS, LEAD, given
+from dep.reporting.cost_table import HEADING, HEADS, NOTE, cost_cells
 from dep.reporting.verdicts import in_words, verdicts
 from dep.utils.atomic_io import write_text
 from dep.utils.errors import MissingFile
@@ -34,26 +34,27 @@ _LOGGED = {
     "train_recon": "Reconstruction loss (Eq. 8)",
     "train_sparse": "Sparsity loss (Eq. 10)",
     "train_mean_activation": "Mean activation of the compressor's units",
-    "train_dead_units": "Share of units that a batch leaves silent",
+    "train_dead_units": "Share of units that are inactive for a whole batch",
     "train_clamped_units": "Share of units whose mean activation is clamped",
 }
-"""What metrics.csv logs, and what the page calls it."""
+"""Column of metrics.csv -> its heading on the page."""
 _SHOWN = 3
+"""Number of example requests on the page."""
 
 
 def write_report(run_dir: Path) -> Path:
     """Write report.html and report.md of a run.
 
     Args:
-        run_dir: has results.json, and as far as there are: run.json, showcase.json, and by arm predictions.jsonl
-            and metrics.csv.
+        run_dir: folder with results.json. If they exist, the report also shows run.json, showcase.json, and each arm's
+            predictions.jsonl and metrics.csv.
 
     Returns:
-        Where report.html is.
+        Path of report.html.
 
     Raises:
-        FileNotFoundError: there is no results.json.
-        ValueError: it is empty, or lacks the mean over the seeds of an arm.
+        MissingFile: there is no results.json.
+        DepError: results.json is empty, or lacks the mean over the seeds of an arm.
     """
     results = _read(run_dir / "results.json")
     if results is None:
@@ -67,7 +68,7 @@ def write_report(run_dir: Path) -> Path:
     environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
     environment.filters |= {"title": tables.title, "in_words": in_words}
     environment.globals |= {"metric_class": metric_class, "spread": tables.spread}
-    environment.globals |= {"given_heads": HEADS, "given_lead": LEAD}
+    environment.globals |= {"cost_heading": HEADING, "cost_heads": HEADS, "cost_note": NOTE}
     content = _content(run_dir, results)
     for name in ("report.html", "report.md"):
         write_text(run_dir / name, environment.get_template(f"{name}.j2").render(content))
@@ -75,12 +76,12 @@ def write_report(run_dir: Path) -> Path:
 
 
 def _by_metric(function: Callable[[str, float], str]) -> Callable[[float, str], str]:
-    """`value | number(metric)` of a function (metric, value)."""
+    """Swap the arguments of a function (metric, value), for use as the filter `value | number(metric)`."""
     return lambda value, metric: function(metric, value)
 
 
 def plain(text: object) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Escape text and join its lines, so that Markdown shows it unchanged on one line."""
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", escape(" ".join(str(text).split()), quote=False))
 
 
@@ -105,7 +106,7 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "run": run,
         "took": None if seconds is None else str(timedelta(seconds=round(seconds))),
         "panels": panels,
-        "given": given(run.get("costs") or {}),
+        "costs": cost_cells(run.get("costs") or {}),
         "settings": dict(_flat(run.get("config") or {})),
         "curves": _charts(logs),
         "curve_names": [labels.get(arm, arm) for arm in logs],
@@ -119,17 +120,17 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """`a.b.c` and its value, of every leaf."""
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the dotted key `a.b.c` and the value of every leaf."""
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{before}{key}.")
+            yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield before + str(key), "–" if value is None else str(value)
+            yield prefix + str(key), "–" if value is None else str(value)
 
 
 def _logs(run_dir: Path) -> dict[str, list[Path]]:
-    """metrics.csv of every seed, by arm."""
+    """Return the paths of metrics.csv of all seeds, by arm."""
     arms: dict[str, list[Path]] = {}
     for path in sorted(run_dir.glob("*/*/metrics.csv")):
         arms.setdefault(path.parent.parent.name, []).append(path)
@@ -137,7 +138,7 @@ def _logs(run_dir: Path) -> dict[str, list[Path]]:
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """(step, value) pairs of every column that training or validation logged."""
+    """Return the (step, value) pairs of every logged column of a metrics.csv."""
     curves: dict[str, list[tuple[float, float]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -148,7 +149,7 @@ def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
-    """One chart for each thing that was logged, with a colour for each arm and a line for each of its seeds."""
+    """Return a chart for each logged value, with a colour for each arm and a line for each of its seeds."""
     logged: dict[str, list[tuple[int, charts.Curve]]] = {}
     for colour, paths in enumerate(logs.values()):
         for path in paths:
@@ -160,7 +161,7 @@ def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
 
 
 def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:
-    """Without showcase.json: the first request of each category that every arm answered, with no history."""
+    """Return the examples of a run without showcase.json: each category's first request that all arms answered."""
     arms: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(run_dir.glob("*/*/predictions.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""From `results.json` to the main table of each category, and how its numbers are printed."""
+"""Main table of each category, built from `results.json`, and the formatting of its numbers."""
 
 from __future__ import annotations
 
@@ -17,71 +17,70 @@ Results = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm's value of one metric.
-
-    `seeds` has the values of the single seeds where there are several; `best` is true of every arm that prints
-    the same as the best one.
-    """
+    """One arm's value of one metric, with its 95% interval."""
 
     value: float
     low: float
     high: float
     n: int
+    """Number of test reviews."""
     seeds: tuple[float, ...]
+    """Values of the single seeds; empty if there is only one seed."""
     best: bool
+    """Whether the printed value equals the printed best value of the metric."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Arms by metrics of one category; a cell is missing where an arm lacks a metric."""
+    """Table of one category: a row for each arm, a column for each metric."""
 
     category: str
     arms: list[str]
-    """Names, in the order of the results."""
+    """Arm names, in the order of the results."""
     metrics: list[str]
     cells: dict[tuple[str, str], Cell]
-    """By arm name and metric."""
+    """Cells by arm name and metric; an arm that lacks a metric has no cell."""
     labels: dict[str, str]
-    """What is shown of each arm."""
+    """Displayed label of each arm."""
 
     @property
     def n(self) -> int:
-        """Test reviews behind a cell (the largest number, should they differ)."""
+        """Number of test reviews of a cell; the largest if cells differ."""
         return max(cell.n for cell in self.cells.values())
 
     def seeds(self, arm: str) -> int:
-        """How many seeds an arm's values are the mean of; 0 where there is one seed."""
+        """Return the number of seeds that an arm's values average; 0 if there is only one seed."""
         return max(len(cell.seeds) for (name, _), cell in self.cells.items() if name == arm)
 
 
 def title(metric: str) -> str:
-    """A metric's label with the direction that is good."""
+    """Return a metric's label with an arrow in the direction that is better."""
     kind = metric_class(metric)
     return f"{kind.label} {'↑' if kind.higher_is_better else '↓'}"
 
 
 def number(metric: str, value: float) -> str:
-    """A value with the decimals of its metric."""
+    """Format a value with the number of decimals of its metric."""
     return f"{value:.{metric_class(metric).decimals}f}".replace("-", "−")
 
 
 def signed(metric: str, value: float) -> str:
-    """A difference, with its sign and one decimal more than values have (four are enough)."""
+    """Format a difference with its sign and one decimal more than values have, at most four."""
     return f"{value:+.{min(4, metric_class(metric).decimals + 1)}f}".replace("-", "−")
 
 
 def best_of(metric: str, values: Iterable[float]) -> float:
-    """The best of some values of a metric."""
+    """Return the best of some values of a metric."""
     return (max if metric_class(metric).higher_is_better else min)(values)
 
 
 def metrics_of(results: Results) -> list[str]:
-    """Every metric of some results, in the order of tables.
+    """Return the names of all metrics of some results, in the order of tables.
 
-    A metric of the user's own is imported from where `results["metrics"]` says that its class is.
+    A user-defined metric is imported from the module and class in `results["metrics"]`.
 
     Raises:
-        DepError: a metric is not known.
+        DepError: a metric is unknown.
     """
     for target in (results.get("metrics") or {}).values():
         load_metric(target)
@@ -89,7 +88,7 @@ def metrics_of(results: Results) -> list[str]:
 
 
 def arm_labels(results: Results) -> dict[str, str]:
-    """What is shown of each arm: its label, with its name beside it where another arm has the same label."""
+    """Return the displayed label of each arm; an arm whose label is not unique also shows its name."""
     labels: dict[str, str] = {}
     for row in results.get("rows") or ():
         labels.setdefault(row["arm"], str(row.get("label") or row["arm"]))
@@ -97,16 +96,16 @@ def arm_labels(results: Results) -> dict[str, str]:
 
 
 def distinct(labels: Mapping[str, str]) -> dict[str, str]:
-    """Labels by arm name, with the name beside a label that several arms have."""
-    often = Counter(labels.values())
-    return {arm: label if often[label] == 1 else f"{label} ({arm})" for arm, label in labels.items()}
+    """Append the arm's name to every label that several arms have."""
+    count = Counter(labels.values())
+    return {arm: label if count[label] == 1 else f"{label} ({arm})" for arm, label in labels.items()}
 
 
 def categories(results: Results) -> list[str]:
-    """Categories in the order shown: everything pooled first, unless there is only one to pool.
+    """Return the categories in display order: the pooled one first, unless it pools a single category.
 
     Raises:
-        ValueError: there are no rows.
+        DepError: there are no rows.
     """
     if not results.get("rows"):
         raise DepError("results.json: expected `rows`, found none; run `dep report` after `dep evaluate`")
@@ -116,10 +115,10 @@ def categories(results: Results) -> list[str]:
 
 
 def main_table(results: Results, category: str) -> Table:
-    """Every arm's values in one category: the mean over its seeds, or its only seed.
+    """Build the table of one category with each arm's mean over its seeds, or its only seed.
 
     Raises:
-        ValueError: an arm has several seeds and no row with their mean (seed null).
+        DepError: an arm has several seeds but no row with their mean (seed null).
     """
     groups: dict[tuple[str, str], dict[int | None, Mapping[str, Any]]] = {}
     for row in results["rows"]:
@@ -151,7 +150,7 @@ def main_table(results: Results, category: str) -> Table:
 
 
 def spread(cell: Cell, metric: str) -> str:
-    """The values of the single seeds, for a tooltip; empty where there is one seed."""
+    """Format the values of the single seeds for a tooltip; empty if there is only one seed."""
     if not cell.seeds:
         return ""
     values = ", ".join(number(metric, value) for value in cell.seeds)

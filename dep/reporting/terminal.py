@@ -1,4 +1,4 @@
-"""The main table and the comparisons in the terminal."""
+"""Prints the main table, the comparisons and the costs in the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from dep.evaluation.metrics import metric_class
-from dep.reporting.cost_table import HEADS, LEAD, given
+from dep.reporting.cost_table import HEADING, HEADS, NOTE, cost_cells
 from dep.reporting.tables import Results, Table, categories, distinct, main_table, number, signed, title
 from dep.reporting.verdicts import Verdict, verdicts
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _STYLES = {"better": "green", "worse": "red", "maybe": "yellow", "none": "dim"}
 _CELL_WIDTH = 13
-"""Columns that a cell with its interval takes."""
+"""Width of a cell with its interval, in characters."""
 
 
 def print_table(results: Results, console: Console) -> None:
-    """Print the main table and the paired comparisons of everything pooled.
+    """Print the main table and the paired comparisons of all categories pooled.
 
     Args:
-        results: the content of results.json.
-        console: where to; a narrow one gets no intervals.
+        results: content of results.json.
+        console: console to print to; a narrow one gets no intervals in the table.
     """
     category = categories(results)[0]
     table = main_table(results, category)
@@ -35,33 +35,33 @@ def print_table(results: Results, console: Console) -> None:
     if pairs:
         console.print(
             Text(
-                "\nPaired differences: the same reviews under both, two-sided randomization test over users; "
-                f"p is uncorrected, the verdict after Holm's correction for a metric's {len(pairs)} pairs",
+                "\nPaired differences on the same reviews, with a two-sided randomisation test over users; p is "
+                f"uncorrected, the verdict uses Holm's correction for the {len(pairs)} pairs of a metric",
                 "bold",
             )
         )
-    for (a, b), of_pair in pairs.items():
+    for (a, b), pair_verdicts in pairs.items():
         names = [table.labels.get(name, name) for name in (a, b)]
-        console.print(_comparison(" − ".join(names), of_pair))
+        console.print(_comparison(" − ".join(names), pair_verdicts))
 
 
-def print_given(costs: Mapping[str, Mapping[str, Any]], console: Console, labels: Mapping[str, str]) -> None:
-    """Print what each arm was given.
+def print_costs(costs: Mapping[str, Mapping[str, Any]], console: Console, labels: Mapping[str, str]) -> None:
+    """Print the costs of each arm.
 
     Args:
-        costs: by arm name, from `dep.pipeline.request_cost.costs`.
-        console: where to.
-        labels: of the arms, by name.
+        costs: costs by arm name, from `dep.pipeline.request_cost.costs`.
+        console: console to print to.
+        labels: labels of the arms, by name.
     """
     shown = distinct({arm: labels.get(arm, arm) for arm in costs})
-    grid = _grid("\nWhat each method was given")
+    grid = _grid(f"\n{HEADING}")
     grid.add_column("method")
     for head in HEADS.values():
         grid.add_column(head, justify="right", no_wrap=True)
-    for arm, cells in given(costs).items():
+    for arm, cells in cost_cells(costs).items():
         grid.add_row(Text(shown[arm]), *cells)
     console.print(grid)
-    console.print(Text(LEAD, "dim"))
+    console.print(Text(NOTE, "dim"))
 
 
 def _grid(heading: str, title_style: str = "bold", show_header: bool = True) -> Grid:
@@ -72,10 +72,10 @@ def _grid(heading: str, title_style: str = "bold", show_header: bool = True) -> 
 
 
 def _main(table: Table, intervals: bool) -> Grid:
-    where = "all categories" if table.category == "all" else table.category
+    category = "all categories" if table.category == "all" else table.category
     seeds = max(table.seeds(arm) for arm in table.arms)
     heading = (
-        f"{where}, {table.n} test reviews, {f'{seeds} seeds' if seeds else 'one seed'}, "
+        f"{category}, {table.n} test reviews, {f'{seeds} seeds' if seeds else 'one seed'}, "
         f"{'with 95% intervals' if intervals else '95% intervals in the report'}"
     )
     grid = _grid(heading)
@@ -97,12 +97,12 @@ def _main(table: Table, intervals: bool) -> Grid:
     return grid
 
 
-def _comparison(pair: str, of_pair: list[Verdict]) -> Grid:
+def _comparison(pair: str, pair_verdicts: list[Verdict]) -> Grid:
     grid = _grid(pair, title_style="", show_header=False)
-    for width in (9, 7, 18, 10):  # the same for every pair, so that they stand below one another
+    for width in (9, 7, 18, 10):  # fixed widths align the columns of all pairs
         grid.add_column(justify="left" if width == 9 else "right", min_width=width, no_wrap=True)
     grid.add_column(no_wrap=True)
-    for verdict in of_pair:
+    for verdict in pair_verdicts:
         metric = verdict.metric
         grid.add_row(
             Text(f"  {metric_class(metric).label}"),

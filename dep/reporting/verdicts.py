@@ -1,10 +1,10 @@
-"""Paired comparisons of a category in words.
+"""Verdicts in words on the paired comparisons of a category.
 
-A verdict on a difference of `a` and `b` in one metric:
+A verdict on the difference between `a` and `b` in one metric is one of:
 
-    better, worse    its 95% interval leaves out 0, p < 0.05, and p < 0.05 after Holm's correction as well
-    … uncorrected    the same without the last: among this many pairs, chance could have made it
-    no difference    neither; which does not say that there is none
+    better, worse          the 95% interval excludes 0, and p < 0.05 before and after Holm's correction
+    … uncorrected          the same, but p >= 0.05 after Holm's correction: the difference may be due to chance
+    no difference shown    otherwise; this does not mean that there is no difference
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ _ORDER = ("better", "worse", "better, uncorrected", "worse, uncorrected", "no di
 
 @dataclass(frozen=True)
 class Verdict:
-    """One comparison in one metric; `a` and `b` are names of arms.
-
-    `delta` is a − b in the metric's own unit, `holm` the corrected p.
-    """
+    """Comparison of two arms in one metric."""
 
     a: str
+    """Name of the first arm."""
     b: str
+    """Name of the second arm."""
     metric: str
     delta: float
+    """a − b in the metric's unit."""
     low: float
     high: float
     p: float
     holm: float
+    """p after Holm's correction."""
     n: int
+    """Number of test reviews."""
 
     @property
     def tone(self) -> Literal["better", "worse", "maybe", "none"]:
-        """The class of its colour."""
+        """CSS class of the verdict's colour."""
         if not (self.p < LEVEL and self.low * self.high > 0):
             return "none"
         if self.holm >= LEVEL:
@@ -52,16 +54,16 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The verdict on `a` in words."""
+        """Verdict on `a` in words."""
         words = {"none": "no difference shown", "maybe": f"{self._direction}, uncorrected"}
         return words.get(self.tone, self._direction)
 
 
 def verdicts(results: Results, category: str) -> dict[tuple[str, str], list[Verdict]]:
-    """The comparisons of one category by the pair's arm names, in the order of the metrics.
+    """Return the comparisons of one category by pair of arm names, in the order of the metrics.
 
-    The family of Holm's correction is every pair in one metric: metrics of the same texts are correlated, and
-    with each counted as a test of its own the smallest p that the resamples can give would be too large.
+    A family of Holm's correction is all pairs of one metric. It does not span metrics: metrics of the same texts are
+    correlated, and the smallest p-value that the resamples can give would not pass so many tests.
     """
     pairs: dict[tuple[str, str], list[Verdict]] = {}
     for metric in metrics_of(results):
@@ -73,13 +75,13 @@ def verdicts(results: Results, category: str) -> dict[tuple[str, str], list[Verd
     return pairs
 
 
-def in_words(of_pair: list[Verdict]) -> str:
-    """Summary of the verdicts on one pair: `better on NLL and BLEU; no difference shown on METEOR`."""
+def in_words(pair_verdicts: list[Verdict]) -> str:
+    """Summarise the verdicts on one pair, as in `better on NLL and BLEU; no difference shown on METEOR`."""
     clauses = []
-    for text in dict.fromkeys(sorted((v.text for v in of_pair), key=_ORDER.index)):
-        names = [metric_class(v.metric).label for v in of_pair if v.text == text]
+    for text in dict.fromkeys(sorted((v.text for v in pair_verdicts), key=_ORDER.index)):
+        names = [metric_class(v.metric).label for v in pair_verdicts if v.text == text]
         listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        if len(names) == len(of_pair) > 2:
+        if len(names) == len(pair_verdicts) > 2:
             listed = "any metric" if text.startswith("no") else "every metric"
         clauses.append(f"{text.replace(', uncorrected', ' before correction')} on {listed}")
     return "; ".join(clauses)

@@ -1,1 +1,1 @@
-"""How much faster than what people do: each benchmark against a stated alternative, in one process."""
+"""Benchmarks: each times the package against a stated alternative in the same process."""

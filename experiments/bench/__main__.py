@@ -1,4 +1,6 @@
-"""`make bench`: every benchmark, or those named, into runs/bench/results.json, a table and a plot.
+"""Command that runs all or the named benchmarks: `make bench`.
+
+It writes runs/bench/results.json and a plot, and prints a table.
 
 python -m experiments.bench [step demo prompts differences bandwidth linear generation embedding embedding8
     embedding16 encode encode8 encode16 startup]
@@ -17,7 +19,7 @@ from rich.console import Console
 from dep.utils.progress import stage
 from experiments.bench import differences, embedding, generation, prompts, startup, step
 from experiments.bench.measure import Case, Row, measure
-from experiments.bench.table import command, keep, show
+from experiments.bench.table import command, merge, show
 
 CASES: dict[str, Callable[[], Case]] = {
     "step": step.case,
@@ -38,33 +40,33 @@ CASES: dict[str, Callable[[], Case]] = {
 
 
 def main(names: Sequence[str], folder: Path, console: Console) -> list[Row]:
-    """Measure the named benchmarks; the rows of others are kept from an earlier call.
+    """Run the named benchmarks, or all, and return their rows with those of earlier calls.
 
     Raises:
-        ValueError: a name that there is no benchmark of, or results that differ.
+        ValueError: a name is unknown, or the two results of a benchmark differ.
     """
     unknown = [name for name in names if name not in CASES]
     if unknown:
         raise ValueError(f"bench: expected names among {', '.join(CASES)}, found {unknown[0]!r}")
     device = f"{_processor()}, {torch.get_num_threads()} threads"
-    every: list[Row] = []
+    all_rows: list[Row] = []
     for name in names or CASES:
         if name.endswith("16") and not embedding.has_bfloat16():
-            console.print(f"{name}: left out, as this processor has no units for bfloat16")
+            console.print(f"{name}: skipped, because this processor has no bfloat16 instructions")
             continue
         case = CASES[name]()
         with stage(name, case.repeats + 1) as advance:
             row = measure(case, device, advance)
-        every = keep([row], folder)
-    show(every, folder, console)
-    return every
+        all_rows = merge([row], folder)
+    show(all_rows, folder, console)
+    return all_rows
 
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())
 
 
 if __name__ == "__main__":

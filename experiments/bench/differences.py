@@ -1,4 +1,7 @@
-"""Eq. 4 for many reviews: against a loop over each review's peers, and against a copy, which nothing can beat."""
+"""Benchmark of Eq. 4 for many reviews: against a loop over each review's peers, and against a copy of the vectors.
+
+A copy is the lower limit: it reads and writes every vector once and computes nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +22,25 @@ from dep.data.vectors.difference import differences
 from experiments.bench.measure import Case
 
 PART = 2000
-"""Reviews that the loop is given."""
-ROOM = 1e9
-"""Bytes that the work may take beside the vectors' files, which are mapped into memory."""
+"""Number of reviews that the loop computes; it is too slow for all of them."""
+MEMORY_LIMIT = 1e9
+"""Bytes that the computation may allocate in addition to the memory-mapped files of the vectors."""
 
 
 class World(NamedTuple):
-    """Random reviews: vectors in a file, differences to go into another."""
+    """Random reviews with their vectors [N, E] in one file and space for the differences in another."""
 
     his: Tensor
     out: Tensor
     users: Any
-    """Names or numbers."""
+    """Name or number of each review's user."""
     items: Any
+    """Name or number of each review's item."""
 
 
 @cache
 def world(reviews: int, width: int, peers: int) -> World:
-    """Every item is reviewed by `peers` + 1 users, each of whom writes once; rows are in random order, with names."""
+    """Make reviews in random order: `peers` + 1 users review each item, and each user writes one review."""
     draw = torch.Generator().manual_seed(0)
     order = torch.randperm(reviews, generator=draw).tolist()
     folder = Path(tempfile.mkdtemp(prefix="dep-bench-", dir=_in_memory(8 * reviews * width)))
@@ -48,55 +52,55 @@ def world(reviews: int, width: int, peers: int) -> World:
         block = torch.randn(len(rows), width, generator=draw)
         his[rows[0] : rows[-1] + 1] = torch.nn.functional.normalize(block, dim=1)
     for name in ("his", "diff"):
-        (folder / name).unlink()  # the mapping keeps it until the process ends
+        (folder / name).unlink()  # the mapping keeps the data until the process ends
     folder.rmdir()
     return World(his, out, [f"u{at}" for at in order], [f"i{at // (peers + 1)}" for at in order])
 
 
 def _in_memory(size: int) -> Path | None:
-    """A file system in memory with room for twice `size` bytes, where there is one.
+    """Return an in-memory file system with space for twice `size` bytes, or None.
 
-    On a disk what is timed is now and then the kernel writing an earlier result back: 7.1 µs a review in place of 0.4.
+    On a disk, the timed call sometimes waits while the kernel writes an earlier result: 7.1 µs a review instead of 0.4.
     """
     memory = Path("/dev/shm")
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2 * size else None
 
 
-def looped(made: World, count: int) -> Tensor:
-    """The differences of the first `count` reviews, peer by peer."""
-    of_item: dict[str, list[int]] = defaultdict(list)
-    for row, item in enumerate(made.items):
-        of_item[item].append(row)
-    found = []
+def looped(data: World, count: int) -> Tensor:
+    """Compute the differences [count, E] of the first `count` reviews in a loop over peers."""
+    rows_by_item: dict[str, list[int]] = defaultdict(list)
+    for row, item in enumerate(data.items):
+        rows_by_item[item].append(row)
+    differences_NE = []
     for row in range(count):
-        total, peers = torch.zeros(made.his.shape[1]), 0
-        for other in of_item[made.items[row]]:
-            if made.users[other] != made.users[row]:
-                total = total + (made.his[row] - made.his[other])
+        total, peers = torch.zeros(data.his.shape[1]), 0
+        for other in rows_by_item[data.items[row]]:
+            if data.users[other] != data.users[row]:
+                total = total + (data.his[row] - data.his[other])
                 peers += 1
-        found.append(total / max(peers, 1))
-    return torch.stack(found)
+        differences_NE.append(total / max(peers, 1))
+    return torch.stack(differences_NE)
 
 
 def by_item(reviews: int, width: int, peers: int) -> World:
-    """The same vectors, rows in the order of items, with numbers."""
+    """Return the same vectors with rows in the order of items, and with numbers instead of names."""
     at = torch.arange(reviews)
     return world(reviews, width, peers)._replace(users=at, items=at // (peers + 1))
 
 
 @contextmanager
-def within(room: float) -> Iterator[None]:
-    """Fail where the process comes to hold more than `room` bytes beside what is mapped from files.
+def within(limit: float) -> Iterator[None]:
+    """Fail if the process allocates more than `limit` bytes, files mapped into memory not counted.
 
     Raises:
-        MemoryError: it did.
+        MemoryError: the process allocated more.
     """
-    before, most, done = _held(), 0.0, threading.Event()
+    before, most, done = _allocated(), 0.0, threading.Event()
 
     def watch() -> None:
         nonlocal most
         while not done.wait(0.005):
-            most = max(most, _held() - before)
+            most = max(most, _allocated() - before)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -105,22 +109,23 @@ def within(room: float) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-    if most > room:
-        raise MemoryError(f"expected at most {room / 1e9:.1f} GB beside the mapped files, found {most / 1e9:.1f}")
+    if most > limit:
+        raise MemoryError(f"expected at most {limit / 1e9:.1f} GB without the mapped files, found {most / 1e9:.1f}")
 
 
-def _held() -> float:
+def _allocated() -> float:
+    """Return the bytes of the process's memory that belong to no file."""
     status = Path("/proc/self/status").read_text().split("RssAnon:")[1]
     return 1024.0 * int(status.split()[0])
 
 
 def against_loop(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -> Case:
-    """The equation as it is written."""
+    """Benchmark against a loop that follows the equation literally; it also checks the memory limit."""
     count = min(PART, reviews)
 
     def same(ours: Tensor, theirs: Tensor) -> bool:
         equal = torch.allclose(ours[:count], theirs, atol=1e-6)
-        with within(ROOM):
+        with within(MEMORY_LIMIT):
             _ours(world(reviews, width, peers))
         return equal
 
@@ -132,23 +137,23 @@ def against_loop(reviews: int = 1_000_000, width: int = 384, peers: int = 20) ->
 
 
 def against_copy(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -> Case:
-    """Every vector is read and one is written for it: a copy does no less.
+    """Benchmark against a copy of the vectors, the least work that reads and writes every vector.
 
-    Rows are in the order of items: strewn over a file, rows of 1.5 kB cost whatever reads them more to find than to
-    read.
+    Rows are in the order of items: finding randomly ordered rows of 1.5 kB in a file takes longer than reading them.
     """
-    made = by_item(reviews, width, peers)
+    data = by_item(reviews, width, peers)
     return Case(
         "differences, by bandwidth", f"{reviews:,} reviews x {width} by item, {peers} peers", "a copy of the vectors",
-        lambda: _ours(made), lambda: made.out.copy_(made.his), lambda ours, theirs: True, reviews, "reviews/s", 0.6,
+        lambda: _ours(data), lambda: data.out.copy_(data.his), lambda ours, theirs: True, reviews, "reviews/s", 0.6,
         repeats=9,
     )  # fmt: skip
 
 
 def against_fewer(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -> Case:
-    """Linear: half of the reviews take half of the time.
+    """Benchmark of linear scaling: half of the reviews should take half of the time.
 
-    Both are far larger than any cache: a row of a tenth of them, 150 MB, is found in half the time.
+    Both sizes are much larger than any cache. A tenth of the reviews (150 MB) would not be: finding one of their rows
+    takes half the time.
     """
     few = reviews // 2
     return Case(
@@ -158,5 +163,5 @@ def against_fewer(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -
     )  # fmt: skip
 
 
-def _ours(made: World) -> Tensor:
-    return differences(made.his, made.users, made.items, out=made.out)[0]
+def _ours(data: World) -> Tensor:
+    return differences(data.his, data.users, data.items, out=data.out)[0]

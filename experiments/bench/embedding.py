@@ -1,4 +1,4 @@
-"""Embedding reviews: against one call a user, each padded to the longest possible, and against `encode` as it comes."""
+"""Benchmarks of embedding reviews: against one padded call for each user, and against sentence-transformers."""
 
 from __future__ import annotations
 
@@ -18,63 +18,67 @@ from experiments.bench.measure import Case
 from experiments.bench.world import requests
 
 LONGEST = 256
-"""Tokens that MiniLM reads at most."""
+"""Token limit of MiniLM."""
 REVIEWS = 400
+"""Least number of reviews; the last user's reviews are all included."""
 FOLDER = "data/amazon2014_digital_music"
-"""Where Digital Music's two files are looked for; without them the built-in world's reviews are read."""
+"""Folder of Digital Music's two files; if they are missing, the built-in world's reviews are used."""
 
 
 @cache
 def texts() -> tuple[list[list[str]], str]:
-    """Reviews user by user, and whose they are."""
+    """Return the reviews by user, and the name of their data set."""
     by_user: dict[str, list[str]] = defaultdict(list)
     try:
         corpus = next(iter(Amazon2014(Amazon2014.Config(folder=FOLDER)).load().values()))
-        named, pairs = "Digital Music", [(review.user, review.text) for review in corpus.reviews if review.text.strip()]
+        data_set = "Digital Music"
+        pairs = [(review.user, review.text) for review in corpus.reviews if review.text.strip()]
     except (FileNotFoundError, ValueError):
-        named, pairs = "the built-in world", [(request.user, request.text) for request in requests(2)]
+        data_set = "the built-in world"
+        pairs = [(request.user, request.text) for request in requests(2)]
     for user, text in sorted(pairs):
         by_user[user].append(text)
-    found, count = [], 0
-    for own in islice(by_user.values(), REVIEWS):
-        found.append(own)
-        count += len(own)
+    selected, count = [], 0
+    for user_texts in islice(by_user.values(), REVIEWS):
+        selected.append(user_texts)
+        count += len(user_texts)
         if count >= REVIEWS:
             break
-    return found, named
+    return selected, data_set
 
 
 @cache
 def embedder(runtime: Runtime, dtype: Dtype = "float32") -> Any:
-    made = EMBEDDERS.build(MiniLM.Config(device="cpu", runtime=runtime, dtype=dtype))
-    made.encode(["a first text"])
-    return made
+    """Return a warm MiniLM embedder on the CPU."""
+    built = EMBEDDERS.build(MiniLM.Config(device="cpu", runtime=runtime, dtype=dtype))
+    built.encode(["a first text"])
+    return built
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in units of its own; others compute it as float32."""
+    """Return whether the processor has bfloat16 instructions; other processors compute bfloat16 as float32."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _flat() -> list[str]:
-    return [text for own in texts()[0] for text in own]
+    return [text for user_texts in texts()[0] for text in user_texts]
 
 
 def by_users(runtime: str = "openvino", dtype: str = "float32") -> Case:
-    """As the authors' public code does it, in float32."""
+    """Benchmark against the authors' public code: float32, one call for each user, padded to the token limit."""
     transformer = embedder("torch")._model
 
     @torch.inference_mode()
     def one_by_one() -> Tensor:
-        found = []
-        for own in texts()[0]:
-            given = transformer.tokenizer(
-                own, padding="max_length", max_length=LONGEST, truncation=True, return_tensors="pt"
+        vectors = []
+        for user_texts in texts()[0]:
+            encoded = transformer.tokenizer(
+                user_texts, padding="max_length", max_length=LONGEST, truncation=True, return_tensors="pt"
             )
-            found.append(transformer(dict(given))["sentence_embedding"])
-        return normalize(torch.cat(found).float(), dim=1)
+            vectors.append(transformer(dict(encoded))["sentence_embedding"])
+        return normalize(torch.cat(vectors).float(), dim=1)
 
     cosine = 0.99999 if (runtime, dtype) == ("openvino", "float32") else 0.999
     against = f"a call a user, padded to {LONGEST} tokens, float32"
@@ -82,7 +86,7 @@ def by_users(runtime: str = "openvino", dtype: str = "float32") -> Case:
 
 
 def by_encode(runtime: str = "openvino", dtype: str = "float32") -> Case:
-    """As sentence-transformers does it, in the same precision: sorted by length, 32 at a time."""
+    """Benchmark against sentence-transformers' `encode` in the same precision: sorted by length, 32 texts a batch."""
     transformer = embedder("torch", dtype)._model
 
     def encode() -> Tensor:
@@ -93,11 +97,11 @@ def by_encode(runtime: str = "openvino", dtype: str = "float32") -> Case:
 
 
 def _case(name: str, runtime: str, dtype: str, against: str, alternative: Any, goal: float, cosine: float) -> Case:
-    ours, (_, named) = embedder(runtime, dtype), texts()
+    ours, (_, data_set) = embedder(runtime, dtype), texts()
     bits = "eight bits" if runtime == "openvino_int8" else dtype
     library = "torch" if runtime == "torch" else "OpenVINO"
     return Case(
-        f"{name}, {bits}", f"{len(_flat())} reviews of {named}, MiniLM by {library}", against,
+        f"{name}, {bits}", f"{len(_flat())} reviews of {data_set}, MiniLM by {library}", against,
         lambda: ours.encode(_flat()), alternative,
         lambda a, b: bool((cosine_similarity(a, b) > cosine).all()), len(_flat()), "reviews/s", goal,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Greedy reviews for many requests, against `generate` request by request."""
+"""Benchmark of greedy generation for many requests, against `generate` request by request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKENS = 64
 
 
 def case(count: int = 256, part: int = 64) -> Case:
-    """`count` requests with text, on the built-in backbone."""
+    """Benchmark `count` requests with text on the built-in backbone; the alternative generates `part` of them."""
     model, tokenizer = load(BackboneConfig())
     history = 2
     builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])

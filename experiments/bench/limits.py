@@ -1,9 +1,8 @@
-"""How fast embedding could be at all: operations that reviews need, what the processor does a second, where time goes.
+"""Command that prints the upper limit of the speed of embedding: `python -m experiments.bench.limits`.
 
-    python -m experiments.bench.limits
-
-The largest ratio to be had over an alternative is (its seconds) / (operations of the real tokens / peak). The peak is
-the faster of torch's and OpenVINO's product of a matrix of the model's shapes, in each precision.
+It counts the operations of the reviews' real tokens, measures the processor's peak rate and shows where time is spent.
+The largest possible speed-up over an alternative is (its seconds) / (operations of the real tokens / peak). The peak is
+the faster of torch's and OpenVINO's matrix product with the model's shapes, in each precision.
 """
 
 from __future__ import annotations
@@ -22,24 +21,26 @@ from experiments.bench.embedding import LONGEST, by_encode, by_users, embedder, 
 from experiments.bench.measure import seconds
 
 _ROWS = 2048
-"""Of the matrix whose product tells the peak: eight texts of the longest."""
+"""Rows of the matrix whose product gives the peak: eight texts at the token limit."""
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def main(console: Console) -> None:
-    """Print the table."""
+    """Measure and print the table."""
     users = by_users()
     model = embedder("torch")._model
     shape = model[0].auto_model.config
     lengths = [
-        min(LONGEST, len(ids)) for own in texts()[0] for ids in model.tokenizer(own, truncation=False)["input_ids"]
+        min(LONGEST, len(ids))
+        for user_texts in texts()[0]
+        for ids in model.tokenizer(user_texts, truncation=False)["input_ids"]
     ]
     real = sum(_operations(shape, length) for length in lengths)
     padded = len(lengths) * _operations(shape, LONGEST)
-    shown = Table(title=f"{len(lengths)} reviews, {sum(lengths):,} tokens", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=f"{len(lengths)} reviews, {sum(lengths):,} tokens", title_justify="left", box=SIMPLE_HEAD)
     for name in ("", "seconds", "GFLOP", "GFLOP a second", "of the peak"):
-        shown.add_column(name, justify="right" if name else "left")
-    slowest, most = 0.0, []
+        table.add_column(name, justify="right" if name else "left")
+    slowest, limits = 0.0, []
     for dtype in ["float32", *(["bfloat16"] if has_bfloat16() else [])]:
         encode = by_encode(dtype=dtype)
         calls = {"`encode`, sorted by length": (encode.alternative, real), "ours, by OpenVINO": (encode.ours, real)}
@@ -47,35 +48,35 @@ def main(console: Console) -> None:
             calls = {"a call a user, padded": (users.alternative, padded)} | calls
         with torch.inference_mode():
             peak = max(_peak(shape.hidden_size, out, dtype) for out in (shape.hidden_size, shape.intermediate_size))
-            took = {name: (median(_times(call)), operations) for name, (call, operations) in calls.items()}
-        shown.add_row(f"[bold]{dtype}[/]: a matrix product of the model's shape", "", "", f"{peak / 1e9:,.0f}", "100%")
-        for name, (spent, operations) in took.items():
+            timed = {name: (median(_times(call)), operations) for name, (call, operations) in calls.items()}
+        table.add_row(f"[bold]{dtype}[/]: a matrix product of the model's shape", "", "", f"{peak / 1e9:,.0f}", "100%")
+        for name, (spent, operations) in timed.items():
             rate = operations / spent
-            shown.add_row(name, f"{spent:.2f}", f"{operations / 1e9:,.0f}", f"{rate / 1e9:,.0f}", f"{rate / peak:.0%}")
-        slowest = slowest or took["a call a user, padded"][0]
+            table.add_row(name, f"{spent:.2f}", f"{operations / 1e9:,.0f}", f"{rate / 1e9:,.0f}", f"{rate / peak:.0%}")
+        slowest = slowest or timed["a call a user, padded"][0]
         least = real / peak
-        most.append(
+        limits.append(
             f"{dtype}: at most {slowest / least:.1f} times as fast as calls user by user in float32, and "
-            f"{took['`encode`, sorted by length'][0] / least:.1f} times `encode` in {dtype}"
+            f"{timed['`encode`, sorted by length'][0] / least:.1f} times as fast as `encode` in {dtype}"
         )
-    console.print(shown)
-    console.print("with every operation of the real tokens at the peak\n" + "\n".join(most))
-    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU]) as seen:
+    console.print(table)
+    console.print("if all operations of the real tokens ran at the peak rate\n" + "\n".join(limits))
+    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU]) as profiler:
         users.alternative()
-    every = sum(event.self_cpu_time_total for event in seen.key_averages())
-    largest = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)[:4]
-    shares = ", ".join(f"{event.key} {event.self_cpu_time_total / every:.0%}" for event in largest)
-    console.print(f"where the padded calls' time goes: {shares}")
+    total = sum(event.self_cpu_time_total for event in profiler.key_averages())
+    largest = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)[:4]
+    shares = ", ".join(f"{event.key} {event.self_cpu_time_total / total:.0%}" for event in largest)
+    console.print(f"the padded calls spend their time in: {shares}")
 
 
 def _operations(shape: object, tokens: int) -> float:
-    """Of an encoder of BERT's shape on one text: linear layers, and attention's two products."""
+    """Return the operations of a BERT-shaped encoder on one text: linear layers and attention's two products."""
     width, inner, layers = (getattr(shape, name) for name in ("hidden_size", "intermediate_size", "num_hidden_layers"))
     return float(layers * tokens * (2 * (4 * width * width + 2 * width * inner) + 4 * tokens * width))
 
 
 def _peak(width: int, out: int, dtype: str) -> float:
-    """Operations a second of [rows, width] x [width, out], by whichever is faster."""
+    """Return the operations per second of [rows, width] x [width, out] by the faster library."""
     a, b = (torch.randn(size, dtype=getattr(torch, dtype)) for size in ((_ROWS, width), (width, out)))
     calls: list[Callable[[], object]] = [lambda: a @ b, _by_openvino(a.float(), b.float(), dtype)]
     return 2.0 * _ROWS * width * out / min(min(_times(call, 25)) for call in calls)
@@ -85,18 +86,18 @@ def _by_openvino(a: torch.Tensor, b: torch.Tensor, dtype: str) -> Callable[[], o
     import openvino
     from openvino import opset13 as ops
 
-    given = ops.parameter(list(a.shape), dtype=openvino.Type.f32)
-    made = openvino.Model([ops.matmul(given, ops.constant(b.numpy()), False, False)], [given])
+    x = ops.parameter(list(a.shape), dtype=openvino.Type.f32)
+    product = openvino.Model([ops.matmul(x, ops.constant(b.numpy()), False, False)], [x])
     hints: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": _HINTS[dtype],
     }  # fmt: skip
-    request = openvino.Core().compile_model(made, "CPU", hints).create_infer_request()
+    request = openvino.Core().compile_model(product, "CPU", hints).create_infer_request()
     request.infer({0: a.numpy()})
     return request.infer
 
 
 def _times(call: Callable[[], object], calls: int = 3) -> list[float]:
-    """Seconds of some calls, after one that warms up."""
+    """Return the seconds of several calls, after one warm-up call."""
     call()
     return [seconds(call) for _ in range(calls)]
 

@@ -1,5 +1,6 @@
-"""Ours and an alternative, one after the other, several times: the ratio of their times, which machines share more than
-times.
+"""Timing of the package against an alternative: both run in turns, and the ratio of their times is reported.
+
+A ratio differs less between machines than a time does.
 """
 
 from __future__ import annotations
@@ -16,39 +17,42 @@ import torch
 
 @dataclass(frozen=True)
 class Case:
-    """One benchmark: the same work done twice, and how to see that it is the same."""
+    """One benchmark: two ways to do the same work, and a check that their results are equal."""
 
     name: str
-    """In a word or two."""
+    """A word or two."""
     what: str
-    """What is done, and how much of it."""
+    """The work and its amount, in words."""
     against: str
     """The alternative, in words."""
     ours: Callable[[], Any]
+    """Does the work with the package."""
     alternative: Callable[[], Any]
+    """Does the work in the other way."""
     same: Callable[[Any, Any], bool]
-    """Whether the two results, ours first, are equal."""
+    """Returns whether the two results, ours first, are equal."""
     work: float
-    """Units of work in one call."""
+    """Units of work in one call of `ours`."""
     unit: str
-    """What `work` counts."""
+    """Unit of speed, such as `reviews/s`."""
     goal: float
     """The ratio to reach."""
     part: float = 1.0
-    """Share of `work` that the alternative does, where all of it would take too long."""
+    """Share of `work` that the alternative does; below 1 if all of it would take too long."""
     repeats: int = 3
-    """Pairs of timed calls."""
+    """Number of timed pairs of calls."""
 
 
 class Row(NamedTuple):
-    """A line of results.json; ratios above 1 mean that ours is faster."""
+    """A row of results.json; a ratio above 1 means that ours is faster."""
 
     name: str
     what: str
     against: str
     ours: float
-    """Units of work a second, median."""
+    """Units of work per second, median."""
     alternative: float
+    """Units of work per second of the alternative, median."""
     ratio_median: float
     ratio_min: float
     ratio_max: float
@@ -58,12 +62,12 @@ class Row(NamedTuple):
 
 
 def measure(case: Case, device: str, advance: Callable[[int], None] = lambda _: None) -> Row:
-    """Run both once to warm up and compare, then in turns.
+    """Run both once as a warm-up, compare the results, then time both in turns.
 
     Args:
-        case: what to run.
-        device: where it runs, in words.
-        advance: told after each pair.
+        case: the benchmark.
+        device: description of the device.
+        advance: called with 1 after each pair of calls.
 
     Raises:
         ValueError: the two results differ.
@@ -84,10 +88,10 @@ def measure(case: Case, device: str, advance: Callable[[int], None] = lambda _: 
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """How long one call takes."""
+    """Return the duration of one call."""
     gc.collect()
-    began = time.perf_counter()
+    start = time.perf_counter()
     call()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Building prompts that have to be cut to fit, against tokenising the whole prompt again for each length tried."""
+"""Benchmark of building prompts that must be cut to a limit, against tokenising each candidate prompt as a whole."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from experiments.bench.measure import Case
 from experiments.bench.world import backbone, requests
 
 HISTORY = 8
-ROOM = 512
-"""Tokens: about half of the past reviews fit."""
+LIMIT = 512
+"""Token limit of a prompt; about half of the past reviews fit."""
 
 
 def rebuilt(tokenizer: PreTrainedTokenizerBase, request: Request) -> list[int]:
-    """The longest prompt that fits, found by building and tokenising prompts of ever fewer past reviews."""
+    """Return the longest prompt that fits, found by tokenising prompts with fewer and fewer past reviews."""
     unlimited = PromptConfig(history=HISTORY, max_input_tokens=100_000)
     for history in range(HISTORY, -1, -1):
         builder = PromptBuilder(tokenizer, replace(unlimited, history=history), ["his", "diff"])
         builder._untrusted = TextTokens(tokenizer, memo=0)
         builder._system = PromptBuilder(tokenizer, unlimited, ["his", "diff"])._system
         ids = builder.build(request).ids
-        if len(ids) <= ROOM:
+        if len(ids) <= LIMIT:
             break
     return ids
 
 
 def case(count: int = 1000) -> Case:
-    """`count` requests of a small world."""
+    """Benchmark `count` requests of a small world."""
     _, tokenizer = backbone()
-    asked = requests(HISTORY)[:count]
+    sample = requests(HISTORY)[:count]
 
     def ours() -> list[list[int]]:
-        builder = PromptBuilder(tokenizer, PromptConfig(history=HISTORY, max_input_tokens=ROOM), ["his", "diff"])
-        return [builder.build(request).ids for request in asked]
+        builder = PromptBuilder(tokenizer, PromptConfig(history=HISTORY, max_input_tokens=LIMIT), ["his", "diff"])
+        return [builder.build(request).ids for request in sample]
 
     return Case(
-        "prompt building", f"{len(asked)} requests, K = {HISTORY} cut to {ROOM} tokens",
+        "prompt building", f"{len(sample)} requests, K = {HISTORY} cut to {LIMIT} tokens",
         "the whole prompt tokenised again for each number of past reviews tried",
-        ours, lambda: [rebuilt(tokenizer, request) for request in asked],
-        lambda a, b: a == b, len(asked), "prompts/s", 5,
+        ours, lambda: [rebuilt(tokenizer, request) for request in sample],
+        lambda a, b: a == b, len(sample), "prompts/s", 5,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`dep --help`, against a Python that imports torch before it says anything."""
+"""Benchmark of `dep --help`, against a process that imports torch before it prints the help."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sys
 from experiments.bench.measure import Case
 
 LIMIT = 0.4
-"""Seconds of CPU time that `dep --help` may take."""
+"""Limit on the CPU seconds of `dep --help`."""
 
 
 def cpu_seconds(code: str) -> float:
-    """CPU time of a fresh Python that runs `code`."""
+    """Return the CPU time of a new Python process that runs `code`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env=os.environ)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -25,7 +25,7 @@ HELP = "import sys; from dep.cli import main; sys.argv = ['dep', '--help']; main
 
 
 def case() -> Case:
-    """The command's help."""
+    """Benchmark the command's help."""
     return Case(
         "dep --help", "start of the command", "the same after `import torch`",
         lambda: cpu_seconds(HELP), lambda: cpu_seconds(f"import torch; {HELP}"),

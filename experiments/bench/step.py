@@ -1,4 +1,7 @@
-"""One training step, against rows padded to the longest possible, logits everywhere, and slots written one by one."""
+"""Benchmark of a training step, against the step of public code.
+
+The alternative pads rows to the length limit, computes logits at every position and writes slots one by one.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +21,23 @@ from experiments.bench.untrained import plain_losses, soft_prompt
 from experiments.bench.world import WIDTH, backbone, requests
 
 ROW = 1152
-"""1,024 tokens of prompt and 128 of review, the world's limits."""
+"""Length limit of a row: 1,024 tokens of prompt and 128 of review."""
 
 
 def case(examples: int = 4, history: int = 3) -> Case:
-    """A step of `examples` of the world's prompts through a head of a large model's width."""
+    """Benchmark a step on `examples` prompts with a vocabulary of a large model's size."""
     return _case("training step", "5.5 M parameters, 152 k words", *backbone(), examples, history)
 
 
 def demo(examples: int = 8, history: int = 2) -> Case:
-    """A step of `make demo`: its backbone, prompts and micro batch."""
+    """Benchmark a step of `make demo`: its backbone, prompts and micro batch."""
     return _case("training step of the demo", "the built-in backbone", *load(BackboneConfig()), examples, history)
 
 
 def _case(
     name: str, what: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: int, history: int
 ) -> Case:
-    """Its result is the loss and the gradients."""
+    """Build the benchmark, whose result is the loss and the gradients."""
     builder = PromptBuilder(tokenizer, PromptConfig(history=history, max_input_tokens=1024), ["his", "diff"])
     batch = Collator(0)([builder.build(request) for request in requests(history)[:examples]])
     soft = soft_prompt(history, model, tokenizer, WIDTH)

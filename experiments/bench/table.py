@@ -1,4 +1,4 @@
-"""Rows of results as a file, a table and a plot."""
+"""Output of the benchmarks: results.json, a table in the terminal and a plot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from experiments.bench.measure import Row
 
 
 def command(work: Callable[[], object], usage: str | None) -> int:
-    """Do `work` as a command of its own, told of in lines rather than by a traceback; returns the exit code."""
+    """Run `work` as a command, print errors of the user as one line, and return the exit code."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         print((usage or "").strip())
         return 0
@@ -27,7 +27,7 @@ def command(work: Callable[[], object], usage: str | None) -> int:
     try:
         work()
     except KeyboardInterrupt:
-        print("\ninterrupted; rows that were measured are kept", file=sys.stderr)
+        print("\ninterrupted; results.json has the rows measured so far", file=sys.stderr)
         return 130
     except ValueError as error:
         print(f"error {error}", file=sys.stderr)
@@ -35,21 +35,21 @@ def command(work: Callable[[], object], usage: str | None) -> int:
     return 0
 
 
-def kept(folder: Path) -> dict[str, Row]:
-    """Rows of earlier calls, by name."""
+def earlier(folder: Path) -> dict[str, Row]:
+    """Return the rows of earlier calls, by name."""
     path = folder / "results.json"
     return {row["name"]: Row(**row) for row in json.loads(path.read_text())["rows"]} if path.is_file() else {}
 
 
-def keep(rows: Sequence[Row], folder: Path) -> list[Row]:
-    """Add `rows` to those of earlier calls, in place of their namesakes; all of them."""
-    every = kept(folder) | {row.name: row for row in rows}
-    write_text(folder / "results.json", json.dumps({"rows": [r._asdict() for r in every.values()]}, indent=1) + "\n")
-    return list(every.values())
+def merge(rows: Sequence[Row], folder: Path) -> list[Row]:
+    """Write `rows` and the rows of earlier calls to results.json and return all; a new row replaces its namesake."""
+    all_rows = list((earlier(folder) | {row.name: row for row in rows}).values())
+    write_text(folder / "results.json", json.dumps({"rows": [row._asdict() for row in all_rows]}, indent=1) + "\n")
+    return all_rows
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
-    """Print the table, and draw the plot where there is matplotlib."""
+    """Print the table, and draw the plot if matplotlib is installed."""
     console.print(table(rows))
     console.print(f"[bold]bench[/] {folder / 'results.json'}", end="")
     if find_spec("matplotlib"):
@@ -59,20 +59,20 @@ def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """For a terminal."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("ours, and the alternative", overflow="fold", ratio=1)
-    for name in ("measured", "times as fast", "to reach"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    """Build the table for a terminal."""
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("ours, and the alternative", overflow="fold", ratio=1)
+    for name in ("measured", "times as fast", "goal"):
+        grid.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        reached = "[green]" if row.ratio_median >= row.goal else "[red]"
-        shown.add_row(
+        colour = "[green]" if row.ratio_median >= row.goal else "[red]"
+        grid.add_row(
             f"[bold]{row.name}[/]: {row.what}", f"{_short(row.ours)} {row.unit}",
-            f"{reached}{_ratio(row.ratio_median)}[/]", f"{row.goal:g}",
+            f"{colour}{_ratio(row.ratio_median)}[/]", f"{row.goal:g}",
         )  # fmt: skip
-        between = f"{_ratio(row.ratio_min)} to {_ratio(row.ratio_max)}" if row.ratio_min < row.ratio_max else ""
-        shown.add_row(f"  {row.against}", _short(row.alternative), between, "", end_section=True)
-    return shown
+        spread = f"{_ratio(row.ratio_min)} to {_ratio(row.ratio_max)}" if row.ratio_min < row.ratio_max else ""
+        grid.add_row(f"  {row.against}", _short(row.alternative), spread, "", end_section=True)
+    return grid
 
 
 def _ratio(value: float) -> str:
@@ -84,7 +84,7 @@ def _short(value: float) -> str:
 
 
 def plot(rows: Sequence[Row]) -> str:
-    """The ratios as dots on a logarithmic axis, with their range, and what was to be reached as a mark."""
+    """Draw the ratios as dots with their range on a logarithmic axis, and the goals as marks; returns SVG text."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -100,7 +100,7 @@ def plot(rows: Sequence[Row]) -> str:
     ax.grid(axis="x", color="0.9")
     ax.set_yticks(range(len(rows)), [row.name for row in rows])
     ax.invert_yaxis()
-    ax.set(xscale="log", xlabel="times as fast as the alternative, and range of the repeats (red: to reach)")
+    ax.set(xscale="log", xlabel="times as fast as the alternative, and range of the repeats (red: goal)")
     ax.xaxis.set_major_formatter("{x:g}")
     out = io.StringIO()
     figure.savefig(out, format="svg")

@@ -1,4 +1,4 @@
-"""An untrained soft prompt of the paper's kind, and the training step of public code to set beside ours."""
+"""Parts of the benchmarks: an untrained soft prompt of the paper's kind, and the training loss of public code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dep.types import IGNORE, Batch
 
 
 def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, width: int) -> SoftPrompt:
-    """For vectors of `width` components."""
+    """Build an untrained soft prompt for vectors of `width` components and `history` slots."""
     settings, compressor, projector = SoftPromptConfig(slots=history), SparseAutoencoderConfig(), ProjectorConfig()
     return build_soft_prompt(settings, compressor, projector, width=width, model=model, tokenizer=tokenizer)
 
 
 def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tensor:
-    """Eq. 11 of a batch as public code computes it: rows padded to `row` tokens, logits everywhere, slot by slot."""
+    """Compute Eq. 11 of a batch like public code: rows padded to `row` tokens, all logits, slots written one by one."""
     missing = row - batch.ids.shape[1]
     ids_BT, mask_BT, labels_BT = (
         pad(rows, (0, missing), value=value)
@@ -30,9 +30,9 @@ def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tenso
     )
     soft = module.soft_prompt
     assert soft.adapter is not None, "DEP's soft prompt has one"
-    made = soft.adapter(batch)
+    tokens = soft.adapter(batch)
     embeds_BTD = module.backbone.get_input_embeddings()(ids_BT).clone()
-    for branch, vectors_BKD in made.vectors.items():
+    for branch, vectors_BKD in tokens.vectors.items():
         for b in range(len(ids_BT)):
             places = (ids_BT[b] == soft.slot_ids[branch]).nonzero()[:, 0]
             for k, place in enumerate(places):
@@ -46,4 +46,4 @@ def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tenso
         cross_entropy(logits_TV[:-1], labels_T[1:], ignore_index=IGNORE)
         for logits_TV, labels_T in zip(logits_BTV, labels_BT, strict=True)
     ]
-    return total_loss(torch.stack(losses).mean(), made.losses, module.config.lambda_, module.config.gamma)
+    return total_loss(torch.stack(losses).mean(), tokens.losses, module.config.lambda_, module.config.gamma)

@@ -1,4 +1,4 @@
-"""Requests of a small world with random vectors: what the benchmarks read."""
+"""Input of the benchmarks: requests of a small world with random vectors, and a random backbone."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from dep.types import Request
 
 WIDTH = 384
 VOCABULARY = 151_936
-"""Rows of Qwen2.5's embedding."""
+"""Number of rows of Qwen2.5's embedding matrix."""
 
 
 @cache
 def requests(history: int, users: int = 60) -> list[Request]:
-    """Test and training requests of world 0 with `history` past reviews, their vectors drawn at random."""
-    made = prepare(
+    """Return all requests of world 0 with `history` past reviews; their vectors are random."""
+    dataset = prepare(
         SyntheticSource(SyntheticSource.Config(users=users, reviews_per_user=22)),
         ProtocolConfig(
             min_text_chars=40, min_description_chars=20, min_user_reviews=12, min_item_reviewers=3,
@@ -35,15 +35,15 @@ def requests(history: int, users: int = 60) -> list[Request]:
     )  # fmt: skip
     draw = torch.Generator().manual_seed(0)
     vectors = {}
-    for category, corpus in made.corpora.items():
+    for category, corpus in dataset.corpora.items():
         his_NE, diff_NE = torch.randn(2, len(corpus.reviews), WIDTH, generator=draw) / WIDTH**0.5
         vectors[category] = Vectors(his_NE, diff_NE, torch.ones(len(his_NE), dtype=torch.long))
-    return list(Requests(made.examples, made.corpora, vectors, RETRIEVERS.build(Recency.Config()), history))
+    return list(Requests(dataset.examples, dataset.corpora, vectors, RETRIEVERS.build(Recency.Config()), history))
 
 
 @cache
 def backbone() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model of Qwen2's shape with 5.5 M random parameters beside 151,936 rows of embedding, on the demo's words."""
+    """Return a random Qwen2-shaped model, 5.5 M parameters plus 151,936 embedding rows, and the demo's tokenizer."""
     _, tokenizer = load(BackboneConfig())
     torch.manual_seed(0)
     shape = Qwen2Config(

@@ -1,8 +1,9 @@
-"""Who is a user *now*? `python -m experiments.drift [key=value ...]`, by conf/drift.yaml, in under five minutes.
+"""Experiment on users whose traits change: `python -m experiments.drift [key=value ...]`, with conf/drift.yaml.
 
-In a world where half of what users keep saying is drawn anew halfway, and in the same world without: does a
-recency-weighted mean of the past reviews' vectors, or the state of the pretrained user encoder, tell a user's present
-traits better than the flat mean? Prints a table a trait and writes runs/drift/drift.json.
+It compares a world in which half of the users' habitual sayings are replaced halfway through with the same world
+without this drift. The question is whether a recency-weighted mean of the past reviews' vectors, or the state of the
+pretrained user encoder, predicts a user's current traits better than the flat mean. It prints a table for each trait,
+writes runs/drift/drift.json and takes less than five minutes.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ STILL, DRIFTING = "without drift", "with drift"
 
 
 def compare(config: RunConfig, cache: VectorStore, console: Console) -> dict[str, Any]:
-    """Both worlds measured, printed, and written to the run's folder."""
+    """Measure both worlds, print the tables, and write drift.json to the run's folder."""
     facts: dict[str, Any] = {}
     rows: dict[str, list[dict[str, Any]]] = {}
     sources = worlds(config)
     for name, source in zip((STILL, DRIFTING), sources, strict=True):
         console.print(f"[bold]{name}[/]")
         world = build(config, source, sources[1], cache)
-        users = world.asked.users
-        facts[name] = {"pasts": len(users), "users": len(set(users)), "told": world.told._asdict()}
+        users = world.labelled.users
+        facts[name] = {"histories": len(users), "users": len(set(users)), "pretraining": world.metrics._asdict()}
         rows[name] = measure(world)
     _show(facts, rows, console)
     result = {"source": dict(vars(config.source)), "facts": facts, "rows": rows}
@@ -49,24 +50,25 @@ def compare(config: RunConfig, cache: VectorStore, console: Console) -> dict[str
 
 
 def _show(facts: Mapping[str, Any], rows: Mapping[str, list[dict[str, Any]]], console: Console) -> None:
-    """A table a trait, both worlds side by side, and what was chosen."""
+    """Print a table for each trait with both worlds, and the selected half-lives."""
     pairs = list(zip(rows[STILL], rows[DRIFTING], strict=True))
     for trait in dict.fromkeys(row["trait"] for row, _ in pairs):
-        table = Table(title=f"{trait}: AUC on users left out, 95% over users", title_justify="left")
-        for column in ("vectors of the past", STILL, "less flat mean", DRIFTING, "less flat mean ", "now above then"):
+        table = Table(title=f"{trait}: AUC on held-out users, 95% over users", title_justify="left")
+        columns = ("vectors", STILL, "less flat mean", DRIFTING, "less flat mean ", "current above former")
+        for column in columns:
             table.add_column(column)
         for still, drifting in (pair for pair in pairs if pair[0]["trait"] == trait):
             cells = [_span(row, key) for row in (still, drifting) for key in ("auc", "less flat mean")]
-            table.add_row(still["vectors"], *cells, _span(drifting, "now above then"))
+            table.add_row(still["vectors"], *cells, _span(drifting, "current above former"))
         console.print(table)
     for name, fact in facts.items():
         chosen = {r["trait"]: [c for c, _ in r["chosen"]] for r in rows[name] if r["vectors"] == "recency-weighted"}
-        lives, told = "; ".join(f"{trait} {' '.join(given)}" for trait, given in chosen.items()), fact["told"]
+        half_lives, metrics = "; ".join(f"{trait} {' '.join(c)}" for trait, c in chosen.items()), fact["pretraining"]
         console.print(
-            f"{name}: {fact['pasts']:,} pasts of {fact['users']} users; half-lives chosen, in reviews: "
-            f"{lives}; the encoder's next item "
-            f"costs {told['item']:.2f} nats ({told['item_by_frequency']:.2f} by frequency, "
-            f"{told['item_by_chance']:.2f} by chance)"
+            f"{name}: {fact['histories']:,} histories of {fact['users']} users; half-lives chosen, in reviews: "
+            f"{half_lives}; the encoder's loss on the next item "
+            f"is {metrics['item']:.2f} nats ({metrics['item_by_frequency']:.2f} by frequency, "
+            f"{metrics['item_by_chance']:.2f} by chance)"
         )
         learned = [r for r in rows[name] if r["vectors"] == ENCODER]
         console.print(f"{name}, {ENCODER} less {UNTRAINED}: {'; '.join(_learned(row) for row in learned)}")
@@ -77,15 +79,15 @@ def _learned(row: Mapping[str, Any]) -> str:
 
 
 def _span(row: Mapping[str, Any], key: str) -> str:
-    given, sign = row.get(key), "+" if key.startswith("less") else ""
-    if given is None or (sign and row["vectors"] == BASE):
+    interval, sign = row.get(key), "+" if key.startswith("less") else ""
+    if interval is None or (sign and row["vectors"] == BASE):
         return ""
-    value = given["delta"] if sign else given["value"]
-    return f"{value:{sign}.3f} ({given['low']:{sign}.3f} to {given['high']:{sign}.3f})"
+    value = interval["delta"] if sign else interval["value"]
+    return f"{value:{sign}.3f} ({interval['low']:{sign}.3f} to {interval['high']:{sign}.3f})"
 
 
 def main(argv: Sequence[str]) -> None:
-    """Load the configuration and compare."""
+    """Load the configuration and run the comparison."""
     quiet()
     config = load([CONF], argv)
     torch.set_num_threads(config.threads or torch.get_num_threads())

@@ -1,4 +1,7 @@
-"""What each kind of vector of a past tells of each trait, with intervals over users."""
+"""AUC of each kind of history vector on each trait, with intervals over users.
+
+Shape suffixes: Q histories, C values of a trait.
+"""
 
 from __future__ import annotations
 
@@ -10,59 +13,61 @@ from torch import Tensor
 from dep.data.synthetic.trait_probe import FOLDS, ranked
 from dep.evaluation.significance import mean_interval, paired
 from dep.utils.progress import stage
-from experiments.drift.pasts import FLAT, states, weighted
-from experiments.drift.probe import above, ask
-from experiments.drift.world import WorldOf
+from experiments.drift.history_vectors import FLAT, states, weighted
+from experiments.drift.probe import above, fit_and_score
+from experiments.drift.world import World
 
 HALF_LIVES = (1.0, 2.0, 4.0, 8.0, FLAT)
 BASE = "flat mean"
-"""What every other kind of vector is compared with."""
+"""The kind of vector that all others are compared with."""
 ENCODER, UNTRAINED = "encoder state", "encoder, untrained"
 
 
-def candidates(world: WorldOf) -> dict[str, dict[str, Tensor]]:
-    """Kind of vector -> its candidates by name, [Q, width] each."""
-    asked = world.asked.examples
-    means = {f"{half_life:g}": weighted(world.vectors, asked, half_life) for half_life in HALF_LIVES}
+def candidates(world: World) -> dict[str, dict[str, Tensor]]:
+    """Return, for each kind of vector, its candidates by name, [Q, width] each."""
+    examples = world.labelled.examples
+    means = {f"{half_life:g}": weighted(world.vectors, examples, half_life) for half_life in HALF_LIVES}
     flat = means[f"{FLAT:g}"]
     return {
         BASE: {"": flat},
         "recency-weighted": means,
         "flat mean of his": {"": flat[:, : flat.shape[1] // 2]},
-        UNTRAINED: {"": states(world.untrained, world.reader, asked)},
-        ENCODER: {"": states(world.encoder, world.reader, asked)},
+        UNTRAINED: {"": states(world.untrained, world.reader, examples)},
+        ENCODER: {"": states(world.encoder, world.reader, examples)},
     }
 
 
-def measure(world: WorldOf) -> list[dict[str, Any]]:
-    """A row a trait and kind: AUC, its gain over the flat mean, and how often what is true now beats what was.
+def measure(world: World) -> list[dict[str, Any]]:
+    """Return a row for each trait and kind of vector.
 
-    The encoder's also has its gain over one that learned nothing.
+    A row has the AUC, its gain over the flat mean, and how often a current value is scored above a former one. The
+    encoder's rows also have the gain over the untrained encoder.
     """
-    asked, kinds = world.asked, candidates(world)
-    code = {name: at for at, name in enumerate(sorted(set(asked.users)))}
-    user_Q = torch.tensor([code[name] for name in asked.users])
+    labelled, kinds = world.labelled, candidates(world)
+    number = {name: at for at, name in enumerate(sorted(set(labelled.users)))}
+    user_Q = torch.tensor([number[name] for name in labelled.users])
     auc: dict[tuple[str, str], Tensor] = {}
     rows = []
-    with stage("asking the vectors", len(kinds) * FOLDS) as advance:
+    with stage("probing the vectors", len(kinds) * FOLDS) as advance:
         for kind, options in kinds.items():
-            scores, chosen = ask(options, asked.now, user_Q, advance)
+            scores, chosen = fit_and_score(options, labelled.current, user_Q, advance)
             for trait, score_QC in scores.items():
-                auc[trait, kind] = ranked(score_QC, asked.now[trait])
+                auc[trait, kind] = ranked(score_QC, labelled.current[trait])
                 row: dict[str, Any] = {"trait": trait, "vectors": kind, "chosen": chosen[trait]}
-                row["auc"] = mean_interval(auc[trait, kind].numpy(), asked.users)._asdict()
+                row["auc"] = mean_interval(auc[trait, kind].numpy(), labelled.users)._asdict()
                 for other in (BASE, UNTRAINED) if kind == ENCODER else (BASE,):
-                    against = paired(auc[trait, kind].numpy(), auc[trait, other].numpy(), asked.users)
-                    row[f"less {other}"] = against._asdict()
-                turned_Q = above(score_QC, asked.now[trait], asked.then[trait])
-                at = (~turned_Q.isnan()).nonzero()[:, 0].tolist()
-                if at:
-                    row["now above then"] = mean_interval(turned_Q[at].numpy(), [asked.users[q] for q in at])._asdict()
-                row["auc by reviews since the turn"] = _by_age(auc[trait, kind], asked.since)
+                    gain = paired(auc[trait, kind].numpy(), auc[trait, other].numpy(), labelled.users)
+                    row[f"less {other}"] = gain._asdict()
+                above_Q = above(score_QC, labelled.current[trait], labelled.former[trait])
+                changed = (~above_Q.isnan()).nonzero()[:, 0].tolist()
+                if changed:
+                    interval = mean_interval(above_Q[changed].numpy(), [labelled.users[q] for q in changed])
+                    row["current above former"] = interval._asdict()
+                row["auc by reviews of the second half"] = _by_count(auc[trait, kind], labelled.since)
                 rows.append(row)
     return rows
 
 
-def _by_age(auc_Q: Tensor, since: list[int]) -> dict[int, float]:
+def _by_count(auc_Q: Tensor, since: list[int]) -> dict[int, float]:
     since_Q = torch.tensor(since)
-    return {age: auc_Q[since_Q == age].mean().item() for age in sorted(set(since))}
+    return {count: auc_Q[since_Q == count].mean().item() for count in sorted(set(since))}

@@ -1,4 +1,4 @@
-"""One world of the experiment: its reviews and vectors, what is asked, and a user encoder that learned from it."""
+"""One world of the experiment: its vectors, its labelled histories, and a user encoder pretrained on it."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from dep.data.user_history import UserHistoryReader
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.models.adapters.user_llm.encoder import UserEncoder
 from dep.training.pretraining import PretrainMetrics, pretrain
-from experiments.drift.asked import Asked, asked
+from experiments.drift.labels import LabelledHistories, label_histories
 
 
-class WorldOf(NamedTuple):
-    """What pasts are made of."""
+class World(NamedTuple):
+    """A world with everything that its history vectors are computed from."""
 
     vectors: dict[str, Vectors]
-    asked: Asked
+    labelled: LabelledHistories
     reader: UserHistoryReader
     encoder: UserEncoder
     untrained: UserEncoder
-    told: PretrainMetrics
+    metrics: PretrainMetrics
 
 
-def build(config: RunConfig, source: SyntheticSource, drifting: SyntheticSource, cache: VectorStore) -> WorldOf:
-    """Prepare, embed and pretrain, as a run of User-LLM does.
+def build(config: RunConfig, source: SyntheticSource, drifting: SyntheticSource, cache: VectorStore) -> World:
+    """Prepare, embed and pretrain like a run of User-LLM.
 
-    The encoder has read the training targets of the users who are asked, as in a run, and nothing of their traits.
+    As in a run, the encoder trains on the training targets of all users. It does not see their traits.
 
     Args:
-        config: protocol, and the encoder's settings.
+        config: protocol and settings of the encoder.
         source: the world.
-        drifting: the same with drift, for when a user's second half begins.
-        cache: of vectors.
+        drifting: the same world with drift, which says when a user's second half begins.
+        cache: store of the vectors.
     """
-    made = prepare(source, config.protocol)
-    vectors = {category: cache.vectors(corpus, made.pool[category]) for category, corpus in made.corpora.items()}
-    # Without examples it embeds no request: no encoder reads one.
-    reader = UserHistoryReader(made._replace(examples=[]), cache, vectors, config.prompt.max_user_history)
-    train = [e for e in made.examples if e.split == "train"]
+    dataset = prepare(source, config.protocol)
+    vectors = {category: cache.vectors(corpus, dataset.pool[category]) for category, corpus in dataset.corpora.items()}
+    # No encoder reads a request here; without examples the reader does not embed any.
+    reader = UserHistoryReader(dataset._replace(examples=[]), cache, vectors, config.prompt.max_user_history)
+    train = [e for e in dataset.examples if e.split == "train"]
     sequences = reader.sequences(train)
-    his_NE = torch.cat([past.his for mine in sequences.values() for past, _ in mine]).double()
+    his_NE = torch.cat([history.his for of_category in sequences.values() for history, _ in of_category]).double()
     statistics = his_NE.mean(0).float(), his_NE.std(0).float()
     settings, seed = config.soft_prompt.user_llm, config.seeds[0]
 
@@ -59,16 +59,18 @@ def build(config: RunConfig, source: SyntheticSource, drifting: SyntheticSource,
             )
 
     trained, catalogues = encoder(), {category: reader.catalogue(category) for category in sequences}
-    told = pretrain(trained, sequences, catalogues, epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=seed)
-    found = asked(made, _truth(source, vectors), _truth(drifting, vectors))
-    return WorldOf(vectors, found, reader, trained, encoder(), told)
+    metrics = pretrain(
+        trained, sequences, catalogues, epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=seed
+    )
+    labelled = label_histories(dataset, _truth(source, vectors), _truth(drifting, vectors))
+    return World(vectors, labelled, reader, trained, encoder(), metrics)
 
 
 def worlds(config: RunConfig) -> tuple[SyntheticSource, SyntheticSource]:
-    """The world of a configuration without and with its drift.
+    """Return the world of a configuration without and with its drift.
 
     Raises:
-        ValueError: it has none.
+        ValueError: `source.drift` is 0.
     """
     plain = {k: v for k, v in vars(config.source).items() if k != "kind"}
     drifting = SyntheticSource.Config(**plain)

@@ -1,4 +1,4 @@
-"""What the paper's tables and figures claim, and whether it holds here, each claim with the test made of it."""
+"""Claims of the paper's tables and figures, each tested on our results."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ HOLDS, OPPOSITE, OPEN = "holds", "opposite", "not shown"
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and its outcome: `holds`, `opposite`, or `not shown` (which does not say that it is false)."""
+    """A claim with its outcome."""
 
     text: str
     metric: str
     outcome: str
+    """`holds`, `opposite`, or `not shown`, which does not mean that the claim is false."""
     evidence: str
+    """The numbers behind the outcome, in words."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How sure a difference is: over users, by the bootstrap, and over seeds."""
+    """Uncertainty of a difference over users (by the bootstrap) and over seeds."""
 
     pair: str
     """The labels of the two arms, `a − b`."""
     verdict: Verdict
     users: float
-    """Standard error over users, of the mean over seeds."""
+    """Standard error over users of the mean over seeds."""
     seeds: float
-    """Standard deviation over seeds; NaN for a single one."""
+    """Standard deviation over seeds; NaN for a single seed."""
     count: int
-    """Seeds."""
+    """Number of seeds."""
 
 
 def ordered(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor")) -> list[Claim]:
-    """Every comparison `a - b` of a run as the claim that `a` is better; p after Holm's correction over the table."""
+    """Return every comparison `a - b` of a run as the claim that `a` is better; the verdict uses Holm's correction."""
     claims, labels = [], arm_labels(results)
-    for (a, b), result in verdicts(results, "all").items():
-        for v in result:
+    for (a, b), pair_verdicts in verdicts(results, "all").items():
+        for v in pair_verdicts:
             if v.metric not in metrics:
                 continue
             outcome = {"better": HOLDS, "worse": OPPOSITE}.get(v.tone, OPEN)
@@ -59,13 +61,16 @@ def ordered(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor
 
 
 def rising(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor")) -> list[Claim]:
-    """Figure 2: more past reviews are better. By Kendall's tau of value and K; |tau| of 0.5 and more counts."""
-    claims, place = [], by_value(results)
+    """Return the claims of Figure 2 that more past reviews (K) are better.
+
+    The test is Kendall's τ between K and the value; a claim holds, or the opposite does, if |τ| is at least 0.5.
+    """
+    claims, position = [], by_value(results)
     for metric in metrics:
         lines: dict[str, list[tuple[int, float]]] = {}
         for row in results["rows"]:
-            if (row["category"], row["metric"]) == ("all", metric) and row["arm"] in place:
-                line, k = place[row["arm"]]
+            if (row["category"], row["metric"]) == ("all", metric) and row["arm"] in position:
+                line, k = position[row["arm"]]
                 lines.setdefault(line, []).append((k, row["value"]))
         for line, points in sorted(lines.items()):
             tau = float(kendalltau(*zip(*sorted(points), strict=True)).statistic)
@@ -82,13 +87,13 @@ def rising(results: Mapping[str, Any], metrics: Sequence[str] = ("nll", "meteor"
 def unique_gain_more(
     gains: Mapping[str, Mapping[str, float]], rank: Mapping[str, float], metric: str, n_boot: int = 2000
 ) -> list[Claim]:
-    """Figure 3: the unique half of users gains more. Two samples, bootstrapped apart.
+    """Return the claims of Figure 3 that the unique half of users gains more; the two halves are resampled separately.
 
     Args:
         gains: method -> user -> gain.
-        rank: each user's uniqueness in [0, 1].
-        metric: what is gained.
-        n_boot: resamples.
+        rank: rank of each user's uniqueness in [0, 1].
+        metric: metric of the gain.
+        n_boot: number of resamples.
     """
     claims = []
     for method, by_user in gains.items():
@@ -107,14 +112,14 @@ def unique_gain_more(
 
 
 def spreads(results: Mapping[str, Any], metric: str = "nll") -> list[Spread]:
-    """For each comparison of all categories together, its spread over users beside that over seeds."""
+    """Return the spread over users and over seeds of each comparison of all categories pooled."""
     by_seed: dict[str, dict[int, float]] = {}
     for row in results["rows"]:
         if (row["category"], row["metric"]) == ("all", metric) and row["seed"] is not None:
             by_seed.setdefault(row["arm"], {})[row["seed"]] = row["value"]
     result, labels = [], arm_labels(results)
-    for (a, b), of_pair in verdicts(results, "all").items():
-        for v in of_pair:
+    for (a, b), pair_verdicts in verdicts(results, "all").items():
+        for v in pair_verdicts:
             if v.metric == metric:
                 shared = sorted(by_seed.get(a, {}).keys() & by_seed.get(b, {}).keys())
                 deltas = [by_seed[a][seed] - by_seed[b][seed] for seed in shared]
@@ -125,10 +130,10 @@ def spreads(results: Mapping[str, Any], metric: str = "nll") -> list[Spread]:
 
 
 def summary(claims: Sequence[Claim]) -> str:
-    """`12 of 20 hold, 1 is opposite, 7 are not shown`, and what was asked about."""
+    """Count the outcomes in words, with the names of the metrics."""
     counts = {outcome: sum(c.outcome == outcome for c in claims) for outcome in (HOLDS, OPPOSITE, OPEN)}
     metrics = " and ".join(title(metric) for metric in dict.fromkeys(c.metric for c in claims))
     return (
-        f"{counts[HOLDS]} of {len(claims)} hold, {counts[OPPOSITE]} turn out the other way round and "
+        f"{counts[HOLDS]} of {len(claims)} claims hold, for {counts[OPPOSITE]} the opposite holds, and "
         f"{counts[OPEN]} are not shown ({metrics})"
     )

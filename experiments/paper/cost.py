@@ -1,4 +1,4 @@
-"""What a history is worth and what it costs, as texts and as vectors: the points of `make cost`."""
+"""Quality and cost of a history by its length, as texts and as vectors: the points of `make cost`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ METRICS = ("nll", "meteor")
 
 
 class Point(NamedTuple):
-    """A method at a length of history; `method` is the label of its line."""
+    """A method at one length of history."""
 
     method: str
+    """Label of the method's line."""
     history: int
+    """Number of past reviews."""
     values: dict[str, tuple[float, float, float]]
-    """Metric -> value and its 95% interval, all categories together."""
+    """Metric -> (value, low, high) with the 95% interval, all categories pooled."""
     tokens: float
-    """Of the prompt."""
+    """Tokens of the prompt."""
     gflops: float
-    """Operations of reading a request and its real review once."""
+    """Operations of reading a request and its real review once, in 10^9."""
     seconds: float
-    """That, timed alone."""
+    """Time of the same reading, for one request alone."""
     kv_bytes: float
-    """What the prompt leaves in the LLM's cache."""
+    """Size of the prompt's keys and values in the LLM's cache."""
 
 
 def points(run: Path) -> list[Point]:
-    """Points of a finished run that varies `prompt.history`, by method and length.
+    """Return the points of a finished run that varies `prompt.history`, sorted by method and length.
 
     Args:
         run: folder of the run.
@@ -56,7 +58,7 @@ COLUMNS = ("method", "past reviews", *map(title, METRICS), "prompt tokens", "GFL
 
 
 def cells(point: Point) -> list[str]:
-    """A point as the columns of `COLUMNS`."""
+    """Format a point for the columns of `COLUMNS`."""
     return [
         point.method, str(point.history), *(number(metric, point.values[metric][0]) for metric in METRICS),
         f"{point.tokens:,.0f}", f"{point.gflops:.2f}", f"{1000 * point.seconds:,.0f}", f"{point.kv_bytes / 1000:,.0f}",
@@ -64,12 +66,12 @@ def cells(point: Point) -> list[str]:
 
 
 def table(result: Sequence[Point]) -> Table:
-    """For a terminal."""
-    shown = Table(title="Quality and cost by length of history", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    """Build the table for a terminal."""
+    grid = Table(title="Quality and cost by length of history", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(COLUMNS):
-        shown.add_column(name, justify="right" if at else "left")
+        grid.add_column(name, justify="right" if at else "left")
     for before, point in zip((None, *result), result, strict=False):
         if before is not None and before.method != point.method:
-            shown.add_section()
-        shown.add_row(*cells(point))
-    return shown
+            grid.add_section()
+        grid.add_row(*cells(point))
+    return grid

@@ -1,4 +1,4 @@
-"""Which of the paper's systems is covered by which file."""
+"""Table of the paper's systems with the files that implement them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from experiments.paper.paper_tables import Layout
 
 
 def covered(layout: Layout, file: Path) -> list[tuple[str, str, str, str]]:
-    """The paper's row, our row, the arm's file and the module that does it.
+    """Return (the paper's row, our row, the arm's file, the method's module) for each row of a table.
 
     The paper's rows of 32 B models, which are the same arms with another backbone, come last.
 
     Args:
-        layout: of one of the paper's tables.
-        file: the run's configuration, conf/arm beside it.
+        layout: layout of one of the paper's tables.
+        file: configuration of the run; the arms' files are in the folder `arm` next to it.
     """
     _, arms = load_arms([file])
     result = []
     for name, config in arms.items():
         ours = label(config)
-        theirs = next((row for row, own in layout.rows.items() if own == name), "-")
+        theirs = next((row for row, own_arm in layout.rows.items() if own_arm == name), "-")
         module = Path(inspect.getfile(METHODS.component(config.method.kind)))
         arm = file.parent / "arm" / f"{name.split('@')[0]}.yaml"
         result.append((theirs, ours, str(arm), str(module.relative_to(Path(inspect.getfile(load_arms)).parents[2]))))
@@ -42,10 +42,10 @@ def covered(layout: Layout, file: Path) -> list[tuple[str, str, str, str]]:
 
 
 def table(layout: Layout, file: Path) -> Table:
-    """For a terminal."""
-    shown = Table(title=f"Covered of {layout.title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("the paper's", "ours", "its arm", "what it does"):
-        shown.add_column(name, overflow="fold")
+    """Build the table for a terminal."""
+    grid = Table(title=f"Coverage of {layout.title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("paper", "ours", "arm", "method"):
+        grid.add_column(name, overflow="fold")
     for row in covered(layout, file):
-        shown.add_row(*row)
-    return shown
+        grid.add_row(*row)
+    return grid

@@ -1,4 +1,4 @@
-"""The paper's two figures, as SVG: how many past reviews (Figure 2), and for whom the gain is largest (Figure 3)."""
+"""The paper's figures as SVG text: quality by number of past reviews (Figure 2) and gain by uniqueness (Figure 3)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Curve = Sequence[tuple[float, float, float, float]]
 
 
 def history(results: Mapping[str, Any], metrics: Sequence[str] = ("meteor", "nll")) -> str:
-    """Figure 2: each method's value over K, with its interval as a band."""
+    """Draw Figure 2: each method's value over the number of past reviews K, with its interval as a band."""
     figure, axes = plt.subplots(1, len(metrics), figsize=(9, 3.2))
-    place = by_value(results)
+    position = by_value(results)
     for metric, ax in zip(metrics, axes, strict=True):
         lines: dict[str, list[tuple[int, float, float, float]]] = {}
         for row in results["rows"]:
-            if row["arm"] in place and row["category"] == "all" and row["metric"] == metric:
-                line, k = place[row["arm"]]
+            if row["arm"] in position and row["category"] == "all" and row["metric"] == metric:
+                line, k = position[row["arm"]]
                 lines.setdefault(line, []).append((k, row["value"], row["ci_low"], row["ci_high"]))
         for method, points in sorted(lines.items()):
             x, y, low, high = zip(*sorted(points), strict=True)
@@ -43,10 +43,10 @@ def history(results: Mapping[str, Any], metrics: Sequence[str] = ("meteor", "nll
 
 
 def cost(points_shown: Sequence[Point], metrics: Sequence[str] = ("nll", "meteor")) -> str:
-    """Quality against operations a request: a line for each method, a dot for each length of history.
+    """Draw quality against operations per request: a line for each method, a dot for each length of history.
 
-    The axis of quality holds what the methods reach at their shortest and at their best; a point far beyond, where a
-    prompt is longer than the LLM can read, stands as an arrow at the edge.
+    The axis of quality covers each method's shortest and best history. A point beyond it, where the prompt is longer
+    than the LLM can read, is drawn as an arrow at the edge.
     """
     figure, axes = plt.subplots(1, len(metrics), figsize=(9, 4))
     methods = {
@@ -76,17 +76,17 @@ def cost(points_shown: Sequence[Point], metrics: Sequence[str] = ("nll", "meteor
 
 
 def _limits(methods: Collection[Sequence[Point]], metric: str) -> tuple[float, float]:
-    """Limits of the axis of quality: each method's shortest history and its best one, with their intervals."""
+    """Return limits of the quality axis that include each method's shortest and best history with their intervals."""
     best = max if metric_class(metric).higher_is_better else min
     shown = [best(points, key=lambda point: point.values[metric][0]).values[metric] for points in methods]
     shown += [points[0].values[metric] for points in methods]
     low, high = min(low for _, low, _ in shown), max(high for _, _, high in shown)
-    room = 0.05 * (high - low) or 0.01
-    return low - room, high + room
+    margin = 0.05 * (high - low) or 0.01
+    return low - margin, high + margin
 
 
 def groups(by_method: Mapping[str, Sequence[Group]], metric: str) -> str:
-    """Figure 3: each method's gain over Non-Perso for non-unique and unique users, with intervals."""
+    """Draw Figure 3: each method's gain over Non-Perso for non-unique and unique users, with intervals."""
     figure, ax = plt.subplots(figsize=(5.5, 3.2))
     for at, pair in enumerate(by_method.values()):
         for side, group in enumerate(pair):
@@ -102,7 +102,7 @@ def groups(by_method: Mapping[str, Sequence[Group]], metric: str) -> str:
 
 
 def curves(by_method: Mapping[str, Curve], metric: str) -> str:
-    """The same as a curve over the users' rank."""
+    """Draw each method's gain over Non-Perso as a curve over the users' rank."""
     figure, ax = plt.subplots(figsize=(5.5, 3.2))
     for method, line in by_method.items():
         x, mean, low, high = zip(*line, strict=True)

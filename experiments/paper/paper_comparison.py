@@ -1,4 +1,4 @@
-"""Our numbers beside the paper's: one grid for each table, and how far the two agree on the order of variants."""
+"""Grids that show our numbers next to the paper's, and the agreement of the two on the order of the rows."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Number = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: (the paper's row name or empty, our label, our cells, the paper's cells) of each row; columns are
-    (category, metric).
-    """
+    """One table with our numbers and the paper's."""
 
     layout: Layout
     columns: list[tuple[str, str]]
+    """(category, metric) of each column."""
     rows: list[tuple[str, str, list[Number | None], list[float | None]]]
+    """(the paper's name of the row or "", our label, our cells, the paper's cells) of each row."""
     tau: dict[tuple[str, str], float]
-    """Kendall's τ-b of our order of the rows with the paper's, by column; needs three rows that both have."""
+    """Kendall's τ-b between our order of the rows and the paper's, for each column with at least three common rows."""
 
 
 def grid(layout: Layout, results: Mapping[str, Any]) -> Grid:
-    """Lay out one table.
+    """Build one table.
 
     Args:
-        layout: the table.
-        results: of the run that it is made from.
+        layout: layout of the table.
+        results: results of the run that `layout.run` names.
     """
     ours = _ours(results)
     paper = {
@@ -57,7 +57,7 @@ def grid(layout: Layout, results: Mapping[str, Any]) -> Grid:
 
 
 def _ours(results: Mapping[str, Any]) -> dict[tuple[str, str, str], Number]:
-    """By (arm, category, metric): the mean over seeds, or the only seed."""
+    """Return the rows by (arm, category, metric): the mean over seeds, or the only seed."""
     result: dict[tuple[str, str, str], Number] = {}
     for row in results["rows"]:
         key = (row["arm"], row["category"], row["metric"])

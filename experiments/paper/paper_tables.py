@@ -1,4 +1,4 @@
-"""Which of our arms stands for which row of the paper's tables, and what is odd about the paper's own numbers."""
+"""Mapping from the rows of the paper's tables to our arms, with notes on the paper's numbers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Layout:
-    """One table of the paper. `rows`: its row names -> names of our arms; `numbers`: the table in paper_tables.json."""
+    """Layout of one of the paper's tables."""
 
     name: str
     title: str
     run: str
+    """Name of our run that has the results."""
     numbers: str
+    """Key of the table in paper_tables.json."""
     rows: dict[str, str]
+    """The paper's name of a row -> name of our arm."""
     controls: list[str] = field(default_factory=list)
-    """Names of our arms that the paper has no row for."""
-    odd: str = ""
-    """What a reader of the paper's numbers should know."""
+    """Names of our arms that have no row in the paper."""
+    note: str = ""
+    """Note for readers of the paper's numbers."""
     metrics: tuple[str, ...] = ("rouge1", "meteor", "bleu")
-    """What the table prints, in its order; higher is better in each."""
+    """Metrics of the table, in its order; higher is better in all of them."""
 
 
 SAME_CELLS = (
-    "The paper's Table 7 'w/o DR' and Table 9 'w/o Guidance' are identical in all nine cells: one is a copying error. "
-    "Do not read an order from either."
+    "The paper's Table 7 'w/o DR' and Table 9 'w/o Guidance' are identical in all nine cells, so one of them is a "
+    "copying error. Do not conclude an order from either."
 )
 
 LAYOUTS = [
@@ -48,8 +51,8 @@ LAYOUTS = [
             "shuffled",
             "untrained",
         ],
-        "Only PPlug and DEP are trained in the paper, the others prompt an untuned model: what is gained by knowing "
-        "the user and what by tuning to the task, the constant prompt tells. Rows of 32 B models are left out.",
+        "Only PPlug and DEP are trained in the paper; the other systems prompt an untuned model. The constant prompt "
+        "separates the gain from tuning to the task from the gain from the user. Rows of 32 B models are not shown.",
         ("rouge1", "meteor", "bleu", "bertscore"),
     ),
     Layout(
@@ -79,7 +82,7 @@ LAYOUTS = [
             "zero_his",
             "zero_diff",
         ],
-        "Only DEP is trained in the paper; the rows below the line are controls that it lacks.",
+        "Only DEP is trained in the paper; the shaded rows are controls that the paper does not have.",
     ),
     Layout(
         "table3",
@@ -96,14 +99,14 @@ LAYOUTS = [
         "table8",
         "table8",
         {"random": "rag_random", "bm25": "rag_bm25", "contriever": "rag_dense", "recency": "rag"},
-        odd="The paper's dense retriever is Contriever; offline, ours is all-MiniLM-L6-v2.",
+        note="The paper's dense retriever is Contriever; ours is all-MiniLM-L6-v2, which is available offline.",
     ),
     Layout(
         "table9",
-        "Table 9: the note that says what the embeddings denote",
+        "Table 9: the note in the prompt that explains the embeddings",
         "table9",
         "table9",
         {"without guidance": "dep", "with guidance": "dep_guided"},
-        odd=SAME_CELLS,
+        note=SAME_CELLS,
     ),
 ]

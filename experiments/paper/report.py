@@ -1,10 +1,10 @@
-"""One page for all of the paper's tables and figures.
+"""Command that writes one page with all of the paper's tables and figures.
 
 `python -m experiments.paper.report [conf/*.yaml] [folder of runs]`
 
-Reads runs/{table1,ablation,table8,table9,figure2,cost}/results.json, as many as there are, and writes
-runs/paper/report.html and report.md: our numbers beside the published ones, the order of variants compared, odd
-numbers flagged.
+It runs the given configurations, reads those of runs/{table1,ablation,table8,table9,figure2,cost}/results.json that
+exist, and writes runs/paper/report.html and report.md. The page shows our numbers next to the published ones, compares
+the order of the rows and lists which claims hold.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ FIGURE3 = {"rag": "RAG", "dep_notext": "DEP (w/o text)", "dep": "DEP"}
 
 
 def write(runs: Path, console: Console) -> Path:
-    """Write runs/paper/report.{html,md}.
+    """Write paper/report.html and paper/report.md into the folder of runs, unless they are up to date.
+
+    Returns:
+        Path of report.html.
 
     Raises:
         FileNotFoundError: no experiment has results.
@@ -46,10 +49,10 @@ def write(runs: Path, console: Console) -> Path:
         raise FileNotFoundError(
             f"{runs}: no results of table1, ablation, table8, table9, figure2 or cost; run `make ablation` first"
         )
-    seen = [*runs.glob("*/results.json"), *HERE.glob("*.py"), *HERE.glob("templates/*")]
-    made_from = {str(path): file_digest(path) for path in sorted(seen)}
-    page, note = runs / "paper" / "report.html", runs / "paper" / "made_from.json"
-    if page.is_file() and read_json(note) == made_from:
+    inputs = [*runs.glob("*/results.json"), *HERE.glob("*.py"), *HERE.glob("templates/*")]
+    digests = {str(path): file_digest(path) for path in sorted(inputs)}
+    page, digest_file = runs / "paper" / "report.html", runs / "paper" / "made_from.json"
+    if page.is_file() and read_json(digest_file) == digests:
         console.print(f"[bold]report[/] {page}")
         return page
     environment = Environment(
@@ -57,37 +60,37 @@ def write(runs: Path, console: Console) -> Path:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals |= {"number": tables.number, "title": tables.title}
-    pictures, claimed = _figure3(runs) if "ablation" in results else ([], [])
+    pictures, all_claims = _figure3(runs) if "ablation" in results else ([], [])
     if "figure2" in results:
-        pictures.insert(0, ("Figure 2: how many past reviews", Markup(figures.history(results["figure2"]))))
-        claimed = [*claims.rising(results["figure2"]), *claimed]
-    claimed = [
+        pictures.insert(0, ("Figure 2: number of past reviews", Markup(figures.history(results["figure2"]))))
+        all_claims = [*claims.rising(results["figure2"]), *all_claims]
+    all_claims = [
         c for name in ("ablation", "table8", "table9") if name in results for c in claims.ordered(results[name])
-    ] + claimed
-    measured = cost.points(runs / "cost") if "cost" in results else []
-    if measured:
-        pictures.append(("Quality and cost by length of history", Markup(figures.cost(measured))))
-        console.print(cost.table(measured))
+    ] + all_claims
+    cost_points = cost.points(runs / "cost") if "cost" in results else []
+    if cost_points:
+        pictures.append(("Quality and cost by length of history", Markup(figures.cost(cost_points))))
+        console.print(cost.table(cost_points))
     content: dict[str, Any] = {
         "grids": grids,
-        "claims": claimed,
-        "summary": claims.summary(claimed),
+        "claims": all_claims,
+        "summary": claims.summary(all_claims),
         "spreads": claims.spreads(results["ablation"]) if "ablation" in results else [],
         "pictures": pictures,
         "agreement": agreement(grids),
         "cost_columns": cost.COLUMNS,
-        "cost_rows": [cost.cells(point) for point in measured],
+        "cost_rows": [cost.cells(point) for point in cost_points],
         "style": (HERE.parents[1] / "dep/reporting/templates/style.css").read_text("utf-8"),
     }
     for name in ("report.html", "report.md"):
         write_text(runs / "paper" / name, environment.get_template(f"{name}.j2").render(content))
-    write_json(note, made_from)
+    write_json(digest_file, digests)
     console.print(f"[bold]report[/] {page}")
     return page
 
 
 def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
-    """(title of the table, metric, mean over categories of Kendall's tau) wherever there is one."""
+    """Return (title of the table, metric, mean over categories of Kendall's τ) for each table and metric with a τ."""
     result = []
     for table in grids:
         for metric in dict.fromkeys(metric for _, metric in table.tau):
@@ -97,25 +100,25 @@ def agreement(grids: list[Grid]) -> list[tuple[str, str, float]]:
 
 
 def _figure3(runs: Path) -> tuple[list[tuple[str, Markup]], list[claims.Claim]]:
-    shown, claimed = [], []
+    pictures, all_claims = [], []
     for metric in ("nll", "meteor"):
         users = user_gains(runs / "ablation", list(FIGURE3), metric=metric)
         rank = {f"{u.category}/{u.user}": u.rank for u in users}
         by_arm = {n: {f"{u.category}/{u.user}": u.gains[arm] for u in users} for arm, n in FIGURE3.items()}
         bars = figures.groups({name: halves(gains, rank) for name, gains in by_arm.items()}, metric)
         lines = figures.curves({name: curve(gains, rank) for name, gains in by_arm.items()}, metric)
-        shown.append(
+        pictures.append(
             (
                 f"Figure 3: unique and other users, gain in {metric_class(metric).label}",
                 Markup(f'<div class="two">{bars}{lines}</div>'),
             )
         )
-        claimed += claims.unique_gain_more(by_arm, rank, metric)
-    return shown, claimed
+        all_claims += claims.unique_gain_more(by_arm, rank, metric)
+    return pictures, all_claims
 
 
 def main(words: list[str]) -> int:
-    """Run the configurations among `words`, with its overrides, then write the page of their folder, or of `runs`."""
+    """Run the configurations among `words` with its overrides, write the page, and return the exit code."""
     overrides = [word for word in words if "=" in word]
     words = [word for word in words if word not in overrides]
     for file in (word for word in words if word.endswith(".yaml")):

@@ -1,4 +1,4 @@
-"""Who is unique, and what each method gains for them: from a finished run, for Figure 3 and the notebook."""
+"""Uniqueness of users and their gain from each method in a finished run, for Figure 3 and the notebook."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from dep.utils.atomic_io import read_rows
 
 
 class UserGain(NamedTuple):
-    """A user of a category: rank in [0, 1] among the category's, and each method's gain over the baseline."""
+    """A user of one category."""
 
     category: str
     user: str
     rank: float
+    """Rank of the user's uniqueness within the category, in [0, 1]."""
     gains: dict[str, float]
+    """Gain of each arm over the baseline."""
 
 
 def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metric: str = "nll") -> list[UserGain]:
-    """Gains by user, averaged over the user's test examples and the seeds; positive is better, also for NLL.
+    """Return the gains of all users, averaged over a user's test examples and the seeds; positive is always better.
 
     Args:
         run: folder of a finished run, `runs/<name>`.
         arms: names of its arms.
-        baseline: the arm that gains are measured from.
+        baseline: name of the arm that gains are measured against.
         metric: a column of scores.jsonl that is a mean over examples (not bleu).
 
     Raises:
@@ -47,8 +49,8 @@ def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metr
         examples = [e for e in dataset.examples if e.split == "test" and e.category == category and e.profile]
         profiles = {corpus.reviews[e.row].user: e.profile for e in examples}
         for user, rank in ranks(distances(his_NE, profiles)).items():
-            at = (category, user)
-            gains = {arm: sign * (mean[arm][at] - mean[baseline][at]) for arm in arms}
+            key = (category, user)
+            gains = {arm: sign * (mean[arm][key] - mean[baseline][key]) for arm in arms}
             result.append(UserGain(category, user, rank, gains))
     return result
 
@@ -61,4 +63,4 @@ def _by_user(arm: Path, metric: str) -> dict[tuple[str, str], float]:
     for path in paths:
         for row in read_rows(path):
             values.setdefault((row["category"], row["user"]), []).append(float(row[metric]))
-    return {at: sum(v) / len(v) for at, v in values.items()}
+    return {key: sum(v) / len(v) for key, v in values.items()}

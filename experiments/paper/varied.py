@@ -1,4 +1,4 @@
-"""Arms of a run that differ in one varied setting, as lines over its values."""
+"""Groups a run's arms that differ in one varied setting into lines over its values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ HISTORY = "prompt.history"
 
 
 def by_value(results: Mapping[str, Any], setting: str = HISTORY) -> dict[str, tuple[str, Any]]:
-    """The line and the value of each arm.
+    """Return the line and the value of each arm that varies a setting.
 
     Args:
-        results: of a run that varies `setting`; its field `arms` has what each arm varies.
-        setting: dotted key.
+        results: results of a run that varies `setting`; its field `arms` has the varied settings of each arm.
+        setting: dotted key of the setting.
 
     Returns:
-        Arm name -> (label of its line, its value of `setting`); without the arms that do not vary it. The label of a
-        line is that of the arm without varied values, with what else is varied after it.
+        Arm name -> (label of its line, its value of `setting`), without arms that do not vary it. The label of a line
+        is the label of the arm without varied settings, followed by the other varied settings.
     """
     lines = {}
     for name, facts in (results.get("arms") or {}).items():
@@ -29,7 +29,7 @@ def by_value(results: Mapping[str, Any], setting: str = HISTORY) -> dict[str, tu
 
 
 def _distinct(results: Mapping[str, Any], lines: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
-    """Lines of arms with another base but the same label, told apart by the name of the base."""
+    """Append the name of the base arm to the label of lines that have the same label but different base arms."""
     bases: dict[str, set[str]] = {}
     for name, (line, _) in lines.items():
         bases.setdefault(line, set()).add(results["arms"][name]["base"])

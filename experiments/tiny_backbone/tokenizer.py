@@ -1,4 +1,4 @@
-"""Trains the built-in backbone's tokenizer: byte-level BPE, cut as Qwen2 cuts, so that any text tokenises."""
+"""Trains the built-in backbone's tokenizer: byte-level BPE with Qwen2's pre-tokenisation, which encodes any text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dep.types import SPECIAL_TOKENS
 
-QWEN2_CUT = (
+QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CHAT = (
@@ -19,11 +19,11 @@ CHAT = (
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of at most `vocabulary` tokens, the chat and slot tokens included."""
+    """Train a tokenizer with at most `vocabulary` tokens, including the chat and slot tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(QWEN2_CUT), behavior="isolated"),
+            pre_tokenizers.Split(Regex(QWEN2_SPLIT), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

@@ -1,9 +1,9 @@
-"""Trains the built-in backbone from scratch.
+"""Command that trains the built-in backbone from scratch.
 
     torchrun --nproc-per-node 2 -m experiments.tiny_backbone.train --out dep/models/backbones/tiny
 
-fp32 on two cores, one process a core: two threads of one process wait for each other far too often at this size.
-Resumes from `<out>.partial` after an interruption.
+It trains in fp32 with one process for each core: at this size, two threads of one process would spend most of the time
+waiting for each other. After an interruption it resumes from `<out>.partial`.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ from dep.data.prompts.template import system_text
 from dep.methods.profiles.questions import DIFFERENCE, PROFILE
 from dep.training.optimizers import Muon
 from dep.types import IGNORE, SLOT_TOKENS, Batch, Branch
-from experiments.tiny_backbone.pretraining_tasks import FIRST_SHARES, SHARES, Lesson, Lessons
+from experiments.tiny_backbone.pretraining_tasks import FIRST_SHARES, SHARES, Task, TaskGenerator
 from experiments.tiny_backbone.tokenizer import train_tokenizer
 
 CONTEXT_WEIGHT = {True: 0.4, False: 0.0}
-"""Weight of a token of the prompt against one of the answer, where the prompt holds reviews' texts (lessons too) and
-where it does not (titles and descriptions, which nothing predicts: even at 0.05 their noise drowned the answers)."""
+"""Weight of a prompt token relative to an answer token; the key says whether the prompt contains reviews' texts.
+
+Without texts the prompt has only titles and descriptions, which are not predictable: even a weight of 0.05 made their
+loss dominate that of the answers."""
 
 
 def fill_slots(
     embedding: nn.Embedding, batch: Batch, slot_ids: Mapping[Branch, int], generator: torch.Generator
 ) -> Tensor:
-    """Input embeddings [B, T, D] with each slot token replaced by its bag of words (or noise where it has none)."""
+    """Return input embeddings [B, T, D] with each slot token replaced by its bag of words, or by noise."""
     embeds = embedding(batch.ids)
     norm = embedding.weight.detach().norm(dim=1).mean()
     for branch, bags in batch.vectors.items():
@@ -55,10 +57,10 @@ def fill_slots(
     return embeds
 
 
-def lesson_loss(
+def task_loss(
     model: Qwen2ForCausalLM, batch: Batch, kinds: list[str], slot_ids: Mapping[Branch, int], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Weighted loss over prompt and answer, and the answer's per-example NLL per token [B]."""
+    """Return the weighted loss over prompt and answer, and each example's NLL per token of the answer [B]."""
     embeds = fill_slots(model.model.embed_tokens, batch, slot_ids, generator)
     hidden = model.model(inputs_embeds=embeds, use_cache=False).last_hidden_state[:, :-1]
     answer = batch.labels[:, 1:] != IGNORE
@@ -74,24 +76,24 @@ def lesson_loss(
     return (nll * weight).sum() / weight.sum(), (per_token * answer).sum(1) / answer.sum(1)
 
 
-def batches(lessons: Iterator[Lesson], tokens: int, pad_id: int) -> Iterator[tuple[Batch, list[str]]]:
-    """Rows of like length together, about `tokens` tokens a batch."""
+def batches(tasks: Iterator[Task], tokens: int, pad_id: int) -> Iterator[tuple[Batch, list[str]]]:
+    """Yield batches of rows of similar length, about `tokens` tokens each, with the kinds of their tasks."""
     collate = Collator(pad_id)
     while True:
-        pool = sorted(islice(lessons, 256), key=lambda x: len(x.prompt.ids) + len(x.prompt.target))
-        groups: list[list[Lesson]] = [[]]
-        for lesson in pool:
-            longest = len(lesson.prompt.ids) + len(lesson.prompt.target)
+        pool = sorted(islice(tasks, 256), key=lambda x: len(x.prompt.ids) + len(x.prompt.target))
+        groups: list[list[Task]] = [[]]
+        for task in pool:
+            longest = len(task.prompt.ids) + len(task.prompt.target)
             if (len(groups[-1]) + 1) * longest > tokens and groups[-1]:
                 groups.append([])
-            groups[-1].append(lesson)
+            groups[-1].append(task)
         order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(len(pool))).tolist()
         for g in order:
             yield collate([x.prompt for x in groups[g]]), [x.kind for x in groups[g]]
 
 
 def make_tokenizer(vocabulary: int) -> object:
-    """Train the tokenizer on prompts as the lessons render them."""
+    """Train the tokenizer on texts formatted like the prompts of the tasks."""
     from dep.data.synthetic.generator import make_world
     from dep.data.synthetic.language import CATEGORIES
 
@@ -122,31 +124,31 @@ def make_tokenizer(vocabulary: int) -> object:
 
 @torch.no_grad()
 def examine(model: Qwen2ForCausalLM, tokenizer: object, seed: int, count: int = 384) -> dict[str, float]:
-    """NLL per token of the answer by kind of lesson, on worlds that no lesson used."""
-    stream = Lessons(tokenizer, seed).stream()
+    """Return the answer's NLL per token by kind of task, on worlds that the training did not use."""
+    stream = TaskGenerator(tokenizer, seed).stream()
     vocabulary = tokenizer.get_vocab()  # type: ignore[attr-defined]
     slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
     generator = torch.Generator().manual_seed(seed)
-    found: dict[str, list[float]] = {}
+    losses: dict[str, list[float]] = {}
     model.eval()
     seen = 0
     for batch, kinds in batches(stream, 8192, tokenizer.pad_token_id):  # type: ignore[attr-defined]
-        for kind, value in zip(kinds, lesson_loss(model, batch, kinds, slot_ids, generator)[1].tolist(), strict=True):
-            found.setdefault(kind, []).append(value)
+        for kind, value in zip(kinds, task_loss(model, batch, kinds, slot_ids, generator)[1].tolist(), strict=True):
+            losses.setdefault(kind, []).append(value)
         seen += len(kinds)
         if seen >= count:
             break
-    return {kind: sum(v) / len(v) for kind, v in sorted(found.items())}
+    return {kind: sum(v) / len(v) for kind, v in sorted(losses.items())}
 
 
 def main() -> None:
-    """Train, examine, write."""
+    """Train the tokenizer and the backbone, evaluate the backbone and write its folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--first-steps", type=int, default=600, help="steps of the first lessons")
-    parser.add_argument("--tokens", type=int, default=2048, help="tokens a micro-batch: small enough for the cache")
-    parser.add_argument("--accumulate", type=int, default=2, help="micro-batches a step and process")
+    parser.add_argument("--first-steps", type=int, default=600, help="steps with the first mixture of tasks")
+    parser.add_argument("--tokens", type=int, default=2048, help="tokens of a micro-batch, small enough for the cache")
+    parser.add_argument("--accumulate", type=int, default=2, help="micro-batches per step and process")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--lr", type=float, default=2e-3, help="AdamW's, for embeddings and norms")
@@ -178,8 +180,8 @@ def main() -> None:
         Muon(matrices, args.muon_lr),
         torch.optim.AdamW(rest, args.lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
-    say = print if rank == 0 else lambda *_, **__: None
-    say(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True)
+    log = print if rank == 0 else lambda *_, **__: None
+    log(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}", flush=True)
     vocabulary = tokenizer.get_vocab()
     slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
     generator = torch.Generator().manual_seed(args.seed + rank)
@@ -191,24 +193,24 @@ def main() -> None:
         restore(optimizers, momenta)
 
     def begin(shares: Mapping[str, float]) -> Iterator[tuple[Batch, list[str]]]:
-        lessons = Lessons(tokenizer, args.seed + 10 * rank + 100 * first, shares).stream()
-        return batches(lessons, args.tokens, tokenizer.pad_token_id)
+        tasks = TaskGenerator(tokenizer, args.seed + 10 * rank + 100 * first, shares).stream()
+        return batches(tasks, args.tokens, tokenizer.pad_token_id)
 
     stream = begin(FIRST_SHARES if first < args.first_steps else SHARES)
     model.train()
-    began, seen = time.time(), 0
+    start, seen = time.time(), 0
     smooth: dict[str, float] = {}
     parameters = list(model.parameters())
     for step in range(first, args.steps):
         if step == args.first_steps:
             stream = begin(SHARES)
-        pace = min(1, (step + 1) / 100) * (1 - step / args.steps)
-        for optimizer, top in zip(optimizers, (args.muon_lr, args.lr), strict=True):
+        factor = min(1, (step + 1) / 100) * (1 - step / args.steps)
+        for optimizer, peak in zip(optimizers, (args.muon_lr, args.lr), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = top * pace
+                group["lr"] = peak * factor
         for _ in range(args.accumulate):
             batch, kinds = next(stream)
-            loss, answers = lesson_loss(model, batch, kinds, slot_ids, generator)
+            loss, answers = task_loss(model, batch, kinds, slot_ids, generator)
             loss.backward()
             seen += int(batch.attention_mask.sum()) * ranks
             for kind, value in zip(kinds, answers.tolist(), strict=True):
@@ -224,22 +226,22 @@ def main() -> None:
             optimizer.zero_grad(set_to_none=True)
         if step % 25 == 24:
             kinds_now = " ".join(f"{k} {v:.3f}" for k, v in sorted(smooth.items()))
-            say(
+            log(
                 f"step {step + 1} loss {loss.item():.3f} {seen / 1e6:.1f}M tokens "
-                f"{seen / (time.time() - began):.0f}/s | {kinds_now}",
+                f"{seen / (time.time() - start):.0f}/s | {kinds_now}",
                 flush=True,
             )
         if rank == 0 and (step % 200 == 199 or step + 1 == args.steps):
             write(partial, model, optimizers, step + 1)
     if rank == 0:
         figures = examine(model, tokenizer, 31)
-        say(json.dumps(figures, indent=1))
+        log(json.dumps(figures, indent=1))
         finish(partial, args.out, model, figures, args, seen)
     dist.destroy_process_group()
 
 
 def restore(optimizers: list[torch.optim.Optimizer], saved: dict[str, Tensor]) -> None:
-    """Put the optimizers' tensors back."""
+    """Restore the optimizers' tensors from a checkpoint."""
     for o, optimizer in enumerate(optimizers):
         for g in optimizer.param_groups:
             for i, p in enumerate(g["params"]):
@@ -248,7 +250,7 @@ def restore(optimizers: list[torch.optim.Optimizer], saved: dict[str, Tensor]) -
 
 
 def write(partial: Path, model: Qwen2ForCausalLM, optimizers: list[torch.optim.Optimizer], step: int) -> None:
-    """Weights and optimizer tensors first, the step's number last: what it names is whole."""
+    """Write a checkpoint; the step's number comes last, so that a checkpoint with a number is complete."""
     (partial / "step.json").unlink(missing_ok=True)
     model.save_pretrained(partial)
     tensors: dict[str, Tensor] = {}
@@ -263,14 +265,14 @@ def write(partial: Path, model: Qwen2ForCausalLM, optimizers: list[torch.optim.O
 def finish(
     partial: Path, out: Path, model: Qwen2ForCausalLM, figures: dict[str, float], args: argparse.Namespace, seen: int
 ) -> None:
-    """The folder that the package ships: weights, tokenizer and `card.json` with how they were made."""
+    """Write the folder that the package contains: weights, tokenizer and `card.json` with how they were made."""
     building = out.with_suffix(".building")
     model.save_pretrained(building)
     AutoTokenizer.from_pretrained(partial).save_pretrained(building)
     card = {
         "made_by": "python -m experiments.tiny_backbone.train",
         "arguments": {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()},
-        "trained_on": "worlds of seeds from 1,000,000 (lessons.FIRST_LESSON_SEED); experiments use smaller seeds",
+        "trained_on": "worlds of seeds from 1,000,000 (FIRST_TASK_SEED); experiments use smaller seeds",
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens_seen": seen,
         "held_out_nll": {"seed": 31, "lessons": 384, **figures},

@@ -57,7 +57,7 @@ def test_the_report_says_what_each_system_was_given(finished: Path) -> None:
     assert found["user_llm"]["prompt_tokens"] < found["rag"]["prompt_tokens"]
     assert found["pag"]["gflops"] > found["rag"]["gflops"] > found["pplug"]["gflops"]
     assert all(row["user_bytes"] > 0 for row in found.values())
-    assert "What each method was given" in (finished / "runs/table1/report.html").read_text()
+    assert "What each method costs" in (finished / "runs/table1/report.html").read_text()
 
 
 def test_a_user_encoder_learns_its_own_task_once_for_all_that_share_it(finished: Path) -> None:

@@ -1,4 +1,4 @@
-"""Shared fixtures: an embedder without a model, a tiny tokenizer, tiny random models, and batches made by hand."""
+"""Shared fixtures: an embedder without a model, a tiny tokenizer, tiny random models, and a simple collator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TEXT = "the item was good and the story is slow but the music is great i would r
 
 
 class HashingEmbedder:
-    """Words hashed to signed counts, and `common` added to each; unit length; remembers what it was asked."""
+    """Embedder without a model: hashed word counts plus `common`, scaled to unit length; `seen` has all its texts."""
 
     kind = "hashing"
 
@@ -61,13 +61,13 @@ class HashingEmbedder:
 
 @pytest.fixture(scope="session")
 def hashing() -> type[HashingEmbedder]:
-    """The class of the embedder without a model."""
+    """Return the class of the embedder without a model."""
     return HashingEmbedder
 
 
 @pytest.fixture
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE of at most 300 tokens with <pad> and </s>, without the special tokens of the package."""
+    """Return a byte-level BPE tokenizer of at most 300 tokens with <pad> and </s>, without the package's tokens."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -82,7 +82,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.fixture
 def bare_model() -> Callable[..., PreTrainedModel]:
-    """A tiny random model by architecture name; its embedding has VOCAB rows."""
+    """Return a function that builds a tiny random model by architecture name; its embedding has VOCAB rows."""
 
     def build(name: str = "qwen2", tie: bool = True, vocab: int = VOCAB) -> PreTrainedModel:
         shared = {"vocab_size": vocab, "tie_word_embeddings": tie, "bos_token_id": None, "eos_token_id": 1}
@@ -111,7 +111,7 @@ def bare_model() -> Callable[..., PreTrainedModel]:
 
 @pytest.fixture
 def model(bare_model: Callable[..., PreTrainedModel], tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """The Qwen2-shaped model with the special tokens added."""
+    """Return the Qwen2-shaped model with the special tokens added."""
     model = bare_model()
     add_tokens(model, tokenizer, SPECIAL_TOKENS)
     return model
@@ -119,11 +119,11 @@ def model(bare_model: Callable[..., PreTrainedModel], tokenizer: PreTrainedToken
 
 @pytest.fixture
 def prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[Prompt]:
-    """Five requests of unequal length: the first lacks a diff, the fourth has no history at all."""
+    """Return five prompts of unequal length; the first has a his without diff, the fourth has no history."""
     vocabulary = tokenizer.get_vocab()
     draw = torch.Generator().manual_seed(3)
 
-    def made(number: int, his: int, diff: int, words: int) -> Prompt:
+    def build(number: int, his: int, diff: int, words: int) -> Prompt:
         ids = torch.randint(10, VOCAB - 50, (words,), generator=draw).tolist()
         for count, token in ((his, SLOT_TOKENS["his"]), (diff, SLOT_TOKENS["diff"])):
             for k in range(count):
@@ -136,12 +136,12 @@ def prompts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[
         positions = {"his": list(range(his)), "diff": list(range(1, diff + 1))}
         return Prompt(f"toy/{number}", ids, target, vectors, positions, his)
 
-    return [made(0, 3, 2, 9), made(1, 1, 1, 5), made(2, 2, 2, 14), made(3, 0, 0, 4), made(4, 3, 3, 7)]
+    return [build(0, 3, 2, 9), build(1, 1, 1, 5), build(2, 2, 2, 14), build(3, 0, 0, 4), build(4, 3, 3, 7)]
 
 
 @pytest.fixture
 def collate() -> Callable[..., Batch]:
-    """Prompts to a batch, written apart from the package's own collator."""
+    """Return a function that collates prompts; it is independent of the package's collator."""
 
     def build(prompts: Sequence[Prompt], side: str = "right", answers: bool = True) -> Batch:
         rows = [p.ids + (p.target if answers else []) for p in prompts]
@@ -175,7 +175,7 @@ def collate() -> Callable[..., Batch]:
 
 @pytest.fixture
 def make_lit(tokenizer, model) -> Callable[..., Any]:
-    """`LitDEP` on the tiny model; keyword arguments go to `TrainConfig`."""
+    """Return a function that builds the training module on the tiny model; keywords go to `TrainConfig`."""
     from dep.models.soft_prompt import build_soft_prompt
     from dep.training.module import PersonalizationModule
 

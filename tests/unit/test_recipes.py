@@ -1,4 +1,4 @@
-"""README's lines of Python and CONTRIBUTING's recipes run as they are written."""
+"""Tests that README's Python example and CONTRIBUTING's recipes run as they are written."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ EXAMPLE = Example("Home", "test", 2, (0, 1))
 
 def recipe(slot: str) -> str:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    found = re.search(rf"<!-- recipe: {slot} -->\n```python\n(.*?)```", text, re.S)
-    assert found, slot
-    assert len(found[1].strip().splitlines()) <= 12, f"the recipe of a {slot} is long"
-    return found[1]
+    match = re.search(rf"<!-- recipe: {slot} -->\n```python\n(.*?)```", text, re.S)
+    assert match, slot
+    assert len(match[1].strip().splitlines()) <= 12, f"the recipe of a {slot} is too long"
+    return match[1]
 
 
 @pytest.fixture
 def my_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Write recipes to a module on Python's path."""
+    """Return a function that writes recipes to the module `my_module` on Python's path."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def write(*slots: str) -> None:
@@ -70,11 +70,11 @@ def test_the_python_of_the_readme_runs_as_written(capsys: pytest.CaptureFixture[
     assert block
     exec(compile(block[1], "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
-    wanted = re.findall(r"print\(.*?\)\s+# (\[.*\])", block[1])
-    assert [line.replace("-0.0", "0.0") for line in printed] == wanted
+    expected = re.findall(r"print\(.*?\)\s+# (\[.*\])", block[1])
+    assert [line.replace("-0.0", "0.0") for line in printed] == expected
 
 
-def test_a_component_of_ones_own_fills_every_slot_by_its_module_and_class(my_module: Any) -> None:
+def test_a_user_defined_component_fills_every_slot_by_its_module_and_class(my_module: Any) -> None:
     slots = ["source", "embedder", "retriever", "compressor", "method"]
     my_module(*slots)
     words = [f"{slot}.kind=my_module:My{slot.capitalize()}" for slot in slots]
@@ -89,13 +89,13 @@ def test_a_component_of_ones_own_fills_every_slot_by_its_module_and_class(my_mod
     assert (prompt.text, soft.branches) == (False, [])
 
 
-def test_a_metric_of_ones_own_is_named_by_its_module_and_class(my_module: Any) -> None:
+def test_a_user_defined_metric_is_named_by_its_module_and_class(my_module: Any) -> None:
     my_module("metric")
     metric = metric_class("my_module:MyMetric")()
     assert metric.per_example(["two words"], ["three more words"]) == [2.0]
 
 
-def test_a_mistyped_key_of_a_component_of_ones_own_is_refused(my_module: Any) -> None:
+def test_a_mistyped_key_of_a_user_defined_component_is_refused(my_module: Any) -> None:
     my_module("compressor")
     with pytest.raises(DepError, match="latnet"):
         load([], ["compressor.kind=my_module:MyCompressor", "compressor.latnet=5"])
@@ -109,13 +109,13 @@ def test_a_mistyped_key_of_a_component_of_ones_own_is_refused(my_module: Any) ->
         ("vae", "expected one of ae, none, sae, found 'vae'"),
     ],
 )
-def test_a_component_that_is_not_there_is_named_with_the_way_out(my_module: Any, kind: str, message: str) -> None:
+def test_a_missing_component_is_named_in_the_error(my_module: Any, kind: str, message: str) -> None:
     my_module("compressor")
     with pytest.raises(DepError, match=re.escape(message)):
         load([], [f"compressor.kind={kind}"])
 
 
-def test_an_installed_package_announces_a_component_by_an_entry_point(
+def test_an_entry_point_of_an_installed_package_registers_a_component(
     my_module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from importlib.metadata import EntryPoint
@@ -127,7 +127,7 @@ def test_an_installed_package_announces_a_component_by_an_entry_point(
     assert SLOTS["embedder"].build(config.embedder).dim == 26
 
 
-def test_an_adapter_of_ones_own_is_built_and_trained_by_its_module_and_class(
+def test_a_user_defined_adapter_is_built_and_trained_by_its_module_and_class(
     my_module: Any, model: Any, tokenizer: Any, prompts: Any, collate: Any
 ) -> None:
     my_module("adapter")

@@ -1,8 +1,8 @@
-"""The metrics: one file each, registered when this package is imported.
+"""Registry of metrics: one file for each, registered when this package is imported.
 
-A new metric is a file here with a subclass of TextMetric (or ModelMetric). Every list of metrics (the configuration's,
-tables, charts, reports) follows from the registry, ordered by `Metric.order`. A metric of one's own needs no file here:
-`evaluate.metrics.names` takes `my_module:MyMetric` too.
+A new metric is a file in this folder with a subclass of TextMetric (or ModelMetric). The configuration, tables, charts
+and reports take their lists of metrics from the registry, ordered by `Metric.order`. A metric outside the package needs
+no file here: `evaluate.metrics.names` also accepts `my_module:MyMetric`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = [
 
 METRICS: Registry[Metric] = Registry("metric", default="rouge1")
 _LOADED: dict[str, type[Metric]] = {}
-"""Column -> class, of metrics that were named by module and class."""
+"""Column -> class of metrics that a configuration named by module and class."""
 
 
 def _register(module: str) -> None:
-    """Add every concrete metric that `module` defines."""
+    """Add every concrete metric that `module` defines to the registry."""
     for member in vars(import_module(module)).values():
-        ours = isinstance(member, type) and issubclass(member, Metric) and member.__module__ == module
-        if ours and not isabstract(member) and "name" in vars(member):
+        defined_here = isinstance(member, type) and issubclass(member, Metric) and member.__module__ == module
+        if defined_here and not isabstract(member) and "name" in vars(member):
             METRICS.add(member.Config, f"{module}:{member.__name__}")
 
 
@@ -40,10 +40,10 @@ for _module in iter_modules(__path__):
 
 
 def load_metric(name: str) -> type[Metric]:
-    """The class of a metric as a configuration names it: a registered name, or `my_module:MyMetric`.
+    """Return the class of a metric by its name in a configuration: a registered name, or `my_module:MyMetric`.
 
     Raises:
-        DepError: there is none of that name.
+        DepError: there is no such metric, it is not a metric, or its column name is taken.
     """
     try:
         kind = METRICS.component(name)
@@ -57,14 +57,14 @@ def load_metric(name: str) -> type[Metric]:
         other = _LOADED.setdefault(kind.name, kind)
         if (other.__module__, other.__qualname__) != (kind.__module__, kind.__qualname__):
             raise DepError(
-                f"metric {name!r}", "a name that no other metric has", f"{kind.name!r}, as {other.__qualname__} has",
+                f"metric {name!r}", "a name that no other metric has", f"{kind.name!r} of {other.__qualname__}",
                 "give one of them another `name`",
             )  # fmt: skip
     return kind
 
 
 def metric_class(name: str) -> type[Metric]:
-    """The class of the metric that fills the column `name`.
+    """Return the class of the metric that fills the column `name`.
 
     Raises:
         DepError: no registered or loaded metric has that name.
@@ -73,12 +73,12 @@ def metric_class(name: str) -> type[Metric]:
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Distinct columns in the order of tables."""
+    """Return the distinct column names in the order of tables."""
     return sorted(set(names), key=lambda name: (metric_class(name).order, name))
 
 
 def text_metrics() -> list[str]:
-    """Every registered metric of generated texts, in the order of tables."""
+    """Return the names of all registered metrics of generated texts, in the order of tables."""
     return [name for name in ordered(METRICS) if issubclass(metric_class(name), TextMetric)]
 
 
@@ -88,7 +88,7 @@ def _default_settings() -> dict[str, ComponentConfig]:
 
 @dataclass
 class MetricsConfig:
-    """Which metrics are computed of generated texts, and how."""
+    """Which metrics of generated texts are computed, and with which settings."""
 
     names: list[str] = field(default_factory=text_metrics)
     """Metrics of generated texts: registered names, or `my_module:MyMetric`."""
@@ -97,10 +97,10 @@ class MetricsConfig:
 
 
 def build_metric(name: str, config: MetricsConfig | None = None) -> Metric:
-    """The metric that a configuration calls `name`, with its settings.
+    """Build the metric called `name` with its settings from `config`.
 
     Raises:
-        DepError: there is none of that name.
+        DepError: there is no metric of that name.
     """
     kind = load_metric(name)
     settings = (config or MetricsConfig()).settings.get(name)
@@ -108,11 +108,11 @@ def build_metric(name: str, config: MetricsConfig | None = None) -> Metric:
 
 
 def build_metrics(config: MetricsConfig | None = None, texts: bool = True) -> dict[str, Metric]:
-    """Metrics by their column: those that the model measures, then those that `config` names.
+    """Build metrics by column: first those that the model measures, then those that `config` names.
 
     Args:
-        config: names and settings.
-        texts: whether there are generated texts to score.
+        config: names and settings; None is the default.
+        texts: whether there are generated texts to score; if false, only the model's metrics are built.
     """
     config = config or MetricsConfig()
     measured = [name for name in ordered(METRICS) if issubclass(metric_class(name), ModelMetric)]

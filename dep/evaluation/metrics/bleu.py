@@ -3,7 +3,7 @@
 BLEU = BP · exp(¼ Σ_{n=1..4} log p_n) · 100,   BP = min(1, exp(1 − r/c)),   p_n = correct_n / total_n,
 and the k-th p_n without a match is 1 / (2^k · total_n)
 
-c -> sys_len, r -> ref_len; each is a sum over the corpus, so an example is known by its own ten counts.
+c -> sys_len, r -> ref_len. All are sums over the corpus, so ten counts are sufficient statistics of an example.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ORDER = 4
 _COUNTS = tuple(f"{what}_{n}" for what in ("correct", "total") for n in range(1, ORDER + 1))
 STATISTICS = ("sys_len", "ref_len", *_COUNTS)
-"""The ten counts kept of an example, in the order of their columns."""
+"""Names of the ten counts of an example, in the order of their columns."""
 
 
 class Bleu(TextMetric):
@@ -38,7 +38,7 @@ class Bleu(TextMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """bleu has no settings."""
 
         kind: Literal["bleu"] = "bleu"
 
@@ -57,13 +57,13 @@ class Bleu(TextMetric):
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[float]:
-        """Sentence BLEU of each pair, in [0, 100]; its mean is not corpus BLEU."""
+        """Return sentence BLEU of each pair, in [0, 100]; its mean is not corpus BLEU."""
         return [float(score.score) for score in self._sentences(predictions, references, progress)]
 
     def statistics(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[list[int]]:
-        """STATISTICS of each pair."""
+        """Return the counts named STATISTICS of each pair."""
         return [
             [int(count) for count in (score.sys_len, score.ref_len, *score.counts, *score.totals)]
             for score in self._sentences(predictions, references, progress)
@@ -71,7 +71,7 @@ class Bleu(TextMetric):
 
     @classmethod
     def reduce(cls, sums: Array) -> Array:
-        """Corpus BLEU from the summed counts; not a mean over examples."""
+        """Return corpus BLEU from the summed counts: [..., 10] -> [...]."""
         return bleu_of_sums(sums)
 
     def _sentences(self, predictions: Sequence[str], references: Sequence[str], progress: bool) -> list[BLEUScore]:
@@ -81,9 +81,9 @@ class Bleu(TextMetric):
 
 
 def bleu_of_sums(sums: Array) -> Array:
-    """Corpus BLEU from summed STATISTICS: [..., 10] -> [...], in [0, 100].
+    """Return corpus BLEU in [0, 100] from summed STATISTICS: [..., 10] -> [...].
 
-    The same number as `sacrebleu.BLEU.compute_bleu(..., smooth_method="exp")`, for many resamples at once.
+    It equals `sacrebleu.BLEU.compute_bleu(..., smooth_method="exp")`, but handles many resamples at once.
     """
     sys_len, ref_len = sums[..., 0], sums[..., 1]
     correct, total = sums[..., 2 : 2 + ORDER], sums[..., 2 + ORDER :]
@@ -93,5 +93,5 @@ def bleu_of_sums(sums: Array) -> Array:
         precision = np.where(unmatched, 1 / (halvings * total), correct / total)
         brevity = np.exp(np.minimum(0.0, 1 - ref_len / sys_len))
         score = 100 * brevity * np.exp(np.log(precision).mean(axis=-1))
-    # Without any match, or with texts too short for one 4-gram, sacreBLEU says 0.
+    # sacreBLEU returns 0 if nothing matches or if the texts are too short for one 4-gram.
     return np.where(unmatched.all(axis=-1) | (total == 0).any(axis=-1), 0.0, score)

@@ -5,13 +5,14 @@
     m -> words matched as equal, then by stem, then as WordNet synonyms; P = m / |prediction|,
     R = m / |reference|; chunks -> runs of matches that are adjacent in both texts
 
-Tokens: `evaluate` calls `nltk.word_tokenize`, which splits sentences by the downloaded Punkt model and then
-each by NLTK's Treebank rules. Those rules split off a full stop only at the end of what they are given, so a
-text must come in sentences ("great. I" would keep "great."). Here a regular expression splits sentences, not
-Punkt; the word rules are NLTK's. Tokens differ from `evaluate`'s around abbreviations that only one knows.
+Tokens: `evaluate` calls `nltk.word_tokenize`, which splits a text into sentences with the downloaded Punkt model and
+each sentence into words with NLTK's Treebank rules. These rules split off a full stop only at the end of their input,
+so a text has to be split into sentences first ("great. I" would keep "great."). This module splits sentences with a
+regular expression in place of Punkt and uses NLTK's word rules. Its tokens differ from those of `evaluate` near
+abbreviations that only one of the two knows.
 
-NLTK asks WordNet for the *stems* that its second stage leaves over, so "movie" (stem "movi") has no synonym
-and "film" has. That is part of the published number, and kept.
+NLTK looks up the *stems* that its second stage did not match in WordNet, so "movie" (stem "movi") has no synonym
+and "film" has one. Published METEOR numbers include this, so this module does the same.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _LONGEST = 12
 
 
 def sentences(text: str) -> list[str]:
-    """`text` cut after `.`, `!` or `?` (and closing quotes) before white space, not after an abbreviation."""
+    """Split `text` after `.`, `!` or `?` (and closing quotes) before white space, but not after an abbreviation."""
     result, start = [], 0
     for match in _BOUNDARY.finditer(text):
         before = text[max(start, match.start() - _LONGEST) : match.start()].split()
@@ -50,7 +51,7 @@ def sentences(text: str) -> list[str]:
 
 
 class Meteor(TextMetric):
-    """METEOR in [0, 1], macro mean. Needs WordNet, and says so where there is none."""
+    """METEOR in [0, 1], mean over examples. It needs WordNet."""
 
     name = "meteor"
     label = "METEOR"
@@ -58,7 +59,7 @@ class Meteor(TextMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """meteor has no settings."""
 
         kind: Literal["meteor"] = "meteor"
 
@@ -70,7 +71,7 @@ class Meteor(TextMetric):
 
     @cached_property
     def lexicon(self) -> _Lexicon:
-        """WordNet and the Porter stemmer, with one look-up for each word."""
+        """WordNet and the Porter stemmer, cached by word."""
         return _Lexicon(wordnet())
 
     @property
@@ -81,7 +82,7 @@ class Meteor(TextMetric):
         return signed("meteor", "nltk", **options, tok=tokens, wordnet=self.lexicon.version, agg="mean")
 
     def tokens(self, text: str) -> list[str]:
-        """Words and punctuation marks of `text`, in order."""
+        """Return the words and punctuation marks of `text`, in order."""
         return [token for sentence in sentences(text) for token in self.tokenizer.tokenize(sentence)]
 
     def per_example(
@@ -90,7 +91,8 @@ class Meteor(TextMetric):
         """See Metric.
 
         Raises:
-            FileNotFoundError: WordNet is not on this machine.
+            MissingFile: WordNet is not on this machine.
+            DepError: the two lists differ in length.
         """
         from nltk.translate.meteor_score import single_meteor_score
 
@@ -124,5 +126,5 @@ class _Lexicon:
         self._synsets = lru_cache(maxsize=1 << 18)(reader.synsets)
 
     def synsets(self, word: str) -> list[Synset]:
-        """Every sense of `word`."""
+        """Return all senses of `word`."""
         return list(self._synsets(word))

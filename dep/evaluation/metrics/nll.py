@@ -1,6 +1,6 @@
-"""NLL: the negative log-likelihood that the model gives to the user's real review.
+"""NLL: negative log-likelihood of the user's real review under the model.
 
-NLL = −(1/T) Σ_{t=1..T} log p(y_t | y_<t, prompt), in nats a token, the closing token counted
+NLL = −(1/T) Σ_{t=1..T} log p(y_t | y_<t, prompt), in nats a token; T includes the end token
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class NLL(ModelMetric):
-    """Mean over examples of the real review's NLL per token; generation measures it."""
+    """Mean over examples of the real review's NLL per token; the generation stage measures it."""
 
     name = "nll"
     label = "NLL"
@@ -24,7 +24,7 @@ class NLL(ModelMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """nll has no settings."""
 
         kind: Literal["nll"] = "nll"
 

@@ -1,8 +1,8 @@
 """ROUGE (Lin, 2004): F1 of unigrams (`rouge1`) or of the longest common subsequence (`rougeL`).
 
-The library is Google's `rouge_score`, as in Hugging Face's `evaluate`, without stemming, as there by default.
-`evaluate` aggregates by the *median of 1,000 bootstrap means*, which is what the paper's tables hold; we
-publish the plain mean, and give the other as `aggregate="bootstrap_median"`.
+The library is Google's `rouge_score` without stemming, as in Hugging Face's `evaluate` by default. `evaluate`
+aggregates by the *median of 1,000 bootstrap means*, which the paper's tables show. The default here is the plain mean;
+`aggregate="bootstrap_median"` selects the other.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from dep.utils.registry import ComponentConfig
 
 @dataclass(kw_only=True)
 class RougeConfig(ComponentConfig):
-    """How ROUGE is counted and aggregated."""
+    """Settings shared by rouge1 and rougeL."""
 
     use_stemmer: bool = False
-    """Strip suffixes from words longer than three letters (Porter) before they are compared."""
+    """Whether to strip suffixes from words longer than three letters (Porter) before they are compared."""
     aggregate: Literal["mean", "bootstrap_median"] = "mean"
     """`bootstrap_median`: the median of 1,000 bootstrap means, the default of `evaluate`."""
     seed: int = 0
-    """Of the bootstrap; `evaluate` leaves it to numpy's global generator."""
+    """Seed of the bootstrap; `evaluate` uses numpy's global generator."""
 
 
 class Rouge(TextMetric):
-    """ROUGE F1 in [0, 1]."""
+    """Base class of the ROUGE metrics: F1 in [0, 1]."""
 
     config: RougeConfig
 
@@ -59,18 +59,18 @@ class Rouge(TextMetric):
         return [self.f1(text, reference) for text, reference in pairs]
 
     def f1(self, prediction: str, reference: str) -> float:
-        """F1 of one pair."""
+        """Return F1 of one pair."""
         return float(self.scorer.score(reference, prediction)[self.name].fmeasure)
 
     def corpus(self, predictions: Sequence[str], references: Sequence[str]) -> float:
-        """The mean over examples, or its bootstrap median."""
+        """Return the mean over examples, or its bootstrap median."""
         if self.config.aggregate == "mean":
             return super().corpus(predictions, references)
         return bootstrap_median(self.per_example(predictions, references), self.config.seed)
 
 
 class Rouge1(Rouge):
-    """F1 of unigrams."""
+    """ROUGE-1: F1 of unigrams."""
 
     name = "rouge1"
     label = "ROUGE-1"
@@ -84,7 +84,7 @@ class Rouge1(Rouge):
 
 
 class RougeL(Rouge):
-    """F1 of the longest common subsequence over the whole text (not by sentence, which is rougeLsum)."""
+    """ROUGE-L: F1 of the longest common subsequence of the whole texts (rougeLsum works by sentence)."""
 
     name = "rougeL"
     label = "ROUGE-L"
@@ -97,33 +97,33 @@ class RougeL(Rouge):
         kind: Literal["rougeL"] = "rougeL"
 
     def f1(self, prediction: str, reference: str) -> float:
-        """The library's number, with its tokens, some hundred times faster than its table in Python."""
+        """Return the library's number, about a hundred times faster than its dynamic program in Python."""
         from rouge_score.scoring import fmeasure
 
-        ours, theirs = self.tokenizer.tokenize(prediction), self.tokenizer.tokenize(reference)
-        if not ours or not theirs:
+        predicted, expected = self.tokenizer.tokenize(prediction), self.tokenizer.tokenize(reference)
+        if not predicted or not expected:
             return 0.0
-        length = common_subsequence(ours, theirs)
-        return float(fmeasure(length / len(ours), length / len(theirs)))
+        length = common_subsequence(predicted, expected)
+        return float(fmeasure(length / len(predicted), length / len(expected)))
 
 
 def common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a row of the table at a time in the bits of one integer.
+    """Return the length of the longest common subsequence, with a row of the table in the bits of one integer.
 
-    Bit i of `row` is 0 where the table steps up between a[:i] and a[:i + 1] (Hyyrö, 2004).
+    Bit i of `row` is 0 if the table's value increases between a[:i] and a[:i + 1] (Hyyrö, 2004).
     """
-    where: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for i, token in enumerate(a):
-        where[token] = where.get(token, 0) | 1 << i
+        positions[token] = positions.get(token, 0) | 1 << i
     full = row = (1 << len(a)) - 1
     for token in b:
-        matched = row & where.get(token, 0)
+        matched = row & positions.get(token, 0)
         row = (row + matched | row - matched) & full
     return len(a) - row.bit_count()
 
 
 def bootstrap_median(values: Sequence[float], seed: int = 0, n_samples: int = 1000) -> float:
-    """The median of `n_samples` bootstrap means, drawn as by `rouge_score` after `np.random.seed(seed)`."""
+    """Return the median of `n_samples` bootstrap means, drawn as `rouge_score` draws after `np.random.seed(seed)`."""
     column, random = np.asarray(values, dtype=np.float64), np.random.RandomState(seed)
     means = [column[random.choice(len(column), size=len(column))].mean() for _ in range(n_samples)]
     return float(np.median(means))

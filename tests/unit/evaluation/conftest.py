@@ -1,4 +1,4 @@
-"""A WordNet of two synsets in WordNet's own file format, so that METEOR is tested on any machine."""
+"""Fixtures with a WordNet of two synsets in WordNet's file format, so that METEOR can be tested on any machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SYNSETS = {"noun": ("n", "10", ("film", "flick")), "verb": ("v", "30", ("begin",
 
 
 def write(folder: Path, synsets: dict[str, tuple[str, str, tuple[str, ...]]] | None = None) -> Path:
-    """Write index, data and exception files into `folder`, as Debian ships them: no lexnames, no index.sense.
+    """Write index, data and exception files into `folder` like Debian's package: no lexnames, no index.sense.
 
     `synsets` holds at most one for each part of speech: its letter, lexicographer file number and words.
     """
@@ -34,13 +34,13 @@ def write(folder: Path, synsets: dict[str, tuple[str, str, tuple[str, ...]]] | N
 
 @pytest.fixture(scope="session")
 def write_wordnet():
-    """The function that writes a small WordNet into a folder."""
+    """Return the function that writes a small WordNet into a folder."""
     return write
 
 
 @pytest.fixture
 def small_wordnet(tmp_path, monkeypatch):
-    """A folder with the small WordNet, which is also the one that METEOR finds."""
+    """Return a folder with the small WordNet, and make METEOR use it."""
     folder = write(tmp_path / "small_wordnet")
     monkeypatch.setenv(wordnet.VARIABLE, str(folder))
     wordnet.wordnet.cache_clear()

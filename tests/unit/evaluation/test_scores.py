@@ -50,13 +50,13 @@ def arms():
     }
 
 
-def pick(rows, **what):
-    found = [row for row in rows if all(row[name] == value for name, value in what.items())]
-    assert len(found) == 1, f"{len(found)} rows for {what}"
-    return found[0]
+def pick(rows, **fields):
+    matches = [row for row in rows if all(row[name] == value for name, value in fields.items())]
+    assert len(matches) == 1, f"{len(matches)} rows for {fields}"
+    return matches[0]
 
 
-def test_scores_are_kept_by_metric_and_bleu_as_counts():
+def test_a_score_row_has_a_column_for_each_metric_and_counts_for_bleu():
     scored = table(OURS, [0.1, 0.2, 0.3, 0.4])
     assert list(scored[0]) == ["key", "category", "user", "nll", "rouge1", "bleu"]
     assert [row["rouge1"] for row in scored] == Rouge1().per_example(OURS, REFERENCES)
@@ -65,19 +65,19 @@ def test_scores_are_kept_by_metric_and_bleu_as_counts():
     assert scored[0]["bleu"][:2] == [6, 7]
 
 
-def test_the_tables_have_exactly_the_columns_of_a_results_file(arms):
-    found = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
-    assert set(found) == {"rows", "comparisons"}
+def test_the_summary_has_exactly_the_columns_of_a_results_file(arms):
+    summary = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
+    assert set(summary) == {"rows", "comparisons"}
     columns = {"run", "arm", "label", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}
-    assert {frozenset(row) for row in found["rows"]} == {frozenset(columns)}
+    assert {frozenset(row) for row in summary["rows"]} == {frozenset(columns)}
     columns = {"a", "b", "category", "metric", "delta", "ci_low", "ci_high", "p", "n"}
-    assert {frozenset(row) for row in found["comparisons"]} == {frozenset(columns)}
+    assert {frozenset(row) for row in summary["comparisons"]} == {frozenset(columns)}
     # dep: seeds 0, 1 and their average; rag: one seed. Each in 2 categories and all, with 3 metrics.
-    assert len(found["rows"]) == (3 + 1) * 3 * 3
-    assert len(found["comparisons"]) == 3 * 3
+    assert len(summary["rows"]) == (3 + 1) * 3 * 3
+    assert len(summary["comparisons"]) == 3 * 3
 
 
-def test_a_seeds_row_is_the_mean_over_its_examples_with_users_resampled(arms):
+def test_the_row_of_a_seed_is_the_mean_over_its_examples_with_an_interval_over_users(arms):
     rows = summarise(arms, [], "demo", n_boot=50, seed=4)["rows"]
     row = pick(rows, arm="rag", category="all", metric="nll", seed=0)
     expected = mean_interval([0.5, 0.6, 0.7, 0.9], ["u1", "u2", "u1", "u3"], n_boot=50, seed=4)
@@ -86,7 +86,7 @@ def test_a_seeds_row_is_the_mean_over_its_examples_with_users_resampled(arms):
     assert row["run"] == "demo"
 
 
-def test_several_seeds_are_averaged_example_by_example(arms):
+def test_seeds_are_averaged_for_each_example(arms):
     rows = summarise(arms, [], "demo", n_boot=50)["rows"]
     row = pick(rows, arm="dep", category="Books", metric="nll", seed=None)
     assert row["value"] == pytest.approx(0.2)
@@ -95,7 +95,7 @@ def test_several_seeds_are_averaged_example_by_example(arms):
     assert not [row for row in rows if row["arm"] == "rag" and row["seed"] is None]
 
 
-def test_bleu_is_corpus_bleu_and_averaged_over_seeds_not_pooled(arms):
+def test_corpus_bleu_is_averaged_over_seeds_and_not_pooled(arms):
     rows = summarise(arms, [], "demo", n_boot=20)["rows"]
     single = Bleu().corpus(OURS, REFERENCES)
     assert pick(rows, arm="dep", category="all", metric="bleu", seed=0)["value"] == pytest.approx(single)
@@ -105,62 +105,62 @@ def test_bleu_is_corpus_bleu_and_averaged_over_seeds_not_pooled(arms):
     assert average["value"] != pytest.approx(float(bleu_of_sums(np.array(pooled, dtype=float))))
 
 
-def test_methods_are_compared_on_averages_over_their_seeds(arms):
-    found = summarise(arms, [("dep", "rag")], "demo", n_boot=50, seed=4)["comparisons"]
-    row = pick(found, category="all", metric="nll")
+def test_arms_are_compared_on_averages_over_their_seeds(arms):
+    comparisons = summarise(arms, [("dep", "rag")], "demo", n_boot=50, seed=4)["comparisons"]
+    row = pick(comparisons, category="all", metric="nll")
     expected = paired([0.2] * 4, [0.5, 0.6, 0.7, 0.9], ["u1", "u2", "u1", "u3"], n_boot=50, seed=4)
     assert (row["delta"], row["ci_low"], row["ci_high"], row["p"], row["n"]) == pytest.approx(expected)
     assert row["delta"] < 0  # a − b in nats: dep is better
-    bleu = pick(found, category="all", metric="bleu")
+    bleu = pick(comparisons, category="all", metric="bleu")
     both = (Bleu().corpus(OURS, REFERENCES) + 100) / 2
     assert bleu["delta"] == pytest.approx(both - Bleu().corpus(THEIRS, REFERENCES))
 
 
-def test_rows_are_paired_by_key_whatever_their_order(arms):
+def test_rows_are_paired_by_key_in_any_order(arms):
     straight = summarise(arms, [("dep", "rag")], "demo", n_boot=50)
     arms["rag", 0] = arms["rag", 0][::-1]
     assert summarise(arms, [("dep", "rag")], "demo", n_boot=50) == straight
 
 
-def test_a_metric_that_one_method_lacks_is_left_out_of_its_rows_and_comparisons(arms):
+def test_a_metric_that_one_arm_lacks_is_left_out_of_its_rows_and_comparisons(arms):
     arms["rag", 0] = [{**row, "nll": None} for row in arms["rag", 0]]
-    found = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
-    assert {row["metric"] for row in found["rows"] if row["arm"] == "rag"} == {"rouge1", "bleu"}
-    assert {row["metric"] for row in found["rows"] if row["arm"] == "dep"} == {"rouge1", "bleu", "nll"}
-    assert {row["metric"] for row in found["comparisons"]} == {"rouge1", "bleu"}
+    summary = summarise(arms, [("dep", "rag")], "demo", n_boot=20)
+    assert {row["metric"] for row in summary["rows"] if row["arm"] == "rag"} == {"rouge1", "bleu"}
+    assert {row["metric"] for row in summary["rows"] if row["arm"] == "dep"} == {"rouge1", "bleu", "nll"}
+    assert {row["metric"] for row in summary["comparisons"]} == {"rouge1", "bleu"}
 
 
-def test_compared_methods_with_different_examples_are_refused_by_name(arms):
+def test_comparing_arms_with_different_examples_is_refused(arms):
     arms["rag", 0] = arms["rag", 0][1:]
-    with pytest.raises(ValueError, match=r"dep and rag hold different examples: rag lacks 1 \(Books/1\)"):
+    with pytest.raises(ValueError, match=r"dep and rag have different examples: rag lacks 1 \(Books/1\)"):
         summarise(arms, [("dep", "rag")], "demo")
-    summarise(arms, [], "demo", n_boot=5)  # each alone is fine
+    summarise(arms, [], "demo", n_boot=5)  # without a comparison there is no error
 
 
-def test_seeds_with_different_examples_are_refused_by_name(arms):
+def test_seeds_with_different_examples_are_refused(arms):
     arms["dep", 1] = arms["dep", 1][:-1]
     with pytest.raises(ValueError, match=r"dep, seed 1 lacks 1 \(CDs/3\)"):
         summarise(arms, [], "demo")
 
 
-def test_a_key_that_comes_twice_is_refused(arms):
+def test_a_key_that_occurs_twice_is_refused(arms):
     arms["rag", 0] = [*arms["rag", 0], arms["rag", 0][0]]
     with pytest.raises(ValueError, match="rag, seed 0: 5 score rows but 4 keys"):
         summarise(arms, [], "demo")
 
 
-def test_a_metric_in_some_rows_only_is_refused(arms):
+def test_a_metric_that_only_some_rows_have_is_refused(arms):
     del arms["rag", 0][2]["rouge1"]
     with pytest.raises(ValueError, match="rouge1: 1 of 4 score rows lack it, the first is CDs/0"):
         summarise(arms, [], "demo")
 
 
-def test_a_method_without_scores_cannot_be_compared(arms):
+def test_comparing_an_arm_without_scores_is_refused(arms):
     with pytest.raises(ValueError, match=r"no scores of \['pag'\]; there are \['dep', 'rag'\]"):
         summarise(arms, [("dep", "pag")], "demo")
 
 
-def test_bleu_as_a_number_is_refused_with_what_is_expected(arms):
+def test_a_bleu_column_without_counts_is_refused(arms):
     arms["rag", 0] = [{**row, "bleu": 3.1} for row in arms["rag", 0]]
     with pytest.raises(ValueError, match="bleu: expected the 10 counts"):
         summarise(arms, [], "demo")
@@ -185,41 +185,41 @@ class Words(TextMetric):
         return [float(max(self.config.least, len(text.split()))) for text in predictions]
 
 
-def test_a_metric_that_is_registered_by_nothing_but_its_class_gets_rows(monkeypatch):
+def test_a_registered_metric_gets_rows_without_further_changes(monkeypatch):
     monkeypatch.setattr(METRICS, "_members", dict(METRICS._members))
     METRICS.add(Words.Config, f"{__name__}:Words")
     assert "words" in MetricsConfig().names
     scored = score_examples(predictions(OURS, [0.1] * 4), {"words": build_metric("words"), "nll": NLL()})
-    found = summarise({("dep", 0): scored}, [], "demo", n_boot=5)["rows"]
-    assert [row["metric"] for row in found if row["category"] == "all"] == ["nll", "words"]
-    assert pick(found, category="all", metric="words")["value"] == np.mean([len(text.split()) for text in OURS])
+    rows = summarise({("dep", 0): scored}, [], "demo", n_boot=5)["rows"]
+    assert [row["metric"] for row in rows if row["category"] == "all"] == ["nll", "words"]
+    assert pick(rows, category="all", metric="words")["value"] == np.mean([len(text.split()) for text in OURS])
 
 
-def test_a_column_that_is_no_known_metric_is_refused_and_not_left_out(arms):
+def test_a_column_that_is_not_a_known_metric_is_refused(arms):
     arms["rag", 0] = [{**row, "novelty": 1.0} for row in arms["rag", 0]]
     with pytest.raises(DepError, match="metric 'novelty': expected one of"):
         summarise(arms, [], "demo", n_boot=5)
 
 
-def test_a_configuration_names_a_metric_by_module_and_class_with_settings_of_its_own(monkeypatch, tmp_path):
+def test_a_configuration_names_a_metric_by_module_and_class_with_its_settings(monkeypatch, tmp_path):
     monkeypatch.setattr(metrics, "_LOADED", {})
-    named = f"{__name__}:Words"
+    target = f"{__name__}:Words"
     file = tmp_path / "run.yaml"
-    file.write_text(f"evaluate: {{metrics: {{names: [bleu, {named!r}], settings: {{{named!r}: {{least: 6}}}}}}}}\n")
+    file.write_text(f"evaluate: {{metrics: {{names: [bleu, {target!r}], settings: {{{target!r}: {{least: 6}}}}}}}}\n")
     built = build_metrics(load([file]).evaluate.metrics)
     assert list(built) == ["nll", "bleu", "words"]
     assert built["words"].per_example(["one"], ["two"]) == [6.0]
-    file.write_text(f"evaluate: {{metrics: {{names: [{named!r}], settings: {{{named!r}: {{most: 6}}}}}}}}\n")
+    file.write_text(f"evaluate: {{metrics: {{names: [{target!r}], settings: {{{target!r}: {{most: 6}}}}}}}}\n")
     with pytest.raises(DepError, match="most"):
         load([file])
 
 
-def test_two_arms_of_one_label_have_rows_of_their_own(arms):
-    found = summarise(arms, [], "demo", n_boot=5, labels={"dep": "DEP", "rag": "DEP"})["rows"]
-    assert {(row["arm"], row["label"]) for row in found} == {("dep", "DEP"), ("rag", "DEP")}
+def test_two_arms_with_one_label_have_separate_rows(arms):
+    rows = summarise(arms, [], "demo", n_boot=5, labels={"dep": "DEP", "rag": "DEP"})["rows"]
+    assert {(row["arm"], row["label"]) for row in rows} == {("dep", "DEP"), ("rag", "DEP")}
 
 
-def test_metric_modules_import_nothing_heavy():
+def test_metric_modules_import_no_heavy_package():
     heavy = "{'torch', 'transformers', 'nltk', 'sacrebleu'}"
     script = f"import sys, dep.evaluation.metrics; print(*({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -21,7 +21,7 @@ A = [0.9, 0.1, 0.4, 0.7, 0.3, 0.5, 0.2]
 B = [0.5, 0.2, 0.1, 0.6, 0.3, 0.1, 0.4]
 
 
-# --- an oracle in plain loops, given which users each resample holds ------------------------------
+# --- a reference implementation in plain loops, with the same draws of users ----------------------
 
 
 def users_in_order(users):
@@ -38,15 +38,15 @@ def percentile(values, share):
 
 
 def loop_bootstrap(examples, users, statistic, n_boot, seed):
-    """`statistic` of the examples of each resample's users."""
+    """Return `statistic` of the examples of each resample's users."""
     order = users_in_order(users)
-    found = []
+    values = []
     for drawn in draws(len(order), n_boot, seed).tolist():
-        chosen = []
+        resample = []
         for number in drawn:
-            chosen += [example for example, user in zip(examples, users, strict=True) if user == order[number]]
-        found.append(statistic(chosen))
-    return found
+            resample += [example for example, user in zip(examples, users, strict=True) if user == order[number]]
+        values.append(statistic(resample))
+    return values
 
 
 def interval_95(values):
@@ -62,7 +62,7 @@ def mean_difference(chosen):
 
 
 def loop_p_value(a, b, users, statistic, n_boot, seed):
-    """Share of resamples, some users' a and b having changed places, that differ as much as the true ones."""
+    """Return the share of resamples with swapped users whose difference is at least as large as the true one."""
     order = users_in_order(users)
     true = abs(statistic(a) - statistic(b))
     extreme = 0
@@ -78,7 +78,7 @@ def loop_p_value(a, b, users, statistic, n_boot, seed):
 
 
 @pytest.mark.parametrize("users", [USERS, None])
-def test_a_means_interval_is_the_loops(users):
+def test_the_interval_of_a_mean_equals_the_loops(users):
     owners = users or [str(i) for i in range(len(A))]
     resampled = loop_bootstrap(A, owners, mean, 300, 5)
     found = mean_interval(A, users, n_boot=300, seed=5, level=0.9)
@@ -88,7 +88,7 @@ def test_a_means_interval_is_the_loops(users):
 
 
 @pytest.mark.parametrize("users", [USERS, None])
-def test_a_paired_comparison_of_means_is_the_loops(users):
+def test_a_paired_comparison_of_means_equals_the_loops(users):
     owners = users or [str(i) for i in range(len(A))]
     resampled = loop_bootstrap(list(zip(A, B, strict=True)), owners, mean_difference, 300, 5)
     found = paired(A, B, users, n_boot=300, seed=5)
@@ -98,7 +98,7 @@ def test_a_paired_comparison_of_means_is_the_loops(users):
     assert found.n == len(A)
 
 
-def test_a_comparison_of_bleu_scores_texts_anew_in_the_loop():
+def test_a_comparison_of_bleu_equals_loops_that_score_the_texts_again():
     import sacrebleu
 
     rng = random.Random(0)
@@ -129,34 +129,34 @@ def test_a_comparison_of_bleu_scores_texts_anew_in_the_loop():
     assert found.p == pytest.approx(loop_p_value(pairs_a, pairs_b, USERS, corpus_bleu, n_boot, seed))
 
 
-def test_p_is_the_exact_randomisation_p_in_the_limit():
-    """Six pairs, all in favour of a: of 2^6 sign patterns two are as extreme, so p = 1/32."""
+def test_p_approaches_the_exact_randomisation_p():
+    """All six pairs favour a. Two of the 2^6 sign patterns are as extreme, so p = 1/32."""
     found = paired([1.0, 2, 3, 4, 5, 6], [0.0] * 6, n_boot=20000)
     assert found.p == pytest.approx(1 / 32, abs=0.004)
 
 
-def test_equal_systems_have_p_one_and_no_system_has_p_zero():
+def test_equal_systems_have_p_one_and_p_is_never_zero():
     assert paired(A, A).p == 1
     assert paired(A, A)[:3] == (0, 0, 0)
     better = paired(np.linspace(1, 2, 200), np.zeros(200), n_boot=500)
     assert better.p == 1 / 501
 
 
-def test_the_sign_of_the_difference_is_that_of_a_minus_b():
+def test_the_difference_is_a_minus_b():
     forth, back = paired(A, B, USERS), paired(B, A, USERS)
     assert forth.delta == -back.delta > 0
     assert (forth.low, forth.high) == pytest.approx((-back.high, -back.low))
     assert forth.p == back.p
 
 
-def test_one_user_cannot_show_anything():
+def test_a_single_user_gives_no_significant_difference():
     found = paired(A, B, ["u"] * len(A))
     assert found.p == 1
     assert found.low == pytest.approx(found.delta)
     assert found.high == pytest.approx(found.delta)
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
+def test_equal_seeds_give_equal_numbers_and_other_seeds_give_other_numbers():
     assert paired(A, B, seed=1) == paired(A, B, seed=1)
     one, other = paired(A, B, n_boot=200, seed=1), paired(A, B, n_boot=200, seed=2)
     assert one.p != other.p
@@ -169,11 +169,11 @@ def test_blocks_of_resamples_do_not_change_the_numbers(monkeypatch):
     assert paired(A, B, USERS) == pytest.approx(whole)
 
 
-# --- what the intervals promise -------------------------------------------------------------------
+# --- coverage of the intervals --------------------------------------------------------------------
 
 
 def test_intervals_by_user_cover_the_true_mean_and_intervals_by_review_do_not():
-    """40 users of 6 reviews whose user effect is as large as the noise: 95% intervals, 200 worlds."""
+    """200 worlds of 40 users with 6 reviews each; the user effect is as large as the noise; 95% intervals."""
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(40), 6).tolist()
     covered = {"user": 0, "review": 0}
@@ -208,7 +208,7 @@ def test_holms_adjustment_by_hand():
         holm([0.5, 1.5])
 
 
-# --- the user's mistakes --------------------------------------------------------------------------
+# --- wrong input ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_holms_adjustment_by_hand():
         (lambda: mean_interval([]), "at least one example"),
         (lambda: mean_interval([1.0, float("nan")]), "example 1 has a value that is not finite"),
         (lambda: mean_interval([1.0, 2.0], ["u"]), "1 users for 2 examples"),
-        (lambda: mean_interval([[1.0, 2.0]]), "one number an example"),
+        (lambda: mean_interval([[1.0, 2.0]]), "one number for each example"),
         (lambda: mean_interval([1.0], level=95), "between 0 and 1, got 95"),
         (lambda: paired([1.0, 2.0], [1.0]), "a has shape"),
     ],

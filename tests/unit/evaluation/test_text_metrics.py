@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from dep.evaluation import wordnet as wordnet_room
+from dep.evaluation import wordnet as wordnet_module
 from dep.evaluation import wordnet_check
 from dep.evaluation.metrics import MetricsConfig, build_metric, build_metrics, text_metrics
 from dep.evaluation.metrics.bleu import STATISTICS, Bleu, bleu_of_sums
@@ -43,27 +43,27 @@ def test_rouge1_is_the_f1_of_clipped_unigrams():
     assert Rouge1().per_example(["The the film"], ["the FILM!"]) == [pytest.approx(2 * (2 / 3) / (2 / 3 + 1))]
 
 
-def test_rouge_l_is_the_librarys_number():
+def test_rouge_equals_that_of_the_library():
     from rouge_score.rouge_scorer import RougeScorer
 
     predictions, references = random_texts(60, 0, 90), random_texts(60, 1, 90)
     for stem in (False, True):
         scorer = RougeScorer(["rouge1", "rougeL"], use_stemmer=stem)
-        theirs = [scorer.score(r, p) for p, r in zip(predictions, references, strict=True)]
+        library = [scorer.score(r, p) for p, r in zip(predictions, references, strict=True)]
         assert RougeL(RougeL.Config(use_stemmer=stem)).per_example(predictions, references) == [
-            t["rougeL"].fmeasure for t in theirs
+            scores["rougeL"].fmeasure for scores in library
         ]
         assert Rouge1(Rouge1.Config(use_stemmer=stem)).per_example(predictions, references) == [
-            t["rouge1"].fmeasure for t in theirs
+            scores["rouge1"].fmeasure for scores in library
         ]
 
 
 @pytest.mark.parametrize(("a", "b", "length"), [("abcbdab", "bdcaba", 4), ("", "a", 0), ("a", "", 0), ("xy", "ab", 0)])
-def test_the_longest_common_subsequence_is_found(a, b, length):
+def test_the_length_of_the_longest_common_subsequence_is_right(a, b, length):
     assert common_subsequence(list(a), list(b)) == length
 
 
-def test_the_bootstrap_median_is_the_number_that_evaluate_gives_after_seeding_numpy():
+def test_the_bootstrap_median_equals_that_of_evaluate_after_seeding_numpy():
     from rouge_score.scoring import BootstrapAggregator, Score
 
     values = Rouge1().per_example(random_texts(40, 2), random_texts(40, 3))
@@ -74,7 +74,7 @@ def test_the_bootstrap_median_is_the_number_that_evaluate_gives_after_seeding_nu
     assert bootstrap_median(values, seed=7) == pytest.approx(aggregator.aggregate()["rouge1"].mid.fmeasure, abs=1e-15)
 
 
-def test_the_corpus_number_is_the_mean_unless_the_bootstrap_median_is_asked_for():
+def test_the_corpus_number_is_the_mean_unless_the_bootstrap_median_is_selected():
     predictions, references = random_texts(40, 2), random_texts(40, 3)
     values = Rouge1().per_example(predictions, references)
     assert Rouge1().corpus(predictions, references) == pytest.approx(np.mean(values))
@@ -98,14 +98,14 @@ def test_the_corpus_number_is_the_mean_unless_the_bootstrap_median_is_asked_for(
         (["it's 3.5 stars, isn't it?"], ["It's 3.5 stars, right?"]),  # 13a tokens
     ],
 )
-def test_corpus_bleu_is_sacrebleus(predictions, references):
+def test_corpus_bleu_equals_sacrebleus(predictions, references):
     import sacrebleu
 
     theirs = sacrebleu.corpus_bleu(predictions, [references], force=True).score
     assert Bleu().corpus(predictions, references) == pytest.approx(theirs, abs=1e-9)
 
 
-def test_bleu_of_many_sums_at_once_is_bleu_of_each():
+def test_bleu_of_an_array_of_sums_equals_bleu_of_each_sum():
     rows = np.array(Bleu().statistics(random_texts(30, 6), random_texts(30, 7)), dtype=float)
     sums = np.random.default_rng(0).integers(0, 3, (5, 4, 30)) @ rows
     together = bleu_of_sums(sums)
@@ -122,7 +122,7 @@ def test_the_value_of_one_example_is_sentence_bleu():
     assert Bleu().per_example(predictions, references) == pytest.approx(theirs)
 
 
-def test_bleus_signature_has_the_fields_of_sacrebleus():
+def test_the_signature_of_bleu_equals_sacrebleus():
     from sacrebleu.metrics import BLEU
 
     theirs = BLEU()
@@ -134,7 +134,7 @@ def test_bleus_signature_has_the_fields_of_sacrebleus():
 # --- METEOR ---------------------------------------------------------------------------------------
 
 
-def test_a_full_stop_inside_a_text_is_a_token_of_its_own():
+def test_a_full_stop_inside_a_text_is_a_separate_token():
     text = 'It was great. I paid $3.50! Mr. Smith and J. K. wrote "fine." So...\nbad'
     expected = "It was great . I paid $ 3.50 ! Mr. Smith and J. K. wrote `` fine . '' So ... bad"
     assert " ".join(Meteor().tokens(text)) == expected
@@ -151,12 +151,12 @@ def test_a_full_stop_inside_a_text_is_a_token_of_its_own():
         ("", []),
     ],
 )
-def test_sentences_end_at_marks_before_white_space_but_not_after_abbreviations(text, parts):
+def test_sentences_end_at_punctuation_before_white_space_but_not_after_abbreviations(text, parts):
     assert sentences(text) == parts
 
 
 @pytest.mark.usefixtures("small_wordnet")
-def test_meteor_of_a_pair_is_the_papers_formula_by_hand():
+def test_meteor_follows_the_papers_formula():
     # 6 of 6 match in one chunk, two of them as synonyms.
     both = Meteor().per_example(["We begin with a great film"], ["we start with a great flick"])
     assert both == [pytest.approx(1 - 0.5 * (1 / 6) ** 3)]
@@ -169,22 +169,22 @@ def test_meteor_of_a_pair_is_the_papers_formula_by_hand():
 
 
 @pytest.mark.usefixtures("small_wordnet")
-def test_meteor_is_nltks_number_on_the_same_tokens():
+def test_meteor_equals_nltks_on_the_same_tokens():
     from nltk.translate.meteor_score import single_meteor_score
 
     meteor = Meteor()
     predictions, references = random_texts(40, 10), random_texts(40, 11)
     theirs = [
-        single_meteor_score(meteor.tokens(r), meteor.tokens(p), wordnet=wordnet_room.wordnet())
+        single_meteor_score(meteor.tokens(r), meteor.tokens(p), wordnet=wordnet_module.wordnet())
         for p, r in zip(predictions, references, strict=True)
     ]
     assert meteor.per_example(predictions, references) == theirs
     assert meteor.corpus(predictions, references) == pytest.approx(np.mean(theirs))
 
 
-def test_meteor_with_this_machines_wordnet_is_the_known_score():
+def test_meteor_with_this_machines_wordnet_gives_the_known_score():
     try:
-        wordnet_room.locate()
+        wordnet_module.locate()
     except FileNotFoundError as error:
         pytest.skip(str(error))
     assert wordnet_check.check_known_score() == pytest.approx(0.99769, abs=1e-5)
@@ -194,12 +194,12 @@ def test_meteor_with_this_machines_wordnet_is_the_known_score():
     assert Meteor().corpus([text], [reference]) == pytest.approx(0.6944, abs=5e-5)
 
 
-# --- all ------------------------------------------------------------------------------------------
+# --- all metrics ----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("small_wordnet")
 @pytest.mark.parametrize("name", ["rouge1", "rougeL", "meteor", "bleu"])
-def test_an_empty_text_scores_zero_and_keeps_its_place(name):
+def test_an_empty_text_scores_zero_at_its_position(name):
     metric = build_metric(name)
     values = metric.per_example(["", "a great film was", "a film"], ["a film", "a great film was", ""])
     assert values[0] == values[2] == 0
@@ -218,10 +218,10 @@ def test_a_corpus_without_pairs_is_refused(name):
         build_metric(name).corpus([], [])
 
 
-def test_an_unknown_metric_is_refused_with_the_known_ones():
+def test_the_error_for_an_unknown_metric_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"metric 'rouge2': expected one of .*meteor.*rouge1"):
         build_metrics(MetricsConfig(names=["bleu", "rouge2"]))
 
 
-def test_metrics_are_built_in_the_order_named():
+def test_metrics_are_built_in_the_order_of_the_configuration():
     assert list(build_metrics(MetricsConfig(names=["bleu", "rouge1"]))) == ["nll", "bleu", "rouge1"]

@@ -1,4 +1,4 @@
-"""The GPU's benchmark, on a processor as far as that goes: a small model, short prompts, the same code."""
+"""Tests of the GPU benchmark's code on the CPU, with a small model and short prompts."""
 
 from __future__ import annotations
 
@@ -41,68 +41,68 @@ def model():
 
 
 def test_prompts_have_the_papers_lengths_and_a_pair_of_slots_for_each_review(tokenizer) -> None:
-    made = gpu.prompts(tokenizer, 60)
+    sample = gpu.prompts(tokenizer, 60)
     slots = {branch: tokenizer.get_vocab()[SLOT_TOKENS[branch]] for branch in ("his", "diff")}
-    for prompt in made:
+    for prompt in sample:
         assert len(prompt.ids) <= 2048 + 100
         for branch, token in slots.items():
             assert prompt.ids.count(token) == len(prompt.vectors.get(branch, ())) == prompt.kept
-    assert sum(len(p.ids) for p in made) / len(made) > 1200
-    assert 250 < sum(len(p.target) for p in made) / len(made) < 530
-    assert {p.kept for p in made} >= {1, 2, 3}, "uneven slot counts"
-    assert [p.ids for p in gpu.prompts(tokenizer, 60)] == [p.ids for p in made]
+    assert sum(len(p.ids) for p in sample) / len(sample) > 1200
+    assert 250 < sum(len(p.target) for p in sample) / len(sample) < 530
+    assert {p.kept for p in sample} >= {1, 2, 3}, "uneven slot counts"
+    assert [p.ids for p in gpu.prompts(tokenizer, 60)] == [p.ids for p in sample]
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])
-def test_a_step_of_ours_has_the_loss_and_the_gradients_of_padded_rows(model, tokenizer, micro_batch: int) -> None:
-    asked = gpu.prompts(tokenizer, 5, shrink=20)
-    case, operations = gpu.case("padded", gpu.Way(micro_batch), model, tokenizer, asked, 260)
+def test_our_step_has_the_loss_and_the_gradients_of_padded_rows(model, tokenizer, micro_batch: int) -> None:
+    sample = gpu.prompts(tokenizer, 5, shrink=20)
+    case, operations = gpu.case("padded", gpu.Way(micro_batch), model, tokenizer, sample, 260)
     ours, theirs = case.ours(), case.alternative()
     assert case.same(ours, theirs)
     assert not case.same([2 * ours[0], *ours[1:]], theirs)
     assert operations > 0
 
 
-def test_operations_leave_out_the_way_back_before_the_first_soft_token(model, tokenizer) -> None:
+def test_operations_exclude_the_backward_pass_before_the_first_soft_token(model, tokenizer) -> None:
     module = PersonalizationModule(model, soft_prompt(8, model, tokenizer, gpu.WIDTH), TrainConfig())
     prompt = next(p for p in gpu.prompts(tokenizer, 5, shrink=20) if p.kept)
     batch = gpu.Collator(0)([prompt])
     still = prefix_span(batch, module.soft_prompt.injected_ids).still
     assert still == prompt.ids.index(tokenizer.get_vocab()[SLOT_TOKENS["his"]])
-    whole = training_flops(SHAPE, len(prompt.ids) + len(prompt.target), len(prompt.target))
-    way_back = training_flops(SHAPE, still, 0) - reading_flops(SHAPE, still, 0)
-    assert gpu.needed(module, batch) == pytest.approx(whole - way_back)
+    total = training_flops(SHAPE, len(prompt.ids) + len(prompt.target), len(prompt.target))
+    backward = training_flops(SHAPE, still, 0) - reading_flops(SHAPE, still, 0)
+    assert gpu.needed(module, batch) == pytest.approx(total - backward)
 
 
-def test_utilisation_and_epoch_follow_from_the_pace() -> None:
+def test_utilisation_and_epoch_time_follow_from_the_speed() -> None:
     row = Row("GPU training step: padded, 1", "16 prompts", "", 8.0, 1.0, 8, 8, 8, "examples/s", "H100", 4)
     epoch, share = gpu.derived(row, 16 * 60e12, 960e12)
     assert epoch.ours == pytest.approx(3996 / 8 / 60)
     assert epoch.ratio_median == pytest.approx(8 / epoch.ours)
     assert share.ratio_median == pytest.approx(0.5), "8 examples of 60 TFLOP a second, of 960"
-    assert len(gpu.derived(row, 1.0, 0.0)) == 1, "an unknown device has no share"
+    assert len(gpu.derived(row, 1.0, 0.0)) == 1, "the utilisation of an unknown device is not known"
 
 
-def test_layers_in_four_bits_still_pass_a_gradient_and_take_less_memory(model, tokenizer) -> None:
+def test_four_bit_layers_pass_gradients_and_take_less_memory(model, tokenizer) -> None:
     pytest.importorskip("bitsandbytes")
     before = sum(p.numel() * p.element_size() for p in model.model.layers.parameters())
     checkpoint_activations(model)
-    four = gpu.in_nf4(model)
-    assert sum(p.numel() * p.element_size() for p in four.model.layers.parameters()) < before / 5
-    module = PersonalizationModule(four, soft_prompt(8, four, tokenizer, gpu.WIDTH), TrainConfig())
+    quantized = gpu.in_nf4(model)
+    assert sum(p.numel() * p.element_size() for p in quantized.model.layers.parameters()) < before / 5
+    module = PersonalizationModule(quantized, soft_prompt(8, quantized, tokenizer, gpu.WIDTH), TrainConfig())
     batch = gpu.Collator(0)(gpu.prompts(tokenizer, 2, shrink=20))
     loss, *gradients = gpu.step_of(module, [batch], lambda batch: module.losses(batch)["total"])
     assert bool(loss.isfinite())
     assert any(bool(g.abs().max() > 0) for g in gradients)
 
 
-def test_without_a_gpu_it_says_so() -> None:
+def test_a_machine_without_a_gpu_is_refused() -> None:
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("this machine has a GPU")
     with pytest.raises(ValueError, match="expected a CUDA device, found none"):
         gpu.main([], Console(file=StringIO()))
 
 
-def test_it_is_imported_where_only_the_core_packages_are_installed() -> None:
+def test_the_benchmark_can_be_imported_with_only_the_core_packages() -> None:
     without = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r}))"
     subprocess.run([sys.executable, "-c", f"{without}; import experiments.bench.gpu"], check=True)

@@ -1,4 +1,4 @@
-"""Quality and cost by length of history."""
+"""Tests of the points, table and figure of quality and cost by length of history."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_points_stand_by_method_and_rising_length_with_what_they_cost(run: Path) -> None:
-    found = points(run)
-    assert [(p.method, p.history) for p in found] == [("DEP", 2), ("DEP", 16), ("RAG", 2), ("RAG", 16)]
-    assert found[0].values == {"nll": (0.5, 0.4, 0.6), "meteor": (0.5, 0.4, 0.6)}
-    assert dict(zip(COLUMNS[4:], cells(found[0])[4:], strict=True)) == {
+def test_points_are_sorted_by_method_and_length_and_have_their_costs(run: Path) -> None:
+    result = points(run)
+    assert [(p.method, p.history) for p in result] == [("DEP", 2), ("DEP", 16), ("RAG", 2), ("RAG", 16)]
+    assert result[0].values == {"nll": (0.5, 0.4, 0.6), "meteor": (0.5, 0.4, 0.6)}
+    assert dict(zip(COLUMNS[4:], cells(result[0])[4:], strict=True)) == {
         "prompt tokens": "1,234", "GFLOP": "0.50", "ms": "12", "KV cache, kB": "4",
     }  # fmt: skip
 
 
-def test_the_figure_has_a_line_for_each_method_and_says_where_it_begins_and_ends(run: Path) -> None:
-    drawn = cost(points(run))
+def test_the_figure_has_a_line_for_each_method_and_labels_its_ends(run: Path) -> None:
+    figure = cost(points(run))
     for text in ("DEP", "RAG", "2<", "16<", "GFLOP"):
-        assert f">{text}" in drawn
+        assert f">{text}" in figure
 
 
-def test_a_point_far_beyond_the_others_does_not_stretch_the_axis(run: Path) -> None:
-    found = points(run)
-    low, high = _limits([found[:2], found[2:]], "nll")
-    far = found[1]._replace(values={"nll": (9.0, 8.0, 10.0), "meteor": (0.01, 0.0, 0.02)})
-    assert _limits([[found[0], far], found[2:]], "nll") == (low, high)
+def test_an_outlier_does_not_stretch_the_axis(run: Path) -> None:
+    result = points(run)
+    low, high = _limits([result[:2], result[2:]], "nll")
+    outlier = result[1]._replace(values={"nll": (9.0, 8.0, 10.0), "meteor": (0.01, 0.0, 0.02)})
+    assert _limits([[result[0], outlier], result[2:]], "nll") == (low, high)
     assert low < 0.4 < 0.6 < high
-    assert len(re.findall(r">16<", cost([found[0], far, *found[2:]]))) == 4
+    assert len(re.findall(r">16<", cost([result[0], outlier, *result[2:]]))) == 4

@@ -24,7 +24,7 @@ def test_every_row_of_a_table_is_an_arm_of_its_run_and_a_row_of_the_paper(layout
     assert set(layout.rows) == {name for name in published if not name.endswith("(32B)")}
 
 
-def test_every_system_of_table_one_has_files_of_its_own() -> None:
+def test_every_system_of_table_1_has_an_arm_and_a_module() -> None:
     layout = next(layout for layout in LAYOUTS if layout.name == "table1")
     rows = covered(layout, CONF / "table1.yaml")
     by_paper = {theirs: (ours, arm, module) for theirs, ours, arm, module in rows if theirs != "-"}
@@ -46,20 +46,20 @@ def results(order: list[float]) -> dict[str, list[dict[str, object]]]:
     return {"rows": rows}
 
 
-def test_a_grid_has_our_mean_over_seeds_beside_the_papers_number() -> None:
-    made = grid(TABLE3, results([0.1, 0.2, 0.3]))
-    at = made.columns.index(("Books", "meteor"))
-    assert [row[1] for row in made.rows] == [f"Label of {arm}" for arm in TABLE3.rows.values()]
-    assert [row[2][at]["seed"] for row in made.rows] == [None, None, None]  # type: ignore[index]
+def test_a_grid_has_our_mean_over_seeds_and_the_papers_number() -> None:
+    table = grid(TABLE3, results([0.1, 0.2, 0.3]))
+    at = table.columns.index(("Books", "meteor"))
+    assert [row[1] for row in table.rows] == [f"Label of {arm}" for arm in TABLE3.rows.values()]
+    assert [row[2][at]["seed"] for row in table.rows] == [None, None, None]  # type: ignore[index]
     published = {r["method"]: r["value"] for r in json.loads(PAPER.read_text())["tables"]["table7"]
                  if (r["category"], r["metric"]) == ("Books", "meteor")}  # fmt: skip
-    assert [row[3][at] for row in made.rows] == [published[name] for name in TABLE3.rows]
+    assert [row[3][at] for row in table.rows] == [published[name] for name in TABLE3.rows]
 
 
-def test_tau_is_one_where_the_orders_agree_and_minus_one_where_they_are_opposite() -> None:
-    made = grid(TABLE3, results([0.1, 0.2, 0.3]))
-    at = made.columns.index(("Books", "meteor"))
-    theirs = [row[3][at] for row in made.rows]
-    same = [float(sorted(theirs).index(value)) for value in theirs]  # type: ignore[type-var, arg-type]
+def test_tau_is_one_for_equal_orders_and_minus_one_for_opposite_orders() -> None:
+    table = grid(TABLE3, results([0.1, 0.2, 0.3]))
+    at = table.columns.index(("Books", "meteor"))
+    published = [row[3][at] for row in table.rows]
+    same = [float(sorted(published).index(value)) for value in published]  # type: ignore[type-var, arg-type]
     assert grid(TABLE3, results(same)).tau["Books", "meteor"] == pytest.approx(1)
     assert grid(TABLE3, results([-x for x in same])).tau["Books", "meteor"] == pytest.approx(-1)

@@ -11,7 +11,7 @@ from dep import cli
 from dep.config.loader import load_arms
 from experiments.sweep import SPACE, best_value, sweep
 
-CONF = SPACE.parents[1]
+ROOT = SPACE.parents[1]
 
 
 @pytest.fixture
@@ -21,15 +21,15 @@ def space() -> dict[str, Any]:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Stands in for `dep train`: its validation NLL is the distance of the learning rate from 0.03."""
+    """Replace `dep train` by a function whose validation NLL is the distance of the learning rate from 0.03."""
     calls: list[list[str]] = []
 
     def main(words: list[str]) -> int:
         calls.append(words)
-        given = dict(word.split("=", 1) for word in words if "=" in word)
-        folder = Path(given["runs"]) / given["name"] / "dep/seed0"
+        overrides = dict(word.split("=", 1) for word in words if "=" in word)
+        folder = Path(overrides["runs"]) / overrides["name"] / "dep/seed0"
         folder.mkdir(parents=True)
-        value = abs(float(given["train.muon_lr"]) - 0.03)
+        value = abs(float(overrides["train.muon_lr"]) - 0.03)
         (folder / "metrics.csv").write_text(f"epoch,step,val_nll\n0,1,\n0,2,{value + 1}\n1,4,{value}\n")
         return 0
 
@@ -37,13 +37,13 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return calls
 
 
-def test_every_parameter_of_the_search_space_is_a_field_that_can_be_set(space: dict[str, Any]) -> None:
-    given = {name: p["values"][0] if "values" in p else p["min"] for name, p in space["parameters"].items()}
-    _, arms = load_arms([CONF / "conf/synthetic.yaml"], ["arms=[dep]", *(f"{k}={v}" for k, v in given.items())])
-    assert arms["dep"].train.muon_lr == given["train.muon_lr"]
+def test_every_parameter_of_the_search_space_is_a_configuration_key(space: dict[str, Any]) -> None:
+    values = {name: p["values"][0] if "values" in p else p["min"] for name, p in space["parameters"].items()}
+    _, arms = load_arms([ROOT / "conf/synthetic.yaml"], ["arms=[dep]", *(f"{k}={v}" for k, v in values.items())])
+    assert arms["dep"].train.muon_lr == values["train.muon_lr"]
 
 
-def test_the_same_command_goes_on_until_so_many_trials_are_finished(
+def test_a_second_call_continues_until_the_number_of_trials_is_reached(
     tmp_path: Path, space: dict[str, Any], trained: list[list[str]]
 ) -> None:
     quiet = Console(quiet=True)
@@ -57,14 +57,14 @@ def test_the_same_command_goes_on_until_so_many_trials_are_finished(
     assert all("train" in words and "arms=[dep]" in words for words in trained)
 
 
-def test_a_trial_that_fails_is_left_out_and_tried_anew(
+def test_a_failed_trial_does_not_count_and_is_tried_again(
     tmp_path: Path, space: dict[str, Any], trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    works = cli.main
+    working_main = cli.main
     monkeypatch.setattr(cli, "main", lambda words: 2)
     with pytest.raises(ValueError, match="no trial"):
         sweep(space, tmp_path, 1, [], Console(quiet=True))
-    monkeypatch.setattr(cli, "main", works)
+    monkeypatch.setattr(cli, "main", working_main)
     assert len([t for t in sweep(space, tmp_path, 1, [], Console(quiet=True)).trials if t.value is not None]) == 1
 
 

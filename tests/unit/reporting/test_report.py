@@ -14,7 +14,7 @@ from rich.console import Console
 
 from dep.evaluation import metrics
 from dep.evaluation.metrics import TextMetric
-from dep.reporting import print_given, print_table, write_report
+from dep.reporting import print_costs, print_table, write_report
 from dep.reporting.charts import _ticks, intervals, key, thinned
 from dep.reporting.cost_table import HEADS
 from dep.reporting.tables import categories, main_table
@@ -205,10 +205,10 @@ def test_what_each_method_was_given_stands_in_page_markdown_and_terminal(run_dir
     write_report(run_dir)
     costs = json.loads((run_dir / "run.json").read_text())["costs"]
     console = Console(width=100, file=io.StringIO())
-    print_given(costs, console, LABELS)
+    print_costs(costs, console, LABELS)
     assert isinstance(console.file, io.StringIO)
     for text in ((run_dir / "report.html").read_text(), (run_dir / "report.md").read_text(), console.file.getvalue()):
-        assert "What each method was given" in text
+        assert "What each method costs" in text
         for cell in ("41,216", "1.3%", "310", "0.71", "6,144", "none", "2.5"):
             assert cell in text
 
@@ -347,7 +347,7 @@ def test_two_arms_of_one_label_are_both_shown_with_their_names(run_dir: Path) ->
     write_report(run_dir)
     console = Console(file=io.StringIO(), width=100)
     print_table(results, console)
-    print_given(dict.fromkeys(("first", "second"), PLAIN), console, {"first": "DEP", "second": "DEP"})
+    print_costs(dict.fromkeys(("first", "second"), PLAIN), console, {"first": "DEP", "second": "DEP"})
     assert isinstance(console.file, io.StringIO)
     for text in ((run_dir / "report.html").read_text(), (run_dir / "report.md").read_text(), console.file.getvalue()):
         assert "DEP (first)" in text

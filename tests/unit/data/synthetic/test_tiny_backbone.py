@@ -11,7 +11,7 @@ from dep.data.synthetic.language import CONCEPTS
 from dep.models.backbones.load import DEMO, load
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
-from experiments.tiny_backbone.pretraining_tasks import FIRST_LESSON_SEED, Lessons
+from experiments.tiny_backbone.pretraining_tasks import FIRST_TASK_SEED, TaskGenerator
 from experiments.tiny_backbone.train import examine
 
 CARD = json.loads((DEMO / "card.json").read_text())
@@ -29,7 +29,7 @@ def test_it_is_a_qwen2_of_the_size_that_the_card_gives_and_small_enough_to_ship(
     assert (DEMO / "model.safetensors").stat().st_size <= 16_000_000
 
 
-def test_the_cards_losses_hold_on_lessons_that_it_never_had(backbone: Any) -> None:
+def test_the_losses_in_the_card_hold_on_tasks_that_were_not_used_for_training(backbone: Any) -> None:
     model, tokenizer = backbone
     figures = dict(CARD["held_out_nll"])
     seed, count = figures.pop("seed"), figures.pop("lessons")
@@ -51,13 +51,13 @@ def test_every_concept_is_one_token_so_that_a_slot_can_speak_of_it(backbone: Any
     assert all(len(tokenizer.encode(f" {concept}", add_special_tokens=False)) == 1 for concept in CONCEPTS)
 
 
-def test_lessons_come_from_worlds_that_no_experiment_may_evaluate() -> None:
-    assert FIRST_LESSON_SEED >= 1_000_000
+def test_tasks_come_from_worlds_that_no_experiment_may_evaluate() -> None:
+    assert FIRST_TASK_SEED >= 1_000_000
 
 
-def test_lessons_are_the_same_for_the_same_seed(backbone: Any) -> None:
+def test_tasks_are_the_same_for_the_same_seed(backbone: Any) -> None:
     _, tokenizer = backbone
-    first, second = (Lessons(tokenizer, 3, users=6).stream() for _ in range(2))
+    first, second = (TaskGenerator(tokenizer, 3, users=6).stream() for _ in range(2))
     for _ in range(20):
         a, b = next(first), next(second)
         assert (a.kind, a.prompt.ids, a.prompt.target) == (b.kind, b.prompt.ids, b.prompt.target)
