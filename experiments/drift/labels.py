@@ -56,11 +56,11 @@ def label_histories(dataset: ReviewDataset, truth: Truth, drifted_truth: Truth) 
             since.append(late)
             current.append(traits(user, target.time))
             former.append(user)
-    labels = [
+    current_labels, former_labels = (
         {trait: _labels([user[trait] for user in held], values) for trait, values in VALUES.items()}
         for held in (current, former)
-    ]
-    return LabelledHistories(examples, users, *labels, since)
+    )
+    return LabelledHistories(examples, users, current_labels, former_labels, since)
 
 
 def _labels(held: Sequence[str | list[str]], values: tuple[str, ...]) -> Tensor:
