@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh", action="store_true", help="train, generate and evaluate again what is done or cached"
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="N arms side by side (as jobs=N)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="run N arms in parallel (as jobs=N)")
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)
     return parser
 

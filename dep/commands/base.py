@@ -1,4 +1,4 @@
-"""What every verb gets: the words that were typed, and what follows from them."""
+"""One call of `dep`: the words of the command line, and the configuration and resources that follow from them."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ class Command:
 
     @property
     def typed(self) -> str:
-        """The command as it was typed, for the report."""
+        """The command line, for the report."""
         return shlex.join(["dep", self.verb, *self.files, *self.overrides])

@@ -1,7 +1,7 @@
-"""From YAML files and `key=value` overrides to a run's configuration, checked against the classes that it chooses.
+"""Loads YAML files and `key=value` overrides into a typed configuration, checked against the classes that it chooses.
 
-The only importer of omegaconf. A typo, a value of the wrong type, or a key of another variant fails here, by name.
-An *arm* is one system of a comparison: the run's own configuration with `conf/arm/<name>.yaml` merged over it.
+No other module imports omegaconf. A typo, a value of the wrong type, or a key of another component is refused here, by
+name. An *arm* is one system of a comparison: the run's configuration with `conf/arm/<name>.yaml` merged over it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
 
 
 def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictConfig:
-    """The raw merge of files (each may name others under `base`, relative to itself) and overrides."""
+    """Merge files and overrides without a check. A file may name others to merge below it: `base`, by relative path."""
     raw = OmegaConf.create({})
     for file in files:
         raw = _merged(raw, _read(locate(file)))
@@ -49,17 +49,17 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
 
 
 def packaged() -> Path:
-    """The folder of the configurations that come with the package: inside a wheel, or beside the checkout's `dep`."""
+    """Folder of the packaged configurations: inside the wheel, or beside `dep` in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def locate(file: str | Path) -> Path:
-    """The file of a configuration: a path, or a name in `conf` of the current folder or of the package.
+    """The file of a configuration, given a path or the name of a file in `conf` of the current folder or the package.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such file.
     """
     path = Path(file)
     if path.is_file() or len(path.parts) > 1:
@@ -80,9 +80,9 @@ def locate(file: str | Path) -> Path:
 
 
 def _arm_file(folder: Path, name: str) -> Path:
-    """An arm's file beside the run's, or the package's where the run has none of that name."""
-    own, of_package = folder / f"{name}.yaml", packaged() / "arm" / f"{name}.yaml"
-    return of_package if not own.is_file() and of_package.is_file() else own
+    """The arm's file in `folder`, or the package's if `folder` has none of that name."""
+    own, from_package = folder / f"{name}.yaml", packaged() / "arm" / f"{name}.yaml"
+    return from_package if not own.is_file() and from_package.is_file() else own
 
 
 def _read(path: Path) -> DictConfig:
@@ -105,10 +105,10 @@ def _read(path: Path) -> DictConfig:
 
 
 def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
-    """`above` over `below`; a slot that changes its kind starts anew, since fields of two classes do not mix."""
+    """Merge `above` over `below`. A slot that changes its kind drops the fields of the other kind."""
     for slot in SLOTS:
-        ours, theirs = below.get(slot), above.get(slot)
-        if ours is not None and theirs is not None and "kind" in theirs and theirs["kind"] != ours.get("kind"):
+        lower, upper = below.get(slot), above.get(slot)
+        if lower is not None and upper is not None and "kind" in upper and upper["kind"] != lower.get("kind"):
             below = OmegaConf.merge(below, {})  # type: ignore[assignment]
             del below[slot]
     merged = OmegaConf.merge(below, above)
@@ -116,30 +116,30 @@ def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
     return merged
 
 
-def _typed(raw: DictConfig, of: str = "") -> RunConfig:
-    """Check `raw` against the schema of what it chooses; `of` begins what is said of a wrong one."""
+def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
+    """Check `raw` against the schema of its components. `prefix` is prepended to error messages."""
     kinds = []
     for slot, registry in SLOTS.items():
         kind = (raw.get(slot) or {}).get("kind", registry.default)
         try:
             registry.config_class(kind)
         except DepError as error:
-            raise ConfigError(f"{of}{error}") from error
+            raise ConfigError(f"{prefix}{error}") from error
         kinds.append((slot, kind))
     try:
         merged = OmegaConf.merge(_schema(tuple(kinds), _own_metrics(raw)), raw)
         typed = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
-        raise ConfigError(f"{of}{where}{_first_lines(error)}{_keys(error, _schema(tuple(kinds)))}") from error
+        raise ConfigError(f"{prefix}{where}{_first_lines(error)}{_keys(error, _schema(tuple(kinds)))}") from error
     assert isinstance(typed, RunConfig)
-    check(typed, of)
+    check(typed, prefix)
     return typed
 
 
 @lru_cache
 def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -> DictConfig:
-    """What a run of these kinds may hold; made once, for a run has dozens of arms and few kinds."""
+    """The schema of a run with components of these kinds; cached, since a run has dozens of arms and few kinds."""
     schema = OmegaConf.structured(RunConfig)
     for slot, kind in kinds:
         fields = OmegaConf.structured(SLOTS[slot].config_class(kind))
@@ -159,30 +159,30 @@ def _own_metrics(raw: DictConfig) -> tuple[str, ...]:
 
 
 def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
-    """Where a key is unknown and none is like it, those that there are."""
+    """The valid keys, for the message about an unknown key that resembles none of them."""
     if not isinstance(error, ConfigKeyError) or "Did you mean" in str(error):
         return ""
     above = str(error.full_key or "").rpartition(".")[0]
-    there = OmegaConf.select(schema, above) if above else schema
-    return f"; expected one of {', '.join(map(str, there))}" if isinstance(there, DictConfig) else ""
+    section = OmegaConf.select(schema, above) if above else schema
+    return f"; expected one of {', '.join(map(str, section))}" if isinstance(section, DictConfig) else ""
 
 
 def _first_lines(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
-    return "expected a list, as in [0,1]" if "is not a ListConfig" in said else said
+    text = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    return "expected a list, as in [0,1]" if "is not a ListConfig" in text else text
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The resolved configuration as a file that `load` takes."""
+    """The resolved configuration as YAML that `load` reads."""
     return OmegaConf.to_yaml(OmegaConf.create(as_dict(config)))
 
 
 def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tuple[RunConfig, dict[str, RunConfig]]:
-    """A run and its arms by name: files, then the arm's file, then overrides.
+    """Load a run and its arms by name: merge the files, then the arm's file, then the overrides.
 
     Raises:
-        ConfigError: as `load`; also where a pair in `compare` names no arm.
+        ConfigError: as `load`; also if a pair in `compare` names no arm of the run.
     """
     run = load(files, overrides)
     folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
@@ -225,7 +225,7 @@ def _arm(name: str, folder: Path, below: DictConfig, above: DictConfig, earlier:
         earlier: names of the arms that go on from this one, directly or not.
     """
     path = _arm_file(folder, name)
-    config = _typed(_merged(_merged(below, _read(path)), above), of=f"arm {name} ({path}): ")
+    config = _typed(_merged(_merged(below, _read(path)), above), prefix=f"arm {name} ({path}): ")
     config.warm_start_config = _warm_start(name, config, folder, below, above, earlier)
     return config
 
@@ -258,7 +258,7 @@ def _warm_start(
 
 
 def _varied(vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:
-    """Every combination of values: what it adds to an arm's name, and the overrides that it stands for."""
+    """All combinations of values: the suffix of the arm's name, and the overrides."""
     combinations = list(product(*([(key, value) for value in values] for key, values in vary.items())))
     return [
         ("".join(f"@{key.rsplit('.', 1)[-1]}={value}" for key, value in chosen), [f"{k}={v}" for k, v in chosen])

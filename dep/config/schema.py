@@ -1,7 +1,7 @@
-"""What a run is made of: its fields, the classes that may fill them, and the values that make sense.
+"""The typed configuration of a run: its fields, the registries of its slots, and checks of values.
 
-A slot with a `kind` (source, embedder, retriever, compressor, method) holds the Config of the class so named. Files and
-overrides become a RunConfig in `config.py`.
+A slot (source, embedder, retriever, compressor, method) holds the Config of the class that its `kind` names. `loader`
+makes a RunConfig from files and overrides.
 """
 
 from __future__ import annotations
@@ -36,45 +36,45 @@ SLOTS: dict[str, Registry[Any]] = {
 
 @dataclass
 class RunConfig:
-    """Everything that a run depends on."""
+    """All settings of a run, or of one arm."""
 
     source: ComponentConfig = field(default_factory=ComponentConfig)
-    """Where reviews come from; `kind` chooses the class."""
+    """Source of the reviews; `kind` chooses the class."""
     embedder: ComponentConfig = field(default_factory=ComponentConfig)
     """f_emb; `kind` chooses the class."""
     retriever: ComponentConfig = field(default_factory=ComponentConfig)
-    """Which past reviews; `kind` chooses the class."""
+    """Choice of past reviews; `kind` chooses the class."""
     compressor: ComponentConfig = field(default_factory=ComponentConfig)
     """Eq. 5; `kind` chooses the class."""
     method: ComponentConfig = field(default_factory=ComponentConfig)
-    """Which system; `kind` chooses the class."""
+    """The system; `kind` chooses the class."""
     name: str = "run"
     """Folder under `runs`."""
     label: str = ""
-    """What tables call this arm; the method's own name where empty."""
+    """Name of this arm in tables; empty takes the method's own."""
     runs: str = "runs"
     """Folder of all runs."""
     cache: str = "cache"
     """Folder of vectors, prepared data and trained adapters."""
     arms: list[str] = field(default_factory=list)
-    """Names of files in conf/arm, compared in this run; without any, the run is its own single arm."""
+    """Names of files in conf/arm that this run compares; without any, the run itself is the only arm."""
     vary: dict[str, list[Any]] = field(default_factory=dict)
-    """Dotted keys and their values: every arm is there once for each, as `arm@history=2` (Figure 2)."""
+    """Dotted keys and lists of values: each arm runs once per value, as `arm@history=2` (Figure 2)."""
     warm_start: str = ""
-    """Arm from whose adapter the training goes on, for `train.epochs` less `train.warm_start_epochs`; an arm in
-    conf/arm, loaded with the same run and overrides."""
+    """Name of the arm from whose adapter the training continues, for `train.epochs` minus `train.warm_start_epochs`; a
+    file in conf/arm, loaded with the same run and overrides."""
     warm_start_config: RunConfig | None = field(default=None, repr=False, metadata={"omegaconf_ignore": True} | RUNTIME)
     """The configuration of that arm; the loader fills it in."""
     compare: list[str] = field(default_factory=list)
-    """Pairs of arms to test against each other, each `a - b` by their names."""
+    """Pairs of arms to test against each other, as `a - b` by name."""
     seeds: list[int] = field(default_factory=lambda: [0])
-    """Each arm is trained and generates once a seed."""
+    """Each arm is trained and generates once per seed."""
     threads: int = 0
-    """CPU threads of an arm; 0: all."""
+    """CPU threads of an arm; 0 takes all."""
     jobs: int = 0
-    """How many arms go side by side, a process each; 0: as many as the cores hold where `threads` is set, else one."""
+    """Arms that run in parallel, a process each; 0: the number of cores divided by `threads` if that is set, else 1."""
     wandb: Literal["disabled", "offline", "online"] = "offline"
-    """Weights & Biases mirrors every arm; offline, `wandb sync` sends it later."""
+    """Mode of Weights & Biases, which mirrors each arm; `wandb sync` uploads an offline run later."""
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     """Filters and splits."""
     difference: DifferenceConfig = field(default_factory=DifferenceConfig)
@@ -102,35 +102,35 @@ _LEAST = {
     "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
-"""Dotted key -> the least that makes sense."""
+"""Dotted key -> smallest valid value."""
 
 
 class ConfigError(DepError):
-    """A configuration that cannot be meant; says which key, what was expected and what to write instead."""
+    """An invalid configuration; the message names the key, the expected value and what to write instead."""
 
 
-def check(config: RunConfig, of: str = "") -> None:
-    """Refuse values that a type alone lets through; `of` begins what is said of a wrong one.
+def check(config: RunConfig, prefix: str = "") -> None:
+    """Refuse values that have the right type and make no sense. `prefix` is prepended to error messages.
 
     Raises:
-        ConfigError: a value that cannot be meant.
+        ConfigError: names the key.
     """
     for key, least in _LEAST.items():
         part, name = key.split(".")
         value = getattr(getattr(config, part), name)
         if value is not None and value < least:
-            raise ConfigError(f"{of}{key}: expected {least} or more, found {value}")
+            raise ConfigError(f"{prefix}{key}: expected {least} or more, found {value}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
-        raise ConfigError(f"{of}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
+        raise ConfigError(f"{prefix}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
     if config.name != Path(config.name).name or config.name in ("", ".", ".."):
-        raise ConfigError(f"{of}name: expected the name of a folder in {config.runs}, found {config.name!r}")
+        raise ConfigError(f"{prefix}name: expected the name of a folder in {config.runs}, found {config.name!r}")
     twice = [name for at, name in enumerate(config.arms) if name in config.arms[:at]]
     if twice:
-        raise ConfigError(f"{of}arms: {twice[0]} is there twice; name each arm once")
+        raise ConfigError(f"{prefix}arms: {twice[0]} is there twice; name each arm once")
 
 
 def build(config: RunConfig, slot: str, *args: Any) -> Any:
-    """The component that fills a slot; further arguments go to its class."""
+    """Build the component of a slot; further arguments go to its class."""
     return SLOTS[slot].build(getattr(config, slot), *args)
 
 
@@ -142,7 +142,7 @@ def as_dict(config: RunConfig) -> dict[str, Any]:
 
 
 def identity(config: RunConfig, *keys: str) -> str:
-    """Hash of the named parts of a configuration (dotted keys), without the fields that change no number."""
+    """Hash of the named parts of a configuration (dotted keys), without runtime fields."""
     plain = numeric(config)
     parts = {}
     for key in keys:
@@ -163,5 +163,5 @@ def pairs(run: RunConfig) -> list[tuple[str, str]]:
 
 
 def label(config: RunConfig) -> str:
-    """What tables call this arm."""
+    """Name of the arm in tables."""
     return config.label or str(METHODS.component(config.method.kind).label)

@@ -1,4 +1,4 @@
-"""What a system of the comparison is: how it shapes prompt and soft prompt, and what it does to test requests."""
+"""The base class of methods: a method configures prompt and soft prompt, and may transform test requests."""
 
 from __future__ import annotations
 
@@ -24,53 +24,62 @@ class Step(NamedTuple):
 
 
 class ProfileContext(NamedTuple):
-    """What a method writes profiles with."""
+    """Resources of a method that writes profiles."""
 
     ask: Callable[[Sequence[ChatRequest]], list[str]]
-    """Answers questions, each once ever."""
+    """Answers questions; answers are cached on disk."""
     instructions: Instructions
     peers: Callable[[str, Slot, int, int], list[str]] | None
-    """Category, past review, how many, seed -> texts of representative peers; for a method that `compares`."""
+    """(category, past review, number, seed) -> texts of representative peers; for methods with `needs_peers`."""
 
 
 class Method:
-    """One system. All share data, prompts, generation and scoring; a method says only what it changes."""
+    """One system of the comparison. Methods share data, prompts, training, generation and scoring."""
 
     kind: str
     label: str
     role: Role = "other"
-    """What it is in a comparison: the project's own method, a control of it, or another system."""
+    """The project's own method, a control of it, or another system."""
     trains = False
-    """Whether it has an adapter; one without is prompt-only."""
+    """Whether it trains an adapter."""
     profiles = False
-    """Whether a language model writes a profile of the user first (`write`)."""
+    """Whether a language model writes a profile of the user for the prompt (`write`)."""
     pretrains = False
-    """Whether an encoder of users learns by itself before the LLM takes part."""
+    """Whether its user encoder is pretrained without the LLM."""
     needs_peers = False
-    """Whether it looks at peers' reviews, and so needs vectors beside those of soft tokens."""
+    """Whether it reads peers' reviews, and so needs vectors even without soft tokens."""
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The prompt and the soft prompt of this method, from those that the run asks for."""
+        """Return the run's settings of prompt and soft prompt, changed as this method needs them."""
         raise NotImplementedError
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """The requests that generation and scoring see: as they are, unless the method says otherwise."""
+        """Return the requests for likelihood and generation; unchanged by default.
+
+        Args:
+            requests: the test requests.
+            seed: of the arm.
+        """
         return requests
 
     def calls(self, history: int) -> int:
-        """How many texts a language model writes for a request of `history` past reviews before the review, at most."""
+        """Most calls of a language model that `write` makes for a request with `history` past reviews."""
         return 0
 
-    def write(self, requests: Sequence[Request], writing: ProfileContext) -> list[list[Step]]:
-        """What was asked and answered for each request, the last answer being its profile; for `profiles`."""
+    def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
+        """Write the users' profiles; for methods with `profiles`.
+
+        Returns:
+            For each request the questions and answers; the last answer is the profile.
+        """
         raise NotImplementedError
 
 
 class MappedRequests(Sequence[Request]):
-    """Requests as `change(index, request)` makes them, each when it is asked for."""
+    """Requests changed by `change(index, request)`, each when it is read."""
 
     def __init__(self, requests: Requests, change: Callable[[int, Request], Request]) -> None:
         self.requests, self.change = requests, change

@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class DEP(Method):
-    """Prompt and soft prompt as the run asks for."""
+    """The run's prompt, with soft tokens of the adapter `dep`."""
 
     kind = "dep"
     label = "DEP"
@@ -26,5 +26,5 @@ class DEP(Method):
         kind: Literal["dep"] = "dep"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Soft tokens from the user."""
+        """Set the adapter."""
         return prompt, replace(soft, adapter="dep")

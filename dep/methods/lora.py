@@ -1,4 +1,4 @@
-"""RAG's prompt, and an LLM whose own layers are trained on the task: LoRA, the same for every user."""
+"""RAG's prompt with LoRA: low-rank updates of the LLM are trained on the task, the same for every user."""
 
 from __future__ import annotations
 

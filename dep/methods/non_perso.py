@@ -1,4 +1,4 @@
-"""Non-Perso: the item, the rating and the title; nothing of the user (Section 4.1)."""
+"""Non-Perso: a prompt with item, rating and title and nothing of the user (Section 4.1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class NonPerso(Method):
-    """No history in the prompt, nothing trained."""
+    """A prompt without past reviews; nothing is trained."""
 
     kind = "non_perso"
     label = "Non-Perso"

@@ -16,7 +16,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class PAG(RAG):
-    """RAG's prompt, and a profile written from the same reviews."""
+    """RAG's prompt with a profile that is written from the same reviews."""
 
     kind = "pag"
     label = "PAG"
@@ -29,15 +29,15 @@ class PAG(RAG):
         kind: Literal["pag"] = "pag"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """RAG's, with room for the profile."""
+        """RAG's prompt with a profile."""
         prompt, soft = super().configure(prompt, soft)
         return replace(prompt, profile=True), soft
 
     def calls(self, history: int) -> int:
-        """The profile."""
+        """One, for the profile."""
         return 1
 
-    def write(self, requests: Sequence[Request], writing: ProfileContext) -> list[list[Step]]:
-        """One question a request."""
-        asks = [profile_question(request.slots, writing.instructions) for request in requests]
-        return [[Step(ask, text)] for ask, text in zip(asks, writing.ask(asks), strict=True)]
+    def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
+        """One question per request."""
+        questions = [profile_question(request.slots, context.instructions) for request in requests]
+        return [[Step(ask, text)] for ask, text in zip(questions, context.ask(questions), strict=True)]

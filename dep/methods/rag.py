@@ -1,4 +1,4 @@
-"""RAG (Salemi et al., 2024): the retrieved past reviews stand in the prompt as text; nothing is trained."""
+"""RAG (Salemi et al., 2024): the prompt holds the retrieved past reviews as text; nothing is trained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class RAG(Method):
-    """History as text, no soft tokens."""
+    """Past reviews as text, no soft tokens."""
 
     kind = "rag"
     label = "RAG"

@@ -1,9 +1,9 @@
-"""Eq. 5-7 in one place, for training and generation: from a batch to the frozen LLM's input embeddings.
+"""The soft prompt, for training and generation: Eq. 5 to 7, from a batch to the frozen LLM's input embeddings.
 
     e -> z, ê (compressor) -> p (projector) -> written over the slot tokens of the prompt (checked scatter)
 
-All of it computes in float32 (or what the trainable weights are held in), whatever autocast says around it;
-vectors are cast to the backbone's dtype as they are written.
+The computation is in the dtype of the trained weights (float32), also inside autocast; soft tokens are cast to the
+backbone's dtype when they are written.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BOUNDARIES: dict[Branch, tuple[str, str]] = {
 
 
 class SoftPromptOutput(NamedTuple):
-    """inputs_embeds [B, T, D]; losses (recon, sparse); stats (mean_activation, dead_units, clamped_units)."""
+    """inputs_embeds [B, T, D], auxiliary losses (recon, sparse), stats (mean_activation, dead_units, clamped_units)."""
 
     inputs_embeds: Tensor
     losses: dict[str, Tensor]
@@ -41,7 +41,7 @@ class SoftPromptOutput(NamedTuple):
 
 
 class SoftPrompt(nn.Module):
-    """The trainable part: a source of soft tokens and, where asked for, the boundary tokens' rows."""
+    """The trained part: an adapter and, if `boundary_trainable`, the embeddings of the boundary tokens."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class SoftPrompt(nn.Module):
         slot_ids: Mapping[Branch, int],
         boundary: tuple[list[int], Tensor] | None = None,
     ) -> None:
-        """Put the parts together.
+        """Store the parts.
 
         Args:
             config: the settings.
-            adapter: makes the soft tokens; None without branches.
-            slot_ids: the slot token's id of every branch there can be, in use or not.
-            boundary: ids and starting rows [R, D] of the boundary tokens to train.
+            adapter: computes the soft tokens; None for a prompt of plain text.
+            slot_ids: id of the slot token of each branch, used or not.
+            boundary: ids and initial rows [R, D] of the boundary tokens to train.
         """
         super().__init__()
         self.config = config
@@ -67,12 +67,12 @@ class SoftPrompt(nn.Module):
 
     @property
     def injected_ids(self) -> list[int]:
-        """Tokens whose embeddings this module writes."""
+        """Ids of the tokens whose embeddings this module writes."""
         return [*self.slot_ids.values(), *self.boundary_ids]
 
     @property
     def prefix_safe(self) -> bool:
-        """Whether the positions before the first soft token are the same for every user."""
+        """Whether hidden states before the first soft token depend neither on the user nor on trained weights."""
         return self.adapter is None or self.adapter.prefix_safe
 
     @property
@@ -81,11 +81,11 @@ class SoftPrompt(nn.Module):
         return {} if self.adapter is None else self.adapter.loss_weights
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """The context in which `model` reads this batch."""
+        """Return the adapter's context in which `model` reads this batch."""
         return nullcontext() if self.adapter is None else self.adapter.attached(model, batch)
 
     def is_trained(self, name: str) -> bool:
-        """Whether a parameter of this module is trained."""
+        """Whether this module's parameter of this name is trained."""
         return (
             self.adapter is None
             or not name.startswith("adapter.")
@@ -93,7 +93,7 @@ class SoftPrompt(nn.Module):
         )
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups of trained parameters that have a learning rate of their own."""
+        """Optimizer groups of trained parameters with their own learning rates."""
         return [] if self.adapter is None else self.adapter.param_groups()
 
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
@@ -104,12 +104,11 @@ class SoftPrompt(nn.Module):
             embed: the backbone's input embedding, ids [B, T] -> [B, T, D].
 
         Returns:
-            The embeddings, and the compressor's losses and statistics (empty for `constant` and without
-            branches).
+            The embeddings, and the adapter's losses and statistics.
 
         Raises:
-            ValueError: where slot tokens and vectors of a row disagree in number, or a branch was not
-            configured.
+            DepError: numbers of slot tokens and vectors of a row differ, or the batch has a branch that the settings
+                lack.
         """
         self._check(batch)
         embeds_BTD = embed(batch.ids)
@@ -152,7 +151,7 @@ def build_soft_prompt(
     categories: int = 1,
     longest: int = 0,
 ) -> SoftPrompt:
-    """Build the trainable part for a backbone.
+    """Build the soft prompt for a backbone.
 
     Args:
         config: the soft prompt's settings.
@@ -161,11 +160,11 @@ def build_soft_prompt(
         width: E, the embedder's width.
         model: the backbone, with the special tokens added.
         tokenizer: its tokenizer.
-        seed: of the initial weights, which depend on nothing else.
-        statistics: mean and deviation [E] of the training vectors of each branch (of `his` for `pplug` and
-            `user_llm`), where `standardize` is set.
-        categories: of the data, for User-LLM.
-        longest: how many past reviews at most its encoder reads.
+        seed: of the initial weights.
+        statistics: mean and deviation [E] of each branch's training vectors (of `his` for `pplug` and `user_llm`), if
+            `standardize` is set.
+        categories: number of categories of the data, for User-LLM.
+        longest: most past reviews that User-LLM's encoder reads.
 
     Returns:
         The soft prompt, in float32 on the CPU.
@@ -187,6 +186,6 @@ def build_soft_prompt(
 
 
 def build_adapter(parts: AdapterParts) -> Adapter | None:
-    """The adapter that the soft prompt's settings name, untrained; None for a prompt without soft tokens."""
+    """Build the adapter that the settings name; None for a prompt of plain text."""
     kind: type[Adapter] = ADAPTERS.component(parts.soft_prompt.adapter)
     return None if kind.needs_branches and not parts.branches else kind.from_parts(parts)

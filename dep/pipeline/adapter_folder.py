@@ -1,4 +1,4 @@
-"""A trained adapter explains itself: its folder alone says how to build it.
+"""The folder of a trained adapter: it holds all that is needed to build and load the adapter.
 
 adapter.safetensors     the trained tensors
 adapter_config.json     configuration, sizes, and fingerprints of backbone and embedder
@@ -26,7 +26,7 @@ from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.errors import MissingFile
 
 FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
-"""The weights come last: a folder that has them is complete."""
+"""Files of the folder. The weights are written last, so a folder that has them is complete."""
 _SECTIONS = (
     "method", "soft_prompt", "compressor", "projector", "prompt", "backbone", "embedder", "retriever", "difference",
     "train",
@@ -49,11 +49,11 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
     """Write adapter_config.json and README.md.
 
     Args:
-        folder: where adapter.safetensors will be.
-        arm: what was trained.
+        folder: that adapter.safetensors will be written to.
+        arm: the trained arm.
         module: the trained module.
-        width: E of the vectors that it reads.
-        categories: of the training data.
+        width: E of the vectors.
+        categories: number of categories of the training data.
     """
     values = as_dict(arm.config)
     trainable, *_ = module.sizes()
@@ -80,14 +80,14 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
     """Build backbone and adapter from an adapter folder, with no run beside it.
 
     Args:
-        folder: holds the three files.
+        folder: with the three files.
 
     Returns:
         The module, in eval mode on the CPU, and the backbone's tokenizer.
 
     Raises:
         MissingFile: a file of the folder is missing.
-        DepError: the backbone is another than the one it was trained on.
+        DepError: the adapter was trained on another backbone.
     """
     folder = Path(folder)
     facts = read_json(folder / "adapter_config.json")

@@ -1,6 +1,6 @@
-"""One arm of a run at one seed: what is trained or prompted, and how.
+"""One arm of a run at one seed: its configuration, method and settings.
 
-`keys` names its results by what they depend on; `store` reads and writes its folder.
+`keys` computes the keys of its results; `store` reads and writes its files.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from dep.config.schema import RunConfig, build, label
+from dep.config import schema
+from dep.config.schema import RunConfig, build
 from dep.data.prompts.settings import PromptConfig
 from dep.methods import Method
 from dep.models.adapters import ADAPTERS
@@ -19,9 +20,13 @@ from dep.training.settings import TrainConfig
 
 @dataclass(frozen=True)
 class Arm:
-    """A system of the comparison, ready to be trained or asked.
+    """A system of the comparison at one seed.
 
-    `source` is the fingerprint of the reviews, so that the same configuration on other reviews is another arm.
+    Args:
+        name: unique in the run; results are keyed by it.
+        config: the run's configuration with the arm's file merged over it.
+        seed: of training and generation.
+        source: fingerprint of the reviews, so that the same configuration on other reviews has other keys.
     """
 
     name: str
@@ -31,51 +36,49 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """What tables call it."""
-        return label(self.config)
+        """The arm's name in tables and charts."""
+        return schema.label(self.config)
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """Folder of the arm's files."""
         return Path(self.config.runs) / self.config.name / self.name / f"seed{self.seed}"
 
     @cached_property
     def method(self) -> Method:
-        """The method."""
-        chosen: Method = build(self.config, "method")
-        return chosen
+        """The method that `config.method` names."""
+        method: Method = build(self.config, "method")
+        return method
 
     @cached_property
     def configured(self) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The prompt and soft prompt that the method makes of the run's."""
+        """Settings of prompt and soft prompt, as the method changes the run's."""
         prompt, soft = self.method.configure(self.config.prompt, self.config.soft_prompt)
-        if not prompt.reads_user_history:
-            prompt = replace(
-                prompt, max_user_history=PromptConfig.max_user_history
-            )  # not read, so no part of what is the same
+        if not prompt.reads_user_history:  # the field is not used, so its value must not enter a key
+            prompt = replace(prompt, max_user_history=PromptConfig.max_user_history)
         return prompt, replace(soft, slots=prompt.history)
 
     @property
     def needs_vectors(self) -> bool:
-        """Whether anything of it reads the reviews' vectors."""
+        """Whether the arm reads the reviews' vectors, for soft tokens or to choose peers."""
         return bool(self.configured[1].branches) or self.method.needs_peers
 
     @property
     def settings(self) -> TrainConfig:
-        """How it is trained, with the epochs that its warm start leaves."""
+        """Settings of the training, with the epochs that the warm start leaves."""
         train = replace(self.config.train, seed=self.seed)
         return replace(train, epochs=train.epochs - train.warm_start_epochs) if self.warm_start else train
 
     @cached_property
     def training_view(self) -> Arm:
-        """The arm as its adapter is trained: with `train.history` past reviews a prompt, where that is set."""
+        """The arm in training: with `train.history` past reviews in a prompt, if that is set."""
         history = self.config.train.history
-        fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots  # it has a vector of its own for each place
+        fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots  # it has parameters for each slot
         if not history or fixed or not self.configured[0].history or history == self.config.prompt.history:
             return self
-        named = f"{self.label}, taught on {history} past reviews"
+        label = f"{self.label}, trained on {history} past reviews"
         prompt = replace(self.config.prompt, history=history)
-        return replace(self, config=replace(self.config, label=named, prompt=prompt))
+        return replace(self, config=replace(self.config, label=label, prompt=prompt))
 
     @cached_property
     def warm_start(self) -> Arm | None:

@@ -1,4 +1,4 @@
-"""Fingerprints of content that a configuration only names: the LLM's weights, the embedder, the metrics."""
+"""Fingerprints of content that a configuration only names: LLM, embedder, retriever, metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _METRICS: dict[str, dict[str, str]] = {}
 
 
 def backbone_fingerprint(config: RunConfig) -> str:
-    """Sha256 of the backbone's files; a name of the hub stands for itself."""
+    """SHA-256 of the backbone's files; the name of a hub model is returned as it is."""
     return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
 
 

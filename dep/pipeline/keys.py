@@ -1,6 +1,6 @@
 """Keys of an arm's results: hashes of everything that a result depends on.
 
-    encoder key      what a user encoder learns by itself
+    encoder key      everything that the pretraining of a user encoder depends on
     adapter key      everything that training depends on
     prediction key   the adapter key, the method at test time, and decoding
     score key        the prediction key, and the metrics
@@ -23,13 +23,13 @@ VERSIONS = {
     "protocol": 1, "retrieval": 1, "difference": 1, "prompt": 1, "adapter": 1, "pretraining": 1, "training": 1,
     "profile": 1, "decoding": 1, "scoring": 1,
 }  # fmt: skip
-"""Version of each part of the code. Whoever changes a number that a part gives raises its version by one: results that
-depend on the part are then made again."""
+"""Version of each part of the code. A commit that changes a number that a part computes raises its version by one, so
+that results that depend on the part are computed again."""
 _DATA = ("retriever", "difference", "protocol")
 
 
 def adapter_key(arm: Arm) -> str:
-    """Key of the trained weights; equal for two arms that differ only at test time."""
+    """Key of the trained weights; two arms that differ only at test time have the same."""
     if arm.training_view is not arm:
         return adapter_key(arm.training_view)
     prompt, soft = arm.configured
@@ -44,7 +44,7 @@ def adapter_key(arm: Arm) -> str:
 
 
 def encoder_key(arm: Arm) -> str:
-    """Key of a pretrained user encoder; neither the LLM nor the projection into it has a part in that."""
+    """Key of a pretrained user encoder; it depends neither on the LLM nor on the projector."""
     user = arm.configured[1].user_llm
     learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
     vectors = [embedder_fingerprint(arm.config)] if arm.needs_vectors else []
@@ -53,7 +53,7 @@ def encoder_key(arm: Arm) -> str:
 
 
 def prediction_key(arm: Arm) -> str:
-    """Key of the generated texts and the likelihoods."""
+    """Key of the generated texts and of the likelihoods of the real reviews."""
     soft = arm.method.trains or bool(arm.configured[1].branches)
     trained: Any = adapter_key(arm) if soft else [*_content(arm), *map(numeric, arm.configured)]
     if arm.training_view is not arm:
@@ -70,7 +70,7 @@ def score_key(arm: Arm) -> str:
 
 
 def _content(arm: Arm) -> list[Any]:
-    """Fingerprints of the reviews, the LLM and, if the arm reads vectors, the embedder; versions of what reads them."""
+    """Fingerprints of reviews, LLM, retriever and embedder (if the arm reads vectors), and versions of their code."""
     backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
     retriever = retriever_fingerprint(arm.config)
@@ -82,5 +82,5 @@ def _versions(*parts: str) -> dict[str, int]:
 
 
 def _training_data(arm: Arm) -> str:
-    """Hash of the settings that choose the training examples; the number of test examples is none of them."""
+    """Hash of the settings that choose the training examples; the number of test examples is not among them."""
     return identity(replace(arm.config, protocol=replace(arm.config.protocol, test_examples=None)), *_DATA)

@@ -25,7 +25,7 @@ from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data
 from dep.pipeline.keys import adapter_key
 from dep.pipeline.resources import Resources
-from dep.pipeline.scheduler import side_by_side
+from dep.pipeline.scheduler import parallel_arms
 from dep.pipeline.store import ArmStore
 
 SAMPLE = 48
@@ -92,7 +92,7 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
     sized, source = sizes(resources)
     fingerprint = "" if sized is None else resources.fingerprint
     planned = jobs([Arm(name, config, seed, fingerprint) for name, config in configs.items() for seed in run.seeds])
-    workers = side_by_side(run)
+    workers = parallel_arms(run)
     cards = _cards(resources)
     table = Table(
         title=f"{len(planned)} job{'s' * (len(planned) > 1)} of {resources.config.name}",
@@ -132,7 +132,7 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
         table.add_row(*row)
     console.print(table)
     for card in cards:
-        side = f" with {workers} side by side" if min(workers, len(planned)) > 1 and len(cards) == 1 else ""
+        side = f" with {workers} in parallel" if min(workers, len(planned)) > 1 and len(cards) == 1 else ""
         seconds = max(total[card.name] / workers, longest[card.name]) if side else total[card.name]
         console.print(f"{card.name}: {duration(seconds)}{side}", highlight=False)
     for note, names in notes.items():

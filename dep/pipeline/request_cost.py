@@ -1,4 +1,4 @@
-"""What each arm of a comparison was given, and what it costs a request."""
+"""The inputs of each arm of a comparison and the cost of a request: tokens, operations, seconds, bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from dep.types import Prompt, Request
 from dep.utils.atomic_io import read_json, read_rows
 
 _SAMPLE = 8
-"""Requests that floating-point operations are counted on, evenly spaced by length."""
+"""Number of requests whose operations are counted, evenly spaced by length."""
 _FLOAT = 4
 """Bytes of a vector's component."""
 
 
 def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """A few of `prompts`, evenly spaced by length."""
+    """At most `_SAMPLE` of the prompts, evenly spaced by length."""
     ordered = sorted(prompts, key=lambda prompt: (len(prompt.ids) + len(prompt.target), prompt.key))
     count = min(_SAMPLE, len(ordered))
     return [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]
@@ -35,9 +35,9 @@ def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
 
 @torch.no_grad()
 def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Floating-point operations, by torch's counter, of reading a request and its real review once, with soft prompt.
+    """Mean floating-point operations of reading a prompt and its real review, by torch's counter.
 
-    Each example is read alone, so that nothing is shared or padded; the mean over `prompts`.
+    Each example is read alone, so that no beginning is shared and nothing is padded.
     """
     batches = [collate([prompt]).to(module.device) for prompt in prompts]
     totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
@@ -45,7 +45,7 @@ def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], coll
 
 
 def _counted(call: Callable[[], object]) -> float:
-    """Operations of a call, attention in plain matrix products: torch does not count those of its CPU kernel."""
+    """Operations of a call, with attention as plain matrix products: torch does not count its fused CPU kernel."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call()
     return float(counter.get_total_flops())
@@ -53,27 +53,27 @@ def _counted(call: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Seconds of reading a request and its real review once, alone, on this machine as busy as it is; mean."""
+    """Mean seconds of reading a prompt and its real review alone, on this machine under its present load."""
     batches = [collate([prompt]).to(module.device) for prompt in prompts]
-    took = []
-    for batch in (*batches[:1], *batches):  # the first again: it warms up
+    seconds = []
+    for batch in (*batches[:1], *batches):  # the first is read twice, to warm up
         began = time.perf_counter()
         module.example_nll(batch)
         if module.device.type == "cuda":
             torch.cuda.synchronize(module.device)
-        took.append(time.perf_counter() - began)
-    return fmean(took[1:]) if took[1:] else 0.0
+        seconds.append(time.perf_counter() - began)
+    return fmean(seconds[1:]) if seconds[1:] else 0.0
 
 
 @torch.no_grad()
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
-    """Floating-point operations of reading `tokens` once: what writing a profile costs in addition."""
+    """Floating-point operations of reading `tokens` tokens: the added cost of writing a profile."""
     ids = torch.zeros(1, tokens, dtype=torch.long, device=model.device)
     return _counted(lambda: model(input_ids=ids, logits_to_keep=1))
 
 
 def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
-    """What has to be kept of a user for the next request: texts, vectors and profile that this one was made from."""
+    """Bytes that a system stores of a user to answer this request: texts, vectors and profile."""
     size = len(request.profile.encode())
     for slot in request.slots:
         if text:
@@ -85,21 +85,21 @@ def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
 
 
 def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """By arm name, over the arm's seeds: what it was given and what it costs.
+    """Costs of each arm, means over its seeds, by arm name.
 
     Returns:
-        For each name `trains`; `trainable` parameters (those learned in pretraining too) and `frozen` ones of the LLM;
-        `train_seconds` (pretraining's too, of the leg that finished it; an adapter that arms share counts for each);
-        `prompt_tokens` and `calls` of the LLM a request, those that write profiles among them; `gflops`, `seconds`,
-        `kv_bytes` and `user_bytes` a request.
+        For each name: `trains`; `trainable` parameters (with those of pretraining) and `frozen` ones of the LLM;
+        `train_seconds` (with pretraining; an adapter that several arms share counts for each); per request
+        `prompt_tokens` and `calls` of the LLM (with those that write profiles), `gflops`, `seconds`, `kv_bytes` and
+        `user_bytes`.
     """
     by_name: dict[str, list[Arm]] = {}
     for arm in arms:
         by_name.setdefault(arm.name, []).append(arm)
-    return {name: _of(seeds) for name, seeds in by_name.items()}
+    return {name: _mean_costs(seeds) for name, seeds in by_name.items()}
 
 
-def _of(arms: Sequence[Arm]) -> dict[str, Any]:
+def _mean_costs(arms: Sequence[Arm]) -> dict[str, Any]:
     rows = [row for arm in arms for row in read_rows(arm.folder / "predictions.jsonl")]
     steps_of_rows: list[Sequence[Mapping[str, Any]]] = [row.get("steps") or () for row in rows]
     result: dict[str, Any] = {

@@ -24,7 +24,7 @@ class Resources:
 
     Args:
         config: the run.
-        console: where stages print.
+        console: that stages print to.
     """
 
     def __init__(self, config: RunConfig, console: Console) -> None:
@@ -37,41 +37,41 @@ class Resources:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the reviews."""
+        """Fingerprint of the reviews."""
         return str(self.source.fingerprint())
 
     @cached_property
     def device(self) -> torch.device:
-        """Where generation and scoring happen."""
+        """Device of generation and scoring: the GPU if there is one."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def arms(self, configs: Mapping[str, RunConfig], seeds: Iterable[int]) -> list[Arm]:
-        """Every arm at every seed."""
+        """All arms at all seeds."""
         return [Arm(name, config, seed, self.fingerprint) for name, config in configs.items() for seed in seeds]
 
     def prepared(self, config: RunConfig) -> ReviewDataset:
-        """Filtered corpora and examples."""
+        """Filtered corpora and examples, memoised by protocol settings."""
         key = identity(config, "protocol")
         if key not in self._prepared:
             self._prepared[key], self.prepared_folder = load_dataset(Path(config.cache), self.source, config.protocol)
         return self._prepared[key]
 
     def cache(self, config: RunConfig) -> VectorStore:
-        """The vector cache of an embedder and its difference settings."""
+        """Vector store of an embedder and its difference settings."""
         key = identity(config, "embedder", "difference")
         if key not in self._caches:
             self._caches[key] = VectorStore(Path(config.cache), build(config, "embedder"), config.difference)
         return self._caches[key]
 
     def backbone(self, config: RunConfig) -> Any:
-        """(model, tokenizer) of a backbone."""
+        """Model and tokenizer of a backbone."""
         key = identity(config, "backbone")
         if key not in self._backbones:
             self._backbones[key] = load_backbone(config.backbone)
         return self._backbones[key]
 
     def metrics(self, config: RunConfig) -> dict[str, Metric]:
-        """Metrics by their column; those of texts only where texts are generated."""
+        """Metrics by column name; without generated texts, only those of likelihoods."""
         key = identity(config, "evaluate.metrics")
         if key not in self._metrics:
             self._metrics[key] = build_metrics(config.evaluate.metrics, config.evaluate.texts)

@@ -1,4 +1,4 @@
-"""The lock on a run's folder: two commands would do the same work twice and overwrite each other's files."""
+"""The lock on a run's folder, so that two commands do not do the same work and overwrite each other's files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def run_lock(folder: Path) -> Iterator[None]:
 
     def refuse(owner: str) -> None:
         raise DepError(
-            f"{folder}: another command is at work here (process {owner}); wait until it is done, stop it, or give "
-            "this one a name of its own (name=...)"
+            f"{folder}: another command is running here (process {owner}); wait until it ends, stop it, or run this "
+            "one under another name (name=...)"
         ) from None
 
     with file_lock(folder / ".lock", refuse):

@@ -1,9 +1,8 @@
-"""The arms of a run, one after another or side by side, one process each.
+"""Runs the arms one after another, or in parallel worker processes.
 
-At the size of the built-in backbone two threads of one process mostly wait for each other, while two processes of one
-thread each keep two cores busy. Arms that share an adapter, or what theirs go
-on from, go to one process, so that it is trained once. A worker dies with its parent; an arm that fails does not stop
-the others.
+With the built-in backbone two threads of one process mostly wait for each other, while two processes of one thread each
+keep two cores busy. Arms that share an adapter or a warm start go to one worker, so that it is trained once. Workers
+end with their parent; an arm that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -40,25 +39,24 @@ STAGES: dict[str, Callable[[Resources, Arm], None]] = {
     "generate": generate,
     "evaluate": evaluate,
 }
-"""What is done with each arm, in this order."""
+"""The stages of each arm, in their order."""
 
-_FAREWELL = 10
-"""Seconds that a worker without work has to end by itself."""
+_EXIT_SECONDS = 10
+"""Time that a worker without work gets to end by itself."""
 
 Group = list[Arm]
-"""Arms that one worker takes, as they share an adapter; workers are handed their pickled configurations."""
+"""Arms that one worker processes because they share an adapter; they travel pickled."""
 
 
 class ArmsFailed(DepError):
-    """Some arms could not be finished; says which and why. What the others did is kept."""
+    """Some arms failed; the message names them and the reasons. Results of the other arms are kept."""
 
 
 def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
-    """Preflight checks of all arms; an arm that is finished needs nothing.
+    """Preflight checks of all arms that are not finished.
 
     Raises:
         ConfigError: a package or device is missing.
-        ValueError: an arm's settings contradict each other.
     """
     for arm in arms:
         parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
@@ -72,17 +70,17 @@ def run_arms(
     stages: Sequence[str],
     fresh: bool = False,
 ) -> None:
-    """Take every arm through `stages`.
+    """Run `stages` for every arm.
 
     Args:
-        resources: with the run's configuration, whose `threads` says how many arms go side by side.
-        arms: all of the run's.
+        resources: with the run's configuration; its `jobs` and `threads` say how many arms run in parallel.
+        arms: all arms of the run.
         stages: names in `STAGES`.
-        fresh: redo the stages of all arms, also those that are done or cached. Results are removed first, so an
-            interrupted call goes on without it.
+        fresh: redo the stages of all arms, also finished and cached ones. Results are removed first, so that an
+            interrupted call continues without it.
 
     Raises:
-        ArmsFailed: after all others are through.
+        ArmsFailed: after all other arms are finished.
     """
     if fresh:
         for arm in arms:
@@ -91,19 +89,19 @@ def run_arms(
     if not arms:
         return
     groups = _groups(arms)
-    workers = min(len(groups), side_by_side(resources.config))
+    workers = min(len(groups), parallel_arms(resources.config))
     if resources.config.threads:
         torch.set_num_threads(resources.config.threads)
     if workers > 1:
-        _side_by_side(resources, groups, stages, workers)
+        _run_in_parallel(resources, groups, stages, workers)
         return
     for arm in arms:
         for stage in stages:
             STAGES[stage](resources, arm)
 
 
-def side_by_side(config: RunConfig) -> int:
-    """How many arms go side by side: `jobs`, or as many as the cores hold of `threads` each."""
+def parallel_arms(config: RunConfig) -> int:
+    """Number of arms that run in parallel: `jobs`, or the number of cores divided by `threads`."""
     return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
 
 
@@ -112,7 +110,7 @@ def _cores() -> int:
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:
-    """Arms that share an adapter, a warm start or a user encoder, together; the largest groups first."""
+    """Groups of arms that share an adapter, a warm start or a user encoder; the largest groups first."""
     groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
@@ -130,45 +128,49 @@ def _first(arm: Arm) -> Arm:
     return _first(earlier) if earlier else arm
 
 
-def _side_by_side(resources: Resources, groups: list[Group], stages: Sequence[str], workers: int) -> None:
+def _run_in_parallel(resources: Resources, groups: list[Group], stages: Sequence[str], count: int) -> None:
     spawn = multiprocessing.get_context("spawn")
-    todo, news = spawn.Queue(), spawn.Queue()
+    queue, events = spawn.Queue(), spawn.Queue()
     for group in groups:
-        todo.put(group)
-    crew = [
-        spawn.Process(target=_work, args=(resources.config, list(stages), todo, news), daemon=True)
-        for _ in range(workers)
+        queue.put(group)
+    workers = [
+        spawn.Process(target=_work, args=(resources.config, list(stages), queue, events), daemon=True)
+        for _ in range(count)
     ]
-    for worker in crew:
-        todo.put(None)
+    for worker in workers:
+        queue.put(None)
         worker.start()
-    count = sum(map(len, groups))
+    arms = sum(map(len, groups))
     try:
-        failed = _follow(crew, news, count, resources.console)
-        for worker in crew:
-            worker.join(_FAREWELL)
+        failed = _follow(workers, events, arms, resources.console)
+        for worker in workers:
+            worker.join(_EXIT_SECONDS)
     finally:
-        for worker in crew:
+        for worker in workers:
             worker.terminate()
     if failed:
         lines = "\n".join(f"  {name}, seed {seed}: {why}" for (name, seed), why in failed.items())
-        raise ArmsFailed(f"{len(failed)} of {count} arms failed; the same command tries them again\n{lines}")
+        raise ArmsFailed(f"{len(failed)} of {arms} arms failed; the same command tries them again\n{lines}")
 
 
-def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
-    """Show what the workers report until all are through; returns why each failed arm failed."""
+def _follow(workers: Sequence[Any], events: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
+    """Show the workers' progress until all arms are finished.
+
+    Returns:
+        The reason of each failure, by the arm's name and seed.
+    """
     failed: dict[tuple[str, int], str] = {}
-    through, line = 0, progress.Lines()
+    finished, line = 0, progress.Lines()
     with Progress(*progress.columns(), console=console) as bars:
-        every = bars.add_task(f"{count} arms, {len(crew)} side by side", total=count)
-        mine: dict[int, TaskID] = {}
-        while through < count:
+        total_bar = bars.add_task(f"{count} arms, {len(workers)} in parallel", total=count)
+        worker_bars: dict[int, TaskID] = {}
+        while finished < count:
             try:
-                worker, kind, *what = news.get(timeout=1)
+                worker, kind, *what = events.get(timeout=1)
             except Empty:
-                dead = [w for w in crew if w.exitcode not in (None, 0)]
-                if dead or not any(w.is_alive() for w in crew):
-                    codes = ", ".join(str(w.exitcode) for w in crew)
+                dead = [w for w in workers if w.exitcode not in (None, 0)]
+                if dead or not any(w.is_alive() for w in workers):
+                    codes = ", ".join(str(w.exitcode) for w in workers)
                     raise ArmsFailed(
                         f"a worker process ended before its work (exit codes {codes}; -9 is a lack of memory: set "
                         "threads to the number of cores to run one arm at a time); the same command goes on"
@@ -178,59 +180,58 @@ def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dic
                 description, done, total = what
                 if not console.is_terminal:
                     line(worker, description, done, total)
-                if worker not in mine:
-                    mine[worker] = bars.add_task(description, total=total)
-                bars.update(mine[worker], description=description, completed=done, total=total)
+                if worker not in worker_bars:
+                    worker_bars[worker] = bars.add_task(description, total=total)
+                bars.update(worker_bars[worker], description=description, completed=done, total=total)
             elif kind == "arm":
-                name, said, why = what
-                through += 1
-                bars.advance(every)
-                if said:
-                    bars.console.print(said, end="")
-                if why:
-                    failed[name] = why
-        for task in mine.values():
+                name, output, reason = what
+                finished += 1
+                bars.advance(total_bar)
+                if output:
+                    bars.console.print(output, end="")
+                if reason:
+                    failed[name] = reason
+        for task in worker_bars.values():
             bars.remove_task(task)
     return failed
 
 
-def _work(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
+def _work(run: RunConfig, stages: list[str], queue: Any, events: Any) -> None:
     """Worker loop: process queued groups of arms until a None sentinel."""
     _die_with_parent()
     try:
-        _take(run, stages, todo, news)
-    except (KeyboardInterrupt, SystemExit):  # what Lightning makes of the parent's signal; the parent tells of it
-        news.cancel_join_thread()
+        _process_groups(run, stages, queue, events)
+    except (KeyboardInterrupt, SystemExit):  # Lightning's answer to the parent's signal; the parent reports it
+        events.cancel_join_thread()
 
 
-def _take(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+def _process_groups(run: RunConfig, stages: list[str], queue: Any, events: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates its workers
     if run.threads:
         torch.set_num_threads(run.threads)
     progress.quiet()
-    me = os.getpid()
-    doing = [""]
-    progress.report_to(lambda stage, done, total: news.put((me, "stage", f"{doing[0]}: {stage}", done, total)))
-    said = StringIO()
-    resources = Resources(run, Console(file=said, soft_wrap=True, width=10_000))
-    while (group := todo.get()) is not None:
+    process, label = os.getpid(), [""]
+    progress.report_to(lambda stage, done, total: events.put((process, "stage", f"{label[0]}: {stage}", done, total)))
+    output = StringIO()
+    resources = Resources(run, Console(file=output, soft_wrap=True, width=10_000))
+    while (group := queue.get()) is not None:
         for arm in group:
-            why, doing[0] = "", arm.label
+            reason, label[0] = "", arm.label
             try:
                 for stage in stages:
                     STAGES[stage](resources, arm)
-            except Exception as error:  # of any kind: the other arms continue, and the parent reports it
-                why = f"{type(error).__name__}: {error}"
+            except Exception as error:  # the other arms continue, and the parent reports it
+                reason = f"{type(error).__name__}: {error}"
                 if os.environ.get("DEP_TRACEBACK") or not is_mendable(error):
-                    why += f"\n{traceback.format_exc()}"
-            news.put((me, "arm", (arm.name, arm.seed), said.getvalue(), why))
-            said.seek(0)
-            said.truncate()
-    news.close()
-    news.join_thread()
+                    reason += f"\n{traceback.format_exc()}"
+            events.put((process, "arm", (arm.name, arm.seed), output.getvalue(), reason))
+            output.seek(0)
+            output.truncate()
+    events.close()
+    events.join_thread()
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is gone, however that came about."""
+    """Ask Linux to kill this process when its parent ends, for whatever reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)

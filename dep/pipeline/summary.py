@@ -28,23 +28,23 @@ from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
 from dep.utils.errors import DepError, MissingFile
 
 _HOW = ("started", "seconds", "command")
-"""What run.json says of the call that made the results."""
+"""Fields of run.json that describe the call that computed the results."""
 SHOWN = 3
-"""Examples that the report shows side by side."""
+"""Number of examples whose texts the report compares."""
 
 
 def report(
-    resources: Resources, run: RunConfig, arms: Sequence[Arm], command: str, started: float, anew: bool = True
+    resources: Resources, run: RunConfig, arms: Sequence[Arm], command: str, started: float, recompute: bool = True
 ) -> Path:
-    """Write what the scores say, and print the table.
+    """Write results.json, run.json, showcase.json and the report, and print the tables.
 
     Args:
-        resources: gives reviews and metrics.
-        run: the run.
-        arms: all of its arms, scored.
-        command: what was typed.
-        started: when, in seconds since 1970.
-        anew: make results.json again though the one that is there was made from the same scores.
+        resources: of the run.
+        run: the run's configuration.
+        arms: all arms of the run, scored.
+        command: the command line, for the report.
+        started: time of the call, in seconds since 1970.
+        recompute: compute results.json again even if the existing one came from the same scores.
 
     Raises:
         FileNotFoundError: an arm has not been scored.
@@ -66,7 +66,9 @@ def report(
         "compare": [list(pair) for pair in pairs(run)],
         "bootstrap": [run.evaluate.n_boot, run.evaluate.seed],
     }
-    results = {} if anew or read_json(folder / "made_from.json") != made_from else read_json(folder / "results.json")
+    results = (
+        {} if recompute or read_json(folder / "made_from.json") != made_from else read_json(folder / "results.json")
+    )
     results = results or {
         **summarise(
             scores, pairs(run), run.name, labels=labels, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed,
@@ -77,7 +79,7 @@ def report(
     }  # fmt: skip
     write_text(folder / "config.yaml", to_yaml(run))
     facts = _facts(resources, run, arms, command, started)
-    if read_json(folder / "results.json") == results:  # a later call of a finished run: how it came about stays
+    if read_json(folder / "results.json") == results:  # a later call of a finished run keeps the facts of the first
         facts |= {name: value for name, value in read_json(folder / "run.json").items() if name in _HOW}
     write_json(folder / "run.json", facts)
     write_json(folder / "showcase.json", _showcase(resources, arms))
@@ -92,10 +94,10 @@ def report(
 
 
 def check_names(arms: Sequence[Arm]) -> None:
-    """Refuse two arms of one name and seed: everything is keyed by them.
+    """Refuse two arms of one name and seed, since results are keyed by them.
 
     Raises:
-        DepError: names the arm.
+        DepError: two arms have the same name and seed.
     """
     (name, seed), count = Counter((arm.name, arm.seed) for arm in arms).most_common(1)[0]
     if count > 1:
@@ -106,11 +108,11 @@ def check_names(arms: Sequence[Arm]) -> None:
 
 
 def arm_facts(run: RunConfig, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """What results.json says of each arm, by its name.
+    """Facts of each arm for results.json, by arm name.
 
     Returns:
-        `label`; `role`, the method's (own, control, other); `varied`, the values of `vary`'s keys; and `base` and
-        `base_label`, the arm's name and label without them, which arms that differ in varied values alone share.
+        `label`; `role` (own, control, other); `varied`, the values of `vary`'s keys; `base` and `base_label`, name and
+        label without the varied values, which arms that differ only in those share.
     """
     facts = {}
     for arm in arms:
@@ -134,7 +136,7 @@ def _setting(config: RunConfig, key: str) -> Any:
 
 
 def _own_metrics(arms: Sequence[Arm]) -> dict[str, str]:
-    """Column -> `module:Class` of the metrics that are not the registry's, so that a later process finds them."""
+    """Column -> `module:Class` of the user's own metrics, so that a later process can load them."""
     named = {name for arm in arms for name in arm.config.evaluate.metrics.names if ":" in name}
     return {load_metric(name).name: name for name in sorted(named)}
 
@@ -156,7 +158,7 @@ def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: s
 
 
 def _warning(run: RunConfig) -> str:
-    """What a reader has to know before any number."""
+    """Warning that the report prints above the numbers; empty if there is none."""
     if run.backbone.name_or_path != "demo" or run.source.kind == "synthetic":
         return ""
     return (
@@ -166,7 +168,7 @@ def _warning(run: RunConfig) -> str:
 
 
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:
-    """What arms share, and what was taken from the cache of an earlier run."""
+    """Counts of shared adapters and vectors, and of files taken from the cache of an earlier run."""
     training = [arm for arm in arms if arm.method.trains]
     keys = {adapter_key(arm) for arm in training}
     vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}
@@ -184,7 +186,7 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
 
 
 def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """A few test requests, drawn by a fixed seed, with their past reviews and the texts of every arm."""
+    """A few test requests, drawn by a fixed seed, with their past reviews and the texts of all arms."""
     first = min(arm.seed for arm in arms)
     written = {
         arm.name: {row["key"]: row for row in read_rows(arm.folder / "predictions.jsonl")}
@@ -221,7 +223,7 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
 
 
 def _drawn(places: Sequence[tuple[str, str]]) -> list[int]:
-    """One request of each category, by a fixed seed; of different users as far as there are any."""
+    """Indices of one request per category, drawn by a fixed seed, of different users if possible."""
     drawn: list[int] = []
     for category in list(dict.fromkeys(category for category, _ in places))[:SHOWN]:
         members = [at for at, (other, _) in enumerate(places) if other == category]
@@ -231,7 +233,7 @@ def _drawn(places: Sequence[tuple[str, str]]) -> list[int]:
 
 
 def _peers(corpus: Corpus, user: str, slots: Sequence[Any]) -> list[Mapping[str, str]]:
-    """What others wrote of the newest past item."""
+    """Up to three peers' reviews of the item of the newest past review."""
     if not slots:
         return []
     item = slots[0].item

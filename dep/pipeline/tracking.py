@@ -1,7 +1,7 @@
-"""Weights & Biases: a run for each arm and seed, grouped by experiment, tagged by variant, offline unless asked.
+"""Weights & Biases: one run per arm and seed, grouped by experiment, tagged by arm and method, offline by default.
 
-The CSV files and score files beside it hold the same and are what everything else reads; `wandb sync runs/<name>/wandb`
-sends an offline run later. Nothing here changes a result, and `wandb=disabled` leaves it out.
+It mirrors the CSV and score files, which the rest of the package reads; `wandb sync runs/<name>/wandb` uploads an
+offline run. It changes no result; `wandb=disabled` turns it off.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dep.pipeline.keys import prediction_key
 from dep.utils.lightning import pl
 
 SHOWN = 24
-"""Generations in a run's table."""
+"""Number of generated texts in a W&B table."""
 
 
-def begun(arm: Arm) -> Any:
-    """The arm's W&B run, begun or gone on with; None where it is disabled."""
+def start_run(arm: Arm) -> Any:
+    """Start or resume the arm's W&B run; None if W&B is disabled."""
     mode = arm.config.wandb
     if mode == "disabled":
         return None
@@ -42,20 +42,20 @@ def begun(arm: Arm) -> Any:
 
 
 def training(arm: Arm) -> tuple[list[Any], Callable[[Mapping[str, float]], None] | None]:
-    """Loggers that mirror the arm's training, and what takes its pace."""
-    run = begun(arm)
+    """Lightning loggers that mirror the arm's training, and a function that logs its pace."""
+    run = start_run(arm)
     return ([], None) if run is None else ([pl.loggers.WandbLogger(experiment=run)], run.log)
 
 
 def finish() -> None:
-    """End the run that is open, if there is one: the next arm has its own."""
+    """Finish the open W&B run, if there is one, before the next arm starts its own."""
     if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
         wandb.finish()
 
 
 def scored(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Log each metric of all examples, and a table of generations with their scores."""
-    run = begun(arm)
+    """Log the mean of each metric, and a table of generated texts with their scores."""
+    run = start_run(arm)
     if run is None:
         return
     import wandb

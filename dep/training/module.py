@@ -2,9 +2,8 @@
 
     L_total = L_gen + λ (L_recon + γ L_sparse)
 
-L_gen -> lm, the mean over a review's tokens of their negative log likelihood, averaged over the examples of a
-batch: with `micro_batch` 1, as in the paper, this is the usual token mean, and it stays the same whatever the
-batching.
+L_gen -> lm, the mean negative log likelihood of a review's tokens, averaged over the examples of a batch. With
+`micro_batch` 1, as in the paper, this is the usual token mean; it does not depend on the batching.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from dep.utils.lightning import pl
 
 
 class PersonalizationModule(pl.LightningModule):
-    """Backbone and soft prompt; only the names that `is_trainable` are trained, moved by AdamW and saved."""
+    """Backbone and soft prompt; only parameters whose names are `is_trainable` are trained and saved."""
 
     def __init__(
         self,
@@ -52,14 +51,13 @@ class PersonalizationModule(pl.LightningModule):
         config: TrainConfig,
         evaluate: Callable[[PersonalizationModule], Mapping[str, float]] | None = None,
     ) -> None:
-        """Freeze what is not trained.
+        """Freeze the parameters that are not trained.
 
         Args:
-            backbone: from `backbone.load`.
+            backbone: from `backbones.load`.
             soft_prompt: from `build_soft_prompt`.
-            config: learning rate and what else training needs.
-            evaluate: called with this module after each validation epoch; what it returns is logged
-                (`val_meteor`).
+            config: settings of the training.
+            evaluate: called with this module after each validation epoch; its values (`val_meteor`) are logged.
         """
         super().__init__()
         self.backbone = backbone
@@ -69,7 +67,7 @@ class PersonalizationModule(pl.LightningModule):
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold the trained part; on_load_checkpoint compares names
         self.trains_llm_layers = not soft_prompt.prefix_safe
-        """Whether every position depends on something trained, so that no beginning of a prompt may be set apart."""
+        """Whether positions before the first soft token depend on trained weights, so that they need gradients too."""
         if self.trains_llm_layers and config.max_tokens_per_forward:
             raise DepError(
                 f"train.max_tokens_per_forward={config.max_tokens_per_forward}: expected 0 where the LLM's own layers "
@@ -114,10 +112,10 @@ class PersonalizationModule(pl.LightningModule):
 
     @property
     def packs(self) -> bool:
-        """Whether rows are packed: `train.packing`, and for `always` that the backbone was seen to keep them apart.
+        """Whether the rows of a batch are packed into one.
 
         Raises:
-            ValueError: it has to, and does not.
+            DepError: `train.packing` is `always`, and the backbone does not keep packed rows apart.
         """
         if self._packs is None:
             attention = getattr(self.backbone.config, "_attn_implementation", None)
@@ -132,7 +130,7 @@ class PersonalizationModule(pl.LightningModule):
         return self._packs
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars of one batch: lm, total, and recon, sparse and statistics where the compressor has them."""
+        """Scalars of one batch: total, lm, the adapter's auxiliary losses (recon, sparse) and statistics."""
         soft = self.embed(batch)
         nll_B, tokens_B = self._nll(batch, soft)
         lm = (nll_B / tokens_B).mean()
@@ -142,8 +140,8 @@ class PersonalizationModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Eq. 11 of one micro batch.
 
-        A batch may lack a branch, or all vectors, and with them any way to a weight: every weight takes part
-        with a factor of zero, so that there is a gradient to take and to share between devices.
+        A batch may lack a branch, or all vectors, so that some weights have no gradient. The sum of all weights enters
+        with factor zero, so that each has one, as gradient averaging between devices needs.
         """
         losses = self.losses(batch)
         self._window.append({name: value.detach() for name, value in losses.items()})
@@ -164,23 +162,23 @@ class PersonalizationModule(pl.LightningModule):
         self.log("val_nll", (nll_B / tokens_B).mean(), batch_size=len(nll_B), sync_dist=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Log what the injected `evaluate` finds."""
+        """Log the values of `evaluate`."""
         if self.evaluate is not None:
             self.log_dict(dict(self.evaluate(self)), sync_dist=True, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer of the trained part, with warm-up and decay stepped once an optimizer step."""
+        """Optimizer of the trained parameters, with a learning rate schedule in optimizer steps."""
         c, total = self.config, int(self.trainer.estimated_stepping_batches)
-        apart = self.soft_prompt.param_groups()
-        elsewhere = {id(p) for group in apart for p in group["params"]}
-        trained = [p for p in self.parameters() if p.requires_grad and id(p) not in elsewhere]
+        own_groups = self.soft_prompt.param_groups()
+        in_groups = {id(p) for group in own_groups for p in group["params"]}
+        trained = [p for p in self.parameters() if p.requires_grad and id(p) not in in_groups]
         optimizer: torch.optim.Optimizer
         if c.optimizer == "muon":
             layers = {id(m.weight) for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)}
             matrices, others = ([p for p in trained if (id(p) in layers) == of_layer] for of_layer in (True, False))
-            optimizer = Muon(matrices, c.muon_lr, [{"params": others, "lr": c.lr}, *apart], c.weight_decay)
+            optimizer = Muon(matrices, c.muon_lr, [{"params": others, "lr": c.lr}, *own_groups], c.weight_decay)
         else:
-            optimizer = torch.optim.AdamW([{"params": trained, "lr": c.lr}, *apart], weight_decay=c.weight_decay)
+            optimizer = torch.optim.AdamW([{"params": trained, "lr": c.lr}, *own_groups], weight_decay=c.weight_decay)
         warmup = round(c.warmup_ratio * total)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: schedule_factor(step, total, warmup, c.schedule)
@@ -188,14 +186,14 @@ class PersonalizationModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def sizes(self) -> tuple[int, int, int]:
-        """Numbers of parameters: trained here, learned before and frozen since, the LLM's own (as it stores them)."""
+        """Numbers of parameters: trained, pretrained and then frozen, and the LLM's (as it stores them)."""
         own = sum(p.numel() for p in self.backbone.parameters())
         trained = sum(p.numel() for p in self.parameters() if p.requires_grad)
-        every = sum(p.numel() for p in self.parameters())
-        return trained, every - own - trained, own
+        total = sum(p.numel() for p in self.parameters())
+        return trained, total - own - trained, own
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep exactly the trained names, and note what they fit."""
+        """Save only the trained tensors, with the backbone's fingerprint and the settings."""
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if is_trainable(k)}
         checkpoint["fingerprint"] = self.fingerprint
         checkpoint["train_config"] = asdict(self.config)
@@ -204,7 +202,7 @@ class PersonalizationModule(pl.LightningModule):
         """Refuse a checkpoint of another soft prompt, backbone or training configuration.
 
         Raises:
-            ValueError: naming what differs.
+            DepError: names the difference.
         """
         if "state_dict" in checkpoint:  # DeepSpeed keeps and restores the weights itself
             check_names(checkpoint["state_dict"], trainable_state(self), "the checkpoint")
@@ -219,18 +217,18 @@ class PersonalizationModule(pl.LightningModule):
             )
 
     def save_adapter(self, path: Path, config: Mapping[str, Any]) -> None:
-        """Write the trained part for users: safetensors, with `config` (JSON values) in its metadata."""
+        """Write the trained tensors as safetensors, with `config` (JSON values) in the metadata."""
         write_adapter(path, trainable_state(self), config, self.fingerprint)
 
     def load_adapter(self, path: Path) -> dict[str, Any]:
-        """Load what `save_adapter` wrote.
+        """Load a file that `save_adapter` wrote.
 
         Returns:
-            The configuration it was saved with.
+            The configuration in its metadata.
 
         Raises:
-            FileNotFoundError: where there is no file.
-            ValueError: where it was made for another soft prompt or backbone.
+            MissingFile: there is no such file.
+            DepError: it belongs to another soft prompt or backbone.
         """
         tensors, config, trained_on = read_adapter(path)
         check_names(tensors, trainable_state(self), f"adapter {path}")

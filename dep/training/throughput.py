@@ -1,6 +1,6 @@
-"""How fast training goes: examples and real tokens a second, and what was lost to padding and to waiting for data.
+"""Throughput of training: examples and tokens a second, shares of padding and of waiting for data, utilisation.
 
-On a device whose peak is known, also its utilisation: operations that the real tokens need, a second, over the peak.
+Utilisation is the rate of the operations that the real tokens need, divided by the device's peak rate.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dep.utils.lightning import pl
 from dep.utils.progress import stage
 
 _PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "3090": 71e12}
-"""Dense bfloat16 operations a second, by the makers' sheets; H100 as SXM."""
+"""Dense bfloat16 operations a second by data sheet; H100 is the SXM version."""
 
 
 @dataclass
 class Pace:
-    """What was done in `seconds`, `waited` of which for the next batch."""
+    """Counts over `seconds` of training, of which `waited` seconds went to waiting for the next batch."""
 
     examples: int = 0
     tokens: int = 0
@@ -35,18 +35,18 @@ class Pace:
     waited: float = 0.0
 
     def rates(self, peak: float = 0.0) -> dict[str, float]:
-        """By name: the rates a second, the shares, and the utilisation of a device that does `peak` operations."""
+        """Rates a second, shares, and the utilisation of a device with `peak` operations a second, by name."""
         spent = max(self.seconds, 1e-9)
-        found = {
+        rates = {
             "examples_per_second": self.examples / spent,
             "tokens_per_second": self.tokens / spent,
             "padding_share": 1 - self.tokens / max(self.cells, 1),
             "waiting_share": self.waited / spent,
         }
-        return found | ({"utilisation": self.flops / spent / peak} if peak else {})
+        return rates | ({"utilisation": self.flops / spent / peak} if peak else {})
 
     def line(self, peak: float = 0.0) -> str:
-        """The same for a reader."""
+        """The rates as a line of text."""
         rates = self.rates(peak)
         words = [
             f"{_short(rates['examples_per_second'])} examples/s, {_short(rates['tokens_per_second'])} tokens/s",
@@ -58,10 +58,10 @@ class Pace:
 
 
 class Throughput(pl.Callback):
-    """Keeps the pace of a training; validation does not count.
+    """Measures the pace of training without validation.
 
     Args:
-        log: told the rates of each optimizer step; None for nobody.
+        log: called with the rates of each optimizer step.
     """
 
     def __init__(self, log: Callable[[Mapping[str, float]], None] | None = None) -> None:
@@ -70,16 +70,16 @@ class Throughput(pl.Callback):
         self._coefficients: tuple[float, float, float] | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: Any) -> None:
-        """The clock runs from here."""
+        """Start the clock."""
         self.peak = peak_flops() if module.device.type == "cuda" else 0.0
         self._since, self._taken = time.perf_counter(), trainer.global_step
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Batch, batch_idx: int) -> None:
-        """Until now it waited."""
+        """Count the time up to here as data wait."""
         self._tick(waited=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Count; where a step was taken, log."""
+        """Count the batch, and log the rates after an optimizer step."""
         self._tick()
         lengths_B = batch.attention_mask.sum(1)
         tokens = int(lengths_B.sum())
@@ -108,7 +108,7 @@ class Throughput(pl.Callback):
         self._since = now
 
     def _flops(self, module: Any) -> tuple[float, float, float]:
-        """Operations of a step for each token, each predicted token, and each token squared."""
+        """Operations of a step per token, per predicted token, and per squared token of a row."""
         if self._coefficients is None:
             shape = module.backbone.config
             one, two = training_flops(shape, 1, 0), training_flops(shape, 2, 0)
@@ -118,35 +118,35 @@ class Throughput(pl.Callback):
 
 
 class Bar(pl.Callback):
-    """One bar over all epochs, counted in micro-batches, that says the pace."""
+    """Progress bar over all epochs in micro batches, with the pace."""
 
     def __init__(self, throughput: Throughput) -> None:
         self.throughput, self.open = throughput, ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Open the bar where the run starts or goes on."""
+        """Open the bar, at the position where the run starts or continues."""
         if trainer.is_global_zero:
             total = trainer.num_training_batches * (trainer.max_epochs or 1)
             self.advance = self.open.enter_context(stage("train", total))
             self.advance(trainer.fit_loop.epoch_progress.current.completed * trainer.num_training_batches)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """One more."""
+        """Advance the bar."""
         if trainer.is_global_zero:
             pace = self.throughput.pace
             self.advance(1, f"{_short(pace.rates()['examples_per_second'])} examples/s")
 
     def on_train_end(self, *_: object) -> None:
-        """Close it."""
+        """Close the bar."""
         self.open.close()
 
     def on_exception(self, *_: object) -> None:
-        """Close it."""
+        """Close the bar."""
         self.open.close()
 
 
 def peak_flops() -> float:
-    """Of this GPU, in bfloat16; 0 where its makers' figure is not known here."""
+    """Peak bfloat16 operations a second of this GPU; 0 if `_PEAKS` does not list it."""
     name = torch.cuda.get_device_name()
     return next((peak for part, peak in _PEAKS.items() if part in name), 0.0)
 

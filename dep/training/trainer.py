@@ -1,12 +1,12 @@
-"""The one training loop: a Lightning Trainer, its checkpoints and its way back into an interrupted run.
+"""The training loop: a Lightning Trainer with checkpoints, which resumes an interrupted training.
 
-A run can be interrupted anywhere and goes on from the last finished epoch, to the same weights as one that
-was never interrupted, provided that the order of the training batches depends on the seed and the epoch
-alone. The data module reads `self.trainer.current_epoch` when the first batch of an epoch is drawn, not when
-the loader is built: Lightning builds it, to count the steps, before it has restored the epoch.
+A training can be interrupted at any time. It resumes from the last finished epoch and gives the weights of an
+uninterrupted one, because the order of the training batches depends on seed and epoch alone. The data module reads
+`self.trainer.current_epoch` when the first batch of an epoch is drawn, since Lightning builds the loader, to count the
+steps, before it restores the epoch.
 
-Lightning's own `.ckpt` files are pickles. They stay inside the run folder and are read with
-`weights_only=True`, which runs no code; what leaves the folder is the adapter in safetensors.
+Lightning's `.ckpt` files are pickles. They stay inside the run's folder and are read with `weights_only=True`, which
+runs no code; the result is an adapter in safetensors.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from dep.training.throughput import Bar, Throughput
 from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
-_MEANT = (
+_EXPECTED = (
     r"Found \d+ module\(s\) in eval mode",  # the frozen backbone
     r"Experiment logs directory",  # an interrupted run's; its rows are carried over
     r"Checkpoint directory .* exists",
 )
-"""Lightning's warnings about what is done here on purpose."""
+"""Warnings of Lightning about things that are done here on purpose."""
 
 
 class Train:
-    """Fits a LightningModule into a run folder."""
+    """Trains a LightningModule and writes into a folder."""
 
     def __init__(self, config: TrainConfig) -> None:
-        """Keep the settings; `throughput` measures what `fit` does."""
+        """Store the settings; `throughput` measures `fit`."""
         self.config = config
         self.throughput = Throughput()
 
@@ -47,33 +47,32 @@ class Train:
         folder: Path,
         loggers: Sequence[Any] = (),
     ) -> Path:
-        """Train, or go on training, and leave `module` with the weights of the best epoch.
+        """Train, or resume, and load the weights of the best epoch into `module`.
 
         Args:
-            module: a `LitDEP`.
-            data: train and validation batches; batches have `micro_batch` examples.
-            folder: the run's; gets metrics.csv and checkpoints/{best,last}.ckpt.
-            loggers: of Lightning, beside the CSV.
+            module: a `PersonalizationModule`.
+            data: train and validation batches of `micro_batch` examples.
+            folder: gets metrics.csv and checkpoints/{best,last}.ckpt.
+            loggers: Lightning loggers in addition to the CSV.
 
         Returns:
-            The best epoch's checkpoint.
+            Path of the best epoch's checkpoint.
 
         Raises:
-            ValueError: where the batch sizes do not divide, or the folder holds a run of another
-                configuration.
-            KeyboardInterrupt: the user's.
+            DepError: the batch sizes do not divide, or the folder holds a training with other settings.
+            KeyboardInterrupt: the user pressed Ctrl-C.
         """
         pl.seed_everything(self.config.seed, verbose=False)
         last = folder / "checkpoints" / "last.ckpt"
         resume = last if last.exists() else None
         with warnings.catch_warnings():
-            for message in _MEANT:
+            for message in _EXPECTED:
                 warnings.filterwarnings("ignore", message)
             trainer = self.trainer(folder, loggers)
             try:
                 trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-            except SystemExit as left:  # Lightning's answer to Ctrl-C, after which nobody would say a word
-                raise KeyboardInterrupt from left
+            except SystemExit as error:  # Lightning's answer to Ctrl-C
+                raise KeyboardInterrupt from error
         best = folder / "checkpoints" / "best.ckpt"
         if best.is_dir():
             pl.utilities.rank_zero_warn(
@@ -89,7 +88,7 @@ class Train:
         """A Trainer that writes into `folder`.
 
         Raises:
-            ValueError: where `effective_batch` is no multiple of `micro_batch` times the devices.
+            DepError: `effective_batch` is not a multiple of `micro_batch` times the devices.
         """
         c = self.config
         trainer = pl.Trainer(
@@ -104,16 +103,16 @@ class Train:
             enable_progress_bar=False,  # `Bar` is the package's own
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            use_distributed_sampler=False,  # the data module shares out an epoch itself
+            use_distributed_sampler=False,  # the data module distributes an epoch itself
             log_every_n_steps=1,
         )
-        together = c.micro_batch * trainer.world_size
-        if c.effective_batch % together:
+        at_once = c.micro_batch * trainer.world_size
+        if c.effective_batch % at_once:
             raise DepError(
-                f"train.effective_batch: expected a multiple of micro_batch x devices = {together}, found "
+                f"train.effective_batch: expected a multiple of micro_batch x devices = {at_once}, found "
                 f"{c.effective_batch}; change one of them"
             )
-        trainer.accumulate_grad_batches = c.effective_batch // together
+        trainer.accumulate_grad_batches = c.effective_batch // at_once
         return trainer
 
     def _callbacks(self, folder: Path) -> list[Any]:
@@ -129,13 +128,13 @@ class Train:
         earlier = _finished_rows(folder)
         table = pl.loggers.CSVLogger(folder, name="", version="")
         rows = table.experiment.metrics
-        if isinstance(rows, list):  # only the first process has a table, and it starts an empty one
+        if isinstance(rows, list):  # only the first process has a table, which starts empty
             rows.extend(earlier)
         return table
 
 
 def _finished_rows(folder: Path) -> list[dict[str, Any]]:
-    """What metrics.csv says about the epochs that the last checkpoint holds."""
+    """Rows of metrics.csv for the epochs that the last checkpoint includes."""
     table, last = folder / "metrics.csv", folder / "checkpoints" / "last.ckpt"
     if not table.is_file() or not last.is_file():
         return []

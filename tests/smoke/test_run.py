@@ -263,7 +263,7 @@ def test_arms_side_by_side_give_the_bytes_of_arms_one_after_another(
     finally:
         torch.set_num_threads(threads)
     assert files(tmp_path / "one") == files(tmp_path / "two")
-    assert "3 arms, 2 side by side" in capfd.readouterr().out
+    assert "3 arms, 2 in parallel" in capfd.readouterr().out
 
 
 def test_an_arm_that_fails_is_named_and_does_not_stop_the_others(

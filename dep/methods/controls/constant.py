@@ -1,7 +1,7 @@
-"""Control: a trained constant prompt. As many soft tokens as DEP, at the same places, the same for every user.
+"""Control: a trained constant prompt, with as many soft tokens as DEP at the same positions, the same for every user.
 
-DEP is trained on the task and prompt-only systems are not; what this arm gains over RAG is that training, and what
-DEP gains over this arm is knowing the user.
+DEP is trained on the task and prompt-only systems are not. The gain of this arm over RAG is the effect of training; the
+gain of DEP over this arm is the effect of the user's vectors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class ConstantPrompt(DEP):
-    """DEP's prompt with trained constants in its slots."""
+    """DEP's prompt with trained constants in the slots."""
 
     kind = "constant"
     label = "Constant prompt"

@@ -1,7 +1,7 @@
-"""Control: DEP, trained as it is, with another user's vectors at test time.
+"""Control: the trained DEP with another user's vectors at test time.
 
-The prompt keeps the user's own reviews and as many slots; each slot's vectors are those of the donor's review in the
-same place. If the soft tokens carry who the user is, the likelihood of the user's real review must fall.
+The prompt keeps the user's own reviews and the number of slots; each slot gets the vectors of the donor's review at the
+same position. If the soft tokens identify the user, the likelihood of the user's real review falls.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Shuffled(DEP):
-    """DEP's adapter, another user's vectors."""
+    """DEP's adapter with another user's vectors."""
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
@@ -38,20 +38,20 @@ class Shuffled(DEP):
 
         def swapped(at: int, request: Request) -> Request:
             pool = requests[donor_of[at]].slots
-            whole = [slot for slot in pool if slot.diff is not None] or list(pool)
-            return replace(request, slots=tuple(_swap(slot, whole, k) for k, slot in enumerate(request.slots)))
+            complete = [slot for slot in pool if slot.diff is not None] or list(pool)
+            return replace(request, slots=tuple(_swap(slot, complete, k) for k, slot in enumerate(request.slots)))
 
         return MappedRequests(requests, swapped)
 
 
 def donors(requests: Requests, seed: int) -> list[int]:
-    """For each request the index of another user's request of the same category.
+    """For each request, the index of another user's request of the same category.
 
-    The requests of a category stand in a random circle, and each takes from the next one that is another user's. In a
-    category of one user (a small run) it takes from the other categories.
+    The requests of a category are put in a random circular order; the donor is the next request of another user. In a
+    category with one user (in a small run) donors come from the other categories.
 
     Raises:
-        ValueError: all requests are one user's, so that there is nobody to take vectors from.
+        DepError: all requests are of one user.
     """
     users = [request.user for request in requests]
     if len(set(users)) < 2:
@@ -59,17 +59,17 @@ def donors(requests: Requests, seed: int) -> list[int]:
     of_category: dict[str, list[int]] = {}
     for at, example in enumerate(requests.examples):
         of_category.setdefault(example.category, []).append(at)
-    found = list(range(len(requests)))
+    donor_of = list(range(len(requests)))
     rng = random.Random(seed)
     for circle in of_category.values():
         alone = len({users[at] for at in circle}) < 2
-        stand = list(range(len(requests))) if alone else circle
-        rng.shuffle(stand)
-        for place, at in enumerate(stand):
-            others = (stand[(place + step) % len(stand)] for step in range(1, len(stand)))
+        order = list(range(len(requests))) if alone else circle
+        rng.shuffle(order)
+        for place, at in enumerate(order):
+            others = (order[(place + step) % len(order)] for step in range(1, len(order)))
             if at in circle:
-                found[at] = next(other for other in others if users[other] != users[at])
-    return found
+                donor_of[at] = next(other for other in others if users[other] != users[at])
+    return donor_of
 
 
 def _swap(slot: Slot, pool: Sequence[Slot], k: int) -> Slot:

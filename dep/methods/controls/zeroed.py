@@ -1,6 +1,6 @@
-"""Control: DEP, trained as it is, with one branch's vectors set to zero at test time.
+"""Control: the trained DEP with one branch's vectors set to zero at test time.
 
-What the likelihood loses is what the trained adapter took from that branch.
+The loss in likelihood is the trained adapter's use of that branch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Zeroed(DEP):
-    """DEP's adapter, one branch silent."""
+    """DEP's adapter with one branch zeroed."""
 
     kind = "zeroed"
     label = "DEP, a branch zeroed"
@@ -28,7 +28,7 @@ class Zeroed(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Which branch."""
+        """The branch to zero."""
 
         kind: Literal["zeroed"] = "zeroed"
         branch: Literal["his", "diff"] = "diff"

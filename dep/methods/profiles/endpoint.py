@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's chat completions (a vendor's, vLLM, llama.cpp, Ollama), asked by several workers."""
+"""Writes profiles with a server of OpenAI's chat completions (vLLM, llama.cpp, Ollama, a vendor), in parallel calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dep.utils.progress import stage
 
 
 class EndpointWriter:
-    """Asks with temperature 0; lost and refused calls are tried again by the client, after longer and longer waits.
+    """Sends each question with temperature 0. The client retries failed calls with exponential backoff.
 
     Args:
         config: url, model and limits.
@@ -35,11 +35,11 @@ class EndpointWriter:
         self.name = json.dumps([config.url, config.model, config.max_new_tokens])
 
     def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Answers as they come.
+        """Yield (index, answer) as answers arrive.
 
         Raises:
-            ValueError: where there are more questions than `max_calls`, before any is asked.
-            ConnectionError: where a call failed for good, after those under way have been kept.
+            DepError: there are more questions than `max_calls` (before the first call), or a call failed after all
+                retries (after the calls under way are finished).
         """
         limit = self.config.max_calls
         if limit and len(asks) > limit:
@@ -65,9 +65,9 @@ class EndpointWriter:
                 yield calls[call], call.result()
                 advance(1)
         if failed is not None:
-            raise ConnectionError(
+            raise DepError(
                 f"{self.config.url}: a call to {self.config.model} failed after {self.config.retries} retries "
-                f"({failed}); what was answered is kept, run the same command again to go on"
+                f"({failed}); finished answers are kept, run the same command again to continue"
             ) from failed
 
     def _client(self) -> Any:

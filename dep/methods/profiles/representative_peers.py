@@ -1,7 +1,7 @@
-"""DPL's representative peers: what others wrote of an item, one review from each cluster but the user's own.
+"""DPL's representative peers: one review of the item from each cluster except the user's own.
 
-Reviews of the item are clustered by k-means on their embeddings, as many clusters as peers are wanted and one; the
-cluster whose centre is nearest to the user's review is the user's own, and is left out.
+K-means on the embeddings makes one cluster more than the wanted number of peers; the cluster whose centre is nearest to
+the user's review is the user's own and is left out.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dep.types import Corpus, Slot
 
 
 def representatives(own_E: Tensor, peers_PE: Tensor, count: int, seed: int = 0) -> list[int]:
-    """Choose peers that stand for the rest.
+    """Choose representative peers.
 
     Args:
         own_E: embedding of the user's review.
         peers_PE: embeddings of others' reviews of the same item.
-        count: how many at most.
-        seed: of k-means' first centres.
+        count: most peers to choose.
+        seed: of k-means' initial centres.
 
     Returns:
-        Indices into `peers_PE`, in order; all of them where there are no more than `count`.
+        Sorted indices into `peers_PE`; all of them if there are at most `count`.
     """
     if len(peers_PE) <= count:
         return list(range(len(peers_PE)))
@@ -43,12 +43,12 @@ def representatives(own_E: Tensor, peers_PE: Tensor, count: int, seed: int = 0) 
 
 
 class Peers:
-    """What others wrote about the items of a corpus.
+    """Finds representative peers of past reviews.
 
     Args:
         corpora: filtered corpora by category.
         vectors: their reviews' embeddings.
-        pool: [N] bool by category, rows that may be looked at (no row that is a test or validation target).
+        pool: [N] bool by category, the rows that may be used (no test or validation target).
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class Peers:
                     of_item.setdefault(review.item, []).append(at)
 
     def __call__(self, category: str, slot: Slot, count: int, seed: int) -> list[str]:
-        """Texts of at most `count` representative peers on a past review's item; none where nobody else reviewed it."""
+        """Texts of at most `count` representative peers of a past review; empty if nobody else reviewed its item."""
         reviews, his_NE = self.corpora[category].reviews, self.vectors[category].his_NE
-        mine = slot.review
-        others = [at for at in self._rows[category].get(mine.item, []) if reviews[at].user != mine.user]
-        own = self._row[category][mine.user, mine.item, mine.time]
+        past = slot.review
+        others = [at for at in self._rows[category].get(past.item, []) if reviews[at].user != past.user]
+        own = self._row[category][past.user, past.item, past.time]
         return [reviews[others[i]].text for i in representatives(his_NE[own], his_NE[others], count, seed)]

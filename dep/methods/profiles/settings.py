@@ -1,4 +1,4 @@
-"""Settings of the profiles that PAG and DPL let a language model write."""
+"""Settings of the profiles that a language model writes for PAG and DPL."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dep.utils.fields import RUNTIME
 
 @dataclass
 class ProfileConfig:
-    """Who writes users' profiles for PAG and DPL, and how."""
+    """The writer of users' profiles for PAG and DPL."""
 
     writer: Literal["backbone", "endpoint"] = "backbone"
-    """The frozen LLM itself, or a server that speaks OpenAI's chat completions (the only one that uses the network)."""
+    """The frozen LLM itself, or a server of OpenAI's chat completions, the only one that uses the network."""
     instructions: Instructions = "full"
-    """For models that follow instructions, or `taught`: those that the built-in backbone was trained on."""
+    """`full` for instruction-tuned models; `taught` for the built-in backbone, which was trained on these."""
     max_new_tokens: int = 256
     """Longest answer, in tokens."""
     url: str = ""
@@ -26,10 +26,10 @@ class ProfileConfig:
     key_variable: str = field(default="OPENAI_API_KEY", metadata=RUNTIME)
     """The environment variable that holds the endpoint's key; a local server needs none."""
     workers: int = field(default=8, metadata=RUNTIME)
-    """Calls to the endpoint at a time."""
+    """Parallel calls to the endpoint."""
     retries: int = field(default=5, metadata=RUNTIME)
-    """How often a call is tried again, after longer and longer waits."""
+    """Retries of a failed call, with exponential backoff."""
     timeout: float = field(default=60.0, metadata=RUNTIME)
-    """Seconds until a call counts as lost."""
+    """Seconds until a call fails."""
     max_calls: int = field(default=0, metadata=RUNTIME)
-    """Calls to the endpoint that one stage may make, answers from the cache not counted; 0: no limit."""
+    """Most calls to the endpoint in one stage, without cached answers; 0: no limit."""

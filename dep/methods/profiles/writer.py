@@ -1,9 +1,9 @@
-"""Who answers questions about users: the backbone itself, or a server; every answer is kept by content.
+"""Writers of profiles, and a cache of their answers by content.
 
-    cache/written/<12 of the writer's name>.jsonl    a line an answer: key (of the question), text
+    cache/written/<12 digits of the writer's name>.jsonl    one line per answer: key (hash of the question), text
 
-Each answer is on disk as soon as it is there, so that an interruption costs one batch or one call, and an equal
-question is asked once, whichever arm, seed or run asks it.
+Each answer is written to disk at once, so that an interruption loses one batch or one call. Equal questions of any arm,
+seed or run are asked once.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Writer(Protocol):
     """Answers questions."""
 
     name: str
-    """What an answer depends on beside the question."""
+    """Everything that an answer depends on beside the question."""
 
     def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Answer `asks`, in any order, as (index, text)."""
+        """Yield (index, answer) for the questions `asks`, in any order."""
 
 
 class BackboneWriter:
-    """The frozen LLM, greedily: profiles do not change with the seed of an arm."""
+    """The frozen LLM with greedy decoding, so that profiles do not depend on an arm's seed."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class BackboneWriter:
         max_new_tokens: int,
         generate: GenerateConfig,
     ) -> None:
-        """Bind the parts.
+        """Store model and settings.
 
         Args:
             model: the backbone.
             tokenizer: its tokenizer.
-            name: what tells this backbone from others.
+            name: identifies the backbone.
             prompt: chat form and length limit of the run.
-            max_new_tokens: longest answer.
+            max_new_tokens: most tokens of an answer.
             generate: batch size and progress bar of the run.
         """
         self.name = json.dumps([name, prompt.chat, prompt.max_input_tokens, max_new_tokens])
@@ -75,18 +75,18 @@ class BackboneWriter:
         self.collate = Collator(int(tokenizer.pad_token_id or 0), side="left", answers=False)
 
     def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Batches of like length, the longest first."""
+        """Yield (index, answer), in batches of similar length, longest first."""
         prompts = [Prompt(str(at), self.builder.ask(ask), []) for at, ask in enumerate(asks)]
         for key, text in self.generate(prompts, self.collate):
             yield int(key), text
 
 
 class CachedWriter:
-    """A writer whose answers are kept on disk.
+    """Caches the answers of a writer on disk.
 
     Args:
-        writer: answers what is not there yet.
-        folder: of the cache.
+        writer: answers new questions.
+        folder: the cache.
     """
 
     def __init__(self, writer: Writer, folder: Path) -> None:
@@ -94,7 +94,7 @@ class CachedWriter:
         self.path = folder / "written" / f"{text_digest(writer.name)[:12]}.jsonl"
 
     def __call__(self, asks: Sequence[ChatRequest]) -> list[str]:
-        """One answer for each of `asks`, in order; equal ones are asked once."""
+        """Return one answer for each question, in order; equal questions are asked once."""
         keys = [_key(ask) for ask in asks]
         known = self._read()
         new = {key: ask for key, ask in zip(keys, asks, strict=True) if key not in known}
@@ -107,7 +107,7 @@ class CachedWriter:
         return [known[key] for key in keys]
 
     def _read(self) -> dict[str, str]:
-        """What is there; a line that an interruption cut short is passed over."""
+        """Answers on disk by key, without a line that an interruption cut short."""
         known: dict[str, str] = {}
         lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.is_file() else []
         for line in lines:

@@ -1,7 +1,7 @@
-"""What every adapter is: the trained part between a user's vectors and the frozen LLM.
+"""The protocol of adapters: the trained part between a user's vectors and the frozen LLM.
 
-The rest of the package knows an adapter by this class alone. An adapter gives soft tokens (`forward`), or acts inside
-the LLM's layers while a batch is read (`attached`), or both.
+The rest of the package uses adapters through this class only. An adapter computes soft tokens (`forward`), acts inside
+the LLM's layers while a batch is read (`attached`), or does both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
 
 
 class SoftTokens(NamedTuple):
-    """What an adapter makes of a batch: vectors [B, K, D] per branch, auxiliary losses, statistics to watch."""
+    """Output of an adapter: soft tokens [B, K, D] per branch, auxiliary losses, and statistics for the log."""
 
     vectors: dict[Branch, Tensor]
     losses: dict[str, Tensor]
@@ -32,10 +32,10 @@ class SoftTokens(NamedTuple):
 
 @dataclass(frozen=True)
 class AdapterParts:
-    """What there is to build an adapter from.
+    """Settings and sizes that an adapter is built from.
 
-    width: E of the vectors.   norm: mean length of the LLM's embedding rows.   longest: past reviews that a user
-    encoder reads at most.   statistics: of the training vectors, where they are to be standardised.
+    width: E of the vectors.   norm: mean length of the LLM's embedding rows.   longest: most past reviews that a user
+    encoder reads.   statistics: of the training vectors, if they are standardised.
     """
 
     soft_prompt: SoftPromptConfig
@@ -61,49 +61,49 @@ class AdapterParts:
 
 
 class Adapter(nn.Module):
-    """The protocol, with what holds for most adapters as default."""
+    """The protocol; the defaults suit most adapters."""
 
     statistics_of: ClassVar[tuple[Branch, ...] | None] = None
-    """Branches whose vectors it standardises; None: all that have soft tokens."""
+    """Branches whose vectors it standardises; None: all branches with soft tokens."""
     depends_on_user: ClassVar[bool] = True
-    """Whether it reads anything of the user."""
+    """Whether its output depends on the user."""
     fixed_slots: ClassVar[bool] = False
-    """Whether it has parameters for each place, so that it serves no more past reviews than in training."""
+    """Whether it has parameters for each slot position, so that it serves no more past reviews than in training."""
     needs_branches: ClassVar[bool] = True
-    """Whether it has nothing to do in a prompt without soft tokens; false for one that acts in the LLM's layers."""
+    """Whether it needs soft tokens in the prompt; false for an adapter that acts only in the LLM's layers."""
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> Self:
-        """Build it, untrained; initial weights are drawn from torch's generator."""
+        """Build an untrained adapter; initial weights are drawn from torch's global generator."""
         raise NotImplementedError
 
     @property
     def prefix_safe(self) -> bool:
-        """Whether the positions before the first soft token are the same for every user."""
+        """Whether hidden states before the first soft token depend neither on the user nor on trained weights."""
         return True
 
     @property
     def pretrainable(self) -> Any:
-        """A user encoder that is trained on its own task first; None for most adapters."""
+        """The user encoder to pretrain on its own task; None for most adapters."""
         return None
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """Weights of auxiliary losses other than `recon` and `sparse`, by name."""
+        """Weights of the auxiliary losses other than `recon` and `sparse`, by name."""
         return {}
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """A context in which `model` reads this batch with the adapter in its layers."""
+        """Return a context in which `model` reads this batch with the adapter in its layers."""
         return nullcontext()
 
     def is_trained(self, name: str) -> bool:
-        """Whether a parameter of this name is trained."""
+        """Whether the adapter's parameter of this name is trained."""
         return True
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups of trained parameters that have a learning rate of their own."""
+        """Optimizer groups of trained parameters with their own learning rates."""
         return []
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Soft tokens of a batch; none for an adapter that acts inside the LLM alone."""
+        """Compute the soft tokens of a batch; empty for an adapter that acts only in the LLM's layers."""
         return SoftTokens({}, {}, {})

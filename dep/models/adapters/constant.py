@@ -11,17 +11,16 @@ from dep.utils.errors import DepError
 
 
 class ConstantAdapter(Adapter):
-    """`constant`: one trained token for each slot index and branch, the same for every user.
+    """One trained soft token for each slot position and branch, the same for every user.
 
-    The control for what tuning a soft prompt brings without knowing the user: as many soft tokens, no vector
-    read.
+    A control: as many soft tokens as DEP, without the user's vectors.
     """
 
     depends_on_user = False
     fixed_slots = True
 
     def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
-        """Tables [slots, D] that start at random, with rows as long as the LLM's embeddings."""
+        """Draw tables [slots, D] with rows as long as the LLM's embeddings."""
         super().__init__()
         self.tables = nn.ParameterDict(
             {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
@@ -29,14 +28,14 @@ class ConstantAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> ConstantAdapter:
-        """A row for each place."""
+        """Build a table with a row for each slot position."""
         return cls(parts.branches, parts.soft_prompt.slots, parts.llm_width, parts.norm)
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Look up each vector's slot index.
+        """Look up the row of each slot.
 
         Raises:
-            ValueError: where the batch has a slot index that the table has no row for.
+            DepError: the table has no row for a slot of the batch.
         """
         soft: dict[Branch, Tensor] = {}
         for branch, index_BK in batch.slot_index.items():

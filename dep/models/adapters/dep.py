@@ -18,13 +18,13 @@ class DEPAdapter(Adapter):
     """`dep`: soft tokens from the user's own vectors and their differences (the paper)."""
 
     def __init__(self, compressor: Compressor, projector: Projector, statistics: Statistics | None = None) -> None:
-        """Chain the two.
+        """Store the parts.
 
         Args:
             compressor: e -> z, ê.
             projector: z -> p.
-            statistics: mean and standard deviation [E] of each branch's training vectors, where the compressor is to
-                see standardised ones; Eq. 8 still compares the vectors themselves.
+            statistics: mean and standard deviation [E] of each branch's training vectors, if the compressor reads
+                standardised vectors. Eq. 8 compares the vectors in their own units.
         """
         super().__init__()
         self.compressor = compressor
@@ -33,19 +33,19 @@ class DEPAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> DEPAdapter:
-        """Compressor and projector as the settings say."""
+        """Build compressor and projector from the settings."""
         compressor = COMPRESSORS.build(parts.compressor, parts.width)
         projector = Projector(parts.projector, compressor.width_out, parts.llm_width, parts.branches, parts.norm)
         return cls(compressor, projector, parts.statistics)
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """The compressor's own."""
+        """Weights of the compressor's own losses."""
         weights: Mapping[str, float] = getattr(self.compressor, "loss_weights", {})
         return weights
 
     def _compress(self, v_BKE: Tensor, noise_BKE: Tensor | float, branch: Branch) -> Compressed:
-        """Latents of a branch's vectors; its rebuilt vectors are in the vectors' own units again."""
+        """Compress vectors of a branch; the reconstruction is in the units of `v_BKE`."""
         if branch not in self.standardizers:
             return self.compressor(v_BKE + noise_BKE)
         standardizer = self.standardizers[branch]
@@ -54,7 +54,7 @@ class DEPAdapter(Adapter):
         return Compressed(latent, None if rebuilt is None else standardizer.undo(rebuilt))
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Compress and project every vector of the batch; absent ones are zeroed and enter no loss."""
+        """Compress and project all vectors of the batch; absent vectors are zeroed and enter no loss."""
         like = next(self.parameters())
         vectors = {
             branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)

@@ -1,7 +1,6 @@
-"""Only what is trained goes to disk: one predicate is both the freeze rule and the checkpoint filter.
+"""Adapter files: only trained tensors are saved, and one predicate is both the freeze rule and the checkpoint filter.
 
-The adapter for users is a safetensors file whose metadata says what it fits: the configuration it was made
-with and the fingerprint of the backbone.
+An adapter is a safetensors file. Its metadata holds the configuration and the backbone's fingerprint.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ def is_trainable(name: str) -> bool:
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:
-    """The part of a module's state that `is_trainable` names."""
+    """The tensors of a module's state whose names are `is_trainable`."""
     return {name: value for name, value in module.state_dict().items() if is_trainable(name)}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write safetensors beside and rename."""
+    """Write tensors on the CPU as a safetensors file, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(plain, temporary, dict(metadata or {}))
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a safetensors file is there, down to its last byte."""
+    """Whether `path` is a complete safetensors file."""
     try:
         with safe_open(path, framework="pt"):
             return True
@@ -48,10 +47,10 @@ def is_intact(path: Path) -> bool:
 
 
 def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Refuse weights that are not exactly those of this model.
+    """Refuse tensors whose names or shapes are not those of this model.
 
     Raises:
-        ValueError: naming what is missing, what is too much, or whose shape differs.
+        DepError: names missing and unexpected tensors and those of another shape.
     """
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     shapes = [
@@ -70,7 +69,7 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
     """Refuse weights that were trained on another backbone.
 
     Raises:
-        ValueError: naming both fingerprints.
+        DepError: names both fingerprints.
     """
     if found != expected:
         raise DepError(
@@ -80,22 +79,22 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
 
 
 def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str) -> None:
-    """Write trained tensors with their names, configuration and backbone's fingerprint in the metadata."""
-    # One entry: safetensors writes several in an order that changes from process to process.
+    """Write trained tensors, with names, configuration and the backbone's fingerprint in the metadata."""
+    # one metadata entry, because safetensors writes several in an order that changes from process to process
     facts = {"names": sorted(tensors), "config": dict(config), "fingerprint": fingerprint}
     metadata = {FORMAT: json.dumps(facts, sort_keys=True)}
     write_tensors(path, tensors, metadata)
 
 
 def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Read what `write_adapter` wrote.
+    """Read a file that `write_adapter` wrote.
 
     Returns:
         Tensors, configuration, fingerprint.
 
     Raises:
-        FileNotFoundError: where there is no file.
-        ValueError: where the file is no adapter, or damaged.
+        MissingFile: there is no such file.
+        DepError: the file is damaged, or not an adapter.
     """
     if not path.is_file():
         raise MissingFile(f"adapter {path}: expected a safetensors file, found none; train one or give its path")

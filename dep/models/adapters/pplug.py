@@ -1,4 +1,4 @@
-"""PPlug (Liu et al., 2025): one embedding of the user, weighed by how much each review has to do with the request.
+"""PPlug (Liu et al., 2025): one embedding of the user, a mean of past reviews weighted by similarity to the request.
 
     w_i = softmax_i(x_u · h_i),   P_u = Proj(Σ_i w_i h_i),   soft tokens = [Proj(I), P_u]
 
@@ -24,8 +24,8 @@ class PPlugAdapter(Adapter):
     Args:
         projector: E -> D, for the branch `user`.
         width: E.
-        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), where the projector is to see
-            standardised ones; the weights are always computed from the vectors themselves.
+        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), if the projector reads
+            standardised vectors; the weights are always computed from the vectors themselves.
     """
 
     statistics_of = ("his",)
@@ -40,12 +40,12 @@ class PPlugAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> PPlugAdapter:
-        """With a projector from E to D."""
+        """Build it with a projector from E to D."""
         projector = Projector(parts.projector, parts.width, parts.llm_width, parts.branches, parts.norm)
         return cls(projector, parts.width, parts.statistics)
 
     def weights(self, his_BLE: Tensor, query_BE: Tensor, present_BL: Tensor) -> Tensor:
-        """How much each review counts, [B, L]; a row sums to 1, or to 0 for a user without reviews."""
+        """Weights of the reviews [B, L]; a row sums to 1, or to 0 for a user without reviews."""
         scores_BL = torch.einsum("be,ble->bl", self.query(query_BE), his_BLE)
         return scores_BL.masked_fill(~present_BL, -torch.inf).softmax(-1).nan_to_num(0.0)
 
@@ -53,7 +53,7 @@ class PPlugAdapter(Adapter):
         """Soft tokens [B, 2, D] of the branch `user`.
 
         Raises:
-            ValueError: where the batch does not hold what its users did.
+            DepError: the batch has no user histories.
         """
         if batch.user_history is None:
             raise DepError("a user's embedding: expected batch.user_history, found none; set prompt.user_tokens")

@@ -1,4 +1,4 @@
-"""Evaluation: the scores of an arm's texts, review by review."""
+"""The stage `evaluate`: the scores of an arm's texts, review by review."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from dep.utils.errors import MissingFile
 
 
 def evaluate(resources: Resources, arm: Arm) -> None:
-    """Score the arm's predictions; scores.jsonl."""
+    """Score the arm's predictions and write scores.jsonl.
+
+    Raises:
+        MissingFile: the arm has no predictions under its present key.
+    """
     path = arm.folder / "scores.jsonl"
     if ArmStore(arm).finished("evaluate") or ArmStore(arm).restore("evaluate"):
         return

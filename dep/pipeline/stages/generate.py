@@ -1,4 +1,4 @@
-"""Generation: the likelihood of every real test review, the arm's own text, and what a request costs."""
+"""The stage `generate`: the likelihood of each real test review, the generated review, and the cost of a request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ from dep.utils.progress import stage
 
 
 def generate(resources: Resources, arm: Arm) -> None:
-    """Measure the likelihood of every real test review and write the arm's own; predictions.jsonl."""
+    """Measure the likelihood of each real test review, generate the arm's own, and write predictions.jsonl.
+
+    Raises:
+        MissingFile: the arm's adapter is not trained under its present key.
+    """
     path, partial = arm.folder / "predictions.jsonl", arm.folder / "predictions.partial.jsonl"
     if ArmStore(arm).finished("generate"):
         return
@@ -52,22 +56,22 @@ def generate(resources: Resources, arm: Arm) -> None:
     if arm.method.profiles:
         requests, steps = _profiled(resources, arm, requests)
     by_key = {request.key: request for request in requests}
-    begun = {row["key"]: row for row in read_rows(partial)}
-    write_rows(partial, begun.values())
-    wanted = [request for request in requests if request.key not in begun]
-    likelihood = _likelihoods(module, data, wanted, arm)
+    rows = {row["key"]: row for row in read_rows(partial)}
+    write_rows(partial, rows.values())
+    missing = [request for request in requests if request.key not in rows]
+    likelihood = _likelihoods(module, data, missing, arm)
     texts = (
-        texts_of(build_generator(resources, arm, module), data, wanted)
+        texts_of(build_generator(resources, arm, module), data, missing)
         if arm.config.evaluate.texts
         else ((k, None) for k in likelihood)
     )
     with partial.open("a", encoding="utf-8") as file:
         for key, text in texts:
             row = _prediction(by_key[key], text) | likelihood[key] | ({"steps": steps[key]} if steps else {})
-            begun[key] = row
+            rows[key] = row
             file.write(as_line(row))
             file.flush()
-    write_rows(path, (begun[request.key] for request in requests))
+    write_rows(path, (rows[request.key] for request in requests))
     write_json(arm.folder / "cost.json", _cost(resources, arm, module, data, list(by_key.values()), steps))
     ArmStore(arm).complete("generate")
     partial.unlink()
@@ -77,20 +81,24 @@ def generate(resources: Resources, arm: Arm) -> None:
 def _profiled(
     resources: Resources, arm: Arm, requests: Sequence[Request]
 ) -> tuple[list[Request], dict[str, list[dict[str, Any]]]]:
-    """The requests with users' profiles, and by key what was asked and answered for them."""
-    writing, some = build_profile_context(resources, arm), list(requests)
-    written = arm.method.write(some, writing)
+    """Add users' profiles to requests.
+
+    Returns:
+        The requests, and by key the questions and answers that led to each profile.
+    """
+    context, plain = build_profile_context(resources, arm), list(requests)
+    written = arm.method.write(plain, context)
     _, tokenizer = resources.backbone(arm.config)
     count = PromptBuilder(tokenizer, arm.configured[0]).ask
     steps = {
         request.key: [
             {"system": ask.system, "prompt": ask.text, "prompt_tokens": len(count(ask)), "text": text}
-            for ask, text in mine
+            for ask, text in answers
         ]
-        for request, mine in zip(some, written, strict=True)
+        for request, answers in zip(plain, written, strict=True)
     }
-    profiles = (mine[-1].text for mine in written)
-    return [replace(request, profile=text) for request, text in zip(some, profiles, strict=True)], steps
+    profiles = (answers[-1].text for answers in written)
+    return [replace(request, profile=text) for request, text in zip(plain, profiles, strict=True)], steps
 
 
 def _cost(
@@ -101,24 +109,24 @@ def _cost(
     requests: list[Request],
     steps: Mapping[str, Any],
 ) -> dict[str, float]:
-    """What a request costs: see `fairness`."""
+    """Mean cost of a request: operations, seconds, and bytes of the KV cache and of the user's data."""
     prompt, soft = arm.configured
     prompts = data.prompts(requests)
-    some = sample([prompts[at] for at in range(len(prompts))])
+    sampled = sample([prompts[at] for at in range(len(prompts))])
     model, tokenizer = resources.backbone(arm.config)
-    flops = request_flops(module, some, data.collate)
+    flops = request_flops(module, sampled, data.collate)
     if steps:
-        read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in some for step in steps[p.key]]
-        flops += sum(tokens_flops(model, tokens) for tokens in read) / len(some)
+        read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in sampled for step in steps[p.key]]
+        flops += sum(tokens_flops(model, tokens) for tokens in read) / len(sampled)
     reads_user = ADAPTERS.component(soft.adapter).depends_on_user
-    of_user = soft.branches if reads_user else []  # the constant prompt reads nobody's vectors
-    kept = [user_bytes(request, prompt.text and prompt.history > 0, of_user) for request in requests]
+    branches = soft.branches if reads_user else []  # the constant prompt reads no vectors
+    sizes = [user_bytes(request, prompt.text and prompt.history > 0, branches) for request in requests]
     tokens = sum(len(prompts[at].ids) for at in range(len(prompts))) / len(prompts)
     return {
         "gflops": flops / 1e9,
-        "seconds": request_seconds(module, some, data.collate),
+        "seconds": request_seconds(module, sampled, data.collate),
         "kv_bytes": kv_bytes(model.config, tokens, model.dtype.itemsize),
-        "user_bytes": sum(kept) / len(kept),
+        "user_bytes": sum(sizes) / len(sizes),
     }
 
 
@@ -134,23 +142,23 @@ def _prediction(request: Request, text: str | None) -> dict[str, Any]:
 def _likelihoods(
     module: PersonalizationModule, data: ReviewData, requests: list[Request], arm: Arm
 ) -> dict[str, dict[str, float | int]]:
-    """Nll (per token of the real review), its tokens, and the prompt's, by key."""
+    """By key: NLL of the real review in nats a token, its number of tokens, and the prompt's."""
     prompts = data.prompts(requests)
     order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
     size = arm.config.evaluate.batch_size
-    found: dict[str, dict[str, float | int]] = {}
+    measured: dict[str, dict[str, float | int]] = {}
     with stage("likelihood", len(order), show=arm.config.generate.progress) as advance:
         for start in range(0, len(order), size):
             chunk: list[Prompt] = order[start : start + size]
             sums, counts = module.example_nll(data.collate(chunk).to(module.device))
             for prompt, total, count in zip(chunk, sums.tolist(), counts.tolist(), strict=True):
-                found[prompt.key] = {"nll": total / count, "tokens": count, "prompt_tokens": len(prompt.ids)}
+                measured[prompt.key] = {"nll": total / count, "tokens": count, "prompt_tokens": len(prompt.ids)}
             advance(len(chunk))
-    return found
+    return measured
 
 
 def texts_of(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
-    """(key, text) of each request, as they are finished, in the writer's own order."""
+    """Generate a text for each request; yields (key, text) as each is finished, in the generator's order."""
     prompts = data.prompts(list(requests))
     left = Collator(data.collate.pad_id, side="left", answers=False)
     return writer([prompts[at] for at in range(len(prompts))], left)

@@ -1,4 +1,4 @@
-"""Training: an arm's adapter, and what that goes on from."""
+"""The stage `train`: an arm's adapter, after its warm start or the pretraining of its encoder."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from dep.utils.atomic_io import read_json, write_json
 
 
 def train(resources: Resources, arm: Arm) -> None:
-    """Train the arm's adapter, unless it is prompt-only or an equal one is in the cache."""
+    """Train the arm's adapter, unless the arm is prompt-only or the cache has the adapter."""
     if ArmStore(arm).finished("train"):
         return
-    home, found = ArmStore(arm).adapter_home, ArmStore(arm).adapter_is_cached
-    if not found:
-        _learn(resources, arm.training_view)
+    home, was_cached = ArmStore(arm).adapter_home, ArmStore(arm).adapter_is_cached
+    if not was_cached:
+        _train(resources, arm.training_view)
     arm.folder.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.csv", "training.json", *FILES):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
     ArmStore(arm).finish("adapter", adapter_key(arm))
-    if found:
+    if was_cached:
         ArmStore(arm).finish("adapter taken from", str(home))
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
 
 
-def _learn(resources: Resources, arm: Arm) -> None:
-    """Train what the arm goes on from, then the arm; into its home in the cache, the adapter last."""
+def _train(resources: Resources, arm: Arm) -> None:
+    """Train the arm's warm start, then the arm, into its folder in the cache; adapter.safetensors is written last."""
     home, earlier = ArmStore(arm).adapter_home, 0.0
     first = ArmStore(arm.warm_start) if arm.warm_start else None
     if first and not first.adapter_is_cached:
-        _learn(resources, first.arm)
+        _train(resources, first.arm)
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
     if first:
@@ -74,44 +74,44 @@ def _learn(resources: Resources, arm: Arm) -> None:
         line = pace.line(training.throughput.peak)
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: {line}")
     write_json(home / "training.json", {"seconds": round(earlier + time.time() - began, 1)})
-    noted = {"key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
+    facts = {"key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
     width = next(iter((data.vectors() or {}).values())).his_NE.shape[1] if data.vectors() else 1
     describe(home, arm, module, width=width, categories=len(data.prepared.corpora))
-    module.save_adapter(home / "adapter.safetensors", noted)
+    module.save_adapter(home / "adapter.safetensors", facts)
     shutil.rmtree(home / "checkpoints", ignore_errors=True)
 
 
 def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: PersonalizationModule) -> float:
-    """Give the module a user encoder that knows its own task, from the cache where it was learned before.
+    """Load the pretrained user encoder into the module, pretraining it first if the cache does not have it.
 
     Returns:
-        Seconds that it took to learn, whenever that was.
+        Seconds that the pretraining took, now or in an earlier run.
     """
     adapter, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
     encoder = None if adapter is None else adapter.pretrainable
-    assert encoder is not None, "a method that pretrains has an adapter with an encoder"
+    assert encoder is not None, "a method that pretrains needs an adapter with an encoder"
     path = ArmStore(arm).encoder_home / "encoder.safetensors"
     if not is_intact(path) and settings.pretrain_epochs:
         reader = data.user_history()
-        assert reader is not None, "the method reads the past"
+        assert reader is not None, "the method reads the user's history"
         sequences = reader.sequences([e for e in data.prepared.examples if e.split == "train"])
         catalogues = {category: reader.catalogue(category) for category in sequences}
         began = time.time()
-        told = pretrain(
+        metrics = pretrain(
             encoder, sequences, catalogues,
             epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=arm.seed,
         )  # fmt: skip
         resources.console.print(
-            f"[bold]pretrain[/] {arm.label}, seed {arm.seed}: the next item costs {told.item:.2f} nats "
-            f"({told.item_by_frequency:.2f} by frequency, {told.item_by_chance:.2f} by chance), its stars "
-            f"{told.stars:.2f} ({told.stars_by_frequency:.2f}), on {told.events} events of users left out; in "
+            f"[bold]pretrain[/] {arm.label}, seed {arm.seed}: next item {metrics.item:.2f} nats "
+            f"({metrics.item_by_frequency:.2f} by frequency, {metrics.item_by_chance:.2f} by chance), its stars "
+            f"{metrics.stars:.2f} ({metrics.stars_by_frequency:.2f}), on {metrics.events} events of held-out users; in "
             f"{path.parent}"
         )
-        write_json(path.parent / "told.json", told._asdict() | {"seconds": round(time.time() - began, 1)})
+        write_json(path.parent / "metrics.json", metrics._asdict() | {"seconds": round(time.time() - began, 1)})
         write_tensors(path, encoder.state_dict())
     if is_intact(path):
         encoder.load_state_dict(load_file(path))
-    return float(read_json(path.parent / "told.json").get("seconds", 0))
+    return float(read_json(path.parent / "metrics.json").get("seconds", 0))
 
 
 def _val_meteor(resources: Resources, arm: Arm, data: ReviewData) -> Any:

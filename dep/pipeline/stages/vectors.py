@@ -1,4 +1,4 @@
-"""What comes before any arm: filtered reviews, and their vectors."""
+"""The stages before any arm: `prepare` filters and splits the reviews, `embed` computes their vectors."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from dep.pipeline.resources import Resources
 
 
 def prepare(resources: Resources, run: RunConfig) -> None:
-    """Filter and split the source, and say what is left (Table 4)."""
-    made = resources.prepared(run)
-    counted = statistics_of(made.corpora, made.examples)
-    sizes = "; ".join(f"{c.category} {c.reviews} reviews, {c.users} users, {c.items} items" for c in counted.corpora)
+    """Filter and split the source, and print the sizes of the result (Table 4)."""
+    dataset = resources.prepared(run)
+    statistics = statistics_of(dataset.corpora, dataset.examples)
+    sizes = "; ".join(f"{c.category} {c.reviews} reviews, {c.users} users, {c.items} items" for c in statistics.corpora)
     splits: dict[str, int] = {}
-    for row in counted.splits:
+    for row in statistics.splits:
         splits[row.split] = splits.get(row.split, 0) + row.examples
     shares = ", ".join(f"{count} {split}" for split, count in splits.items())
     resources.console.print(f"[bold]prepare[/] {sizes}\n        examples: {shares}; in {resources.prepared_folder}")
 
 
 def embed(resources: Resources, configs: Mapping[str, RunConfig]) -> None:
-    """Fill the vector caches of all arms."""
-    asked: set[str] = set()
+    """Compute the vectors that the arms read, and cache them."""
+    done: set[str] = set()
     for config in configs.values():
         key = identity(config, "embedder", "difference", "protocol")
-        if key in asked or not Arm("", config, 0, "").needs_vectors:
+        if key in done or not Arm("", config, 0, "").needs_vectors:
             continue
-        asked.add(key)
+        done.add(key)
         began = time.time()
-        made, cache = resources.prepared(config), resources.cache(config)
-        peers = [cache.vectors(corpus, made.pool[category]).peers_N for category, corpus in made.corpora.items()]
-        every = torch.cat(peers)
+        dataset, store = resources.prepared(config), resources.cache(config)
+        vectors = [store.vectors(corpus, dataset.pool[category]) for category, corpus in dataset.corpora.items()]
+        peers_N = torch.cat([part.peers_N for part in vectors])
         resources.console.print(
-            f"[bold]embed[/] {len(every)} reviews by {cache.embedder.name}, {every.float().mean():.1f} peers each, "
-            f"{int((every == 0).sum())} without; {time.time() - began:.1f} s; in {config.cache}"
+            f"[bold]embed[/] {len(peers_N)} reviews by {store.embedder.name}, {peers_N.float().mean():.1f} peers each, "
+            f"{int((peers_N == 0).sum())} without; {time.time() - began:.1f} s; in {config.cache}"
         )

@@ -1,8 +1,8 @@
-"""User-LLM (Ning et al., 2025): embeddings of what a user did, as soft tokens or by gated cross-attention.
+"""User-LLM (Ning et al., 2025): states of a user encoder, as soft tokens or by gated cross-attention.
 
 states = encoder(past);   memory = perceiver(states), or the states themselves
 soft_prompt       soft tokens = projector(memory), before the request
-cross_attention   every n-th layer of the frozen LLM looks at the memory
+cross_attention   every n-th layer of the frozen LLM attends to the memory
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from dep.utils.errors import DepError
 
 
 class UserLLMAdapter(Adapter):
-    """The encoder and what carries its states to the LLM.
+    """The encoder, and the projector or cross-attention that connects it to the LLM.
 
     Args:
         config: the settings.
         width: E.
-        categories: how many there are.
-        longest: L at most.
+        categories: number of categories.
+        longest: largest L.
         model: the frozen LLM.
         projector: W -> D for the branch `user`; None for cross-attention.
-        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), where the encoder is to see
-            standardised ones.
+        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), if the encoder reads
+            standardised vectors.
     """
 
     statistics_of = ("his",)
@@ -65,7 +65,7 @@ class UserLLMAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> UserLLMAdapter:
-        """With a projector for soft tokens, or cross-attention."""
+        """Build it with a projector for soft tokens, or with cross-attention; and with LoRA for that strategy."""
         settings, projector = parts.soft_prompt.user_llm, None
         if settings.integration == "soft_prompt":
             projector = Projector(parts.projector, settings.encoder.width, parts.llm_width, parts.branches, parts.norm)
@@ -76,7 +76,7 @@ class UserLLMAdapter(Adapter):
 
     @property
     def prefix_safe(self) -> bool:
-        """Not with cross-attention, where every position looks at the user, and not with LoRA."""
+        """False with cross-attention, where every position attends to the user, and with LoRA."""
         return not len(self.cross) and self.updates is None
 
     @property
@@ -85,19 +85,19 @@ class UserLLMAdapter(Adapter):
         return self.encoder
 
     def train(self, mode: bool = True) -> UserLLMAdapter:
-        """Switch the mode; an encoder that is not trained stays in eval mode."""
+        """Switch the mode; a frozen encoder stays in eval mode."""
         super().train(mode)
         if self.config.strategy == "projector":
             self.encoder.eval()
         return self
 
     def is_trained(self, name: str) -> bool:
-        """All but what only the encoder's own task uses, and the encoder where it stays as pretraining left it."""
+        """False for parameters that only pretraining uses, and for the encoder under the strategy `projector`."""
         own_task = name.startswith(("encoder.next_", "encoder.sharpness"))
         return not (own_task or (self.config.strategy == "projector" and name.startswith("encoder.")))
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups of trained parameters that have a learning rate of their own."""
+        """Groups of encoder and Perceiver, and of cross-attention, with their own learning rates."""
         read = [self.encoder] if self.perceiver is None else [self.encoder, self.perceiver]
         return [
             {"params": [p for module in modules for p in module.parameters() if p.requires_grad], "lr": lr}
@@ -105,10 +105,10 @@ class UserLLMAdapter(Adapter):
         ]
 
     def memory(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What is known of each user: [B, M, W], and which of it is not padding [B, M].
+        """Memory of each user [B, M, W], and a mask [B, M] that is false for padding.
 
         Raises:
-            ValueError: where the batch does not hold what its users did.
+            DepError: the batch has no user histories.
         """
         if batch.user_history is None:
             raise DepError("User-LLM: expected batch.user_history, found none; set prompt.reads_user_history")
@@ -127,7 +127,7 @@ class UserLLMAdapter(Adapter):
         return SoftTokens({"user": self.projector(memory_BMW, "user")}, {}, {})
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """The LLM with its cross-attention on this batch's users, and with LoRA; as it is where there is neither."""
+        """Attach cross-attention to this batch's users, and LoRA, where the settings have them."""
         context = ExitStack()
         if self.updates is not None:
             context.enter_context(self.updates.attached(model))

@@ -1,9 +1,9 @@
-"""Gated cross-attention (Flamingo; User-LLM's second way in): frozen layers look at what is known of the user.
+"""Gated cross-attention (Flamingo; User-LLM's second form): frozen layers attend to the user's memory.
 
     h <- h + tanh(a) · attention(norm(h); memory);   h <- h + tanh(b) · mlp(norm(h)),   a = b = 0 at first
 
-before every n-th decoder layer. With gates at zero the LLM is exactly itself. The layers are hooked while a batch runs,
-and the LLM's own module is never changed.
+before every n-th decoder layer. With gates at zero the LLM is unchanged. Hooks on the layers exist only while a batch
+runs; the LLM's own module is never changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dep.models.backbones.layers import decoder_layers
 
 
 class GatedCrossAttention(nn.Module):
-    """One look at the memory.
+    """One cross-attention block.
 
     Args:
         width: D.
@@ -36,12 +36,12 @@ class GatedCrossAttention(nn.Module):
         self.gate, self.gate_mlp = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
 
     def forward(self, hidden_BTD: Tensor, memory_BMW: Tensor, present_BM: Tensor) -> Tensor:
-        """Hidden states that know the user; computed in the gates' dtype, returned in that of `hidden_BTD`."""
+        """Updated hidden states [B, T, D]; computed in the gates' dtype, returned in that of `hidden_BTD`."""
         x_BTD = hidden_BTD.to(self.gate)
-        found, _ = self.attention(
+        attended, _ = self.attention(
             self.norm(x_BTD), memory_BMW, memory_BMW, key_padding_mask=~present_BM, need_weights=False
         )
-        x_BTD = x_BTD + self.gate.tanh() * found
+        x_BTD = x_BTD + self.gate.tanh() * attended
         x_BTD = x_BTD + self.gate_mlp.tanh() * self.mlp(self.norm_mlp(x_BTD))
         return x_BTD.to(hidden_BTD.dtype)
 
@@ -50,14 +50,14 @@ class GatedCrossAttention(nn.Module):
 def attached(
     model: PreTrainedModel, blocks: nn.ModuleList, every: int, memory_BMW: Tensor, present_BM: Tensor
 ) -> Iterator[None]:
-    """While inside, every `every`-th layer of `model` is preceded by its block.
+    """Inside the context a block precedes each `every`-th layer of `model`.
 
     Args:
-        model: the frozen LLM; its batch has the memory's rows, in their order.
+        model: the frozen LLM; the rows of its batch are those of the memory.
         blocks: one for each hooked layer, the first before layer 0.
-        every: distance of hooked layers.
-        memory_BMW: what is known of each row's user.
-        present_BM: which of it is not padding.
+        every: distance between hooked layers.
+        memory_BMW: memory of each row's user.
+        present_BM: false for padding in the memory.
     """
     layers = list(decoder_layers(model))[::every]
 

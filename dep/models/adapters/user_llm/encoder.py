@@ -1,16 +1,16 @@
-"""User-LLM's first half (Ning et al., 2025): a causal transformer over what a user did, one embedding an event.
+"""User-LLM's encoder (Ning et al., 2025): a causal transformer over a user's events, one state per event.
 
     event_t = norm(W_r his_t + W_i item_t + w_s stars_t + w_d ln(1 + gap_t) + category + position_t)
     state_t = transformer(event_1 .. event_t)
 
-`next_event_losses` is its self-supervised task: from state_t, which item comes next, how many stars it gets, and what
-the review's embedding is.
+`next_event_losses` is its self-supervised task: predict the next item, its stars, and the embedding of its review from
+state_t.
 
     item i's score = W_n state_t · text_i · sharpness + state_t · own_i
 
-text_i -> catalogue_IE, embedding of what is known of the item; own_i -> own_IW, learned with the task and used by it
-alone, as an item's text does not tell who reviews it. Reviews' vectors, read and told, are standardised: what they
-have in common is longer than what sets users apart.
+text_i -> catalogue_IE, embedding of the item's text; own_i -> own_IW, a trained vector that only the task uses, since
+an item's text does not tell who reviews it. Reviews' vectors are standardised, because their common part is longer than
+the part that distinguishes users.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STARS = 5
 
 
 class UserEncoder(nn.Module):
-    """Past -> states [B, L, W]."""
+    """Maps user histories to states [B, L, W]."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class UserEncoder(nn.Module):
         Args:
             config: the size.
             width_in: E.
-            categories: how many there are.
-            longest: L at most.
-            statistics: mean and standard deviation [E] of reviews' vectors; without them they are only scaled.
+            categories: number of categories.
+            longest: largest L.
+            statistics: mean and standard deviation [E] of reviews' vectors; None only scales the vectors.
         """
         super().__init__()
         self.config = config
@@ -52,7 +52,7 @@ class UserEncoder(nn.Module):
         self.review, self.item = nn.Linear(width_in, w), nn.Linear(width_in, w)
         self.stars, self.gap = nn.Linear(1, w), nn.Linear(1, w)
         self.category, self.position = nn.Embedding(categories, w), nn.Embedding(longest, w)
-        # A request's past is longer than any that was trained on: a place never seen must say next to nothing.
+        # Test histories are longer than training histories: positions without training must have small embeddings.
         nn.init.normal_(self.position.weight, std=0.02)
         self.norm = nn.LayerNorm(w)
         layer = nn.TransformerEncoderLayer(
@@ -66,7 +66,7 @@ class UserEncoder(nn.Module):
         self.standardizer = Standardizer(*(statistics or scaled))
 
     def forward(self, past: UserHistoryBatch) -> Tensor:
-        """States [B, L, W]; a state sees its own event and earlier ones, never padding."""
+        """States [B, L, W]; a state depends on its own and earlier events, and not on padding."""
         scale = width_scale(past.item)
         gap_BL = past.days.clamp(min=0)
         gap_BL = torch.cat([torch.zeros_like(gap_BL[:, :1]), (gap_BL[:, :-1] - gap_BL[:, 1:]).clamp(min=0)], 1)
@@ -80,24 +80,24 @@ class UserEncoder(nn.Module):
         )
         length = events_BLW.shape[1]
         ahead_LL = torch.ones(length, length, dtype=torch.bool, device=events_BLW.device).triu(1)
-        # padding stands at the end, where causality alone hides it from every real event
+        # padding is at the end, where the causal mask hides it from real events
         states: Tensor = self.transformer(events_BLW, mask=ahead_LL)
         return states
 
     def next_event_losses(
         self, past: UserHistoryBatch, items_BL: Tensor, catalogue_IE: Tensor, own_IW: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """How well each event is told from those before it.
+        """Losses of predicting each event from the earlier ones.
 
         Args:
-            past: sequences of at least two events, all of one category.
-            items_BL: which row of the catalogue each event's item is.
+            past: histories of at least two events, all of one category.
+            items_BL: the catalogue row of each event's item.
             catalogue_IE: embeddings of the items to choose from.
-            own_IW: what else is known of them.
+            own_IW: trained vectors of these items.
 
         Returns:
-            nats of the next item, nats of its stars, 1 - cosine to the review's standardised embedding, each [M] over
-            the M events that have one before them; and those events' mask [B, L - 1].
+            Cross-entropy of the next item and of its stars in nats, and 1 - cosine to the review's standardised
+            embedding, each [M] over the M events that have an earlier one; and the mask of those events [B, L - 1].
         """
         states_BLW = self(past)[:, :-1]
         known_BL = past.present[:, 1:]
@@ -114,5 +114,5 @@ class UserEncoder(nn.Module):
 
 
 def width_scale(x: Tensor) -> float:
-    """Brings vectors of length one to components of size one."""
+    """Factor that gives unit vectors components of size one."""
     return float(x.shape[-1]) ** 0.5

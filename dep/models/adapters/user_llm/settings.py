@@ -8,41 +8,41 @@ from typing import Literal
 
 @dataclass
 class UserEncoderConfig:
-    """The encoder's size."""
+    """Size of the user encoder."""
 
     width: int = 128
-    """W, of a state."""
+    """W, the width of a state."""
     layers: int = 2
     """Transformer layers."""
     heads: int = 4
     """Attention heads."""
     dropout: float = 0.1
-    """In training."""
+    """Dropout in training."""
 
 
 @dataclass
 class UserLLMConfig:
-    """How User-LLM is built and trained."""
+    """Settings of User-LLM."""
 
     integration: Literal["soft_prompt", "cross_attention"] = "soft_prompt"
-    """Where the LLM meets the user."""
+    """How the encoder's states enter the LLM."""
     latents: int = 0
-    """Of the Perceiver; 0 leaves it out: one embedding for each past review."""
+    """Latents of the Perceiver; 0: no Perceiver, one soft token for each past review."""
     every: int = 2
-    """Cross-attention stands before every n-th layer."""
+    """Cross-attention precedes every n-th layer."""
     heads: int = 4
-    """Of cross-attention."""
+    """Heads of cross-attention."""
     strategy: Literal["encoder_and_projector", "projector", "lora"] = "encoder_and_projector"
-    """What is trained: encoder and what joins it to the LLM; all but the encoder, which stays as its own task left it;
-    or both and low-rank updates of the LLM (`soft_prompt.lora`)."""
+    """Trained parts: encoder and projector (or cross-attention); the same without the encoder, which stays as
+    pretrained; or both with low-rank updates of the LLM (`soft_prompt.lora`)."""
     encoder: UserEncoderConfig = field(default_factory=UserEncoderConfig)
-    """Its size."""
+    """Size of the encoder."""
     encoder_lr: float = 1e-4
-    """Peak learning rate of AdamW for encoder and Perceiver, whatever trains the projector: rates that suit what starts
-    at random undo in a few steps what the encoder has learned."""
+    """Peak learning rate of AdamW for encoder and Perceiver. The rate of randomly initialised parts would undo the
+    pretraining within a few steps."""
     cross_lr: float = 3e-3
-    """The same for cross-attention."""
+    """Peak learning rate of AdamW for cross-attention."""
     pretrain_epochs: int = 20
-    """Passes over the users in which the encoder learns to tell the next event; 0: none."""
+    """Passes over the users in which the encoder is pretrained to predict the next event; 0: none."""
     pretrain_lr: float = 1e-3
-    """Peak learning rate of that."""
+    """Peak learning rate of the pretraining."""

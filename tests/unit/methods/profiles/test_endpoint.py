@@ -15,6 +15,7 @@ from dep.data.prompts.chat_request import ChatRequest
 from dep.methods.profiles.endpoint import EndpointWriter
 from dep.methods.profiles.settings import ProfileConfig
 from dep.methods.profiles.writer import CachedWriter
+from dep.utils.errors import DepError
 
 Reply = Callable[[dict[str, Any], int], tuple[int, str]]
 
@@ -91,7 +92,7 @@ def test_a_refused_call_is_tried_again(server) -> None:
 def test_a_call_that_fails_for_good_says_so_and_keeps_the_others(server, tmp_path: Path) -> None:
     state, url = server
     state.reply = lambda body, before: (400, "too long") if "system 5" in str(body) else (200, "fine")
-    with pytest.raises(ConnectionError, match=r"too long.*run the same command again"):
+    with pytest.raises(DepError, match=r"too long.*run the same command again"):
         CachedWriter(writer(url, workers=1), tmp_path)(ASKS)
     asked = len(state.bodies)
     state.reply = lambda body, before: (200, "fine now")
