@@ -1,4 +1,4 @@
-"""Two processes that share each optimizer step train the weights that one process trains alone."""
+"""Test that two DDP processes, which share each optimizer step, train the same weights as one process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORDS, EMBEDDER, PROMPTS = 40, 6, 10
 
 
 class ToyData(pl.LightningDataModule):
-    """Ten prompts of unequal length; the package's own sampler shares out each epoch."""
+    """Ten prompts of unequal length; the package's sampler distributes each epoch over the processes."""
 
     def __init__(self, vocabulary: dict[str, int], config: TrainConfig) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class ToyData(pl.LightningDataModule):
 
 
 def train(folder: Path, devices: int) -> None:
-    """Train a tiny module with DDP and write its first and its last weights from the first process."""
+    """Train a tiny module with DDP; the first process writes the first and the last weights."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.WordLevel({f"w{k}": k for k in range(WORDS)}, unk_token="w2")),
         pad_token="w0",
@@ -117,7 +117,7 @@ def train(folder: Path, devices: int) -> None:
 
 
 def launch(folder: Path, processes: int) -> subprocess.Popen[str]:
-    """Start this file as `processes` processes without a GPU, which talk over gloo."""
+    """Start this file in `processes` CPU processes that communicate by gloo."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [*launcher, __file__, str(folder), str(processes)]
@@ -133,7 +133,7 @@ def test_two_processes_train_the_weights_of_one_at_the_same_effective_batch(tmp_
             assert run.returncode == 0, message
     finally:
         for run in runs:
-            run.terminate()  # torchrun ends its processes; does nothing to a run that has ended
+            run.terminate()  # torchrun then ends its processes; a run that has ended is not affected
     start, alone = (load_file(tmp_path / "1" / f"{name}.safetensors") for name in ("first", "last"))
     shared = load_file(tmp_path / "2" / "last.safetensors")
     assert shared.keys() == alone.keys()

@@ -1,4 +1,4 @@
-"""A run that is killed without a chance to tidy up ends, when called again, in the bytes of one that was not."""
+"""Test that a run killed by SIGKILL gives, when it is called again, the bytes of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,11 +18,6 @@ WORDS = [
 ]  # fmt: skip
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    kept = ("results.json", "predictions.jsonl", "scores.jsonl", "adapter.safetensors")
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "runs").rglob("*")) if p.name in kept}
-
-
 def start(folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -30,11 +26,11 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 
 MOMENTS = ("cache/vectors/*/*/shard-*", "cache/adapters/*/adapter.safetensors", "runs/arms/*/seed0/predictions.jsonl")
-"""The run is killed as soon as a file like this is there: while it embeds, trains, and generates."""
+"""Files whose first appearance triggers a kill: during embedding, training and generation."""
 
 
-def kill_when_there_is(pattern: str, folder: Path) -> None:
-    """Start the run and kill it at its first new file like `pattern`."""
+def kill_at(pattern: str, folder: Path) -> None:
+    """Start the run and kill it when its first new file matches `pattern`."""
     known = set(folder.glob(pattern))
     run = start(folder)
     while not set(folder.glob(pattern)) - known:
@@ -44,12 +40,14 @@ def kill_when_there_is(pattern: str, folder: Path) -> None:
     assert run.wait() == -signal.SIGKILL
 
 
-def test_killed_while_it_embeds_trains_and_generates_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+def test_a_run_killed_during_embedding_training_and_generation_continues_to_the_same_bytes(
+    tmp_path: Path, outputs: Callable[[Path], dict[str, bytes]]
+) -> None:
     assert start(tmp_path / "whole").wait(600) == 0
     for pattern in MOMENTS:
-        kill_when_there_is(pattern, tmp_path / "killed")
+        kill_at(pattern, tmp_path / "killed")
     last = start(tmp_path / "killed")
     _, message = last.communicate(timeout=600)
     assert last.returncode == 0, message.decode()
-    assert "runs/arms/results.json" in files(tmp_path / "whole")
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert "runs/arms/results.json" in outputs(tmp_path / "whole")
+    assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")

@@ -1,0 +1,61 @@
+"""Shared parts of the smoke tests: a very small configuration of conf/arms.yaml, and one finished run of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dep import cli
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SMALL = [
+    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1",
+    "protocol.test_examples=9", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=24",
+    "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0", "wandb=disabled",
+]  # fmt: skip
+COMPARED = ("results.json", "predictions.jsonl", "scores.jsonl", "adapter.safetensors")
+
+
+@pytest.fixture(scope="session")
+def conf() -> Path:
+    """Return the folder of the configurations."""
+    return CONF
+
+
+@pytest.fixture(scope="session")
+def small() -> list[str]:
+    """Return the overrides that make a run small."""
+    return list(SMALL)
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., int]:
+    """Return a function that runs a verb on the small conf/arms.yaml in a folder and returns the exit code."""
+
+    def call(folder: Path, verb: str = "run", *overrides: str) -> int:
+        with contextlib.chdir(folder):
+            return cli.main([verb, str(CONF / "arms.yaml"), *SMALL, *overrides])
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def outputs() -> Callable[[Path], dict[str, bytes]]:
+    """Return a function that reads the files of all runs in a folder that must not depend on how they were made."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        paths = (path for path in sorted((folder / "runs").rglob("*")) if path.name in COMPARED)
+        return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., int]) -> Path:
+    """Return a folder in which all arms of the small conf/arms.yaml have been run."""
+    folder = tmp_path_factory.mktemp("run")
+    assert run(folder) == 0
+    return folder

@@ -1,0 +1,78 @@
+"""Tests of parallel arms, failing arms, and the runs that Weights & Biases receives."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from dep.pipeline import scheduler
+
+Run = Callable[..., int]
+
+
+def test_parallel_arms_give_the_bytes_of_sequential_arms(
+    finished: Path,
+    tmp_path: Path,
+    run: Run,
+    outputs: Callable[[Path], dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    arms = ("arms=[non_perso,dep,shuffled]", "compare=[dep - shuffled]", "threads=1", "evaluate.metrics.names=[meteor]")
+    threads = torch.get_num_threads()
+    try:
+        for cores, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
+            ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
+            shutil.copytree(finished / "cache", folder / "cache", ignore=ignored)
+            monkeypatch.setattr(scheduler, "_cores", lambda cores=cores: cores)
+            assert run(folder, "run", *arms) == 0
+    finally:
+        torch.set_num_threads(threads)
+    assert outputs(tmp_path / "one") == outputs(tmp_path / "two")
+    assert "3 arms, 2 in parallel" in capfd.readouterr().out
+
+
+def test_the_error_names_a_failed_arm_and_the_other_arms_finish(
+    finished: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scheduler, "_cores", lambda: 2)
+    blocked = tmp_path / "runs/arms/rag/seed0"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file in place of the folder")
+    arms = ("arms=[rag,non_perso]", "compare=[]", "threads=1", f"cache={finished / 'cache'}")
+    assert run(tmp_path, "generate", *arms) == 2
+    message = capfd.readouterr().err
+    assert "1 of 2 arms failed" in message
+    assert "rag, seed 0" in message
+    assert (tmp_path / "runs/arms/non_perso/seed0/predictions.jsonl").is_file()
+
+
+def test_every_arm_is_a_wandb_run_with_its_losses_scores_and_texts(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    started, logged = [], []
+    true_init = wandb.init
+
+    def init(**options: object) -> object:
+        wandb_run = true_init(**(options | {"mode": "disabled"}))
+        started.append((options, wandb_run))
+        monkeypatch.setattr(wandb_run, "log", lambda row, *_, **__: logged.append(row))
+        return wandb_run
+
+    monkeypatch.setattr(wandb, "init", init)
+    assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2") == 0
+    (first, _), (training, _), (scoring, scored) = started
+    assert (first["group"], first["tags"]) == ("arms", ["dep_notext", "dep"]), "the warm start"
+    assert first["id"] != training["id"] == scoring["id"], "training and scores are in one run"
+    assert (training["group"], training["mode"], training["tags"]) == ("arms", "offline", ["dep", "dep"])
+    assert training["config"]["prompt"]["history"] == 2  # type: ignore[index]
+    names = {name for row in logged for name in row}
+    expected = {"train_lm", "train_recon", "train_sparse", "train_mean_activation", "train_dead_units", "lr", "val_nll"}
+    assert expected | {"tokens_per_second", "generations"} <= names
+    assert {"test_nll", "test_bleu", "test_meteor"} <= set(scored.summary.keys())
