@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
 import json, socket, sys
 def refuse(*args, **options):
-    raise OSError("the network was asked for")
+    raise OSError("the network is not available")
 socket.socket.connect = socket.create_connection = refuse
 import evaluate
 from dep.evaluation.metrics import build_metric
