@@ -61,13 +61,19 @@ class Row(NamedTuple):
     goal: float
 
 
-def measure(case: Case, device: str, advance: Callable[[int], None] = lambda _: None) -> Row:
+def measure(
+    case: Case,
+    device: str,
+    advance: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Row:
     """Run both once as a warm-up, compare the results, then time both in turns.
 
     Args:
         case: the benchmark.
         device: description of the device.
         advance: called with 1 after each pair of calls.
+        clock: returns the time in seconds.
 
     Raises:
         ValueError: the two results differ.
@@ -77,7 +83,7 @@ def measure(case: Case, device: str, advance: Callable[[int], None] = lambda _: 
     advance(1)
     times = []
     for _ in range(case.repeats):
-        times.append((seconds(case.ours), seconds(case.alternative) / case.part))
+        times.append((seconds(case.ours, clock), seconds(case.alternative, clock) / case.part))
         advance(1)
     ratios = [theirs / ours for ours, theirs in times]
     ours, theirs = (case.work / median(column) for column in zip(*times, strict=True))
@@ -87,11 +93,11 @@ def measure(case: Case, device: str, advance: Callable[[int], None] = lambda _: 
     )  # fmt: skip
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """Return the duration of one call."""
+def seconds(call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the duration of one call by `clock`."""
     gc.collect()
-    start = time.perf_counter()
+    start = clock()
     call()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
