@@ -222,12 +222,12 @@ def kept_bytes(shape: PretrainedConfig, tokens: int) -> float:
 
     Counted with one and with two layers in bfloat16, and extrapolated to all layers.
     """
-    one, two = (_kept(shape.to_json_string(use_diff=False), layers, tokens) for layers in (1, 2))
+    one, two = (_kept_bytes(shape.to_json_string(use_diff=False), layers, tokens) for layers in (1, 2))
     return one + (two - one) * (shape.num_hidden_layers - 1)
 
 
 @lru_cache(maxsize=256)
-def _kept(fields: str, layers: int, tokens: int) -> float:
+def _kept_bytes(fields: str, layers: int, tokens: int) -> float:
     shape = _shape(fields, num_hidden_layers=layers, layer_types=None)
     ALL_ATTENTION_FUNCTIONS.register("shapes_only", _attend)
     shape._attn_implementation = "shapes_only"
