@@ -1,4 +1,4 @@
-"""`dep cost`: what an arm costs a request and a training example, counted from the architecture; nothing is loaded."""
+"""`dep cost`: cost of each arm per request and training example, computed from the architecture without any weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(command: Command) -> None:
 
 
 def show(resources: Resources, configs: Mapping[str, RunConfig], console: Console) -> None:
-    """Print a line for each arm, and how they were counted."""
+    """Print a table with one line for each arm, and how its columns are computed."""
     sized, source = sizes(resources)
     title = f"What the arms of {resources.config.name} cost"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -45,17 +45,18 @@ def show(resources: Resources, configs: Mapping[str, RunConfig], console: Consol
             f"{cost.train_gb:.1f}, {cost.generate_gb:.1f}" if trained else f"{cost.generate_gb:.1f}",
         )  # fmt: skip
     console.print(table)
-    every, _ = parameters(architecture(resources.config.backbone))
+    total, _ = parameters(architecture(resources.config.backbone))
     console.print(
-        f"The LLM has {short(every)} parameters. Tokens: prompt + review, means. Read: operations of a forward pass "
-        "over both; train: of that and the way back, without what the shared beginning of a prompt saves. KV: bytes "
-        "of the prompt's keys and values. GB: to train and to write in bfloat16, 1.5 of them the device's own."
+        f"The LLM has {short(total)} parameters. Tokens: mean lengths of prompt + review. Read: operations "
+        "of a forward pass over both. Train: operations of a forward and backward pass, without the saving from the "
+        "prompts' shared prefix. KV: bytes of the prompt's keys and values. GB: memory to train, and to generate, in "
+        "bfloat16, including 1.5 GB for the CUDA context."
     )
     console.print(source)
 
 
 def short(value: float) -> str:
-    """A number with its unit's letter: `7.62G`."""
+    """Format a number with three digits and a metric prefix: `7.62G`."""
     for size, letter in _UNITS:
         if value >= size:
             return f"{value / size:.3g}{letter}"

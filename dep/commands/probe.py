@@ -1,4 +1,4 @@
-"""`dep probe`: what the vectors know, before any language model is asked."""
+"""`dep probe`: how much the vectors say about their author, measured without a language model."""
 
 from __future__ import annotations
 
@@ -23,36 +23,37 @@ def main(command: Command) -> None:
 
 
 def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
-    """Probe every category, print a table, and write probe.json into the run's folder."""
-    made, cache = resources.prepared(run), resources.cache(run)
-    vectors = {category: cache.vectors(corpus, made.pool[category]) for category, corpus in made.corpora.items()}
+    """Probe every category, print a table, write probe.json into the run's folder, and return its content."""
+    prepared, cache = resources.prepared(run), resources.cache(run)
+    corpora = prepared.corpora
+    vectors = {category: cache.vectors(corpus, prepared.pool[category]) for category, corpus in corpora.items()}
     table = Table(title="Whose review is it? Leave-one-out nearest user centroid, by cosine", title_justify="left")
     for column in ("category", "vectors", "accuracy", "MRR", "chance", "reviews"):
         table.add_column(column, justify="left" if column in ("category", "vectors") else "right")
-    found: dict[str, Any] = {"author": []}
-    for category, corpus in made.corpora.items():
-        for row in probe(corpus, vectors[category], user_rows(made.examples, category)):
-            found["author"].append({"category": category, **vars(row)})
+    result: dict[str, Any] = {"author": []}
+    for category, corpus in corpora.items():
+        for row in probe(corpus, vectors[category], user_rows(prepared.examples, category)):
+            result["author"].append({"category": category, **vars(row)})
             table.add_row(
                 category, row.vectors, f"{row.accuracy:.1%}", f"{row.mrr:.3f}", f"{row.chance:.2%}", f"{row.n:,}"
             )
     resources.console.print(table)
     if isinstance(resources.source, SyntheticSource):
-        found["planted"] = _planted(resources, planted(made.corpora, vectors, resources.source.path))
+        result["planted"] = _planted(resources, planted(corpora, vectors, resources.source.path))
     path = Path(run.runs) / run.name / "probe.json"
-    write_json(path, found)
+    write_json(path, result)
     resources.console.print(f"[bold]probe[/] {path}")
-    return found
+    return result
 
 
 def _planted(resources: Resources, rows: list[TraitRow]) -> list[dict[str, Any]]:
-    """The table of planted sayings, each kind of vector against his."""
+    """Print and return how well each kind of vector finds the planted sayings, compared with his."""
     title = "Which concepts are the author's own sayings? AUC from one review, held-out users"
     table = Table(title=title, title_justify="left")
     for column in ("vectors", "AUC", "95%", "less his", "95% ", "reviews"):
         table.add_column(column, justify="left" if column == "vectors" else "right")
     his = rows[0].auc_U.numpy()
-    found = []
+    result = []
     for row in rows:
         mean, gain = mean_interval(row.auc_U.numpy()), paired(row.auc_U.numpy(), his)
         table.add_row(
@@ -60,7 +61,7 @@ def _planted(resources: Resources, rows: list[TraitRow]) -> list[dict[str, Any]]
             f"{gain.delta:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}", f"{row.n:,}",
         )  # fmt: skip
         interval = {"auc": mean.value, "ci_low": mean.low, "ci_high": mean.high}
-        against = {"less_his": gain.delta, "less_his_low": gain.low, "less_his_high": gain.high}
-        found.append({"vectors": row.vectors, **interval, **against, "n": row.n, "users": len(row.auc_U)})
+        versus_his = {"less_his": gain.delta, "less_his_low": gain.low, "less_his_high": gain.high}
+        result.append({"vectors": row.vectors, **interval, **versus_his, "n": row.n, "users": len(row.auc_U)})
     resources.console.print(table)
-    return found
+    return result

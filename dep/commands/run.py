@@ -1,4 +1,4 @@
-"""`dep run`: all stages of a run, then its report; the other stage verbs are parts of it."""
+"""`dep run`: all stages of a run, then its report. The other stage verbs run a part of these stages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from dep.commands.base import Command
 
 ALL = ("prepare", "embed", "train", "generate", "evaluate", "report")
-"""The stages in their order."""
+"""All stages, in their order."""
 
 
 def main(command: Command) -> None:
@@ -21,8 +21,8 @@ def run_stages(command: Command, stages: Collection[str]) -> None:
     """Run some of the stages, or print the plan.
 
     Args:
-        command: what was typed.
-        stages: names of `ALL`.
+        command: the parsed command line.
+        stages: names in `ALL`.
     """
     run, configs = command.configs
     resources, console = command.resources, command.console
@@ -47,6 +47,7 @@ def run_stages(command: Command, stages: Collection[str]) -> None:
         if "report" in stages:
             from dep.pipeline.summary import report
 
-            anew = command.verb == "report"
-            console.print(f"[bold]report[/] {report(resources, run, arms, command.typed, command.started, anew)}")
+            recompute = command.verb == "report"
+            path = report(resources, run, arms, command.typed, command.started, recompute)
+            console.print(f"[bold]report[/] {path}")
     console.print(f"done in {time.time() - command.started:.0f} s")

@@ -1,4 +1,4 @@
-"""What sets two configurations apart, field by field, each with what its class says about it."""
+"""`dep diff`: the fields in which two configurations differ, each with its meaning from the settings' class."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from rich.table import Table
 from dep.config.schema import SLOTS, RunConfig, as_dict
 
 _NAMES = ("name", "label", "arms", "compare")
-"""What names a run instead of describing it."""
+"""Fields that name a run and do not describe it."""
 
 
 _WIDE = 120
-"""Columns that leave room for what a field is."""
+"""Columns of a console that is wide enough to show the meaning of each field."""
 
 
 def differing(a: RunConfig, b: RunConfig) -> list[tuple[str, Any, Any, str]]:
-    """Fields that differ, as (dotted key, value in `a`, value in `b`, what the field is); `-` where it has none."""
+    """List the fields that differ, as (dotted key, value in `a`, value in `b`, meaning); a missing value is `-`."""
     left, right = (dict(_leaves(as_dict(config))) for config in (a, b))
-    told = _told(a) | _told(b)
+    meanings = _meanings(a) | _meanings(b)
     return [
-        (key, left.get(key, "-"), right.get(key, "-"), told.get(key, ""))
+        (key, left.get(key, "-"), right.get(key, "-"), meanings.get(key, ""))
         for key in [*left, *(key for key in right if key not in left)]
         if left.get(key, "-") != right.get(key, "-") and key not in _NAMES
     ]
@@ -40,13 +40,13 @@ def show(a: RunConfig, b: RunConfig, names: tuple[str, str], console: Console) -
     """Print the differences as a table."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     wide = console.width >= _WIDE
-    for name in ("", *names, *["what it is"] * wide):
+    for name in ("", *names, *["meaning"] * wide):
         table.add_column(name, overflow="fold", no_wrap=not name)
-    for key, left, right, told in differing(a, b):
-        table.add_row(key, str(left), str(right), *[escape(told)] * wide)
+    for key, left, right, meaning in differing(a, b):
+        table.add_row(key, str(left), str(right), *[escape(meaning)] * wide)
     console.print(table if table.row_count else "no difference")
     if table.row_count and not wide:
-        console.print(f"in {_WIDE} columns or more (COLUMNS={_WIDE} dep diff ...) each says what it is", style="dim")
+        console.print(f"a console of {_WIDE} columns (COLUMNS={_WIDE} dep diff ...) also shows meanings", style="dim")
 
 
 def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -57,35 +57,35 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             yield f"{above}{name}", value
 
 
-def _told(config: RunConfig) -> dict[str, str]:
-    """Dotted key -> docstring, of every field of every class that `config` chooses."""
+def _meanings(config: RunConfig) -> dict[str, str]:
+    """Map each dotted key to its docstring, for every field of every settings class in `config`."""
     return dict(_documented(config))
 
 
-def _documented(given: Any, above: str = "") -> Iterator[tuple[str, str]]:
-    for name, text in docstrings(type(given)).items():
+def _documented(settings: Any, above: str = "") -> Iterator[tuple[str, str]]:
+    for name, text in docstrings(type(settings)).items():
         yield f"{above}{name}", text
-    for field in fields(given):
-        value = getattr(given, field.name)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
         if is_dataclass(value):
             yield from _documented(value, f"{above}{field.name}.")
-        for key, settings in value.items() if isinstance(value, Mapping) else ():
-            if is_dataclass(settings):
-                yield from _documented(settings, f"{above}{field.name}.{key}.")
+        for key, member in value.items() if isinstance(value, Mapping) else ():
+            if is_dataclass(member):
+                yield from _documented(member, f"{above}{field.name}.{key}.")
         if not above and field.name in SLOTS:
             yield f"{field.name}.kind", f"Which {field.name}."
 
 
 def docstrings(kind: type) -> dict[str, str]:
-    """The string below each field, in a dataclass and its bases."""
-    found: dict[str, str] = {}
+    """Map each field of a dataclass and its bases to the docstring below it."""
+    texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError):  # made at run time, or built in
+        except (OSError, TypeError):  # a class made at run time or built in has no source
             continue
         body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
         for field, below in pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-                found[field.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
-    return found
+                texts[field.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
+    return texts
