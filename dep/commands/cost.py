@@ -12,8 +12,8 @@ from dep.commands.base import Command
 from dep.config.schema import RunConfig
 from dep.models.backbones.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
 from dep.pipeline.arm import Arm
-from dep.pipeline.plan import load_of, sizes, trained_parameters
 from dep.pipeline.resources import Resources
+from dep.pipeline.workload import arm_load, example_counts, trained_parameters
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _COLUMNS = ("arm", "trained", "tokens", "read", "train", "KV", "GB")
@@ -27,14 +27,14 @@ def main(command: Command) -> None:
 
 def show(resources: Resources, configs: Mapping[str, RunConfig], console: Console) -> None:
     """Print a table with one line for each arm, and how its columns are computed."""
-    sized, source = sizes(resources)
+    counts, source = example_counts(resources)
     title = f"What the arms of {resources.config.name} cost"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
     for name, config in configs.items():
         arm = Arm(name, config, 0, "")
-        shape, load, trained = architecture(config.backbone), load_of(resources, arm, sized), trained_parameters(arm)
+        shape, load, trained = architecture(config.backbone), arm_load(resources, arm, counts), trained_parameters(arm)
         length = load.prompt + load.target
         cost = estimate(config.backbone, load, CARDS[0], trained)
         table.add_row(

@@ -1,8 +1,8 @@
-"""A trained adapter explains itself: its folder alone says how to build it.
+"""Adapter folder: a trained adapter with everything that is needed to build and load it.
 
 adapter.safetensors     the trained tensors
 adapter_config.json     configuration, sizes, and fingerprints of backbone and embedder
-README.md               a model card for people
+README.md               a model card
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.errors import MissingFile
 
 FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
-"""The weights come last: a folder that has them is complete."""
+"""Files in the order in which they are written: a folder with weights is complete."""
 _SECTIONS = (
     "method", "soft_prompt", "compressor", "projector", "prompt", "backbone", "embedder", "retriever", "difference",
     "train",
@@ -49,11 +49,11 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
     """Write adapter_config.json and README.md.
 
     Args:
-        folder: where adapter.safetensors will be.
-        arm: what was trained.
+        folder: the folder that gets adapter.safetensors next.
+        arm: the trained arm.
         module: the trained module.
-        width: E of the vectors that it reads.
-        categories: of the training data.
+        width: E, the width of the vectors that the adapter reads.
+        categories: number of categories in the training data.
     """
     values = as_dict(arm.config)
     trainable, *_ = module.sizes()
@@ -77,17 +77,17 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
 
 
 def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
-    """Build backbone and adapter from an adapter folder, with no run beside it.
+    """Build backbone and adapter from an adapter folder alone, without the run that made it.
 
     Args:
-        folder: holds the three files.
+        folder: a folder with the three files.
 
     Returns:
-        The module, in eval mode on the CPU, and the backbone's tokenizer.
+        The module (eval mode, CPU) and the backbone's tokenizer.
 
     Raises:
         MissingFile: a file of the folder is missing.
-        DepError: the backbone is another than the one it was trained on.
+        DepError: the adapter was trained on another backbone.
     """
     folder = Path(folder)
     facts = read_json(folder / "adapter_config.json")
@@ -99,9 +99,10 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
     arm = Arm("adapter", from_dict(facts["config"]), facts["seed"], "")
     prompt, soft = arm.configured
     tensors, _, _ = read_adapter(folder / "adapter.safetensors")
-    named = {match[1] for name in tensors if (match := re.search(r"\.standardizers\.(his|diff)\.mean$", name))}
+    branches = {match[1] for name in tensors if (match := re.search(r"\.standardizers\.(his|diff)\.mean$", name))}
     width = facts["width"]
-    statistics = {branch: (torch.zeros(width), torch.ones(width)) for branch in sorted(named)}  # loaded below
+    # Placeholders of the right shape: `load_adapter` below fills in the saved statistics.
+    statistics = {branch: (torch.zeros(width), torch.ones(width)) for branch in sorted(branches)}
     model, tokenizer = load_backbone(arm.config.backbone)
     soft_prompt = build_soft_prompt(
         soft, arm.config.compressor, arm.config.projector, width=width, model=model, tokenizer=tokenizer,

@@ -1,6 +1,6 @@
-"""One arm of a run at one seed: what is trained or prompted, and how.
+"""One arm of a run at one seed, and the settings that follow from its configuration.
 
-`keys` names its results by what they depend on; `store` reads and writes its folder.
+`keys` computes the keys of its results; `store` reads and writes its folder.
 """
 
 from __future__ import annotations
@@ -19,67 +19,65 @@ from dep.training.settings import TrainConfig
 
 @dataclass(frozen=True)
 class Arm:
-    """A system of the comparison, ready to be trained or asked.
-
-    `source` is the fingerprint of the reviews, so that the same configuration on other reviews is another arm.
-    """
+    """A system of the comparison at one seed."""
 
     name: str
     config: RunConfig
     seed: int
     source: str
+    """Fingerprint of the reviews, so that the same configuration on other reviews has other keys."""
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """Name of the arm in tables."""
         return label(self.config)
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """Folder of the arm's files."""
         return Path(self.config.runs) / self.config.name / self.name / f"seed{self.seed}"
 
     @cached_property
     def method(self) -> Method:
-        """The method."""
-        chosen: Method = build(self.config, "method")
-        return chosen
+        """The method, built from its settings."""
+        built: Method = build(self.config, "method")
+        return built
 
     @cached_property
     def configured(self) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The prompt and soft prompt that the method makes of the run's."""
+        """Settings of prompt and soft prompt, after the method has changed those of the run."""
         prompt, soft = self.method.configure(self.config.prompt, self.config.soft_prompt)
         if not prompt.reads_user_history:
-            prompt = replace(
-                prompt, max_user_history=PromptConfig.max_user_history
-            )  # not read, so no part of what is the same
+            # Keys hash these settings: an unread one must not make two arms differ.
+            prompt = replace(prompt, max_user_history=PromptConfig.max_user_history)
         return prompt, replace(soft, slots=prompt.history)
 
     @property
     def needs_vectors(self) -> bool:
-        """Whether anything of it reads the reviews' vectors."""
+        """Whether the soft tokens or the method read the reviews' vectors."""
         return bool(self.configured[1].branches) or self.method.needs_peers
 
     @property
     def settings(self) -> TrainConfig:
-        """How it is trained, with the epochs that its warm start leaves."""
+        """Training settings of this arm: its seed, and the epochs that remain after its warm start."""
         train = replace(self.config.train, seed=self.seed)
         return replace(train, epochs=train.epochs - train.warm_start_epochs) if self.warm_start else train
 
     @cached_property
     def training_view(self) -> Arm:
-        """The arm as its adapter is trained: with `train.history` past reviews a prompt, where that is set."""
+        """The arm as it is trained: with `train.history` past reviews in a prompt, where that is set."""
         history = self.config.train.history
-        fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots  # it has a vector of its own for each place
+        # An adapter with parameters for each slot index can serve no more slots than it was trained with.
+        fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots
         if not history or fixed or not self.configured[0].history or history == self.config.prompt.history:
             return self
-        named = f"{self.label}, taught on {history} past reviews"
+        view_label = f"{self.label}, trained on {history} past reviews"
         prompt = replace(self.config.prompt, history=history)
-        return replace(self, config=replace(self.config, label=named, prompt=prompt))
+        return replace(self, config=replace(self.config, label=view_label, prompt=prompt))
 
     @cached_property
     def warm_start(self) -> Arm | None:
-        """The arm from whose adapter its training goes on; None where it starts untrained."""
+        """The arm whose trained adapter this arm's training starts from; None where it starts untrained."""
         config = self.config.warm_start_config
         if config is None or not self.method.trains:
             return None

@@ -1,4 +1,4 @@
-"""Fingerprints of content that a configuration only names: the LLM's weights, the embedder, the metrics."""
+"""Fingerprints of content that a configuration only names: the LLM's weights, the embedder and the metrics."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _METRICS: dict[str, dict[str, str]] = {}
 
 
 def backbone_fingerprint(config: RunConfig) -> str:
-    """Sha256 of the backbone's files; a name of the hub stands for itself."""
+    """Sha256 of the backbone's files; the name itself for a backbone that is named on a model hub."""
     return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
 
 
 def embedder_fingerprint(config: RunConfig) -> str:
-    """The embedder's own fingerprint; the hash of its settings if its files are not on this machine."""
+    """The embedder's fingerprint; the hash of its settings where its files are not on this machine."""
     key = identity(config, "embedder")
     if key not in _EMBEDDERS:
         try:
             _EMBEDDERS[key] = str(build(config, "embedder").fingerprint())
-        except (OSError, ValueError, DepError):  # a plan is made without the files; the embed stage reports them
+        except (OSError, ValueError, DepError):  # `--plan` works without the files; the embed stage reports them
             return key
     return _EMBEDDERS[key]
 
 
 def metric_signatures(config: RunConfig) -> dict[str, str]:
-    """Signature of each metric by its name, with the versions of libraries and of WordNet."""
+    """Signature of each metric by name, including the versions of libraries and of WordNet."""
     key = identity(config, "evaluate.metrics", "evaluate.texts")
     if key not in _METRICS:
         metrics = build_metrics(config.evaluate.metrics, config.evaluate.texts)
@@ -42,13 +42,13 @@ def metric_signatures(config: RunConfig) -> dict[str, str]:
 
 
 def file_digest(path: Path, cache: Path) -> str:
-    """Sha256 of a file's content.
+    """Compute the sha256 of a file's content.
 
-    `digests.json` in the cache keeps it by path, size and time of change, so a file is read once.
+    The digest is cached in `digests.json` under path, size and modification time, so that a file is read once.
 
     Args:
         path: the file.
-        cache: the folder of `digests.json`.
+        cache: folder of `digests.json`.
     """
     path = path.resolve()
     state = path.stat()
@@ -59,12 +59,12 @@ def file_digest(path: Path, cache: Path) -> str:
 def _file_digest(path: Path, size: int, mtime_ns: int, cache: Path) -> str:
     memo = cache / "digests.json"
     try:
-        known = read_json(memo)
-    except ValueError:  # damaged: the digests are made again
-        known = {}
+        digests = read_json(memo)
+    except ValueError:  # a damaged file: compute the digests again
+        digests = {}
     key = f"{path} {size} {mtime_ns}"
-    if key not in known:
+    if key not in digests:
         with path.open("rb") as file:
-            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
-        write_json(memo, known)
-    return str(known[key])
+            digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        write_json(memo, digests)
+    return str(digests[key])

@@ -1,7 +1,7 @@
-"""Keys of an arm's results: hashes of everything that a result depends on.
+"""Keys of an arm's results: each key hashes everything that a result depends on.
 
-    encoder key      what a user encoder learns by itself
-    adapter key      everything that training depends on
+    encoder key      inputs of a user encoder's pretraining
+    adapter key      inputs of the training
     prediction key   the adapter key, the method at test time, and decoding
     score key        the prediction key, and the metrics
 
@@ -24,8 +24,8 @@ VERSIONS = {
     "protocol": 1, "retrieval": 1, "difference": 1, "prompt": 1, "adapter": 1, "pretraining": 1, "training": 1,
     "profile": 1, "decoding": 1, "scoring": 1,
 }  # fmt: skip
-"""Version of each part of the code. Whoever changes a number that a part gives raises its version by one: results that
-depend on the part are then made again."""
+"""Version of each part of the code. A change that moves a number of a part must raise its version by one: the results
+that depend on the part are then computed again."""
 _DATA = ("retriever", "difference", "protocol")
 
 
@@ -34,7 +34,7 @@ def adapter_key(arm: Arm) -> str:
     if arm.training_view is not arm:
         return adapter_key(arm.training_view)
     prompt, soft = arm.configured
-    applied = ("history", "warm_start_epochs")  # by training_view, and by warm_start and settings
+    applied = ("history", "warm_start_epochs")  # already applied by training_view, and by warm_start and settings
     trained = {name: value for name, value in numeric(arm.settings).items() if name not in applied}
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []
     parts = [*_content(arm), _training_data(arm), identity(arm.config, "compressor", "projector")]
@@ -43,11 +43,11 @@ def adapter_key(arm: Arm) -> str:
 
 
 def encoder_key(arm: Arm) -> str:
-    """Key of a pretrained user encoder; neither the LLM nor the projection into it has a part in that."""
+    """Key of a pretrained user encoder; it depends on neither the LLM nor the projector."""
     user = arm.configured[1].user_llm
-    learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
+    settings = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
     vectors = [embedder_fingerprint(arm.config)] if arm.needs_vectors else []
-    parts = [arm.source, *vectors, _training_data(arm), numeric(learned), arm.configured[1].standardize]
+    parts = [arm.source, *vectors, _training_data(arm), numeric(settings), arm.configured[1].standardize]
     return _hash([*parts, _versions("pretraining", "difference", "protocol")])
 
 
@@ -69,7 +69,7 @@ def score_key(arm: Arm) -> str:
 
 
 def _content(arm: Arm) -> list[Any]:
-    """Fingerprints of the reviews, the LLM and, if the arm reads vectors, the embedder; versions of what reads them."""
+    """Fingerprints of the reviews, the LLM and any embedder that the arm uses, and versions of the code for them."""
     backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
     return [arm.source, backbone, *vectors, _versions("protocol", "retrieval", "prompt")]
@@ -80,7 +80,7 @@ def _versions(*parts: str) -> dict[str, int]:
 
 
 def _training_data(arm: Arm) -> str:
-    """Hash of the settings that choose the training examples; the number of test examples is none of them."""
+    """Hash of the settings that determine the training examples; the number of test examples does not."""
     return identity(replace(arm.config, protocol=replace(arm.config.protocol, test_examples=None)), *_DATA)
 
 

@@ -1,9 +1,8 @@
-"""The arms of a run, one after another or side by side, one process each.
+"""Scheduler: run the arms one after another, or in parallel, each in a process of its own.
 
-At the size of the built-in backbone two threads of one process mostly wait for each other, while two processes of one
-thread each keep two cores busy. Arms that share an adapter, or what theirs go
-on from, go to one process, so that it is trained once. A worker dies with its parent; an arm that fails does not stop
-the others.
+At the size of the built-in backbone, two threads of one process mostly wait for each other, while two processes of one
+thread each keep two cores busy. Arms that share an adapter or a warm start run in one process, so that it is trained
+once. A worker ends when its parent ends; an arm that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -40,25 +39,25 @@ STAGES: dict[str, Callable[[Resources, Arm], None]] = {
     "generate": generate,
     "evaluate": evaluate,
 }
-"""What is done with each arm, in this order."""
+"""Stage name -> function that runs the stage for one arm, in order."""
 
-_FAREWELL = 10
-"""Seconds that a worker without work has to end by itself."""
+_EXIT_TIMEOUT_S = 10
+"""Seconds to wait for an idle worker to exit before it is terminated."""
 
 Group = list[Arm]
-"""Arms that one worker takes, as they share an adapter; workers are handed their pickled configurations."""
+"""Arms that one worker runs, since they share an adapter; workers receive their pickled configurations."""
 
 
 class ArmsFailed(DepError):
-    """Some arms could not be finished; says which and why. What the others did is kept."""
+    """Some arms failed; the message says which and why. The results of the others are kept."""
 
 
 def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
-    """Preflight checks of all arms; an arm that is finished needs nothing.
+    """Run the preflight checks of all arms that have unfinished stages.
 
     Raises:
         ConfigError: a package or device is missing.
-        ValueError: an arm's settings contradict each other.
+        DepError: an arm's settings contradict each other.
     """
     for arm in arms:
         parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
@@ -72,17 +71,17 @@ def run_arms(
     stages: Sequence[str],
     fresh: bool = False,
 ) -> None:
-    """Take every arm through `stages`.
+    """Run `stages` for every arm.
 
     Args:
-        resources: with the run's configuration, whose `threads` says how many arms go side by side.
-        arms: all of the run's.
+        resources: resources of the run; `jobs` and `threads` of its configuration say how many arms run in parallel.
+        arms: all arms of the run.
         stages: names in `STAGES`.
-        fresh: redo the stages of all arms, also those that are done or cached. Results are removed first, so an
-            interrupted call goes on without it.
+        fresh: run the stages again for all arms, even where results are done or cached. The results are removed first,
+            so after an interruption the same call without `fresh` continues.
 
     Raises:
-        ArmsFailed: after all others are through.
+        ArmsFailed: an arm failed; raised after all others have finished.
     """
     if fresh:
         for arm in arms:
@@ -91,19 +90,19 @@ def run_arms(
     if not arms:
         return
     groups = _groups(arms)
-    workers = min(len(groups), side_by_side(resources.config))
+    workers = min(len(groups), parallel_arms(resources.config))
     if resources.config.threads:
         torch.set_num_threads(resources.config.threads)
     if workers > 1:
-        _side_by_side(resources, groups, stages, workers)
+        _run_in_parallel(resources, groups, stages, workers)
         return
     for arm in arms:
         for stage in stages:
             STAGES[stage](resources, arm)
 
 
-def side_by_side(config: RunConfig) -> int:
-    """How many arms go side by side: `jobs`, or as many as the cores hold of `threads` each."""
+def parallel_arms(config: RunConfig) -> int:
+    """Number of arms that run in parallel: `jobs`, or the number of cores divided by `threads` where that is set."""
     return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
 
 
@@ -112,110 +111,116 @@ def _cores() -> int:
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:
-    """Arms that share an adapter, a warm start or a user encoder, together; the largest groups first."""
+    """Group the arms that share an adapter, a warm start or a user encoder; groups with the most training first."""
     groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {adapter_key(arm)} if arm.method.trains else set()
-        learned = encoder_key(arm) if arm.method.pretrains else adapter_key(_first(arm)) if trained else ""
-        key = learned or f"{arm.name}/{arm.seed}"
+        shared = encoder_key(arm) if arm.method.pretrains else adapter_key(_first_warm_start(arm)) if trained else ""
+        key = shared or f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append(arm)
         adapters.setdefault(key, set()).update(trained)
     return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]
 
 
-def _first(arm: Arm) -> Arm:
-    """The arm at the beginning of the chain of warm starts that leads to `arm`."""
+def _first_warm_start(arm: Arm) -> Arm:
+    """Return the arm at the start of the chain of warm starts that leads to `arm`."""
     earlier = arm.training_view.warm_start
-    return _first(earlier) if earlier else arm
+    return _first_warm_start(earlier) if earlier else arm
 
 
-def _side_by_side(resources: Resources, groups: list[Group], stages: Sequence[str], workers: int) -> None:
+def _run_in_parallel(resources: Resources, groups: list[Group], stages: Sequence[str], count: int) -> None:
+    """Run the groups in `count` worker processes, and raise after all have finished if an arm failed."""
     spawn = multiprocessing.get_context("spawn")
-    todo, news = spawn.Queue(), spawn.Queue()
+    tasks, events = spawn.Queue(), spawn.Queue()
     for group in groups:
-        todo.put(group)
-    crew = [
-        spawn.Process(target=_work, args=(resources.config, list(stages), todo, news), daemon=True)
-        for _ in range(workers)
+        tasks.put(group)
+    workers = [
+        spawn.Process(target=_worker, args=(resources.config, list(stages), tasks, events), daemon=True)
+        for _ in range(count)
     ]
-    for worker in crew:
-        todo.put(None)
+    for worker in workers:
+        tasks.put(None)
         worker.start()
-    count = sum(map(len, groups))
+    arms = sum(map(len, groups))
     try:
-        failed = _follow(crew, news, count, resources.console)
-        for worker in crew:
-            worker.join(_FAREWELL)
+        failed = _show_progress(workers, events, arms, resources.console)
+        for worker in workers:
+            worker.join(_EXIT_TIMEOUT_S)
     finally:
-        for worker in crew:
+        for worker in workers:
             worker.terminate()
     if failed:
         lines = "\n".join(f"  {name}, seed {seed}: {why}" for (name, seed), why in failed.items())
-        raise ArmsFailed(f"{len(failed)} of {count} arms failed; the same command tries them again\n{lines}")
+        raise ArmsFailed(f"{len(failed)} of {arms} arms failed; the same command tries them again\n{lines}")
 
 
-def _follow(crew: Sequence[Any], news: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
-    """Show what the workers report until all are through; returns why each failed arm failed."""
+def _show_progress(workers: Sequence[Any], events: Any, arms: int, console: Console) -> dict[tuple[str, int], str]:
+    """Show the workers' progress until all arms have finished; return the reason of each failed arm."""
     failed: dict[tuple[str, int], str] = {}
-    through, line = 0, progress.Lines()
+    finished, line = 0, progress.Lines()
     with Progress(*progress.columns(), console=console) as bars:
-        every = bars.add_task(f"{count} arms, {len(crew)} side by side", total=count)
-        mine: dict[int, TaskID] = {}
-        while through < count:
+        overall = bars.add_task(f"{arms} arms, {len(workers)} in parallel", total=arms)
+        worker_bars: dict[int, TaskID] = {}
+        while finished < arms:
             try:
-                worker, kind, *what = news.get(timeout=1)
+                worker, kind, *event = events.get(timeout=1)
             except Empty:
-                dead = [w for w in crew if w.exitcode not in (None, 0)]
-                if dead or not any(w.is_alive() for w in crew):
-                    codes = ", ".join(str(w.exitcode) for w in crew)
+                crashed = [w for w in workers if w.exitcode not in (None, 0)]
+                if crashed or not any(w.is_alive() for w in workers):
+                    codes = ", ".join(str(w.exitcode) for w in workers)
                     raise ArmsFailed(
-                        f"a worker process ended before its work (exit codes {codes}; -9 is a lack of memory: set "
-                        "threads to the number of cores to run one arm at a time); the same command goes on"
+                        f"a worker process ended before its work (exit codes {codes}; -9 usually means out of memory: "
+                        "set jobs=1 to run one arm at a time); the same command continues"
                     ) from None
                 continue
             if kind == "stage":
-                description, done, total = what
+                description, done, total = event
                 if not console.is_terminal:
                     line(worker, description, done, total)
-                if worker not in mine:
-                    mine[worker] = bars.add_task(description, total=total)
-                bars.update(mine[worker], description=description, completed=done, total=total)
+                if worker not in worker_bars:
+                    worker_bars[worker] = bars.add_task(description, total=total)
+                bars.update(worker_bars[worker], description=description, completed=done, total=total)
             elif kind == "arm":
-                name, said, why = what
-                through += 1
-                bars.advance(every)
-                if said:
-                    bars.console.print(said, end="")
+                name, output, why = event
+                finished += 1
+                bars.advance(overall)
+                if output:
+                    bars.console.print(output, end="")
                 if why:
                     failed[name] = why
-        for task in mine.values():
+        for task in worker_bars.values():
             bars.remove_task(task)
     return failed
 
 
-def _work(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
-    """Worker loop: process queued groups of arms until a None sentinel."""
+def _worker(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> None:
+    """Entry point of a worker process."""
     _die_with_parent()
     try:
-        _take(run, stages, todo, news)
-    except (KeyboardInterrupt, SystemExit):  # what Lightning makes of the parent's signal; the parent tells of it
-        news.cancel_join_thread()
+        _work_loop(run, stages, tasks, events)
+    except (KeyboardInterrupt, SystemExit):  # Lightning raises these on the parent's signal, which the parent reports
+        events.cancel_join_thread()
 
 
-def _take(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
+def _work_loop(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> None:
+    """Worker loop: process queued groups of arms until a None sentinel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     if run.threads:
         torch.set_num_threads(run.threads)
     progress.quiet()
-    me = os.getpid()
-    doing = [""]
-    progress.report_to(lambda stage, done, total: news.put((me, "stage", f"{doing[0]}: {stage}", done, total)))
-    said = StringIO()
-    resources = Resources(run, Console(file=said, soft_wrap=True, width=10_000))
-    while (group := todo.get()) is not None:
+    pid = os.getpid()
+    label = ""
+
+    def report_stage(stage: str, done: Any, total: Any) -> None:
+        events.put((pid, "stage", f"{label}: {stage}", done, total))
+
+    progress.report_to(report_stage)
+    output = StringIO()
+    resources = Resources(run, Console(file=output, soft_wrap=True, width=10_000))
+    while (group := tasks.get()) is not None:
         for arm in group:
-            why, doing[0] = "", arm.label
+            why, label = "", arm.label
             try:
                 for stage in stages:
                     STAGES[stage](resources, arm)
@@ -223,14 +228,14 @@ def _take(run: RunConfig, stages: list[str], todo: Any, news: Any) -> None:
                 why = f"{type(error).__name__}: {error}"
                 if os.environ.get("DEP_TRACEBACK") or not is_mendable(error):
                     why += f"\n{traceback.format_exc()}"
-            news.put((me, "arm", (arm.name, arm.seed), said.getvalue(), why))
-            said.seek(0)
-            said.truncate()
-    news.close()
-    news.join_thread()
+            events.put((pid, "arm", (arm.name, arm.seed), output.getvalue(), why))
+            output.seek(0)
+            output.truncate()
+    events.close()
+    events.join_thread()
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is gone, however that came about."""
+    """Ask Linux to kill this process when its parent ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""What an arm has on disk: its folder's finished stages, and its files in the cache.
+"""Files of an arm: the finished stages in its folder, and its results in the cache.
 
-`state.json` in the folder holds the key of each finished stage, and the digest of its file. A stage is done when its
-key is there and its file has that digest. What an interrupted stage left behind is used only if the stage began under
-the same key. In the cache a manifest beside a file holds its digest.
+`state.json` in the folder holds the key of each finished stage and the digest of its file. A stage is done when its
+key is recorded and its file has that digest. The output of an interrupted stage is used only if the stage began under
+the same key. In the cache, a manifest beside each file holds its digest.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dep.utils.atomic_io import read_json, write_json, write_text
 
 
 class ArmStore:
-    """The files of one arm.
+    """Reads and writes the files of one arm.
 
     Args:
-        arm: whose files they are.
+        arm: the arm.
     """
 
     def __init__(self, arm: Arm) -> None:
@@ -30,7 +30,7 @@ class ArmStore:
 
     @property
     def adapter_home(self) -> Path:
-        """Where in the cache its trained weights are, for all arms that share them."""
+        """Folder in the cache of the trained adapter, shared by all arms with the same adapter key."""
         return Path(self.arm.config.cache) / "adapters" / adapter_key(self.arm)[:16]
 
     @property
@@ -40,11 +40,11 @@ class ArmStore:
 
     @property
     def adapter_is_cached(self) -> bool:
-        """Whether its trained weights are in the cache."""
+        """Whether the cache holds the trained adapter."""
         return is_intact(self.adapter_home / "adapter.safetensors")
 
     def finished(self, stage: str) -> bool:
-        """Whether `train`, `generate` or `evaluate` has nothing left to do."""
+        """Whether the stage `train`, `generate` or `evaluate` has nothing left to do."""
         if stage == "train":
             adapter = self.folder / "adapter.safetensors"
             return not self.arm.method.trains or (self.done("adapter", adapter_key(self.arm)) and is_intact(adapter))
@@ -52,33 +52,33 @@ class ArmStore:
         return self.done(name, key) and self._state().get(f"{name} sha256") == _digest(self.folder / f"{name}.jsonl")
 
     def complete(self, stage: str) -> None:
-        """Note that `generate` or `evaluate` is finished, and keep its file in the cache for other runs."""
-        self._note(stage)
+        """Record that `generate` or `evaluate` is finished, and copy its file into the cache for other runs."""
+        self._record(stage)
         name, key = self._file(stage)
-        path, kept = self.folder / f"{name}.jsonl", self._cached_file(name, key)
-        write_text(kept, path.read_text(encoding="utf-8"))
+        path, cached = self.folder / f"{name}.jsonl", self._cached_file(name, key)
+        write_text(cached, path.read_text(encoding="utf-8"))
         cost = read_json(self.folder / "cost.json") if stage == "generate" else {}
-        write_json(kept.with_suffix(".json"), {"sha256": _digest(kept), "cost": cost})
+        write_json(cached.with_suffix(".json"), {"sha256": _digest(cached), "cost": cost})
 
     def restore(self, stage: str) -> bool:
-        """Take the file of `generate` or `evaluate` from the cache, where another run has made it."""
+        """Copy the file of `generate` or `evaluate` from the cache; return whether it was there."""
         if not self.is_cached(stage):
             return False
         name, key = self._file(stage)
-        kept = self._cached_file(name, key)
-        write_text(self.folder / f"{name}.jsonl", kept.read_text(encoding="utf-8"))
-        if cost := read_json(kept.with_suffix(".json"))["cost"]:
+        cached = self._cached_file(name, key)
+        write_text(self.folder / f"{name}.jsonl", cached.read_text(encoding="utf-8"))
+        if cost := read_json(cached.with_suffix(".json"))["cost"]:
             write_json(self.folder / "cost.json", cost)
-        self._note(stage)
-        self.finish(f"{name} taken from", str(kept))
+        self._record(stage)
+        self.finish(f"{name} taken from", str(cached))
         return True
 
     def is_cached(self, stage: str) -> bool:
-        """Whether another run has left the file of `generate` or `evaluate` in the cache, and nothing has cut it."""
-        kept = self._cached_file(*self._file(stage))
-        return kept.is_file() and read_json(kept.with_suffix(".json")).get("sha256") == _digest(kept)
+        """Whether the cache holds the complete file of `generate` or `evaluate`."""
+        cached = self._cached_file(*self._file(stage))
+        return cached.is_file() and read_json(cached.with_suffix(".json")).get("sha256") == _digest(cached)
 
-    def _note(self, stage: str) -> None:
+    def _record(self, stage: str) -> None:
         name, key = self._file(stage)
         self.finish(f"{name} sha256", _digest(self.folder / f"{name}.jsonl"))
         self.finish(name, key)
@@ -94,10 +94,10 @@ class ArmStore:
         return bool(self._state().get(stage) == key)
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Remove the results of `stages` from the folder's state and from the cache, so that they are made again.
+        """Remove the results of `stages` from the folder's state and from the cache, so that they are computed again.
 
         Args:
-            stages: of `train`, `generate` and `evaluate`.
+            stages: any of `train`, `generate` and `evaluate`.
         """
         state = self._state()
         for stage in stages:
@@ -126,11 +126,11 @@ class ArmStore:
             shutil.rmtree(self.encoder_home, ignore_errors=True)
 
     def has_mark(self, name: str) -> bool:
-        """Whether anything was noted under `name`."""
+        """Whether `name` is recorded in the folder's state."""
         return name in self._state()
 
     def finish(self, stage: str, key: str) -> None:
-        """Note that `stage` is finished under `key`; called after its files are in place."""
+        """Record that `stage` is finished under `key`; call it after the stage's files are in place."""
         write_json(self.folder / "state.json", self._state() | {stage: key})
 
     def _state(self) -> dict[str, str]:

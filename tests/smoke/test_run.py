@@ -249,7 +249,7 @@ def test_the_same_seed_gives_the_same_bytes_also_after_an_interruption(
             assert (tmp_path / where).read_bytes() == (finished / where).read_bytes(), where
 
 
-def test_arms_side_by_side_give_the_bytes_of_arms_one_after_another(
+def test_parallel_arms_give_the_bytes_of_arms_one_after_another(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arms = ("arms=[non_perso,dep,shuffled]", "compare=[dep - shuffled]", "threads=1", "evaluate.metrics.names=[meteor]")
@@ -263,7 +263,7 @@ def test_arms_side_by_side_give_the_bytes_of_arms_one_after_another(
     finally:
         torch.set_num_threads(threads)
     assert files(tmp_path / "one") == files(tmp_path / "two")
-    assert "3 arms, 2 side by side" in capfd.readouterr().out
+    assert "3 arms, 2 in parallel" in capfd.readouterr().out
 
 
 def test_an_arm_that_fails_is_named_and_does_not_stop_the_others(

@@ -1,4 +1,4 @@
-"""What comes before any arm: filtered reviews, and their vectors."""
+"""Stages before any arm: prepare (filter and split the reviews) and embed (compute their vectors)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dep.pipeline.resources import Resources
 
 
 def prepare(resources: Resources, run: RunConfig) -> None:
-    """Filter and split the source, and say what is left (Table 4)."""
-    made = resources.prepared(run)
-    counted = statistics_of(made.corpora, made.examples)
-    sizes = "; ".join(f"{c.category} {c.reviews} reviews, {c.users} users, {c.items} items" for c in counted.corpora)
+    """Filter and split the source, and print the statistics of the result (Table 4)."""
+    prepared = resources.prepared(run)
+    statistics = statistics_of(prepared.corpora, prepared.examples)
+    sizes = "; ".join(f"{c.category} {c.reviews} reviews, {c.users} users, {c.items} items" for c in statistics.corpora)
     splits: dict[str, int] = {}
-    for row in counted.splits:
+    for row in statistics.splits:
         splits[row.split] = splits.get(row.split, 0) + row.examples
     shares = ", ".join(f"{count} {split}" for split, count in splits.items())
     resources.console.print(f"[bold]prepare[/] {sizes}\n        examples: {shares}; in {resources.prepared_folder}")
@@ -27,17 +27,17 @@ def prepare(resources: Resources, run: RunConfig) -> None:
 
 def embed(resources: Resources, configs: Mapping[str, RunConfig]) -> None:
     """Fill the vector caches of all arms."""
-    asked: set[str] = set()
+    done: set[str] = set()
     for config in configs.values():
         key = identity(config, "embedder", "difference", "protocol")
-        if key in asked or not Arm("", config, 0, "").needs_vectors:
+        if key in done or not Arm("", config, 0, "").needs_vectors:
             continue
-        asked.add(key)
-        began = time.time()
-        made, cache = resources.prepared(config), resources.cache(config)
-        peers = [cache.vectors(corpus, made.pool[category]).peers_N for category, corpus in made.corpora.items()]
-        every = torch.cat(peers)
+        done.add(key)
+        start = time.time()
+        prepared, cache = resources.prepared(config), resources.cache(config)
+        pool = prepared.pool
+        peers_N = torch.cat([cache.vectors(c, pool[name]).peers_N for name, c in prepared.corpora.items()])
         resources.console.print(
-            f"[bold]embed[/] {len(every)} reviews by {cache.embedder.name}, {every.float().mean():.1f} peers each, "
-            f"{int((every == 0).sum())} without; {time.time() - began:.1f} s; in {config.cache}"
+            f"[bold]embed[/] {len(peers_N)} reviews by {cache.embedder.name}, {peers_N.float().mean():.1f} peers each, "
+            f"{int((peers_N == 0).sum())} without; {time.time() - start:.1f} s; in {config.cache}"
         )

@@ -12,8 +12,8 @@ from dep.commands.cost import short
 from dep.config.loader import load_arms
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_module
-from dep.pipeline.plan import trained_parameters
 from dep.pipeline.resources import Resources
+from dep.pipeline.workload import trained_parameters
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 SMALL = ["source.users=20", "source.circles=2", "source.items_per_circle=12", "compare=[]", "embedder.batch_size=64"]
