@@ -6,7 +6,7 @@
     run = dep.run("demo", "seeds=[0]")                      # what `dep run demo seeds=[0]` does
     run = dep.load_run("runs/demo")                         # its tables, scores and texts
 
-The public names are those of `dep.api`; they are imported when they are first used.
+The public names are those listed in `__all__`; each is imported on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["ComponentConfig", "DepError", "Run", "differences", "load_run", "run"]
 
-_HOMES = {"ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors"}
+_MODULES = {"ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors"}
+"""Public name -> module that defines it; names that are not listed are in `dep.api`."""
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +30,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'dep' has no attribute {name!r}; its public names are {', '.join(__all__)}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES.get(name, "dep.api")), name)
+    return getattr(import_module(_MODULES.get(name, "dep.api")), name)

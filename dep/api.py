@@ -15,42 +15,53 @@ if TYPE_CHECKING:
 
 
 def differences(vectors: Tensor, users: Sequence[str], items: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Eq. 4: each review's vector minus the mean of what the other users wrote about the same item.
+    """Compute Eq. 4: each review's vector minus the mean vector of the other users' reviews of the same item.
 
     Args:
-        vectors: [N, E], one row a review.
-        users: author of each row.
-        items: item of each row.
+        vectors: [N, E] embeddings, one row for each of N reviews.
+        users: N names, the author of each row.
+        items: N names, the item of each row.
 
     Returns:
-        diff [N, E] float32, zero where nobody else reviewed the item; peers [N] int64, how many others did.
+        diff [N, E] float32, zero where nobody else reviewed the item, and peers [N] int64, the number of other users'
+        reviews in the mean.
 
     Raises:
-        DepError: the three differ in length.
+        DepError: the three arguments differ in length.
     """
-    from dep.data.vectors.difference import differences as of_rows
+    from dep.data.vectors.difference import differences as compute
 
-    return of_rows(vectors, users, items)
+    return compute(vectors, users, items)
 
 
 @dataclass(frozen=True)
 class Run:
     """A finished run.
 
-    `rows` and `comparisons` are those of results.json: every number with its interval, and every paired test.
+    `rows` and `comparisons` are read from results.json.
     """
 
     folder: Path
     rows: list[dict[str, Any]]
+    """One dictionary for each arm and metric: the value and its interval."""
     comparisons: list[dict[str, Any]]
+    """One dictionary for each pair of arms and metric: the paired test."""
 
     @property
     def report(self) -> Path:
-        """The page for a browser."""
+        """Path of the HTML report."""
         return self.folder / "report.html"
 
     def predictions(self, arm: str, seed: int = 0) -> list[dict[str, Any]]:
-        """What an arm generated and the likelihood of the real reviews, a dictionary a test review.
+        """Read an arm's predictions.
+
+        Args:
+            arm: name of an arm of the run.
+            seed: one of the run's seeds.
+
+        Returns:
+            One dictionary for each test review: its key, the generated text, the real text and its likelihood (`nll`,
+            in nats per token).
 
         Raises:
             MissingFile: the run has no such arm or seed.
@@ -66,10 +77,10 @@ def load_run(folder: str | Path) -> Run:
     """Read a finished run.
 
     Args:
-        folder: as `runs/demo`.
+        folder: the run's folder, such as `runs/demo`.
 
     Raises:
-        MissingFile: there are no results.
+        MissingFile: the folder has no results.json.
     """
     path = Path(folder) / "results.json"
     if not path.is_file():
@@ -82,11 +93,14 @@ def run(configuration: str | Path, *overrides: str) -> Run:
     """Run every stage, as `dep run` does, and read the results.
 
     Args:
-        configuration: a YAML file or its name, as `demo`.
-        overrides: `key=value` words.
+        configuration: path of a YAML file, or its name, such as `demo`.
+        overrides: settings as `key=value`.
+
+    Returns:
+        The finished run.
 
     Raises:
-        DepError: the configuration is wrong, or an arm failed.
+        DepError: the configuration is invalid, or an arm failed.
     """
     from rich.console import Console
 
@@ -94,7 +108,7 @@ def run(configuration: str | Path, *overrides: str) -> Run:
     from dep.commands.run import main
 
     if bad := [word for word in overrides if "=" not in word]:
-        raise DepError(repr(bad[0]), "key=value", "a word without =")
+        raise DepError(repr(bad[0]), "key=value", "a word without =", "write overrides as train.lr=1e-4")
     command = Command("run", [str(configuration)], list(overrides), Console(soft_wrap=True))
     main(command)
     settings, _ = command.configs

@@ -1,7 +1,7 @@
 """`dep <verb> [configuration ...] [key=value ...]`: a table of verbs.
 
-A configuration is a YAML file or its name (`demo` is conf/demo.yaml, of the current folder or of the package). Nothing
-heavy is imported before the verb is known, so that help comes at once.
+A configuration is a YAML file or its name (`demo` is conf/demo.yaml, in the current folder or in the package). Heavy
+packages are imported only after the verb is known, so that help appears at once.
 """
 
 from __future__ import annotations
@@ -18,35 +18,37 @@ from dep.utils.optional_deps import EXTRAS
 
 
 class Verb(NamedTuple):
-    """A verb: the module whose `main(command)` does it, and a line of help."""
+    """A verb: the module whose `main(command)` runs it, and one line of help."""
 
     module: str
     help: str
 
 
 VERBS = {
-    "run": Verb("dep.commands.run", "all stages, then the report: what most people want"),
+    "run": Verb("dep.commands.run", "run all stages, then write the report; start here"),
     "prepare": Verb("dep.commands.prepare", "read the source, filter and split it, print its statistics"),
-    "embed": Verb("dep.commands.embed", "his and diff vectors of every review, cached by category"),
+    "embed": Verb("dep.commands.embed", "compute the his and diff vectors of every review, cached by category"),
     "train": Verb("dep.commands.train", "train the adapter of every arm that has one"),
-    "generate": Verb("dep.commands.generate", "measure the real reviews' likelihood and generate the arms' own"),
+    "generate": Verb("dep.commands.generate", "measure the likelihood of the real reviews and generate reviews"),
     "evaluate": Verb("dep.commands.evaluate", "score the generated reviews"),
-    "report": Verb("dep.commands.report", "tables, intervals, comparisons and report.html from the scores"),
-    "diff": Verb("dep.commands.diff", "the fields in which two configurations differ: dep diff paper official"),
-    "cost": Verb("dep.commands.cost", "parameters, operations, cache and memory of every arm, from the architecture"),
-    "probe": Verb("dep.commands.probe", "no LLM: how often a review's vectors find its author"),
+    "report": Verb("dep.commands.report", "write tables, intervals, comparisons and report.html from the scores"),
+    "diff": Verb("dep.commands.diff", "print the fields in which two configurations differ: dep diff paper official"),
+    "cost": Verb(
+        "dep.commands.cost", "print each arm's parameters, operations, cache and memory, from the architecture"
+    ),
+    "probe": Verb("dep.commands.probe", "measure, without an LLM, how often a review's vectors identify its author"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code."""
+    """Run one verb and return the exit code: 0, 2 for a mistake of the user, 130 after Ctrl-C."""
     args = _parser().parse_intermixed_args(argv)
     files = [word for word in args.words if "=" not in word]
     overrides = [word for word in args.words if "=" in word]
     overrides += [f"jobs={args.jobs}"] * (args.jobs is not None)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if args.plan or args.verb == "cost":
-        os.environ["HF_HUB_OFFLINE"] = "1"  # neither asks the hub
+        os.environ["HF_HUB_OFFLINE"] = "1"  # neither needs the model hub
     from rich.console import Console
 
     from dep.commands.base import Command
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """What to print in place of a traceback; empty for a bug."""
+    """Return the line to print in place of a traceback; empty for a bug."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package not in EXTRAS:
@@ -92,17 +94,19 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"verbs:\n{verbs}\n\nexamples:\n"
         "  dep run demo                                       the built-in world, on a CPU, in minutes\n"
         "  dep run demo name=mine seeds=[0,1]                 another name, two seeds\n"
-        "  dep probe digital_music source.folder=/data/music   do the vectors know their author?\n"
+        "  dep probe digital_music source.folder=/data/music   do vectors identify their author?\n"
         "  dep run paper source.main=/data/DPL-main source.meta=/data/DPL-meta\n\n"
-        "Every verb continues where it was interrupted, and does nothing twice.",
+        "Every verb continues where it was interrupted and repeats no finished work.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=list(VERBS), metavar="verb", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--plan", action="store_true", help="print the jobs, what is there and what the rest costs; do nothing"
+        "--plan",
+        action="store_true",
+        help="print the jobs, which results exist and what the rest will cost; run nothing",
     )
     parser.add_argument(
-        "--fresh", action="store_true", help="train, generate and evaluate again what is done or cached"
+        "--fresh", action="store_true", help="train, generate and evaluate again, even where results are done or cached"
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="run N arms in parallel (as jobs=N)")
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)

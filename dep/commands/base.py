@@ -1,4 +1,4 @@
-"""One call of `dep`: the words of the command line, and the configuration and resources that follow from them."""
+"""The parsed command line that every verb receives."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
 
 @dataclass
 class Command:
-    """One call of `dep`."""
+    """One call of `dep`; configurations and resources are loaded on first use."""
 
     verb: str
     files: list[str]
     """Configuration files, by path or by name."""
     overrides: list[str]
-    """`key=value` words."""
+    """Settings as `key=value`."""
     console: Console
     plan: bool = False
-    """Print the plan and do nothing."""
+    """Print the plan and run nothing."""
     fresh: bool = False
-    """Train, generate and evaluate again what is done or cached."""
+    """Train, generate and evaluate again, even where results are done or cached."""
     started: float = field(default_factory=time.time)
+    """Time of the call, in seconds since 1970."""
 
     @cached_property
     def configs(self) -> tuple[RunConfig, dict[str, RunConfig]]:
-        """The run and its arms by name.
+        """The run's configuration, and the configurations of its arms by name.
 
         Raises:
-            DepError: no configuration was named, or one is wrong.
+            DepError: no configuration was named, or one is invalid.
         """
         from dep.config.loader import load_arms
 
@@ -48,7 +49,7 @@ class Command:
 
     @cached_property
     def resources(self) -> Resources:
-        """Reviews, vectors and backbones of the run; libraries are told to be quiet first."""
+        """Reviews, vectors and backbones of the run; the first use also silences the libraries' own progress bars."""
         run, _ = self.configs
         from dep.pipeline.resources import Resources
         from dep.utils import progress
@@ -58,5 +59,5 @@ class Command:
 
     @property
     def typed(self) -> str:
-        """The command line, for the report."""
+        """The command line as it was typed, for the report."""
         return shlex.join(["dep", self.verb, *self.files, *self.overrides])

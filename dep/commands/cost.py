@@ -1,4 +1,4 @@
-"""`dep cost`: operations, cache and memory of each arm, counted from the LLM's architecture without loading it."""
+"""`dep cost`: cost of each arm per request and training example, computed from the architecture without any weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dep.commands.base import Command
 from dep.config.schema import RunConfig
 from dep.models.backbones.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
 from dep.pipeline.arm import Arm
-from dep.pipeline.plan import load_of, sizes, trained_parameters
 from dep.pipeline.resources import Resources
+from dep.pipeline.workload import arm_load, example_counts, trained_parameters
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _COLUMNS = ("arm", "trained", "tokens", "read", "train", "KV", "GB")
@@ -26,15 +26,15 @@ def main(command: Command) -> None:
 
 
 def show(resources: Resources, configs: Mapping[str, RunConfig], console: Console) -> None:
-    """Print a row for each arm, and how its numbers were counted."""
-    sized, source = sizes(resources)
+    """Print a table with one line for each arm, and how its columns are computed."""
+    counts, source = example_counts(resources)
     title = f"What the arms of {resources.config.name} cost"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
     for name, config in configs.items():
         arm = Arm(name, config, 0, "")
-        shape, load, trained = architecture(config.backbone), load_of(resources, arm, sized), trained_parameters(arm)
+        shape, load, trained = architecture(config.backbone), arm_load(resources, arm, counts), trained_parameters(arm)
         length = load.prompt + load.target
         cost = estimate(config.backbone, load, CARDS[0], trained)
         table.add_row(
@@ -47,16 +47,16 @@ def show(resources: Resources, configs: Mapping[str, RunConfig], console: Consol
     console.print(table)
     total, _ = parameters(architecture(resources.config.backbone))
     console.print(
-        f"The LLM has {short(total)} parameters. Tokens: prompt + review, means. Read: operations of a forward pass "
-        "over both; train: of a forward and backward pass, without what the shared beginning of a prompt saves. KV: "
-        "bytes of the prompt's keys and values. GB: memory to train and to generate in bfloat16, with 1.5 GB for the "
-        "device itself."
+        f"The LLM has {short(total)} parameters. Tokens: mean lengths of prompt + review. Read: operations "
+        "of a forward pass over both. Train: operations of a forward and backward pass, without the saving from the "
+        "prompts' shared prefix. KV: bytes of the prompt's keys and values. GB: memory to train, and to generate, in "
+        "bfloat16, including 1.5 GB for the CUDA context."
     )
     console.print(source)
 
 
 def short(value: float) -> str:
-    """A number with the letter of its unit, such as `7.62G`."""
+    """Format a number with three digits and a metric prefix: `7.62G`."""
     for size, letter in _UNITS:
         if value >= size:
             return f"{value / size:.3g}{letter}"

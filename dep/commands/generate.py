@@ -7,5 +7,5 @@ from dep.commands.run import run_stages
 
 
 def main(command: Command) -> None:
-    """Measure the likelihood of the real reviews and generate the arms' own."""
+    """Measure the likelihood of the real reviews and generate each arm's reviews."""
     run_stages(command, ["generate"])

@@ -1,4 +1,4 @@
-"""`dep probe`: how well the vectors identify their author, without a language model."""
+"""`dep probe`: how much the vectors say about their author, measured without a language model."""
 
 from __future__ import annotations
 
@@ -23,36 +23,37 @@ def main(command: Command) -> None:
 
 
 def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
-    """Probe every category, print a table, and write probe.json into the run's folder."""
-    dataset, store = resources.prepared(run), resources.cache(run)
-    vectors = {category: store.vectors(corpus, dataset.pool[category]) for category, corpus in dataset.corpora.items()}
+    """Probe every category, print a table, write probe.json into the run's folder, and return its content."""
+    prepared, cache = resources.prepared(run), resources.cache(run)
+    corpora = prepared.corpora
+    vectors = {category: cache.vectors(corpus, prepared.pool[category]) for category, corpus in corpora.items()}
     table = Table(title="Whose review is it? Leave-one-out nearest user centroid, by cosine", title_justify="left")
     for column in ("category", "vectors", "accuracy", "MRR", "chance", "reviews"):
         table.add_column(column, justify="left" if column in ("category", "vectors") else "right")
-    results: dict[str, Any] = {"author": []}
-    for category, corpus in dataset.corpora.items():
-        for row in probe(corpus, vectors[category], user_rows(dataset.examples, category)):
-            results["author"].append({"category": category, **vars(row)})
+    result: dict[str, Any] = {"author": []}
+    for category, corpus in corpora.items():
+        for row in probe(corpus, vectors[category], user_rows(prepared.examples, category)):
+            result["author"].append({"category": category, **vars(row)})
             table.add_row(
                 category, row.vectors, f"{row.accuracy:.1%}", f"{row.mrr:.3f}", f"{row.chance:.2%}", f"{row.n:,}"
             )
     resources.console.print(table)
     if isinstance(resources.source, SyntheticSource):
-        results["planted"] = _planted(resources, planted(dataset.corpora, vectors, resources.source.path))
+        result["planted"] = _planted(resources, planted(corpora, vectors, resources.source.path))
     path = Path(run.runs) / run.name / "probe.json"
-    write_json(path, results)
+    write_json(path, result)
     resources.console.print(f"[bold]probe[/] {path}")
-    return results
+    return result
 
 
 def _planted(resources: Resources, rows: list[TraitRow]) -> list[dict[str, Any]]:
-    """Print the table of planted sayings: the AUC of each kind of vector, and its difference from his."""
+    """Print and return how well each kind of vector finds the planted sayings, compared with his."""
     title = "Which concepts are the author's own sayings? AUC from one review, held-out users"
     table = Table(title=title, title_justify="left")
     for column in ("vectors", "AUC", "95%", "less his", "95% ", "reviews"):
         table.add_column(column, justify="left" if column == "vectors" else "right")
     his = rows[0].auc_U.numpy()
-    results = []
+    result = []
     for row in rows:
         mean, gain = mean_interval(row.auc_U.numpy()), paired(row.auc_U.numpy(), his)
         table.add_row(
@@ -60,7 +61,7 @@ def _planted(resources: Resources, rows: list[TraitRow]) -> list[dict[str, Any]]
             f"{gain.delta:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}", f"{row.n:,}",
         )  # fmt: skip
         interval = {"auc": mean.value, "ci_low": mean.low, "ci_high": mean.high}
-        against = {"less_his": gain.delta, "less_his_low": gain.low, "less_his_high": gain.high}
-        results.append({"vectors": row.vectors, **interval, **against, "n": row.n, "users": len(row.auc_U)})
+        versus_his = {"less_his": gain.delta, "less_his_low": gain.low, "less_his_high": gain.high}
+        result.append({"vectors": row.vectors, **interval, **versus_his, "n": row.n, "users": len(row.auc_U)})
     resources.console.print(table)
-    return results
+    return result

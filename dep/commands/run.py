@@ -1,4 +1,4 @@
-"""`dep run`: all stages of a run, then its report; the other stage verbs are parts of it."""
+"""`dep run`: all stages of a run, then its report. The other stage verbs run a part of these stages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from dep.commands.base import Command
 
 ALL = ("prepare", "embed", "train", "generate", "evaluate", "report")
-"""The stages in their order."""
+"""All stages, in their order."""
 
 
 def main(command: Command) -> None:
@@ -21,7 +21,7 @@ def run_stages(command: Command, stages: Collection[str]) -> None:
     """Run some of the stages, or print the plan.
 
     Args:
-        command: the call.
+        command: the parsed command line.
         stages: names in `ALL`.
     """
     run, configs = command.configs

@@ -1,4 +1,4 @@
-"""`dep diff`: the fields in which two configurations differ, with the docstring of each."""
+"""`dep diff`: the fields in which two configurations differ, each with its meaning from the settings' class."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from dep.config.schema import SLOTS, RunConfig, as_dict
 
 _NAMES = ("name", "label", "arms", "compare")
 """Fields that name a run and do not describe it."""
+
+
 _WIDE = 120
-"""Terminal width in columns from which the table has a column of meanings."""
+"""Columns of a console that is wide enough to show the meaning of each field."""
 
 
 def differing(a: RunConfig, b: RunConfig) -> list[tuple[str, Any, Any, str]]:
-    """Fields that differ: (dotted key, value in `a`, value in `b`, meaning); `-` is the value of an absent field."""
+    """List the fields that differ, as (dotted key, value in `a`, value in `b`, meaning); a missing value is `-`."""
     left, right = (dict(_leaves(as_dict(config))) for config in (a, b))
     meanings = _meanings(a) | _meanings(b)
     return [
@@ -44,9 +46,7 @@ def show(a: RunConfig, b: RunConfig, names: tuple[str, str], console: Console) -
         table.add_row(key, str(left), str(right), *[escape(meaning)] * wide)
     console.print(table if table.row_count else "no difference")
     if table.row_count and not wide:
-        console.print(
-            f"a terminal of {_WIDE} columns (COLUMNS={_WIDE} dep diff ...) shows each field's meaning", style="dim"
-        )
+        console.print(f"a console of {_WIDE} columns (COLUMNS={_WIDE} dep diff ...) also shows meanings", style="dim")
 
 
 def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -58,31 +58,31 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 
 def _meanings(config: RunConfig) -> dict[str, str]:
-    """Dotted key -> docstring of each field of the classes that `config` chooses."""
+    """Map each dotted key to its docstring, for every field of every settings class in `config`."""
     return dict(_documented(config))
 
 
-def _documented(given: Any, above: str = "") -> Iterator[tuple[str, str]]:
-    for name, text in docstrings(type(given)).items():
+def _documented(settings: Any, above: str = "") -> Iterator[tuple[str, str]]:
+    for name, text in docstrings(type(settings)).items():
         yield f"{above}{name}", text
-    for field in fields(given):
-        value = getattr(given, field.name)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
         if is_dataclass(value):
             yield from _documented(value, f"{above}{field.name}.")
-        for key, settings in value.items() if isinstance(value, Mapping) else ():
-            if is_dataclass(settings):
-                yield from _documented(settings, f"{above}{field.name}.{key}.")
+        for key, member in value.items() if isinstance(value, Mapping) else ():
+            if is_dataclass(member):
+                yield from _documented(member, f"{above}{field.name}.{key}.")
         if not above and field.name in SLOTS:
             yield f"{field.name}.kind", f"Which {field.name}."
 
 
 def docstrings(kind: type) -> dict[str, str]:
-    """Field name -> the string below it, for a dataclass and its bases."""
+    """Map each field of a dataclass and its bases to the docstring below it."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError):  # a class without source code
+        except (OSError, TypeError):  # a class made at run time or built in has no source
             continue
         body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
         for field, below in pairwise(body):

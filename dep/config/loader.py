@@ -1,7 +1,8 @@
-"""Loads YAML files and `key=value` overrides into a typed configuration, checked against the classes that it chooses.
+"""Load a run's configuration from YAML files and `key=value` overrides, and check it against the chosen classes.
 
-No other module imports omegaconf. A typo, a value of the wrong type, or a key of another component is refused here, by
-name. An *arm* is one system of a comparison: the run's configuration with `conf/arm/<name>.yaml` merged over it.
+Only this module imports omegaconf. A typo, a value of the wrong type, or a key of another variant is refused here, and
+the error names the key. An *arm* is one system of a comparison: the run's configuration with `conf/arm/<name>.yaml`
+merged over it.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> RunConfi
     """Merge YAML files, left to right, then `key=value` overrides, and check the result.
 
     Raises:
-        ConfigError: a file is absent, or a key or value is not one that the chosen classes have.
+        ConfigError: a file is missing, or the chosen classes do not have a key or do not accept its value.
     """
     return _typed(merge(files, overrides))
 
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """A configuration from plain values, checked like one from files."""
+    """Build a configuration from plain values and check it like one from files."""
     raw = OmegaConf.create(dict(values))
     assert isinstance(raw, DictConfig)
     return _typed(raw)
 
 
 def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictConfig:
-    """Merge files and overrides without a check. A file may name others to merge below it: `base`, by relative path."""
+    """Merge files, then overrides, without checks. A file may name others under `base`, relative to itself."""
     raw = OmegaConf.create({})
     for file in files:
         raw = _merged(raw, _read(locate(file)))
@@ -49,14 +50,14 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
 
 
 def packaged() -> Path:
-    """Folder of the packaged configurations: inside the wheel, or beside `dep` in a checkout."""
+    """Folder of the package's own configurations: `dep/conf` in a wheel, `conf` beside `dep` in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def locate(file: str | Path) -> Path:
-    """The file of a configuration, given a path or the name of a file in `conf` of the current folder or the package.
+    """Find the file of a configuration, given a path or a name in `conf` of the current folder or of the package.
 
     Raises:
         ConfigError: there is no such file.
@@ -80,17 +81,17 @@ def locate(file: str | Path) -> Path:
 
 
 def _arm_file(folder: Path, name: str) -> Path:
-    """The arm's file in `folder`, or the package's if `folder` has none of that name."""
-    own, from_package = folder / f"{name}.yaml", packaged() / "arm" / f"{name}.yaml"
-    return from_package if not own.is_file() and from_package.is_file() else own
+    """Path of an arm's file: in the run's own folder, or else the package's file of that name."""
+    own, packaged_file = folder / f"{name}.yaml", packaged() / "arm" / f"{name}.yaml"
+    return packaged_file if not own.is_file() and packaged_file.is_file() else own
 
 
 def _read(path: Path) -> DictConfig:
     if not path.is_file():
-        there = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        near = get_close_matches(path.name, there, 3)
+        names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = get_close_matches(path.name, names, 3)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
-        raise ConfigError(f"{path}: no such configuration file; {meant}{path.parent} has {', '.join(there) or 'none'}")
+        raise ConfigError(f"{path}: no such configuration file; {meant}{path.parent} has {', '.join(names) or 'none'}")
     try:
         raw = OmegaConf.load(path)
     except Exception as error:  # yaml's errors have no base class that omegaconf re-exports
@@ -105,10 +106,10 @@ def _read(path: Path) -> DictConfig:
 
 
 def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
-    """Merge `above` over `below`. A slot that changes its kind drops the fields of the other kind."""
+    """Merge `above` over `below`; a slot whose kind changes loses its earlier fields, which are another class's."""
     for slot in SLOTS:
-        lower, upper = below.get(slot), above.get(slot)
-        if lower is not None and upper is not None and "kind" in upper and upper["kind"] != lower.get("kind"):
+        old, new = below.get(slot), above.get(slot)
+        if old is not None and new is not None and "kind" in new and new["kind"] != old.get("kind"):
             below = OmegaConf.merge(below, {})  # type: ignore[assignment]
             del below[slot]
     merged = OmegaConf.merge(below, above)
@@ -117,7 +118,7 @@ def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
 
 
 def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
-    """Check `raw` against the schema of its components. `prefix` is prepended to error messages."""
+    """Check `raw` against the schema of its chosen components; `prefix` is prepended to error messages."""
     kinds = []
     for slot, registry in SLOTS.items():
         kind = (raw.get(slot) or {}).get("kind", registry.default)
@@ -139,11 +140,11 @@ def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
 
 @lru_cache
 def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -> DictConfig:
-    """The schema of a run with components of these kinds; cached, since a run has dozens of arms and few kinds."""
+    """Build the schema of a run whose slots have these kinds; cached, since a run has dozens of arms and few kinds."""
     schema = OmegaConf.structured(RunConfig)
     for slot, kind in kinds:
         fields = OmegaConf.structured(SLOTS[slot].config_class(kind))
-        fields["kind"] = kind  # a component of the user's own may leave it empty
+        fields["kind"] = kind  # a user's own component may leave it empty
         OmegaConf.update(schema, slot, fields, force_add=True)
     for name in metrics:
         load_metric(name)
@@ -153,13 +154,13 @@ def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -
 
 
 def _own_metrics(raw: DictConfig) -> tuple[str, ...]:
-    """Metrics that the configuration names and the registry does not have: `my_module:MyMetric`."""
+    """List the named metrics that are not in the registry, such as `my_module:MyMetric`."""
     names = OmegaConf.select(raw, "evaluate.metrics.names")
     return tuple(str(name) for name in names if name not in METRICS) if OmegaConf.is_list(names) else ()
 
 
 def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
-    """The valid keys, for the message about an unknown key that resembles none of them."""
+    """Return the end of an error message: the valid keys, where a key is unknown and no similar one exists."""
     if not isinstance(error, ConfigKeyError) or "Did you mean" in str(error):
         return ""
     above = str(error.full_key or "").rpartition(".")[0]
@@ -169,27 +170,27 @@ def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
 
 def _first_lines(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
-    return "expected a list, as in [0,1]" if "is not a ListConfig" in text else text
+    message = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    return "expected a list, as in [0,1]" if "is not a ListConfig" in message else message
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The resolved configuration as YAML that `load` reads."""
+    """Format the resolved configuration as YAML that `load` reads."""
     return OmegaConf.to_yaml(OmegaConf.create(as_dict(config)))
 
 
 def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tuple[RunConfig, dict[str, RunConfig]]:
-    """Load a run and its arms by name: merge the files, then the arm's file, then the overrides.
+    """Load a run and its arms by name; an arm merges the files, then its own file, then the overrides.
 
     Raises:
-        ConfigError: as `load`; also if a pair in `compare` names no arm of the run.
+        ConfigError: as for `load`; also where `compare` names something that is not an arm of the run.
     """
     run = load(files, overrides)
     folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
     below, above = merge(files), merge((), overrides)
     if not run.arms:
         if merge(files).get("arms"):
-            raise ConfigError("arms: expected names of arms, found none; without the key a run has those of its file")
+            raise ConfigError("arms: expected names of arms, found none; omit the override to run those of the file")
         run.warm_start_config = _warm_start(run.method.kind, run, folder, below, above, ())
         return run, {run.method.kind: run}
     configs: dict[str, RunConfig] = {}
@@ -201,7 +202,7 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
             if f"{name}{suffix}" in configs:
                 raise ConfigError(
                     "vary", "a name of its own for each arm", f"two arms called {name}{suffix}",
-                    "give each value once, and vary no two settings that end in one word",
+                    "give each value once, and vary no two settings whose keys end in the same word",
                 )  # fmt: skip
             configs[f"{name}{suffix}"] = config
     for a, b in pairs(run):
@@ -209,20 +210,20 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
         if unknown:
             raise ConfigError(
                 f"compare: expected arms of this run ({', '.join(configs)}), found {unknown[0]!r}; name it in `arms`, "
-                "or say what to compare (compare=[] for nothing)"
+                "or change the comparisons (compare=[] for none)"
             )
     return run, configs
 
 
 def _arm(name: str, folder: Path, below: DictConfig, above: DictConfig, earlier: tuple[str, ...] = ()) -> RunConfig:
-    """The configuration of an arm, with that of its warm start.
+    """Load the configuration of an arm and of its warm start.
 
     Args:
-        name: of the arm.
-        folder: the run's own arm files.
+        name: the arm's name.
+        folder: folder of the run's own arm files.
         below: the run's configuration.
-        above: overrides.
-        earlier: names of the arms that go on from this one, directly or not.
+        above: the overrides.
+        earlier: names of the arms whose chain of warm starts leads to this one, to detect a cycle.
     """
     path = _arm_file(folder, name)
     config = _typed(_merged(_merged(below, _read(path)), above), prefix=f"arm {name} ({path}): ")
@@ -233,21 +234,21 @@ def _arm(name: str, folder: Path, below: DictConfig, above: DictConfig, earlier:
 def _warm_start(
     name: str, config: RunConfig, folder: Path, below: DictConfig, above: DictConfig, earlier: tuple[str, ...]
 ) -> RunConfig | None:
-    """The configuration of the arm from which `config` goes on; None where it starts untrained.
+    """Load the configuration of the arm whose adapter `config` starts from; None where it starts untrained.
 
     Raises:
-        ConfigError: there is no such arm, it goes on from this one, or no epoch is left for this one.
+        ConfigError: there is no such arm, the chain of warm starts is a cycle, or the warm start takes all epochs.
     """
     if not config.warm_start or not config.train.warm_start_epochs:
         return None
     chain = (*earlier, name)
     if config.warm_start in chain:
-        circle = " -> ".join((*chain, config.warm_start))
-        raise ConfigError(f"arm {name}: warm_start", "an arm that does not go on from this one", circle, "name another")
+        cycle = " -> ".join((*chain, config.warm_start))
+        raise ConfigError(f"arm {name}: warm_start", "an arm that does not start from this one", cycle, "name another")
     if config.train.epochs <= config.train.warm_start_epochs:
         raise ConfigError(
             f"arm {name}: train.warm_start_epochs",
-            f"fewer than train.epochs = {config.train.epochs}, of which they are a part",
+            f"fewer than train.epochs = {config.train.epochs}, which includes them",
             str(config.train.warm_start_epochs),
             f"set train.warm_start_epochs=0, or train.epochs={config.train.warm_start_epochs + 1} or more",
         )
@@ -258,7 +259,7 @@ def _warm_start(
 
 
 def _varied(vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:
-    """All combinations of values: the suffix of the arm's name, and the overrides."""
+    """List every combination of values, as (suffix of the arm's name, overrides)."""
     combinations = list(product(*([(key, value) for value in values] for key, values in vary.items())))
     return [
         ("".join(f"@{key.rsplit('.', 1)[-1]}={value}" for key, value in chosen), [f"{k}={v}" for k, v in chosen])

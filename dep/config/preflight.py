@@ -9,14 +9,14 @@ from dep.utils.optional_deps import NEEDS, missing_package
 
 
 def check(config: RunConfig, parts: Collection[str]) -> None:
-    """Refuse a configuration that could only fail after hours of work.
+    """Refuse a configuration that would fail only after hours of work.
 
     Args:
-        config: of one arm.
-        parts: the sections of the configuration that the work ahead reads (`backbone`, `train`, `generate`).
+        config: the configuration of one arm.
+        parts: sections of the configuration that the pending stages read (`backbone`, `train`, `generate`).
 
     Raises:
-        ConfigError: names the setting, what is missing, and the value that does without it.
+        ConfigError: a package or device is missing; the message names the setting and a value that does not need it.
     """
     for setting in dict.fromkeys(setting for setting, _ in NEEDS):
         part, name = setting.split(".")

@@ -1,7 +1,7 @@
-"""The reference of all configuration keys: `python -m dep.config.reference` writes docs/configuration.md.
+"""Reference of all configuration keys: `python -m dep.config.reference` writes docs/configuration.md.
 
-Types, defaults and meanings come from the settings' dataclasses and the strings below their fields; `--check` ends with
-1 where the file is stale.
+Types, defaults and meanings come from the settings' dataclasses and the docstrings below their fields; `--check` exits
+with code 1 if the file is stale.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dep.config.schema import SLOTS, RunConfig
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 _INTRO = """# Configuration keys
 
-Generated from the settings' dataclasses by `make docs`; do not edit. A key stands in YAML or on the command line, as
-`train.lr=1e-4`. `dep diff paper official` shows two configurations side by side.
+Generated from the settings' dataclasses by `make docs`; do not edit. Set a key in YAML or on the command line, as
+`train.lr=1e-4`. `dep diff paper official` compares two configurations.
 """
 
 
 def page() -> str:
-    """The whole reference in Markdown."""
-    parts = [_INTRO, "## Of a run", *_table(RunConfig, "", nested=False)]
+    """Return the whole reference as Markdown."""
+    parts = [_INTRO, "## The run", *_table(RunConfig, "", nested=False)]
     for name, kind in _sections():
         parts += [f"## `{name}`", *_intro(kind), *_table(kind, f"{name}.")]
     for slot, registry in SLOTS.items():
@@ -84,7 +84,7 @@ def _escaped(text: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the page, or check it."""
+    """Write the page, or check it with `--check`; return the exit code."""
     text = page()
     if "--check" in argv:
         current = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""

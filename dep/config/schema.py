@@ -1,7 +1,7 @@
-"""The typed configuration of a run: its fields, the registries of its slots, and checks of values.
+"""Schema of a run's configuration: its fields, the registries that fill its slots, and the ranges of its values.
 
-A slot (source, embedder, retriever, compressor, method) holds the Config of the class that its `kind` names. `loader`
-makes a RunConfig from files and overrides.
+A slot with a `kind` (source, embedder, retriever, compressor, method) holds the `Config` of the component of that kind.
+`loader.py` makes a RunConfig from files and overrides.
 """
 
 from __future__ import annotations
@@ -31,50 +31,50 @@ from dep.utils.registry import ComponentConfig, Registry
 SLOTS: dict[str, Registry[Any]] = {
     registry.slot: registry for registry in (SOURCES, EMBEDDERS, RETRIEVERS, COMPRESSORS, METHODS)
 }
-"""The slots of a configuration: each holds the settings of one component of its registry."""
+"""Slot name -> registry; each slot of a configuration holds the settings of one component of its registry."""
 
 
 @dataclass
 class RunConfig:
-    """All settings of a run, or of one arm."""
+    """All settings of a run or of one arm."""
 
     source: ComponentConfig = field(default_factory=ComponentConfig)
-    """Source of the reviews; `kind` chooses the class."""
+    """Where reviews come from; `kind` chooses the class."""
     embedder: ComponentConfig = field(default_factory=ComponentConfig)
     """f_emb; `kind` chooses the class."""
     retriever: ComponentConfig = field(default_factory=ComponentConfig)
-    """Choice of past reviews; `kind` chooses the class."""
+    """Which past reviews enter the prompt; `kind` chooses the class."""
     compressor: ComponentConfig = field(default_factory=ComponentConfig)
     """Eq. 5; `kind` chooses the class."""
     method: ComponentConfig = field(default_factory=ComponentConfig)
-    """The system; `kind` chooses the class."""
+    """Which system of the comparison; `kind` chooses the class."""
     name: str = "run"
     """Folder under `runs`."""
     label: str = ""
-    """Name of this arm in tables; empty takes the method's own."""
+    """Name of this arm in tables; empty: the method's label."""
     runs: str = "runs"
     """Folder of all runs."""
     cache: str = "cache"
     """Folder of vectors, prepared data and trained adapters."""
     arms: list[str] = field(default_factory=list)
-    """Names of files in conf/arm that this run compares; without any, the run itself is the only arm."""
+    """Names of files in conf/arm to compare in this run; empty: the run's own configuration is the only arm."""
     vary: dict[str, list[Any]] = field(default_factory=dict)
-    """Dotted keys and lists of values: each arm runs once per value, as `arm@history=2` (Figure 2)."""
+    """Dotted keys and their values: every arm is run once for each combination, as `arm@history=2` (Figure 2)."""
     warm_start: str = ""
-    """Name of the arm from whose adapter the training continues, for `train.epochs` minus `train.warm_start_epochs`; a
-    file in conf/arm, loaded with the same run and overrides."""
+    """Arm whose trained adapter is the starting point of the training, which then takes `train.epochs` less
+    `train.warm_start_epochs` epochs; an arm in conf/arm, loaded with the same run and overrides."""
     warm_start_config: RunConfig | None = field(default=None, repr=False, metadata={"omegaconf_ignore": True} | RUNTIME)
     """The configuration of that arm; the loader fills it in."""
     compare: list[str] = field(default_factory=list)
-    """Pairs of arms to test against each other, as `a - b` by name."""
+    """Pairs of arms to test against each other, each `a - b` by their names."""
     seeds: list[int] = field(default_factory=lambda: [0])
-    """Each arm is trained and generates once per seed."""
+    """Each arm is trained and generates once with each seed."""
     threads: int = 0
-    """CPU threads of an arm; 0 takes all."""
+    """CPU threads for each arm; 0: all."""
     jobs: int = 0
-    """Arms that run in parallel, a process each; 0: the number of cores divided by `threads` if that is set, else 1."""
+    """Arms that run in parallel, one process each; 0: cores divided by `threads` where that is set, else one."""
     wandb: Literal["disabled", "offline", "online"] = "offline"
-    """Mode of Weights & Biases, which mirrors each arm; `wandb sync` uploads an offline run later."""
+    """Weights & Biases logging of every arm; `wandb sync` uploads an offline run later."""
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     """Filters and splits."""
     difference: DifferenceConfig = field(default_factory=DifferenceConfig)
@@ -82,7 +82,7 @@ class RunConfig:
     prompt: PromptConfig = field(default_factory=PromptConfig)
     """Figure 6."""
     soft_prompt: SoftPromptConfig = field(default_factory=SoftPromptConfig)
-    """Which soft tokens there are."""
+    """Which soft tokens the prompt has."""
     projector: ProjectorConfig = field(default_factory=ProjectorConfig)
     """Eq. 6."""
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
@@ -94,10 +94,10 @@ class RunConfig:
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     """Who writes users' profiles for PAG and DPL."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    """Which scores."""
+    """Which metrics are computed."""
 
 
-_LEAST = {
+_MINIMA = {
     "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
     "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
@@ -106,31 +106,31 @@ _LEAST = {
 
 
 class ConfigError(DepError):
-    """An invalid configuration; the message names the key, the expected value and what to write instead."""
+    """An invalid configuration; the message names the key, what was expected and what to write instead."""
 
 
 def check(config: RunConfig, prefix: str = "") -> None:
-    """Refuse values that have the right type and make no sense. `prefix` is prepended to error messages.
+    """Refuse values that have the right type and are still invalid; `prefix` is prepended to error messages.
 
     Raises:
-        ConfigError: names the key.
+        ConfigError: a value is outside its range, or a name is empty or repeated.
     """
-    for key, least in _LEAST.items():
+    for key, minimum in _MINIMA.items():
         part, name = key.split(".")
         value = getattr(getattr(config, part), name)
-        if value is not None and value < least:
-            raise ConfigError(f"{prefix}{key}: expected {least} or more, found {value}")
+        if value is not None and value < minimum:
+            raise ConfigError(f"{prefix}{key}: expected {minimum} or more, found {value}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"{prefix}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
     if config.name != Path(config.name).name or config.name in ("", ".", ".."):
         raise ConfigError(f"{prefix}name: expected the name of a folder in {config.runs}, found {config.name!r}")
-    twice = [name for at, name in enumerate(config.arms) if name in config.arms[:at]]
-    if twice:
-        raise ConfigError(f"{prefix}arms: {twice[0]} is there twice; name each arm once")
+    repeated = [name for at, name in enumerate(config.arms) if name in config.arms[:at]]
+    if repeated:
+        raise ConfigError(f"{prefix}arms: {repeated[0]} is named twice; name each arm once")
 
 
 def build(config: RunConfig, slot: str, *args: Any) -> Any:
-    """Build the component of a slot; further arguments go to its class."""
+    """Build the component that fills `slot`; further arguments are passed to its class."""
     return SLOTS[slot].build(getattr(config, slot), *args)
 
 
@@ -142,7 +142,7 @@ def as_dict(config: RunConfig) -> dict[str, Any]:
 
 
 def identity(config: RunConfig, *keys: str) -> str:
-    """Hash of the named parts of a configuration (dotted keys), without runtime fields."""
+    """Hash the parts of a configuration that `keys` name (dotted), without the fields that change no number."""
     plain = numeric(config)
     parts = {}
     for key in keys:
@@ -154,7 +154,11 @@ def identity(config: RunConfig, *keys: str) -> str:
 
 
 def pairs(run: RunConfig) -> list[tuple[str, str]]:
-    """`compare` as pairs of arm names."""
+    """Parse `compare` into pairs of arm names.
+
+    Raises:
+        ConfigError: an entry is not of the form `arm - arm`.
+    """
     split = [[name.strip() for name in pair.split(" - ")] for pair in run.compare]
     bad = [pair for pair, names in zip(run.compare, split, strict=True) if len(names) != 2]
     if bad:
@@ -163,5 +167,5 @@ def pairs(run: RunConfig) -> list[tuple[str, str]]:
 
 
 def label(config: RunConfig) -> str:
-    """Name of the arm in tables."""
+    """Name of this arm in tables: its own label, or else the method's."""
     return config.label or str(METHODS.component(config.method.kind).label)

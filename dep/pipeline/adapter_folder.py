@@ -1,8 +1,8 @@
-"""The folder of a trained adapter: it holds all that is needed to build and load the adapter.
+"""Adapter folder: a trained adapter with everything that is needed to build and load it.
 
 adapter.safetensors     the trained tensors
 adapter_config.json     configuration, sizes, and fingerprints of backbone and embedder
-README.md               a model card for people
+README.md               a model card
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.errors import MissingFile
 
 FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
-"""Files of the folder. The weights are written last, so a folder that has them is complete."""
+"""Files in the order in which they are written: a folder with weights is complete."""
 _SECTIONS = (
     "method", "soft_prompt", "compressor", "projector", "prompt", "backbone", "embedder", "retriever", "difference",
     "train",
@@ -49,11 +49,11 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
     """Write adapter_config.json and README.md.
 
     Args:
-        folder: that adapter.safetensors will be written to.
+        folder: the folder that gets adapter.safetensors next.
         arm: the trained arm.
         module: the trained module.
-        width: E of the vectors.
-        categories: number of categories of the training data.
+        width: E, the width of the vectors that the adapter reads.
+        categories: number of categories in the training data.
     """
     values = as_dict(arm.config)
     trainable, *_ = module.sizes()
@@ -77,13 +77,13 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
 
 
 def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
-    """Build backbone and adapter from an adapter folder, with no run beside it.
+    """Build backbone and adapter from an adapter folder alone, without the run that made it.
 
     Args:
-        folder: with the three files.
+        folder: a folder with the three files.
 
     Returns:
-        The module, in eval mode on the CPU, and the backbone's tokenizer.
+        The module (eval mode, CPU) and the backbone's tokenizer.
 
     Raises:
         MissingFile: a file of the folder is missing.
@@ -99,9 +99,10 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
     arm = Arm("adapter", from_dict(facts["config"]), facts["seed"], "")
     prompt, soft = arm.configured
     tensors, _, _ = read_adapter(folder / "adapter.safetensors")
-    named = {match[1] for name in tensors if (match := re.search(r"\.standardizers\.(his|diff)\.mean$", name))}
+    branches = {match[1] for name in tensors if (match := re.search(r"\.standardizers\.(his|diff)\.mean$", name))}
     width = facts["width"]
-    statistics = {branch: (torch.zeros(width), torch.ones(width)) for branch in sorted(named)}  # loaded below
+    # Placeholders of the right shape: `load_adapter` below fills in the saved statistics.
+    statistics = {branch: (torch.zeros(width), torch.ones(width)) for branch in sorted(branches)}
     model, tokenizer = load_backbone(arm.config.backbone)
     soft_prompt = build_soft_prompt(
         soft, arm.config.compressor, arm.config.projector, width=width, model=model, tokenizer=tokenizer,

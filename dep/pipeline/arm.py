@@ -1,6 +1,6 @@
-"""One arm of a run at one seed: its configuration, method and settings.
+"""One arm of a run at one seed, and the settings that follow from its configuration.
 
-`keys` computes the keys of its results; `store` reads and writes its files.
+`keys` computes the keys of its results; `store` reads and writes its folder.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from dep.config import schema
-from dep.config.schema import RunConfig, build
+from dep.config.schema import RunConfig, build, label
 from dep.data.prompts.settings import PromptConfig
 from dep.methods import Method
 from dep.models.adapters import ADAPTERS
@@ -20,24 +19,18 @@ from dep.training.settings import TrainConfig
 
 @dataclass(frozen=True)
 class Arm:
-    """A system of the comparison at one seed.
-
-    Args:
-        name: unique in the run; results are keyed by it.
-        config: the run's configuration with the arm's file merged over it.
-        seed: of training and generation.
-        source: fingerprint of the reviews, so that the same configuration on other reviews has other keys.
-    """
+    """A system of the comparison at one seed."""
 
     name: str
     config: RunConfig
     seed: int
     source: str
+    """Fingerprint of the reviews, so that the same configuration on other reviews has other keys."""
 
     @property
     def label(self) -> str:
-        """The arm's name in tables and charts."""
-        return schema.label(self.config)
+        """Name of the arm in tables."""
+        return label(self.config)
 
     @property
     def folder(self) -> Path:
@@ -46,43 +39,45 @@ class Arm:
 
     @cached_property
     def method(self) -> Method:
-        """The method that `config.method` names."""
-        method: Method = build(self.config, "method")
-        return method
+        """The method, built from its settings."""
+        built: Method = build(self.config, "method")
+        return built
 
     @cached_property
     def configured(self) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Settings of prompt and soft prompt, as the method changes the run's."""
+        """Settings of prompt and soft prompt, after the method has changed those of the run."""
         prompt, soft = self.method.configure(self.config.prompt, self.config.soft_prompt)
-        if not prompt.reads_user_history:  # the field is not used, so its value must not enter a key
+        if not prompt.reads_user_history:
+            # Keys hash these settings: an unread one must not make two arms differ.
             prompt = replace(prompt, max_user_history=PromptConfig.max_user_history)
         return prompt, replace(soft, slots=prompt.history)
 
     @property
     def needs_vectors(self) -> bool:
-        """Whether the arm reads the reviews' vectors, for soft tokens or to choose peers."""
+        """Whether the soft tokens or the method read the reviews' vectors."""
         return bool(self.configured[1].branches) or self.method.needs_peers
 
     @property
     def settings(self) -> TrainConfig:
-        """Settings of the training, with the epochs that the warm start leaves."""
+        """Training settings of this arm: its seed, and the epochs that remain after its warm start."""
         train = replace(self.config.train, seed=self.seed)
         return replace(train, epochs=train.epochs - train.warm_start_epochs) if self.warm_start else train
 
     @cached_property
     def training_view(self) -> Arm:
-        """The arm in training: with `train.history` past reviews in a prompt, if that is set."""
+        """The arm as it is trained: with `train.history` past reviews in a prompt, where that is set."""
         history = self.config.train.history
-        fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots  # it has parameters for each slot
+        # An adapter with parameters for each slot index can serve no more slots than it was trained with.
+        fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots
         if not history or fixed or not self.configured[0].history or history == self.config.prompt.history:
             return self
-        label = f"{self.label}, trained on {history} past reviews"
+        view_label = f"{self.label}, trained on {history} past reviews"
         prompt = replace(self.config.prompt, history=history)
-        return replace(self, config=replace(self.config, label=label, prompt=prompt))
+        return replace(self, config=replace(self.config, label=view_label, prompt=prompt))
 
     @cached_property
     def warm_start(self) -> Arm | None:
-        """The arm from whose adapter its training goes on; None where it starts untrained."""
+        """The arm whose trained adapter this arm's training starts from; None where it starts untrained."""
         config = self.config.warm_start_config
         if config is None or not self.method.trains:
             return None

@@ -1,4 +1,4 @@
-"""Functions that build an arm's data module, model and generator from the shared resources."""
+"""Builders of an arm's data module, module, profile context and generator: functions of resources and arm alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dep.types import Branch
 
 
 def build_data(resources: Resources, arm: Arm) -> ReviewData:
-    """Build the data module of an arm."""
+    """Build the data module of `arm`."""
     config, (prompt, soft) = arm.config, arm.configured
     _, tokenizer = resources.backbone(config)
     batching = Batching(
@@ -43,13 +43,13 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
 
 
 def build_module(resources: Resources, arm: Arm, data: ReviewData) -> PersonalizationModule:
-    """Build the module of an arm: the backbone with an untrained adapter, drawn from the arm's seed."""
+    """Build the module of `arm`: its backbone with an untrained adapter, initialised from the arm's seed."""
     config, (prompt, soft) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
     vectors = data.vectors()
     width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
-    own: tuple[Branch, ...] | None = ADAPTERS.component(soft.adapter).statistics_of
-    standardized: list[Branch] = list(soft.branches if own is None else own)
+    own_branches: tuple[Branch, ...] | None = ADAPTERS.component(soft.adapter).statistics_of
+    standardized: list[Branch] = list(soft.branches if own_branches is None else own_branches)
     soft_prompt = build_soft_prompt(
         soft, config.compressor, config.projector, width=width, model=model, tokenizer=tokenizer,
         seed=arm.seed, statistics=data.statistics(standardized) if soft.standardize and vectors else None,
@@ -59,7 +59,7 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
 
 
 def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
-    """Build the writer, instructions and peers for the arm's method to write profiles with."""
+    """Build the writer, instructions and peers that the method of `arm` needs to write profiles."""
     config, (prompt, _) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
     writer: Writer
@@ -70,15 +70,15 @@ def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
         writer = BackboneWriter(model, tokenizer, name, prompt, config.profile.max_new_tokens, config.generate)
     peers = None
     if arm.method.needs_peers:
-        dataset, store = resources.prepared(config), resources.cache(config)
-        pool = dataset.pool
-        vectors = {category: store.vectors(corpus, pool[category]) for category, corpus in dataset.corpora.items()}
-        peers = Peers(dataset.corpora, vectors, pool)
+        prepared, cache = resources.prepared(config), resources.cache(config)
+        corpora, pool = prepared.corpora, prepared.pool
+        vectors = {category: cache.vectors(corpus, pool[category]) for category, corpus in corpora.items()}
+        peers = Peers(corpora, vectors, pool)
     return ProfileContext(CachedWriter(writer, Path(config.cache)), config.profile.instructions, peers)
 
 
 def build_generator(resources: Resources, arm: Arm, module: PersonalizationModule, **overrides: Any) -> Generate:
-    """Build the generator of an arm, for the engine `hf` or `vllm`. `overrides` replace fields of its settings."""
+    """Build the generator that `generate.engine` names; `overrides` replace fields of its settings."""
     _, tokenizer = resources.backbone(arm.config)
     settings = replace(arm.config.generate, seed=arm.seed, **overrides)
     if settings.engine == "vllm":

@@ -1,4 +1,4 @@
-"""Fingerprints of content that a configuration only names: LLM, embedder, retriever, metrics."""
+"""Fingerprints of content that a configuration only names: LLM, embedder, retriever and metrics."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _METRICS: dict[str, dict[str, str]] = {}
 
 
 def backbone_fingerprint(config: RunConfig) -> str:
-    """SHA-256 of the backbone's files; the name of a hub model is returned as it is."""
+    """Sha256 of the backbone's files; the name itself for a backbone that is named on a model hub."""
     return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
 
 
 def embedder_fingerprint(config: RunConfig) -> str:
-    """The embedder's own fingerprint; the hash of its settings if its files are not on this machine."""
+    """The embedder's fingerprint; the hash of its settings where its files are not on this machine."""
     key = identity(config, "embedder")
     if key not in _EMBEDDERS:
         try:
             _EMBEDDERS[key] = str(build(config, "embedder").fingerprint())
-        except (OSError, ValueError, DepError):  # a plan is made without the files; the embed stage reports them
+        except (OSError, ValueError, DepError):  # `--plan` works without the files; the embed stage reports them
             return key
     return _EMBEDDERS[key]
 
 
 def retriever_fingerprint(config: RunConfig) -> str:
-    """The retriever's own fingerprint; empty where it has none, or its files are not on this machine."""
+    """The retriever's own fingerprint; empty if it has none, or if its files are not on this machine."""
     fingerprint = getattr(build(config, "retriever"), "fingerprint", str)
     try:
         return str(fingerprint())
-    except (OSError, DepError):  # a plan is made without the files; the stage that reads them reports them
+    except (OSError, DepError):  # `--plan` works without the files; the stage that reads them reports them
         return ""
 
 
 def metric_signatures(config: RunConfig) -> dict[str, str]:
-    """Signature of each metric by its name, with the versions of libraries and of WordNet."""
+    """Signature of each metric by name, including the versions of libraries and of WordNet."""
     key = identity(config, "evaluate.metrics", "evaluate.texts")
     if key not in _METRICS:
         metrics = build_metrics(config.evaluate.metrics, config.evaluate.texts)
@@ -51,13 +51,13 @@ def metric_signatures(config: RunConfig) -> dict[str, str]:
 
 
 def file_digest(path: Path, cache: Path) -> str:
-    """Sha256 of a file's content.
+    """Compute the sha256 of a file's content.
 
-    `digests.json` in the cache keeps it by path, size and time of change, so a file is read once.
+    The digest is cached in `digests.json` under path, size and modification time, so that a file is read once.
 
     Args:
         path: the file.
-        cache: the folder of `digests.json`.
+        cache: folder of `digests.json`.
     """
     path = path.resolve()
     state = path.stat()
@@ -68,11 +68,11 @@ def file_digest(path: Path, cache: Path) -> str:
 def _file_digest(path: Path, size: int, mtime_ns: int, cache: Path) -> str:
     memo = cache / "digests.json"
     try:
-        known = read_json(memo)
-    except ValueError:  # damaged: the digests are made again
-        known = {}
+        digests = read_json(memo)
+    except ValueError:  # a damaged file: compute the digests again
+        digests = {}
     key = f"{path} {size} {mtime_ns}"
-    if key not in known:
-        known[key] = hashing.file_digest(path)
-        write_json(memo, known)
-    return str(known[key])
+    if key not in digests:
+        digests[key] = hashing.file_digest(path)
+        write_json(memo, digests)
+    return str(digests[key])

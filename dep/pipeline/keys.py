@@ -1,7 +1,7 @@
-"""Keys of an arm's results: hashes of everything that a result depends on.
+"""Keys of an arm's results: each key hashes everything that a result depends on.
 
-    encoder key      everything that the pretraining of a user encoder depends on
-    adapter key      everything that training depends on
+    encoder key      inputs of a user encoder's pretraining
+    adapter key      inputs of the training
     prediction key   the adapter key, the method at test time, and decoding
     score key        the prediction key, and the metrics
 
@@ -23,37 +23,36 @@ VERSIONS = {
     "protocol": 1, "retrieval": 1, "difference": 1, "prompt": 1, "adapter": 1, "pretraining": 1, "training": 1,
     "profile": 1, "decoding": 1, "scoring": 1,
 }  # fmt: skip
-"""Version of each part of the code. A commit that changes a number that a part computes raises its version by one, so
-that results that depend on the part are computed again."""
+"""Version of each part of the code. A change that moves a number of a part must raise its version by one: the results
+that depend on the part are then computed again."""
 _DATA = ("retriever", "difference", "protocol")
 
 
 def adapter_key(arm: Arm) -> str:
-    """Key of the trained weights; two arms that differ only at test time have the same."""
+    """Key of the trained weights; equal for two arms that differ only at test time."""
     if arm.training_view is not arm:
         return adapter_key(arm.training_view)
     prompt, soft = arm.configured
-    applied = ("history", "warm_start_epochs")  # by training_view, and by warm_start and settings
+    applied = ("history", "warm_start_epochs")  # already applied by training_view, and by warm_start and settings
     trained = {name: value for name, value in numeric(arm.settings).items() if name not in applied}
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []
     parts = [*_content(arm), _training_data(arm), identity(arm.config, "compressor", "projector")]
     encoder = [encoder_key(arm)] if arm.method.pretrains else []
-    return json_digest(
-        [*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, _versions("adapter", "training")]
-    )
+    versions = _versions("adapter", "training")
+    return json_digest([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, versions])
 
 
 def encoder_key(arm: Arm) -> str:
-    """Key of a pretrained user encoder; it depends neither on the LLM nor on the projector."""
+    """Key of a pretrained user encoder; it depends on neither the LLM nor the projector."""
     user = arm.configured[1].user_llm
-    learned = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
+    settings = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
     vectors = [embedder_fingerprint(arm.config)] if arm.needs_vectors else []
-    parts = [arm.source, *vectors, _training_data(arm), numeric(learned), arm.configured[1].standardize]
+    parts = [arm.source, *vectors, _training_data(arm), numeric(settings), arm.configured[1].standardize]
     return json_digest([*parts, _versions("pretraining", "difference", "protocol")])
 
 
 def prediction_key(arm: Arm) -> str:
-    """Key of the generated texts and of the likelihoods of the real reviews."""
+    """Key of the generated texts and the likelihoods."""
     soft = arm.method.trains or bool(arm.configured[1].branches)
     trained: Any = adapter_key(arm) if soft else [*_content(arm), *map(numeric, arm.configured)]
     if arm.training_view is not arm:
@@ -70,7 +69,7 @@ def score_key(arm: Arm) -> str:
 
 
 def _content(arm: Arm) -> list[Any]:
-    """Fingerprints of reviews, LLM, retriever and embedder (if the arm reads vectors), and versions of their code."""
+    """Fingerprints of the reviews, the LLM and any embedder that the arm uses, and versions of the code for them."""
     backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
     retriever = retriever_fingerprint(arm.config)
@@ -82,5 +81,5 @@ def _versions(*parts: str) -> dict[str, int]:
 
 
 def _training_data(arm: Arm) -> str:
-    """Hash of the settings that choose the training examples; the number of test examples is not among them."""
+    """Hash of the settings that determine the training examples; the number of test examples does not."""
     return identity(replace(arm.config, protocol=replace(arm.config.protocol, test_examples=None)), *_DATA)

@@ -1,4 +1,4 @@
-"""The inputs of each arm of a comparison and the cost of a request: tokens, operations, seconds, bytes."""
+"""Cost of each arm: its input, its trained parameters, and operations, time and memory of a request."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from dep.types import Prompt, Request
 from dep.utils.atomic_io import read_json, read_rows
 
 _SAMPLE = 8
-"""Number of requests whose operations are counted, evenly spaced by length."""
+"""Number of requests on which operations and time are measured."""
 _FLOAT = 4
 """Bytes of a vector's component."""
 
 
 def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """At most `_SAMPLE` of the prompts, evenly spaced by length."""
+    """Choose up to 8 of `prompts`, evenly spaced by length."""
     ordered = sorted(prompts, key=lambda prompt: (len(prompt.ids) + len(prompt.target), prompt.key))
     count = min(_SAMPLE, len(ordered))
     return [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]
@@ -35,9 +35,17 @@ def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
 
 @torch.no_grad()
 def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Mean floating-point operations of reading a prompt and its real review, by torch's counter.
+    """Count the floating-point operations of one forward pass over a request and its real review, soft prompt included.
 
-    Each example is read alone, so that no beginning is shared and nothing is padded.
+    Torch's counter measures each example alone, so that nothing is shared or padded.
+
+    Args:
+        module: backbone and soft prompt.
+        prompts: the requests to measure.
+        collate: makes a batch of prompts.
+
+    Returns:
+        Mean operations over `prompts`; 0 where there are none.
     """
     batches = [collate([prompt]).to(module.device) for prompt in prompts]
     totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
@@ -45,7 +53,7 @@ def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], coll
 
 
 def _counted(call: Callable[[], object]) -> float:
-    """Operations of a call, with attention as plain matrix products: torch does not count its fused CPU kernel."""
+    """Count the operations of a call. Attention runs as plain matrix products: torch does not count its CPU kernel."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call()
     return float(counter.get_total_flops())
@@ -53,27 +61,33 @@ def _counted(call: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Mean seconds of reading a prompt and its real review alone, on this machine under its present load."""
+    """Mean seconds of one forward pass over a request and its real review, alone, on this machine under its load."""
     batches = [collate([prompt]).to(module.device) for prompt in prompts]
-    seconds = []
-    for batch in (*batches[:1], *batches):  # the first is read twice, to warm up
-        began = time.perf_counter()
+    durations_s = []
+    for batch in (*batches[:1], *batches):  # the first batch runs twice: once to warm up
+        start = time.perf_counter()
         module.example_nll(batch)
         if module.device.type == "cuda":
             torch.cuda.synchronize(module.device)
-        seconds.append(time.perf_counter() - began)
-    return fmean(seconds[1:]) if seconds[1:] else 0.0
+        durations_s.append(time.perf_counter() - start)
+    return fmean(durations_s[1:]) if durations_s[1:] else 0.0
 
 
 @torch.no_grad()
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
-    """Floating-point operations of reading `tokens` tokens: the added cost of writing a profile."""
+    """Count the operations of one forward pass over `tokens` tokens: the additional cost of writing a profile."""
     ids = torch.zeros(1, tokens, dtype=torch.long, device=model.device)
     return _counted(lambda: model(input_ids=ids, logits_to_keep=1))
 
 
 def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
-    """Bytes that a system stores of a user to answer this request: texts, vectors and profile."""
+    """Count the bytes to store for a user's next request: the texts, vectors and profile that enter this one.
+
+    Args:
+        request: the request.
+        text: whether the prompt holds the past reviews as text.
+        branches: branches whose vectors the adapter reads.
+    """
     size = len(request.profile.encode())
     for slot in request.slots:
         if text:
@@ -85,21 +99,21 @@ def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
 
 
 def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """Costs of each arm, means over its seeds, by arm name.
+    """Collect the costs of each arm, as means over its seeds.
 
     Returns:
-        For each name: `trains`; `trainable` parameters (with those of pretraining) and `frozen` ones of the LLM;
-        `train_seconds` (with pretraining; an adapter that several arms share counts for each); per request
-        `prompt_tokens` and `calls` of the LLM (with those that write profiles), `gflops`, `seconds`, `kv_bytes` and
-        `user_bytes`.
+        For each arm's name: `trains`; the number of `trainable` parameters (pretrained ones included) and of the LLM's
+        `frozen` ones; `train_seconds` (pretraining included; of the last uninterrupted part of a training; the whole
+        time for each arm that shares an adapter). Per request: `prompt_tokens` and `calls` of the LLM (those that write
+        profiles included), `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`.
     """
     by_name: dict[str, list[Arm]] = {}
     for arm in arms:
         by_name.setdefault(arm.name, []).append(arm)
-    return {name: _mean_costs(seeds) for name, seeds in by_name.items()}
+    return {name: _arm_costs(seeds) for name, seeds in by_name.items()}
 
 
-def _mean_costs(arms: Sequence[Arm]) -> dict[str, Any]:
+def _arm_costs(arms: Sequence[Arm]) -> dict[str, Any]:
     rows = [row for arm in arms for row in read_rows(arm.folder / "predictions.jsonl")]
     steps_of_rows: list[Sequence[Mapping[str, Any]]] = [row.get("steps") or () for row in rows]
     result: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Memoised content that the arms of a run share: reviews, vectors, backbones, metrics."""
+"""Content that the arms of a run share, loaded once: reviews, vectors, backbones and metrics."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dep.pipeline.arm import Arm
 
 
 class Resources:
-    """Content that the arms of a run share; each part is loaded on first use and kept.
+    """Content that the arms of a run share; each part is loaded on first use and cached.
 
     Args:
-        config: the run.
-        console: that stages print to.
+        config: the run's configuration.
+        console: console for the stages' output.
     """
 
     def __init__(self, config: RunConfig, console: Console) -> None:
@@ -42,36 +42,36 @@ class Resources:
 
     @cached_property
     def device(self) -> torch.device:
-        """Device of generation and scoring: the GPU if there is one."""
+        """Device of generation and scoring: CUDA where available."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def arms(self, configs: Mapping[str, RunConfig], seeds: Iterable[int]) -> list[Arm]:
-        """All arms at all seeds."""
+        """Build every arm at every seed."""
         return [Arm(name, config, seed, self.fingerprint) for name, config in configs.items() for seed in seeds]
 
     def prepared(self, config: RunConfig) -> ReviewDataset:
-        """Filtered corpora and examples, memoised by protocol settings."""
+        """Filtered reviews and their examples, under the configuration's protocol."""
         key = identity(config, "protocol")
         if key not in self._prepared:
             self._prepared[key], self.prepared_folder = load_dataset(Path(config.cache), self.source, config.protocol)
         return self._prepared[key]
 
     def cache(self, config: RunConfig) -> VectorStore:
-        """Vector store of an embedder and its difference settings."""
+        """Vectors of the configuration's embedder and difference settings."""
         key = identity(config, "embedder", "difference")
         if key not in self._caches:
             self._caches[key] = VectorStore(Path(config.cache), build(config, "embedder"), config.difference)
         return self._caches[key]
 
     def backbone(self, config: RunConfig) -> Any:
-        """Model and tokenizer of a backbone."""
+        """(model, tokenizer) of the configuration's backbone."""
         key = identity(config, "backbone")
         if key not in self._backbones:
             self._backbones[key] = load_backbone(config.backbone)
         return self._backbones[key]
 
     def metrics(self, config: RunConfig) -> dict[str, Metric]:
-        """Metrics by column name; without generated texts, only those of likelihoods."""
+        """Metrics by column; metrics of texts are included only where texts are generated."""
         key = identity(config, "evaluate.metrics")
         if key not in self._metrics:
             self._metrics[key] = build_metrics(config.evaluate.metrics, config.evaluate.texts)

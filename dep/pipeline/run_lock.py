@@ -1,4 +1,4 @@
-"""The lock on a run's folder, so that two commands do not do the same work and overwrite each other's files."""
+"""Lock on a run's folder: two commands at once would repeat work and overwrite each other's files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.locks import file_lock
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold `folder` until the block or the process ends.
+    """Hold the lock on `folder` until the block or the process ends.
 
     Raises:
         DepError: another process holds it.
@@ -20,8 +20,8 @@ def run_lock(folder: Path) -> Iterator[None]:
 
     def refuse(owner: str) -> None:
         raise DepError(
-            f"{folder}: another command is running here (process {owner}); wait until it ends, stop it, or run this "
-            "one under another name (name=...)"
+            f"{folder}: another command is running in this folder (process {owner}); wait for it, stop it, or choose "
+            "another run name (name=...)"
         ) from None
 
     with file_lock(folder / ".lock", refuse):

@@ -1,8 +1,8 @@
-"""Runs the arms one after another, or in parallel worker processes.
+"""Scheduler: run the arms one after another, or in parallel, each in a process of its own.
 
-With the built-in backbone two threads of one process mostly wait for each other, while two processes of one thread each
-keep two cores busy. Arms that share an adapter or a warm start go to one worker, so that it is trained once. Workers
-end with their parent; an arm that fails does not stop the others.
+At the size of the built-in backbone, two threads of one process mostly wait for each other, while two processes of one
+thread each keep two cores busy. Arms that share an adapter or a warm start run in one process, so that it is trained
+once. A worker ends when its parent ends; an arm that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -39,24 +39,25 @@ STAGES: dict[str, Callable[[Resources, Arm], None]] = {
     "generate": generate,
     "evaluate": evaluate,
 }
-"""The stages of each arm, in their order."""
+"""Stage name -> function that runs the stage for one arm, in order."""
 
-_EXIT_SECONDS = 10
-"""Time that a worker without work gets to end by itself."""
+_EXIT_TIMEOUT_S = 10
+"""Seconds to wait for an idle worker to exit before it is terminated."""
 
 Group = list[Arm]
-"""Arms that one worker processes because they share an adapter; they travel pickled."""
+"""Arms that one worker runs, since they share an adapter; workers receive their pickled configurations."""
 
 
 class ArmsFailed(DepError):
-    """Some arms failed; the message names them and the reasons. Results of the other arms are kept."""
+    """Some arms failed; the message says which and why. The results of the others are kept."""
 
 
 def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
-    """Preflight checks of all arms that are not finished.
+    """Run the preflight checks of all arms that have unfinished stages.
 
     Raises:
         ConfigError: a package or device is missing.
+        DepError: an arm's settings contradict each other.
     """
     for arm in arms:
         parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
@@ -73,14 +74,14 @@ def run_arms(
     """Run `stages` for every arm.
 
     Args:
-        resources: with the run's configuration; its `jobs` and `threads` say how many arms run in parallel.
+        resources: resources of the run; `jobs` and `threads` of its configuration say how many arms run in parallel.
         arms: all arms of the run.
         stages: names in `STAGES`.
-        fresh: redo the stages of all arms, also finished and cached ones. Results are removed first, so that an
-            interrupted call continues without it.
+        fresh: run the stages again for all arms, even where results are done or cached. The results are removed first,
+            so after an interruption the same call without `fresh` continues.
 
     Raises:
-        ArmsFailed: after all other arms are finished.
+        ArmsFailed: an arm failed; raised after all others have finished.
     """
     if fresh:
         for arm in arms:
@@ -101,7 +102,7 @@ def run_arms(
 
 
 def parallel_arms(config: RunConfig) -> int:
-    """Number of arms that run in parallel: `jobs`, or the number of cores divided by `threads`."""
+    """Number of arms that run in parallel: `jobs`, or the number of cores divided by `threads` where that is set."""
     return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
 
 
@@ -110,41 +111,42 @@ def _cores() -> int:
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:
-    """Groups of arms that share an adapter, a warm start or a user encoder; the largest groups first."""
+    """Group the arms that share an adapter, a warm start or a user encoder; groups with the most training first."""
     groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {adapter_key(arm)} if arm.method.trains else set()
-        learned = encoder_key(arm) if arm.method.pretrains else adapter_key(_first(arm)) if trained else ""
-        key = learned or f"{arm.name}/{arm.seed}"
+        shared = encoder_key(arm) if arm.method.pretrains else adapter_key(_first_warm_start(arm)) if trained else ""
+        key = shared or f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append(arm)
         adapters.setdefault(key, set()).update(trained)
     return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]
 
 
-def _first(arm: Arm) -> Arm:
-    """The arm at the beginning of the chain of warm starts that leads to `arm`."""
+def _first_warm_start(arm: Arm) -> Arm:
+    """Return the arm at the start of the chain of warm starts that leads to `arm`."""
     earlier = arm.training_view.warm_start
-    return _first(earlier) if earlier else arm
+    return _first_warm_start(earlier) if earlier else arm
 
 
 def _run_in_parallel(resources: Resources, groups: list[Group], stages: Sequence[str], count: int) -> None:
+    """Run the groups in `count` worker processes, and raise after all have finished if an arm failed."""
     spawn = multiprocessing.get_context("spawn")
-    queue, events = spawn.Queue(), spawn.Queue()
+    tasks, events = spawn.Queue(), spawn.Queue()
     for group in groups:
-        queue.put(group)
+        tasks.put(group)
     workers = [
-        spawn.Process(target=_work, args=(resources.config, list(stages), queue, events), daemon=True)
+        spawn.Process(target=_worker, args=(resources.config, list(stages), tasks, events), daemon=True)
         for _ in range(count)
     ]
     for worker in workers:
-        queue.put(None)
+        tasks.put(None)
         worker.start()
     arms = sum(map(len, groups))
     try:
-        failed = _follow(workers, events, arms, resources.console)
+        failed = _show_progress(workers, events, arms, resources.console)
         for worker in workers:
-            worker.join(_EXIT_SECONDS)
+            worker.join(_EXIT_TIMEOUT_S)
     finally:
         for worker in workers:
             worker.terminate()
@@ -153,78 +155,80 @@ def _run_in_parallel(resources: Resources, groups: list[Group], stages: Sequence
         raise ArmsFailed(f"{len(failed)} of {arms} arms failed; the same command tries them again\n{lines}")
 
 
-def _follow(workers: Sequence[Any], events: Any, count: int, console: Console) -> dict[tuple[str, int], str]:
-    """Show the workers' progress until all arms are finished.
-
-    Returns:
-        The reason of each failure, by the arm's name and seed.
-    """
+def _show_progress(workers: Sequence[Any], events: Any, arms: int, console: Console) -> dict[tuple[str, int], str]:
+    """Show the workers' progress until all arms have finished; return the reason of each failed arm."""
     failed: dict[tuple[str, int], str] = {}
     finished, line = 0, progress.Lines()
     with Progress(*progress.columns(), console=console) as bars:
-        total_bar = bars.add_task(f"{count} arms, {len(workers)} in parallel", total=count)
+        overall = bars.add_task(f"{arms} arms, {len(workers)} in parallel", total=arms)
         worker_bars: dict[int, TaskID] = {}
-        while finished < count:
+        while finished < arms:
             try:
-                worker, kind, *what = events.get(timeout=1)
+                worker, kind, *event = events.get(timeout=1)
             except Empty:
-                dead = [w for w in workers if w.exitcode not in (None, 0)]
-                if dead or not any(w.is_alive() for w in workers):
+                crashed = [w for w in workers if w.exitcode not in (None, 0)]
+                if crashed or not any(w.is_alive() for w in workers):
                     codes = ", ".join(str(w.exitcode) for w in workers)
                     raise ArmsFailed(
-                        f"a worker process ended before its work (exit codes {codes}; -9 is a lack of memory: set "
-                        "threads to the number of cores to run one arm at a time); the same command goes on"
+                        f"a worker process ended before its work (exit codes {codes}; -9 usually means out of memory: "
+                        "set jobs=1 to run one arm at a time); the same command continues"
                     ) from None
                 continue
             if kind == "stage":
-                description, done, total = what
+                description, done, total = event
                 if not console.is_terminal:
                     line(worker, description, done, total)
                 if worker not in worker_bars:
                     worker_bars[worker] = bars.add_task(description, total=total)
                 bars.update(worker_bars[worker], description=description, completed=done, total=total)
             elif kind == "arm":
-                name, output, reason = what
+                name, output, why = event
                 finished += 1
-                bars.advance(total_bar)
+                bars.advance(overall)
                 if output:
                     bars.console.print(output, end="")
-                if reason:
-                    failed[name] = reason
+                if why:
+                    failed[name] = why
         for task in worker_bars.values():
             bars.remove_task(task)
     return failed
 
 
-def _work(run: RunConfig, stages: list[str], queue: Any, events: Any) -> None:
-    """Worker loop: process queued groups of arms until a None sentinel."""
+def _worker(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> None:
+    """Entry point of a worker process."""
     _die_with_parent()
     try:
-        _process_groups(run, stages, queue, events)
-    except (KeyboardInterrupt, SystemExit):  # Lightning's answer to the parent's signal; the parent reports it
+        _work_loop(run, stages, tasks, events)
+    except (KeyboardInterrupt, SystemExit):  # Lightning raises these on the parent's signal, which the parent reports
         events.cancel_join_thread()
 
 
-def _process_groups(run: RunConfig, stages: list[str], queue: Any, events: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates its workers
+def _work_loop(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> None:
+    """Worker loop: process queued groups of arms until a None sentinel."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     if run.threads:
         torch.set_num_threads(run.threads)
     progress.quiet()
-    process, label = os.getpid(), [""]
-    progress.report_to(lambda stage, done, total: events.put((process, "stage", f"{label[0]}: {stage}", done, total)))
+    pid = os.getpid()
+    label = ""
+
+    def report_stage(stage: str, done: Any, total: Any) -> None:
+        events.put((pid, "stage", f"{label}: {stage}", done, total))
+
+    progress.report_to(report_stage)
     output = StringIO()
     resources = Resources(run, Console(file=output, soft_wrap=True, width=10_000))
-    while (group := queue.get()) is not None:
+    while (group := tasks.get()) is not None:
         for arm in group:
-            reason, label[0] = "", arm.label
+            why, label = "", arm.label
             try:
                 for stage in stages:
                     STAGES[stage](resources, arm)
-            except Exception as error:  # the other arms continue, and the parent reports it
-                reason = f"{type(error).__name__}: {error}"
+            except Exception as error:  # of any kind: the other arms continue, and the parent reports it
+                why = f"{type(error).__name__}: {error}"
                 if os.environ.get("DEP_TRACEBACK") or not is_mendable(error):
-                    reason += f"\n{traceback.format_exc()}"
-            events.put((process, "arm", (arm.name, arm.seed), output.getvalue(), reason))
+                    why += f"\n{traceback.format_exc()}"
+            events.put((pid, "arm", (arm.name, arm.seed), output.getvalue(), why))
             output.seek(0)
             output.truncate()
     events.close()
@@ -232,6 +236,6 @@ def _process_groups(run: RunConfig, stages: list[str], queue: Any, events: Any) 
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends, for whatever reason."""
+    """Ask Linux to kill this process when its parent ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""An arm's files: the finished stages in its folder, and its files in the cache.
+"""Files of an arm: the finished stages in its folder, and its results in the cache.
 
-`state.json` in the folder holds the key of each finished stage and the digest of its file. A stage is finished when its
-key is there and its file has that digest. The partial file of an interrupted stage is used only if the stage began
-under the same key. In the cache a manifest beside each file holds its digest.
+`state.json` in the folder holds the key of each finished stage and the digest of its file. A stage is done when its
+key is recorded and its file has that digest. The output of an interrupted stage is used only if the stage began under
+the same key. In the cache, a manifest beside each file holds its digest.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dep.utils.hashing import file_digest
 
 
 class ArmStore:
-    """The files of one arm.
+    """Reads and writes the files of one arm.
 
     Args:
-        arm: the owner of the files.
+        arm: the arm.
     """
 
     def __init__(self, arm: Arm) -> None:
@@ -30,7 +30,7 @@ class ArmStore:
 
     @property
     def adapter_home(self) -> Path:
-        """Folder in the cache of the trained weights; arms with the same adapter key share it."""
+        """Folder in the cache of the trained adapter, shared by all arms with the same adapter key."""
         return Path(self.arm.config.cache) / "adapters" / adapter_key(self.arm)[:16]
 
     @property
@@ -40,11 +40,11 @@ class ArmStore:
 
     @property
     def adapter_is_cached(self) -> bool:
-        """Whether the trained weights are in the cache."""
+        """Whether the cache holds the trained adapter."""
         return is_intact(self.adapter_home / "adapter.safetensors")
 
     def finished(self, stage: str) -> bool:
-        """Whether `train`, `generate` or `evaluate` is finished under the arm's present key."""
+        """Whether the stage `train`, `generate` or `evaluate` has nothing left to do."""
         if stage == "train":
             adapter = self.folder / "adapter.safetensors"
             return not self.arm.method.trains or (self.done("adapter", adapter_key(self.arm)) and is_intact(adapter))
@@ -61,11 +61,7 @@ class ArmStore:
         write_json(cached.with_suffix(".json"), {"sha256": _digest(cached), "cost": cost})
 
     def restore(self, stage: str) -> bool:
-        """Copy the file of `generate` or `evaluate` from the cache.
-
-        Returns:
-            Whether the cache had it.
-        """
+        """Copy the file of `generate` or `evaluate` from the cache; return whether it was there."""
         if not self.is_cached(stage):
             return False
         name, key = self._file(stage)
@@ -78,7 +74,7 @@ class ArmStore:
         return True
 
     def is_cached(self, stage: str) -> bool:
-        """Whether the cache has an intact file of `generate` or `evaluate`."""
+        """Whether the cache holds the complete file of `generate` or `evaluate`."""
         cached = self._cached_file(*self._file(stage))
         return cached.is_file() and read_json(cached.with_suffix(".json")).get("sha256") == _digest(cached)
 
@@ -94,14 +90,14 @@ class ArmStore:
         return Path(self.arm.config.cache) / name / f"{key[:16]}.jsonl"
 
     def done(self, stage: str, key: str) -> bool:
-        """Whether `state.json` has `key` for `stage`."""
+        """Whether `stage` was finished under `key`."""
         return bool(self._state().get(stage) == key)
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Remove the results of `stages` from the folder's state and from the cache, so that they are made again.
+        """Remove the results of `stages` from the folder's state and from the cache, so that they are computed again.
 
         Args:
-            stages: of `train`, `generate` and `evaluate`.
+            stages: any of `train`, `generate` and `evaluate`.
         """
         state = self._state()
         for stage in stages:
@@ -130,11 +126,11 @@ class ArmStore:
             shutil.rmtree(self.encoder_home, ignore_errors=True)
 
     def has_mark(self, name: str) -> bool:
-        """Whether `state.json` has an entry of this name."""
+        """Whether `name` is recorded in the folder's state."""
         return name in self._state()
 
     def finish(self, stage: str, key: str) -> None:
-        """Write `key` for `stage` into `state.json`; call it after the stage's files are in place."""
+        """Record that `stage` is finished under `key`; call it after the stage's files are in place."""
         write_json(self.folder / "state.json", self._state() | {stage: key})
 
     def _state(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Summary of a run's scores: results.json, run.json, showcase.json and the report."""
+"""Summary of a run's scores: writes results.json, run.json, showcase.json and the report."""
 
 from __future__ import annotations
 
@@ -27,28 +27,31 @@ from dep.types import Corpus
 from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
 from dep.utils.errors import DepError, MissingFile
 
-_HOW = ("started", "seconds", "command")
-"""Fields of run.json that describe the call that computed the results."""
+_PROVENANCE = ("started", "seconds", "command")
+"""Fields of run.json about the call that made the results."""
 SHOWN = 3
-"""Number of examples whose texts the report compares."""
+"""Number of requests that the report shows with the texts of all arms."""
 
 
 def report(
     resources: Resources, run: RunConfig, arms: Sequence[Arm], command: str, started: float, recompute: bool = True
 ) -> Path:
-    """Write results.json, run.json, showcase.json and the report, and print the tables.
+    """Write the results and the report of a run, and print the table.
 
     Args:
-        resources: of the run.
+        resources: reviews and metrics of the run.
         run: the run's configuration.
-        arms: all arms of the run, scored.
-        command: the command line, for the report.
-        started: time of the call, in seconds since 1970.
-        recompute: compute results.json again even if the existing one came from the same scores.
+        arms: all scored arms of the run.
+        command: the command line.
+        started: start of the call, in seconds since 1970.
+        recompute: compute results.json again, even if the existing one was made from the same scores.
+
+    Returns:
+        Path of report.html.
 
     Raises:
-        FileNotFoundError: an arm has not been scored.
-        DepError: two arms have one name and seed.
+        MissingFile: an arm has not been scored.
+        DepError: two arms have the same name and seed.
     """
     check_names(arms)
     folder = Path(run.runs) / run.name
@@ -66,9 +69,8 @@ def report(
         "compare": [list(pair) for pair in pairs(run)],
         "bootstrap": [run.evaluate.n_boot, run.evaluate.seed],
     }
-    results = (
-        {} if recompute or read_json(folder / "made_from.json") != made_from else read_json(folder / "results.json")
-    )
+    unchanged = not recompute and read_json(folder / "made_from.json") == made_from
+    results = read_json(folder / "results.json") if unchanged else {}
     results = results or {
         **summarise(
             scores, pairs(run), run.name, labels=labels, n_boot=run.evaluate.n_boot, seed=run.evaluate.seed,
@@ -79,8 +81,8 @@ def report(
     }  # fmt: skip
     write_text(folder / "config.yaml", to_yaml(run))
     facts = _facts(resources, run, arms, command, started)
-    if read_json(folder / "results.json") == results:  # a later call of a finished run keeps the facts of the first
-        facts |= {name: value for name, value in read_json(folder / "run.json").items() if name in _HOW}
+    if read_json(folder / "results.json") == results:  # a later call of a finished run keeps its provenance
+        facts |= {name: value for name, value in read_json(folder / "run.json").items() if name in _PROVENANCE}
     write_json(folder / "run.json", facts)
     write_json(folder / "showcase.json", _showcase(resources, arms))
     write_json(folder / "results.json", results)
@@ -94,10 +96,10 @@ def report(
 
 
 def check_names(arms: Sequence[Arm]) -> None:
-    """Refuse two arms of one name and seed, since results are keyed by them.
+    """Refuse two arms of the same name and seed, which are the keys of all results.
 
     Raises:
-        DepError: two arms have the same name and seed.
+        DepError: two arms share name and seed.
     """
     (name, seed), count = Counter((arm.name, arm.seed) for arm in arms).most_common(1)[0]
     if count > 1:
@@ -108,11 +110,12 @@ def check_names(arms: Sequence[Arm]) -> None:
 
 
 def arm_facts(run: RunConfig, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """Facts of each arm for results.json, by arm name.
+    """Describe each arm for results.json, by its name.
 
     Returns:
-        `label`; `role` (own, control, other); `varied`, the values of `vary`'s keys; `base` and `base_label`, name and
-        label without the varied values, which arms that differ only in those share.
+        For each name: `label`; `role` of the method (own, control, other); `varied`, the values of `vary`'s keys; and
+        `base` and `base_label`, the name and label without the varied values. Arms that differ only in varied values
+        have the same base.
     """
     facts = {}
     for arm in arms:
@@ -136,7 +139,7 @@ def _setting(config: RunConfig, key: str) -> Any:
 
 
 def _own_metrics(arms: Sequence[Arm]) -> dict[str, str]:
-    """Column -> `module:Class` of the user's own metrics, so that a later process can load them."""
+    """Column -> `module:Class` of the user's own metrics, so that a later process can import them."""
     named = {name for arm in arms for name in arm.config.evaluate.metrics.names if ":" in name}
     return {load_metric(name).name: name for name in sorted(named)}
 
@@ -158,7 +161,7 @@ def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: s
 
 
 def _warning(run: RunConfig) -> str:
-    """Warning that the report prints above the numbers; empty if there is none."""
+    """Warning that the report prints before any number; empty where there is none."""
     if run.backbone.name_or_path != "demo" or run.source.kind == "synthetic":
         return ""
     return (
@@ -168,7 +171,7 @@ def _warning(run: RunConfig) -> str:
 
 
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:
-    """Counts of shared adapters and vectors, and of files taken from the cache of an earlier run."""
+    """Count the results that arms share and those that were copied from the cache of an earlier run."""
     training = [arm for arm in arms if arm.method.trains]
     keys = {adapter_key(arm) for arm in training}
     vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}
@@ -186,7 +189,7 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
 
 
 def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """A few test requests, drawn by a fixed seed, with their past reviews and the texts of all arms."""
+    """Describe a few test requests, drawn with a fixed seed, with their past reviews and the texts of every arm."""
     first = min(arm.seed for arm in arms)
     written = {
         arm.name: {row["key"]: row for row in read_rows(arm.folder / "predictions.jsonl")}
@@ -196,7 +199,7 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
     prepared = resources.prepared(arms[0].config)
     longest = max(arms, key=lambda arm: arm.configured[0].history)
     requests = build_data(resources, longest).requests("test")
-    drawn = _drawn([(e.category, prepared.corpora[e.category].reviews[e.row].user) for e in requests.examples])
+    drawn = _draw_requests([(e.category, prepared.corpora[e.category].reviews[e.row].user) for e in requests.examples])
     shown = []
     for at in drawn:
         request, example = requests[at], requests.examples[at]
@@ -222,18 +225,25 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
     return shown
 
 
-def _drawn(places: Sequence[tuple[str, str]]) -> list[int]:
-    """Indices of one request per category, drawn by a fixed seed, of different users if possible."""
+def _draw_requests(owners: Sequence[tuple[str, str]]) -> list[int]:
+    """Draw one request of each category with a fixed seed, of different users where possible.
+
+    Args:
+        owners: category and user of each request.
+
+    Returns:
+        Indices of at most three requests.
+    """
     drawn: list[int] = []
-    for category in list(dict.fromkeys(category for category, _ in places))[:SHOWN]:
-        members = [at for at, (other, _) in enumerate(places) if other == category]
-        met = {places[at][1] for at in drawn}
-        drawn.append(random.Random(0).choice([at for at in members if places[at][1] not in met] or members))
+    for category in list(dict.fromkeys(category for category, _ in owners))[:SHOWN]:
+        members = [at for at, (other, _) in enumerate(owners) if other == category]
+        seen_users = {owners[at][1] for at in drawn}
+        drawn.append(random.Random(0).choice([at for at in members if owners[at][1] not in seen_users] or members))
     return drawn
 
 
 def _peers(corpus: Corpus, user: str, slots: Sequence[Any]) -> list[Mapping[str, str]]:
-    """Up to three peers' reviews of the item of the newest past review."""
+    """Up to three reviews of the newest past item by other users."""
     if not slots:
         return []
     item = slots[0].item

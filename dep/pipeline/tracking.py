@@ -1,7 +1,7 @@
-"""Weights & Biases: one run per arm and seed, grouped by experiment, tagged by arm and method, offline by default.
+"""Weights & Biases logging: one run for each arm and seed, grouped by experiment and tagged by arm, offline by default.
 
-It mirrors the CSV and score files, which the rest of the package reads; `wandb sync runs/<name>/wandb` uploads an
-offline run. It changes no result; `wandb=disabled` turns it off.
+The CSV and score files hold the same values, and the package reads only those. `wandb sync runs/<name>/wandb` uploads
+an offline run later. Logging changes no result; `wandb=disabled` turns it off.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dep.pipeline.keys import prediction_key
 from dep.utils.lightning import pl
 
 SHOWN = 24
-"""Number of generated texts in a W&B table."""
+"""Maximum number of generations in a run's table."""
 
 
-def start_run(arm: Arm) -> Any:
-    """Start or resume the arm's W&B run; None if W&B is disabled."""
+def _open_run(arm: Arm) -> Any:
+    """Start or resume the arm's W&B run; None where logging is disabled."""
     mode = arm.config.wandb
     if mode == "disabled":
         return None
@@ -41,21 +41,21 @@ def start_run(arm: Arm) -> Any:
     )  # fmt: skip
 
 
-def training(arm: Arm) -> tuple[list[Any], Callable[[Mapping[str, float]], None] | None]:
-    """Lightning loggers that mirror the arm's training, and a function that logs its pace."""
-    run = start_run(arm)
+def training_loggers(arm: Arm) -> tuple[list[Any], Callable[[Mapping[str, float]], None] | None]:
+    """Return Lightning loggers for the arm's training, and a function that logs its throughput (None if disabled)."""
+    run = _open_run(arm)
     return ([], None) if run is None else ([pl.loggers.WandbLogger(experiment=run)], run.log)
 
 
 def finish() -> None:
-    """Finish the open W&B run, if there is one, before the next arm starts its own."""
+    """End the open run, if there is one, so that the next arm gets its own."""
     if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
         wandb.finish()
 
 
-def scored(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Log the mean of each metric, and a table of generated texts with their scores."""
-    run = start_run(arm)
+def log_scores(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Log the value of each metric over all examples, and a table of generations with their scores."""
+    run = _open_run(arm)
     if run is None:
         return
     import wandb
@@ -63,13 +63,13 @@ def scored(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[
     names = metrics_of(scores)
     for name in names:
         run.summary[f"test_{name}"] = metric_class(name).of_column([row[name] for row in scores])
-    kept = [name for name in names if not metric_class(name).statistic_names]
-    shown = list(zip(scores, predictions, strict=True))[:: max(1, len(scores) // SHOWN)][:SHOWN]
-    table = wandb.Table(columns=["key", "category", "item", "prediction", "reference", *kept])
-    for score, row in shown:
+    columns = [name for name in names if not metric_class(name).statistic_names]
+    sampled_rows = list(zip(scores, predictions, strict=True))[:: max(1, len(scores) // SHOWN)][:SHOWN]
+    table = wandb.Table(columns=["key", "category", "item", "prediction", "reference", *columns])
+    for score, row in sampled_rows:
         table.add_data(
             row["key"], row["category"], row["item_title"], row["prediction"], row["reference"],
-            *(score[name] for name in kept),
+            *(score[name] for name in columns),
         )  # fmt: skip
     run.log({"generations": table})
     finish()

@@ -1,4 +1,4 @@
-"""What the command line says when something is missing."""
+"""Messages and exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from dep.config.loader import load_arms
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def test_without_a_file_it_asks_for_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_configuration_the_command_asks_for_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run"]) == 2
     assert "expected a configuration, found none; name one, as in `dep run demo`" in capsys.readouterr().err
 
 
-def test_the_paper_s_recipe_without_its_data_ends_in_one_line(
+def test_the_paper_s_recipe_without_its_data_prints_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["run", str(CONF / "paper.yaml")]) == 2
-    said = capsys.readouterr().err.strip()
-    assert "\n" not in said
-    assert "source.main" in said
-    assert "'SnowCharmQ/DPL-main' is not a folder here" in said
+    message = capsys.readouterr().err.strip()
+    assert "\n" not in message
+    assert "source.main" in message
+    assert "'SnowCharmQ/DPL-main' is not a folder here" in message
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
 
     monkeypatch.setattr("dep.commands.run.main", missing)
     assert cli.main(["run", "conf/demo.yaml"]) == 2
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    assert re.search(expected, said)
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    assert re.search(expected, message)
 
 
 def _run_raising(error: Exception, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -102,7 +102,7 @@ HEAVY = "torch transformers lightning sklearn scipy numba pyarrow pandas sentenc
 @pytest.mark.parametrize(
     "words", [["demo", "trian.lr=1"], ["demo", "train.lr=fast"], ["demmo"], ["demo", "arms=[ragg]"]]
 )
-def test_a_mistake_in_the_words_is_refused_before_any_large_library_is_imported(words: list[str]) -> None:
+def test_a_wrong_setting_is_refused_before_any_large_library_is_imported(words: list[str]) -> None:
     code = (
         f"import sys; from dep import cli; code = cli.main(['run', *{words!r}]); "
         f"print(code, sorted(set({HEAVY!r}) & set(sys.modules)))"

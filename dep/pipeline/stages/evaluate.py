@@ -1,4 +1,4 @@
-"""The stage `evaluate`: the scores of an arm's texts, review by review."""
+"""Evaluation stage: score each of an arm's generated reviews."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ def evaluate(resources: Resources, arm: Arm) -> None:
     """Score the arm's predictions and write scores.jsonl.
 
     Raises:
-        MissingFile: the arm has no predictions under its present key.
+        MissingFile: the arm has no predictions under its current configuration.
     """
     path = arm.folder / "scores.jsonl"
     if ArmStore(arm).finished("evaluate") or ArmStore(arm).restore("evaluate"):
         return
     if not ArmStore(arm).finished("generate"):
         raise MissingFile(
-            f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} as configured; run `dep generate` first"
+            f"{arm.folder / 'predictions.jsonl'}: no predictions of {arm.label} under this configuration; run "
+            "`dep generate` first"
         )
     rows = read_rows(arm.folder / "predictions.jsonl")
     scores = score_examples(rows, resources.metrics(arm.config))
     write_rows(path, scores)
     ArmStore(arm).complete("evaluate")
-    tracking.scored(arm, scores, rows)
+    tracking.log_scores(arm, scores, rows)
     resources.console.print(f"[bold]evaluate[/] {arm.label}, seed {arm.seed}: scores in {path}")

@@ -1,4 +1,4 @@
-"""The stage `generate`: the likelihood of each real test review, the generated review, and the cost of a request."""
+"""Generation stage: likelihood of every real test review, the arm's generated reviews, and the cost of a request."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ from dep.utils.progress import stage
 
 
 def generate(resources: Resources, arm: Arm) -> None:
-    """Measure the likelihood of each real test review, generate the arm's own, and write predictions.jsonl.
+    """Measure the likelihood of every real test review, generate the arm's reviews, and write predictions.jsonl.
+
+    Finished requests are appended to predictions.partial.jsonl, from which an interrupted call continues.
 
     Raises:
-        MissingFile: the arm's adapter is not trained under its present key.
+        MissingFile: the arm has no adapter trained under its current configuration.
     """
     path, partial = arm.folder / "predictions.jsonl", arm.folder / "predictions.partial.jsonl"
     if ArmStore(arm).finished("generate"):
@@ -48,57 +50,53 @@ def generate(resources: Resources, arm: Arm) -> None:
     if arm.method.trains:
         adapter = arm.folder / "adapter.safetensors"
         if not ArmStore(arm).done("adapter", adapter_key(arm)):
-            raise MissingFile(f"{adapter}: {arm.label} has not been trained as configured; run `dep train` first")
+            raise MissingFile(f"{adapter}: {arm.label} has no adapter under this configuration; run `dep train` first")
         module.load_adapter(adapter)
     module.to(resources.device).eval()
     requests = arm.method.transform_test_requests(data.requests("test"), arm.seed)
     steps: Mapping[str, list[dict[str, Any]]] = {}
     if arm.method.profiles:
-        requests, steps = _profiled(resources, arm, requests)
+        requests, steps = _with_profiles(resources, arm, requests)
     by_key = {request.key: request for request in requests}
-    rows = {row["key"]: row for row in read_rows(partial)}
-    write_rows(partial, rows.values())
-    missing = [request for request in requests if request.key not in rows]
-    likelihood = _likelihoods(module, data, missing, arm)
+    finished = {row["key"]: row for row in read_rows(partial)}
+    write_rows(partial, finished.values())
+    pending = [request for request in requests if request.key not in finished]
+    likelihood = _likelihoods(module, data, pending, arm)
     texts = (
-        texts_of(build_generator(resources, arm, module), data, missing)
+        texts_of(build_generator(resources, arm, module), data, pending)
         if arm.config.evaluate.texts
         else ((k, None) for k in likelihood)
     )
     with partial.open("a", encoding="utf-8") as file:
         for key, text in texts:
             row = _prediction(by_key[key], text) | likelihood[key] | ({"steps": steps[key]} if steps else {})
-            rows[key] = row
+            finished[key] = row
             file.write(as_line(row))
             file.flush()
-    write_rows(path, (rows[request.key] for request in requests))
+    write_rows(path, (finished[request.key] for request in requests))
     write_json(arm.folder / "cost.json", _cost(resources, arm, module, data, list(by_key.values()), steps))
     ArmStore(arm).complete("generate")
     partial.unlink()
     resources.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}")
 
 
-def _profiled(
+def _with_profiles(
     resources: Resources, arm: Arm, requests: Sequence[Request]
 ) -> tuple[list[Request], dict[str, list[dict[str, Any]]]]:
-    """Add users' profiles to requests.
-
-    Returns:
-        The requests, and by key the questions and answers that led to each profile.
-    """
+    """Return the requests with users' profiles, and by key the questions and answers that led to each profile."""
     context, plain = build_profile_context(resources, arm), list(requests)
-    written = arm.method.write(plain, context)
+    steps_of_requests = arm.method.write(plain, context)
     _, tokenizer = resources.backbone(arm.config)
-    count = PromptBuilder(tokenizer, arm.configured[0]).ask
-    steps = {
+    token_ids = PromptBuilder(tokenizer, arm.configured[0]).ask
+    rows = {
         request.key: [
-            {"system": ask.system, "prompt": ask.text, "prompt_tokens": len(count(ask)), "text": text}
-            for ask, text in answers
+            {"system": asked.system, "prompt": asked.text, "prompt_tokens": len(token_ids(asked)), "text": answer}
+            for asked, answer in steps
         ]
-        for request, answers in zip(plain, written, strict=True)
+        for request, steps in zip(plain, steps_of_requests, strict=True)
     }
-    profiles = (answers[-1].text for answers in written)
-    return [replace(request, profile=text) for request, text in zip(plain, profiles, strict=True)], steps
+    profiles = (steps[-1].text for steps in steps_of_requests)
+    return [replace(request, profile=text) for request, text in zip(plain, profiles, strict=True)], rows
 
 
 def _cost(
@@ -109,7 +107,7 @@ def _cost(
     requests: list[Request],
     steps: Mapping[str, Any],
 ) -> dict[str, float]:
-    """Mean cost of a request: operations, seconds, and bytes of the KV cache and of the user's data."""
+    """Measure the cost of a request; the fields are those of `dep.pipeline.request_cost.costs`."""
     prompt, soft = arm.configured
     prompts = data.prompts(requests)
     sampled = sample([prompts[at] for at in range(len(prompts))])
@@ -119,14 +117,14 @@ def _cost(
         read = [step["prompt_tokens"] + len(tokenizer.encode(step["text"])) for p in sampled for step in steps[p.key]]
         flops += sum(tokens_flops(model, tokens) for tokens in read) / len(sampled)
     reads_user = ADAPTERS.component(soft.adapter).depends_on_user
-    branches = soft.branches if reads_user else []  # the constant prompt reads no vectors
-    sizes = [user_bytes(request, prompt.text and prompt.history > 0, branches) for request in requests]
+    stored_branches = soft.branches if reads_user else []  # the constant prompt reads no user's vectors
+    stored = [user_bytes(request, prompt.text and prompt.history > 0, stored_branches) for request in requests]
     tokens = sum(len(prompts[at].ids) for at in range(len(prompts))) / len(prompts)
     return {
         "gflops": flops / 1e9,
         "seconds": request_seconds(module, sampled, data.collate),
         "kv_bytes": kv_bytes(model.config, tokens, model.dtype.itemsize),
-        "user_bytes": sum(sizes) / len(sizes),
+        "user_bytes": sum(stored) / len(stored),
     }
 
 
@@ -142,23 +140,23 @@ def _prediction(request: Request, text: str | None) -> dict[str, Any]:
 def _likelihoods(
     module: PersonalizationModule, data: ReviewData, requests: list[Request], arm: Arm
 ) -> dict[str, dict[str, float | int]]:
-    """By key: NLL of the real review in nats a token, its number of tokens, and the prompt's."""
+    """Measure by request key: `nll` (nats per token of the real review), its `tokens`, and the `prompt_tokens`."""
     prompts = data.prompts(requests)
     order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
     size = arm.config.evaluate.batch_size
-    measured: dict[str, dict[str, float | int]] = {}
+    likelihoods: dict[str, dict[str, float | int]] = {}
     with stage("likelihood", len(order), show=arm.config.generate.progress) as advance:
         for start in range(0, len(order), size):
             chunk: list[Prompt] = order[start : start + size]
             sums, counts = module.example_nll(data.collate(chunk).to(module.device))
             for prompt, total, count in zip(chunk, sums.tolist(), counts.tolist(), strict=True):
-                measured[prompt.key] = {"nll": total / count, "tokens": count, "prompt_tokens": len(prompt.ids)}
+                likelihoods[prompt.key] = {"nll": total / count, "tokens": count, "prompt_tokens": len(prompt.ids)}
             advance(len(chunk))
-    return measured
+    return likelihoods
 
 
 def texts_of(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
-    """Generate a text for each request; yields (key, text) as each is finished, in the generator's order."""
+    """Generate texts; yield (key, text) of each request as it is finished, in the writer's order."""
     prompts = data.prompts(list(requests))
-    left = Collator(data.collate.pad_id, side="left", answers=False)
-    return writer([prompts[at] for at in range(len(prompts))], left)
+    left_padded = Collator(data.collate.pad_id, side="left", answers=False)
+    return writer([prompts[at] for at in range(len(prompts))], left_padded)

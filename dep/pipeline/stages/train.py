@@ -1,4 +1,4 @@
-"""The stage `train`: an arm's adapter, after its warm start or the pretraining of its encoder."""
+"""Training stage: an arm's adapter, and the warm start or pretrained encoder that its training starts from."""
 
 from __future__ import annotations
 
@@ -26,88 +26,90 @@ from dep.utils.atomic_io import read_json, write_json
 
 
 def train(resources: Resources, arm: Arm) -> None:
-    """Train the arm's adapter, unless the arm is prompt-only or the cache has the adapter."""
+    """Train the arm's adapter, unless it is prompt-only or an equal one is in the cache."""
     if ArmStore(arm).finished("train"):
         return
-    home, was_cached = ArmStore(arm).adapter_home, ArmStore(arm).adapter_is_cached
-    if not was_cached:
-        _train(resources, arm.training_view)
+    home, cached = ArmStore(arm).adapter_home, ArmStore(arm).adapter_is_cached
+    if not cached:
+        _train_into_cache(resources, arm.training_view)
     arm.folder.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.csv", "training.json", *FILES):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
     ArmStore(arm).finish("adapter", adapter_key(arm))
-    if was_cached:
+    if cached:
         ArmStore(arm).finish("adapter taken from", str(home))
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: adapter taken from {home}")
 
 
-def _train(resources: Resources, arm: Arm) -> None:
-    """Train the arm's warm start, then the arm, into its folder in the cache; adapter.safetensors is written last."""
-    home, earlier = ArmStore(arm).adapter_home, 0.0
+def _train_into_cache(resources: Resources, arm: Arm) -> None:
+    """Train the arm's warm start if it is missing, then the arm; write into the cache, the adapter's weights last."""
+    home, earlier_s = ArmStore(arm).adapter_home, 0.0
     first = ArmStore(arm.warm_start) if arm.warm_start else None
     if first and not first.adapter_is_cached:
-        _train(resources, first.arm)
+        _train_into_cache(resources, first.arm)
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
     if first:
         module.load_adapter(first.adapter_home / "adapter.safetensors")
-        earlier = read_json(first.adapter_home / "training.json")["seconds"]
+        earlier_s = read_json(first.adapter_home / "training.json")["seconds"]
     elif arm.method.pretrains:
-        earlier = _pretrain(resources, arm, data, module)
+        earlier_s = _pretrain(resources, arm, data, module)
     if arm.config.train.monitor == "val_meteor":
         module.evaluate = _val_meteor(resources, arm, data)
-    trained, before, own = module.sizes()
+    trained, pretrained, frozen = module.sizes()
     examples = len(data.requests("train"))
     resources.console.print(
         f"[bold]train[/] {arm.label}, seed {arm.seed}: {examples} examples, {trained:,} parameters trained, "
-        f"{own:,} of the LLM frozen"
+        f"{frozen:,} of the LLM frozen"
     )
-    began = time.time()
+    start = time.time()
     try:
         training = Train(arm.settings)
-        loggers, training.throughput.log_to = tracking.training(arm)
+        loggers, training.throughput.log_to = tracking.training_loggers(arm)
         training.fit(module, data, home, loggers)
     finally:
         tracking.finish()
     if (pace := training.throughput.pace).examples:
         line = pace.line(training.throughput.peak)
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: {line}")
-    write_json(home / "training.json", {"seconds": round(earlier + time.time() - began, 1)})
-    facts = {"key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": before, "frozen": own}
+    write_json(home / "training.json", {"seconds": round(earlier_s + time.time() - start, 1)})
+    metadata = {
+        "key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": pretrained, "frozen": frozen,
+    }  # fmt: skip
     width = next(iter((data.vectors() or {}).values())).his_NE.shape[1] if data.vectors() else 1
     describe(home, arm, module, width=width, categories=len(data.prepared.corpora))
-    module.save_adapter(home / "adapter.safetensors", facts)
+    module.save_adapter(home / "adapter.safetensors", metadata)
     shutil.rmtree(home / "checkpoints", ignore_errors=True)
 
 
 def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: PersonalizationModule) -> float:
-    """Load the pretrained user encoder into the module, pretraining it first if the cache does not have it.
+    """Load a pretrained user encoder into the module; pretrain it first if the cache lacks it.
 
     Returns:
-        Seconds that the pretraining took, now or in an earlier run.
+        Seconds that its pretraining took, in this call or an earlier one.
     """
     adapter, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
     encoder = None if adapter is None else adapter.pretrainable
-    assert encoder is not None, "a method that pretrains needs an adapter with an encoder"
+    assert encoder is not None, "a method that pretrains has an adapter with an encoder"
     path = ArmStore(arm).encoder_home / "encoder.safetensors"
     if not is_intact(path) and settings.pretrain_epochs:
         reader = data.user_history()
-        assert reader is not None, "the method reads the user's history"
+        assert reader is not None, "a method that pretrains reads the user's history"
         sequences = reader.sequences([e for e in data.prepared.examples if e.split == "train"])
         catalogues = {category: reader.catalogue(category) for category in sequences}
-        began = time.time()
+        start = time.time()
         metrics = pretrain(
             encoder, sequences, catalogues,
             epochs=settings.pretrain_epochs, lr=settings.pretrain_lr, seed=arm.seed,
         )  # fmt: skip
         resources.console.print(
-            f"[bold]pretrain[/] {arm.label}, seed {arm.seed}: next item {metrics.item:.2f} nats "
-            f"({metrics.item_by_frequency:.2f} by frequency, {metrics.item_by_chance:.2f} by chance), its stars "
-            f"{metrics.stars:.2f} ({metrics.stars_by_frequency:.2f}), on {metrics.events} events of held-out users; in "
-            f"{path.parent}"
+            f"[bold]pretrain[/] {arm.label}, seed {arm.seed}: loss on {metrics.events} events of held-out users: next "
+            f"item {metrics.item:.2f} nats (frequencies {metrics.item_by_frequency:.2f}, chance "
+            f"{metrics.item_by_chance:.2f}), stars {metrics.stars:.2f} (frequencies {metrics.stars_by_frequency:.2f}); "
+            f"in {path.parent}"
         )
-        write_json(path.parent / "metrics.json", metrics._asdict() | {"seconds": round(time.time() - began, 1)})
+        write_json(path.parent / "metrics.json", metrics._asdict() | {"seconds": round(time.time() - start, 1)})
         write_tensors(path, encoder.state_dict())
     if is_intact(path):
         encoder.load_state_dict(load_file(path))

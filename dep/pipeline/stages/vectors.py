@@ -1,4 +1,4 @@
-"""The stages before any arm: `prepare` filters and splits the reviews, `embed` computes their vectors."""
+"""Stages before any arm: prepare (filter and split the reviews) and embed (compute their vectors)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dep.pipeline.resources import Resources
 
 
 def prepare(resources: Resources, run: RunConfig) -> None:
-    """Filter and split the source, and print the sizes of the result (Table 4)."""
-    dataset = resources.prepared(run)
-    statistics = statistics_of(dataset.corpora, dataset.examples)
+    """Filter and split the source, and print the statistics of the result (Table 4)."""
+    prepared = resources.prepared(run)
+    statistics = statistics_of(prepared.corpora, prepared.examples)
     sizes = "; ".join(f"{c.category} {c.reviews} reviews, {c.users} users, {c.items} items" for c in statistics.corpora)
     splits: dict[str, int] = {}
     for row in statistics.splits:
@@ -26,18 +26,18 @@ def prepare(resources: Resources, run: RunConfig) -> None:
 
 
 def embed(resources: Resources, configs: Mapping[str, RunConfig]) -> None:
-    """Compute the vectors that the arms read, and cache them."""
+    """Fill the vector caches of all arms."""
     done: set[str] = set()
     for config in configs.values():
         key = identity(config, "embedder", "difference", "protocol")
         if key in done or not Arm("", config, 0, "").needs_vectors:
             continue
         done.add(key)
-        began = time.time()
-        dataset, store = resources.prepared(config), resources.cache(config)
-        vectors = [store.vectors(corpus, dataset.pool[category]) for category, corpus in dataset.corpora.items()]
-        peers_N = torch.cat([part.peers_N for part in vectors])
+        start = time.time()
+        prepared, cache = resources.prepared(config), resources.cache(config)
+        pool = prepared.pool
+        peers_N = torch.cat([cache.vectors(c, pool[name]).peers_N for name, c in prepared.corpora.items()])
         resources.console.print(
-            f"[bold]embed[/] {len(peers_N)} reviews by {store.embedder.name}, {peers_N.float().mean():.1f} peers each, "
-            f"{int((peers_N == 0).sum())} without; {time.time() - began:.1f} s; in {config.cache}"
+            f"[bold]embed[/] {len(peers_N)} reviews by {cache.embedder.name}, {peers_N.float().mean():.1f} peers each, "
+            f"{int((peers_N == 0).sum())} without; {time.time() - start:.1f} s; in {config.cache}"
         )

@@ -1,4 +1,4 @@
-"""`dep cost`: what it prints is what is loaded and trained."""
+"""`dep cost`: the printed numbers match what is loaded and trained."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dep.commands.cost import short
 from dep.config.loader import load_arms
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_module
-from dep.pipeline.plan import trained_parameters
 from dep.pipeline.resources import Resources
+from dep.pipeline.workload import trained_parameters
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 SMALL = ["source.users=20", "source.circles=2", "source.items_per_circle=12", "compare=[]", "embedder.batch_size=64"]
@@ -24,9 +24,7 @@ def test_a_number_has_three_digits_and_a_letter() -> None:
     assert [short(n) for n in (7.6156e9, 30_400_000, 999, 0)] == ["7.62G", "30.4M", "999", "0"]
 
 
-def test_trained_parameters_are_those_of_the_adapter_that_is_built(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_counted_parameters_are_those_of_the_built_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run, configs = load_arms([CONF / "table1.yaml"], [*SMALL, ARMS])
     resources = Resources(run, Console(quiet=True))
@@ -36,7 +34,7 @@ def test_trained_parameters_are_those_of_the_adapter_that_is_built(
         assert trained_parameters(arm) == built, name
 
 
-def test_every_arm_has_its_line_without_reviews_or_models(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_arm_has_a_line_without_reviews_or_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cost", str(CONF / "paper.yaml")]) == 0
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert lines["dep"][1] == "30.4M", "as the paper says"

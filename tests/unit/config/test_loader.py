@@ -1,4 +1,4 @@
-"""Configuration: every file loads and builds, and what cannot be meant is refused by name."""
+"""Configuration: every file loads and builds, and invalid settings are refused by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ARMS = sorted((CONF / "arm").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
-def test_every_run_file_loads_with_all_its_arms_and_builds_what_it_chooses(path: Path) -> None:
+def test_every_run_file_loads_with_all_its_arms_and_builds_its_components(path: Path) -> None:
     run, arms = load_arms([path])
     assert {name for pair in pairs(run) for name in pair} <= set(arms)
     for config in arms.values():
@@ -52,14 +52,14 @@ def test_every_arm_is_a_file_of_at_most_five_lines_that_loads_over_the_world(pat
         ("train.lrr=1", r"train\.lrr.*Did you mean.*lr"),
         ("trian.lr=1", r"trian.*Did you mean.*train"),
         ("compressor.rhoo=0.1", r"compressor\.rhoo.*Did you mean.*rho"),
-        ("compressor.kind=vae", r"compressor\.kind: expected one of ae, none, sae, found 'vae'"),
+        ("compressor.kind=vae", r"compressor\.kind: expected one of ae, none, sae, differences 'vae'"),
         ("train.lr=fast", r"train\.lr.*fast"),
         ("train.monitor=val_loss", r"train\.monitor.*val_meteor"),
         ("prompt.branches=[his]", r"prompt\.branches"),
         ("history", "key=value"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_name(override: str, expected: str) -> None:
+def test_an_invalid_setting_is_refused_by_name(override: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         load([CONF / "synthetic.yaml"], [override])
 
@@ -76,24 +76,24 @@ def test_changing_a_slots_kind_drops_the_other_kinds_fields() -> None:
 
 
 @pytest.mark.parametrize("data", sorted((CONF / "data").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_data_file_behind_a_runs_file_changes_its_reviews_and_none_of_its_arms(data: Path) -> None:
+def test_a_data_file_after_a_run_file_changes_the_reviews_and_no_arm(data: Path) -> None:
     before, arms = load_arms([CONF / "table1.yaml"])
     after, moved = load_arms([CONF / "table1.yaml", data])
     assert after.source.kind == "amazon2014"
     assert list(moved) == list(arms)
-    for kept in ("train", "soft_prompt", "compare"):
-        assert as_dict(after)[kept] == as_dict(before)[kept]
+    for section in ("train", "soft_prompt", "compare"):
+        assert as_dict(after)[section] == as_dict(before)[section]
     for name, config in moved.items():
         assert as_dict(config)["source"] == as_dict(after)["source"]
         assert as_dict(config)["method"] == as_dict(arms[name])["method"]
 
 
-def test_a_missing_file_lists_those_that_are_there() -> None:
+def test_the_error_for_a_missing_file_lists_the_existing_files() -> None:
     with pytest.raises(ConfigError, match=r"demo\.yaml"):
         load([CONF / "dmeo.yaml"])
 
 
-def test_a_wrong_key_in_an_arm_names_the_arm_and_its_file(tmp_path: Path) -> None:
+def test_the_error_for_a_wrong_key_in_an_arm_names_the_arm_and_its_file(tmp_path: Path) -> None:
     (tmp_path / "arm").mkdir()
     (tmp_path / "arm" / "mine.yaml").write_text("method: {kind: dep}\ncompresor: {kind: ae}\n")
     (tmp_path / "run.yaml").write_text("arms: [mine]\n")
@@ -102,25 +102,25 @@ def test_a_wrong_key_in_an_arm_names_the_arm_and_its_file(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["protocol.test_examples=0"], r"protocol\.test_examples: expected 1 or more, found 0"),
-        (["train.epochs=-1"], r"train\.epochs: expected 1 or more, found -1"),
+        (["protocol.test_examples=0"], r"protocol\.test_examples: expected 1 or more, differences 0"),
+        (["train.epochs=-1"], r"train\.epochs: expected 1 or more, differences -1"),
         (["seeds=[]"], r"seeds: expected one or more different numbers"),
         (["seeds=[1,1]"], r"seeds: expected one or more different numbers"),
-        (["name=../x"], r"name: expected the name of a folder in runs, found '\.\./x'"),
-        (["arms=[]"], "arms: expected names of arms, found none"),
-        (["arms=[rag,rag]"], "arms: rag is there twice"),
+        (["name=../x"], r"name: expected the name of a folder in runs, differences '\.\./x'"),
+        (["arms=[]"], "arms: expected names of arms, differences none"),
+        (["arms=[rag,rag]"], "arms: rag is named twice"),
         (["arms=[ragg]"], r"ragg\.yaml: no such configuration file; did you mean rag\.yaml"),
         (["protocol.zzz=1"], r"protocol\.zzz.*expected one of min_text_chars, "),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_any_work(words: list[str], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_an_invalid_value_is_refused_before_any_work(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         load_arms([CONF / "demo.yaml"], ["compare=[]", *words])
 
 
-def test_a_value_where_a_list_belongs_shows_a_list() -> None:
+def test_the_error_for_a_value_in_place_of_a_list_shows_a_list() -> None:
     with pytest.raises(ConfigError, match=r"seeds: expected a list, as in \[0,1\]"):
         load([CONF / "demo.yaml"], ["seeds=3"])
 
@@ -160,9 +160,11 @@ def test_the_papers_preset_is_the_papers_recipe() -> None:
     assert config.evaluate.metrics.settings["bertscore"].model == "allenai/led-base-16384"
 
 
-def test_the_two_presets_differ_in_named_fields_that_say_what_they_are() -> None:
-    found = {key: (a, b) for key, a, b, _ in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"]))}
-    assert found == {
+def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
+    differences = {
+        key: (a, b) for key, a, b, _ in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"]))
+    }
+    assert differences == {
         "difference.weighting": ("uniform", "profile_distance"),
         "prompt.pairing": ("own", "with_peers"),
         "prompt.max_input_tokens": (2048, 3072),
@@ -175,13 +177,13 @@ def test_the_two_presets_differ_in_named_fields_that_say_what_they_are() -> None
         "evaluate.metrics.settings.rouge1.aggregate": ("mean", "bootstrap_median"),
         "evaluate.metrics.settings.rougeL.aggregate": ("mean", "bootstrap_median"),
     }
-    assert all(told for *_, told in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"])))
+    assert all(meaning for *_, meaning in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"])))
     assert differing(load([CONF / "paper.yaml"]), load([CONF / "paper.yaml"])) == []
 
 
-def test_a_field_that_one_of_two_configurations_lacks_is_told() -> None:
-    found = {key: (a, b) for key, a, b, _ in differing(load([CONF / "paper.yaml"]), load([CONF / "demo.yaml"]))}
-    assert found["source.users"] == ("-", 130)
+def test_a_field_that_one_of_two_configurations_lacks_is_listed() -> None:
+    differences = {key: (a, b) for key, a, b, _ in differing(load([CONF / "paper.yaml"]), load([CONF / "demo.yaml"]))}
+    assert differences["source.users"] == ("-", 130)
 
 
 def test_every_choice_of_every_slot_has_a_typed_config() -> None:
@@ -203,5 +205,5 @@ def test_vary_makes_an_arm_for_each_combination_of_values(tmp_path: Path) -> Non
 
 
 def test_two_arms_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match="vary: expected a name of its own for each arm, found two arms called"):
+    with pytest.raises(ConfigError, match="vary: expected a name of its own for each arm, differences two arms called"):
         load_arms([CONF / "figure2.yaml"], ["arms=[rag]", "vary={prompt.history: [2, 2]}"])

@@ -1,4 +1,4 @@
-"""What is missing is said before any work, and only where there is work that needs it."""
+"""Missing packages and devices are reported before any work, and only for stages that need them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _arms(folder: Path, *overrides: str) -> list[Arm]:
         ("generate.engine=vllm", "vllm", "hf"),
     ],
 )
-def test_a_package_that_is_not_here_is_named_with_what_does_without(
+def test_the_error_for_a_missing_package_names_a_value_that_does_not_need_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, package: str, instead: str
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else object())
@@ -41,14 +41,14 @@ def test_a_package_that_is_not_here_is_named_with_what_does_without(
     check_arms(_arms(tmp_path, setting), STAGES)
 
 
-def test_a_stage_that_is_not_asked_for_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_does_not_run_needs_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
     check_arms(_arms(tmp_path, "generate.engine=vllm"), ["train"])
     check_arms(_arms(tmp_path, "train.cross_entropy=cut", "arms=[rag]"), STAGES)
     check_arms(_arms(tmp_path, "generate.engine=vllm"), [])
 
 
-def test_flex_attention_is_not_trained_on_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_with_flex_attention_is_refused_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = _arms(tmp_path, "backbone.attn_implementation=flex_attention")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match="expected a CUDA device to train on"):

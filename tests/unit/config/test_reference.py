@@ -1,4 +1,4 @@
-"""The reference of configuration keys is that of the code."""
+"""The reference of configuration keys matches the code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def test_the_reference_of_configuration_keys_is_up_to_date() -> None:
     assert reference.main(["--check"]) == 0, "run `make docs`"
 
 
-def test_the_reference_names_every_component_and_says_what_every_key_means() -> None:
+def test_the_reference_names_every_component_and_documents_every_key() -> None:
     page = reference.page()
     for slot, registry in SLOTS.items():
         for kind in registry:

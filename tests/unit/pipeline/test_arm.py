@@ -1,4 +1,4 @@
-"""Which arms share an adapter, and what an arm's training goes on from."""
+"""Which arms share an adapter, and which adapter an arm's training starts from."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def arms(file: str, *overrides: str) -> dict[str, Arm]:
     return {name: Arm(name, config, 0, "reviews") for name, config in configs.items()}
 
 
-def test_an_arm_goes_on_from_the_arm_that_its_file_names() -> None:
-    found = arms("ablation.yaml", "train.input_noise=0.5")
+def test_an_arm_starts_from_the_arm_that_its_file_names() -> None:
+    built = arms("ablation.yaml", "train.input_noise=0.5")
     for name in ("dep", "his", "diff", "constant", "other_peers"):
-        first = found[name].warm_start
+        first = built[name].warm_start
         assert first is not None
-        assert adapter_key(first) == adapter_key(found[f"{name}_notext"]) != adapter_key(found[name])
-        assert (first.settings.epochs, found[name].settings.epochs) == (1, 1)
-    assert found["dep_notext"].warm_start is None
-    assert found["rag"].warm_start is None
+        assert adapter_key(first) == adapter_key(built[f"{name}_notext"]) != adapter_key(built[name])
+        assert (first.settings.epochs, built[name].settings.epochs) == (1, 1)
+    assert built["dep_notext"].warm_start is None
+    assert built["rag"].warm_start is None
 
 
 def test_without_warm_start_epochs_an_arm_starts_untrained() -> None:
@@ -38,7 +38,7 @@ def test_without_warm_start_epochs_an_arm_starts_untrained() -> None:
 
 
 def test_an_arm_needs_epochs_beyond_those_of_its_warm_start() -> None:
-    with pytest.raises(ConfigError, match=r"fewer than train.epochs = 2.*found 2; set train.warm_start_epochs=0"):
+    with pytest.raises(ConfigError, match=r"fewer than train.epochs = 2.*built 2; set train.warm_start_epochs=0"):
         arms("ablation.yaml", "train.warm_start_epochs=2")
 
 
@@ -52,7 +52,7 @@ def _own_arms(folder: Path, **files: str) -> dict[str, Arm]:
     return arms(str(folder / "run.yaml"))
 
 
-def test_a_chain_of_warm_starts_goes_to_one_process(tmp_path: Path) -> None:
+def test_a_chain_of_warm_starts_runs_in_one_process(tmp_path: Path) -> None:
     built = _own_arms(
         tmp_path, one="train: {epochs: 1}", two="warm_start: one\ntrain: {epochs: 2}",
         three="warm_start: two\ntrain: {warm_start_epochs: 2}", four="train: {lr: 0.5}",
@@ -63,7 +63,7 @@ def test_a_chain_of_warm_starts_goes_to_one_process(tmp_path: Path) -> None:
     assert adapter_key(built["three"].warm_start) == adapter_key(built["two"])
 
 
-def test_a_circle_of_warm_starts_is_refused(tmp_path: Path) -> None:
+def test_a_cycle_of_warm_starts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one -> two -> one"):
         _own_arms(tmp_path, one="warm_start: two", two="warm_start: one")
 
@@ -73,37 +73,37 @@ def test_a_warm_start_without_a_file_is_refused_by_name(tmp_path: Path) -> None:
         _own_arms(tmp_path, one="warm_start: nobody")
 
 
-def test_an_adapter_taught_on_few_past_reviews_serves_prompts_of_many() -> None:
-    found = arms("cost.yaml")
+def test_an_adapter_trained_on_few_past_reviews_serves_prompts_with_many() -> None:
+    built = arms("cost.yaml")
     for method in ("dep", "dep_notext"):
-        few, many = found[f"{method}@history=2"], found[f"{method}@history=64"]
+        few, many = built[f"{method}@history=2"], built[f"{method}@history=64"]
         assert adapter_key(few) == adapter_key(many)
         assert prediction_key(few) != prediction_key(many)
         assert many.training_view.configured[0].history == 2
-    assert adapter_key(found["user_llm@history=2"]) != adapter_key(found["user_llm@history=64"])
+    assert adapter_key(built["user_llm@history=2"]) != adapter_key(built["user_llm@history=64"])
 
 
-def test_a_constant_prompt_has_a_vector_for_each_place_and_is_taught_on_all() -> None:
+def test_a_constant_prompt_is_trained_on_all_slots_that_it_serves() -> None:
     few, many = (arms("cost.yaml", "arms=[constant]")[f"constant@history={k}"] for k in (2, 64))
     assert adapter_key(few) != adapter_key(many)
 
 
-def test_how_many_past_reviews_an_encoder_reads_is_nothing_to_a_method_without_one() -> None:
+def test_the_history_length_of_an_encoder_changes_no_key_of_a_method_without_one() -> None:
     one, other = (arms("ablation.yaml", f"prompt.max_user_history={n}")["dep"] for n in (3, 50))
     assert prediction_key(one) == prediction_key(other)
 
 
-def test_arms_that_train_the_same_thing_go_to_one_process() -> None:
-    found = list(arms("table1.yaml").values())
-    assert [arm.name for arm in found if arm.method.pretrains] == ["user_llm", "user_llm_cross"]
-    together = [{arm.name for arm in group} for group in jobs._groups(found)]
-    assert {"user_llm", "user_llm_cross"} in together
-    assert {"dep", "shuffled"} in together
-    assert {"rag"} in together
-    assert sum(map(len, together)) == len(found)
+def test_arms_that_share_an_adapter_or_encoder_run_in_one_process() -> None:
+    built = list(arms("table1.yaml").values())
+    assert [arm.name for arm in built if arm.method.pretrains] == ["user_llm", "user_llm_cross"]
+    groups = [{arm.name for arm in group} for group in jobs._groups(built)]
+    assert {"user_llm", "user_llm_cross"} in groups
+    assert {"dep", "shuffled"} in groups
+    assert {"rag"} in groups
+    assert sum(map(len, groups)) == len(built)
 
 
-def test_how_many_are_tested_changes_no_adapter_and_no_encoder() -> None:
+def test_the_number_of_test_examples_changes_no_adapter_key_and_no_encoder_key() -> None:
     few, many = (arms("table1.yaml", f"protocol.test_examples={n}")["user_llm"] for n in (5, 50))
     assert (adapter_key(few), encoder_key(few)) == (adapter_key(many), encoder_key(many))
     assert prediction_key(few) != prediction_key(many)

@@ -1,4 +1,4 @@
-"""Keys follow content: weights, code versions and metric signatures, and nothing that changes no number."""
+"""Keys depend on content (weights, code versions, metric signatures) and on no setting that changes no number."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def arm(tmp_path: Path, *overrides: str, name: str = "dep") -> Arm:
     return Arm(name, configs[name], 0, "reviews")
 
 
-def all_keys(of: Arm) -> tuple[str, str, str]:
-    return adapter_key(of), prediction_key(of), score_key(of)
+def all_keys(one: Arm) -> tuple[str, str, str]:
+    return adapter_key(one), prediction_key(one), score_key(one)
 
 
-def differ(a: tuple[str, ...], b: tuple[str, ...]) -> list[bool]:
+def differences(a: tuple[str, ...], b: tuple[str, ...]) -> list[bool]:
     return [x != y for x, y in zip(a, b, strict=True)]
 
 
@@ -35,13 +35,13 @@ def test_new_weights_of_the_same_size_at_the_same_path_change_every_key(tmp_path
     shutil.copytree(DEMO, folder)
     weights = next(folder.glob("*.safetensors"))
     with weights.open("ab") as file:
-        file.truncate(20 << 20)  # large files counted by name and size alone
-    of = arm(tmp_path, f"backbone.name_or_path={folder}")
-    before = all_keys(of)
+        file.truncate(20 << 20)  # as large as the files that keys once named by size alone
+    one = arm(tmp_path, f"backbone.name_or_path={folder}")
+    before = all_keys(one)
     with weights.open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\1")
-    assert differ(before, all_keys(of)) == [True, True, True]
+    assert differences(before, all_keys(one)) == [True, True, True]
 
 
 def test_the_same_weights_in_another_folder_change_no_key(tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_a_file_is_read_once_for_its_digest(tmp_path: Path, monkeypatch: pytest.
         "evaluate.metrics.settings.bertscore.batch_size=3", "evaluate.metrics.settings.bertscore.device=cpu",
     ],
 )  # fmt: skip
-def test_what_changes_no_number_changes_no_key(tmp_path: Path, override: str) -> None:
+def test_a_setting_that_changes_no_number_changes_no_key(tmp_path: Path, override: str) -> None:
     assert all_keys(arm(tmp_path, override)) == all_keys(arm(tmp_path))
 
 
 def test_the_micro_batch_changes_every_key(tmp_path: Path) -> None:
-    assert differ(all_keys(arm(tmp_path, "train.micro_batch=2")), all_keys(arm(tmp_path))) == [True, True, True]
+    assert differences(all_keys(arm(tmp_path, "train.micro_batch=2")), all_keys(arm(tmp_path))) == [True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -87,34 +87,34 @@ def test_a_raised_version_changes_the_keys_that_depend_on_it(
 ) -> None:
     before = all_keys(arm(tmp_path))
     monkeypatch.setitem(keys.VERSIONS, part, 2)
-    assert differ(before, all_keys(arm(tmp_path))) == changed
+    assert differences(before, all_keys(arm(tmp_path))) == changed
 
 
 def test_another_metric_signature_changes_the_score_key_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = all_keys(arm(tmp_path))
     monkeypatch.setattr(keys, "metric_signatures", lambda _: {"meteor": "another WordNet"})
-    assert differ(before, all_keys(arm(tmp_path))) == [False, False, True]
+    assert differences(before, all_keys(arm(tmp_path))) == [False, False, True]
 
 
 def test_another_embedder_content_changes_the_keys_of_arms_that_read_vectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arms = [arm(tmp_path, name=name) for name in ("dep", "rag")]
-    before = [all_keys(of) for of in arms]
+    before = [all_keys(one) for one in arms]
     monkeypatch.setattr(keys, "embedder_fingerprint", lambda _: "new weights")
-    assert differ(before[0], all_keys(arms[0])) == [True, True, True]
+    assert differences(before[0], all_keys(arms[0])) == [True, True, True]
     assert before[1] == all_keys(arms[1])
 
 
-def test_other_weights_of_a_dense_retriever_change_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    of = arm(tmp_path, "retriever={kind: dense, model: contriever}", name="rag")
-    before = all_keys(of)
-    monkeypatch.setattr("dep.data.retrievers.dense.Dense.fingerprint", lambda _: "new weights")
-    assert differ(before, all_keys(of)) == [True, True, True]
-
-
 def test_a_raised_pretraining_version_changes_the_encoder_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    of = arm(tmp_path, name="user_llm")
-    before = encoder_key(of), adapter_key(of)
+    one = arm(tmp_path, name="user_llm")
+    before = encoder_key(one), adapter_key(one)
     monkeypatch.setitem(keys.VERSIONS, "pretraining", 2)
-    assert differ(before, (encoder_key(of), adapter_key(of))) == [True, True]
+    assert differences(before, (encoder_key(one), adapter_key(one))) == [True, True]
+
+
+def test_other_weights_of_a_dense_retriever_change_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = arm(tmp_path, "retriever={kind: dense, model: contriever}", name="rag")
+    before = all_keys(one)
+    monkeypatch.setattr("dep.data.retrievers.dense.Dense.fingerprint", lambda _: "new weights")
+    assert differences(before, all_keys(one)) == [True, True, True]

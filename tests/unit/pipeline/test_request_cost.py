@@ -1,4 +1,4 @@
-"""What a system is given and what it costs, counted."""
+"""Cost of a request, against counts by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def request(text: str, slots: int = 2) -> Request:
     return Request("k", "Books", "u", ITEM, 4.0, "Fine", text, (one, replace(one, diff=None))[:slots])
 
 
-def test_what_is_kept_of_a_user_is_what_the_request_was_made_from() -> None:
+def test_the_stored_bytes_of_a_user_are_those_of_the_request_s_inputs() -> None:
     texts = 2 * len("BrightIt glows.Lamp")
     assert user_bytes(request("x"), text=True, branches=[]) == texts
     assert user_bytes(request("x"), text=True, branches=["his", "diff"]) == texts + 4 * 30
@@ -39,7 +39,7 @@ def test_what_is_kept_of_a_user_is_what_the_request_was_made_from() -> None:
     assert user_bytes(replace(request("x", 0), user_history=past), text=False, branches=["user"]) == 4 * 100
 
 
-def test_a_sample_is_spread_over_the_lengths() -> None:
+def test_a_sample_is_evenly_spaced_by_length() -> None:
     prompts = [Prompt(str(n), [0] * n, []) for n in range(100)]
     assert [len(p.ids) for p in sample(prompts[::-1])] == [6, 18, 31, 43, 56, 68, 81, 93]
     assert sample(prompts[:3]) == prompts[:3]
@@ -50,7 +50,7 @@ def attention(model: Any, tokens: int) -> int:
     return 4 * tokens * tokens * shape.hidden_size * shape.num_hidden_layers
 
 
-def test_operations_are_two_a_weight_and_token_and_those_of_attention() -> None:
+def test_operations_are_two_per_weight_and_token_plus_attention() -> None:
     model, tokenizer = load(BackboneConfig())
     body = sum(p.numel() for n, p in model.named_parameters() if "layers" in n and p.dim() == 2)
     head = model.get_output_embeddings().weight.numel()
@@ -66,8 +66,8 @@ def test_operations_are_two_a_weight_and_token_and_those_of_attention() -> None:
     short, long = builder.build(request("It was fine.", 0)), builder.build(request("It was fine.", 2))
     for prompt in (short, long):
         tokens = len(prompt.ids) + len(prompt.target)
-        reads = 2 * (body * tokens + head * len(prompt.target)) + attention(model, tokens)
-        assert request_flops(module, [prompt], collate) == pytest.approx(reads, rel=0.02)
+        expected = 2 * (body * tokens + head * len(prompt.target)) + attention(model, tokens)
+        assert request_flops(module, [prompt], collate) == pytest.approx(expected, rel=0.02)
     assert request_seconds(module, [short, long], collate) > 0
     both = request_flops(module, [short, long], collate)
     assert both == pytest.approx((request_flops(module, [short], collate) + request_flops(module, [long], collate)) / 2)

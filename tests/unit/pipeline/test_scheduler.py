@@ -1,4 +1,4 @@
-"""What the scheduler hands its workers."""
+"""The scheduler passes arms to its workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dep.pipeline.arm import Arm
 from dep.pipeline.keys import adapter_key
 
 
-def test_an_arm_and_its_configuration_survive_the_way_to_a_worker() -> None:
+def test_an_arm_and_its_configuration_survive_pickling() -> None:
     run, configs = load_arms(["ablation"], ["train.lr=0.5"])
     assert pickle.loads(pickle.dumps(run)) == run
     for name, config in configs.items():

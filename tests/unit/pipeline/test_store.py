@@ -1,4 +1,4 @@
-"""What an arm's folder and the cache hold."""
+"""Results in an arm's folder and in the cache."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def store(tmp_path: Path, name: str) -> ArmStore:
     return ArmStore(Arm(name, configs[name], 0, "reviews"))
 
 
-def test_what_is_forgotten_is_neither_finished_nor_cached(tmp_path: Path) -> None:
-    kept = store(tmp_path, "rag")
+def test_forgotten_results_are_neither_finished_nor_cached(tmp_path: Path) -> None:
+    rag = store(tmp_path, "rag")
     for name, stage in (("predictions", "generate"), ("scores", "evaluate")):
-        write_rows(kept.folder / f"{name}.jsonl", [{"key": "a"}])
-        kept.complete(stage)
-    kept.forget(["evaluate"])
-    assert (kept.finished("generate"), kept.finished("evaluate")) == (True, False)
-    assert (kept.is_cached("generate"), kept.is_cached("evaluate")) == (True, False)
-    kept.forget(["train", "generate", "evaluate"])
-    assert not kept.finished("generate")
-    assert not kept.restore("generate")
+        write_rows(rag.folder / f"{name}.jsonl", [{"key": "a"}])
+        rag.complete(stage)
+    rag.forget(["evaluate"])
+    assert (rag.finished("generate"), rag.finished("evaluate")) == (True, False)
+    assert (rag.is_cached("generate"), rag.is_cached("evaluate")) == (True, False)
+    rag.forget(["train", "generate", "evaluate"])
+    assert not rag.finished("generate")
+    assert not rag.restore("generate")
 
 
-def test_a_forgotten_adapter_takes_its_warm_start_with_it(tmp_path: Path) -> None:
+def test_forgetting_an_adapter_also_forgets_its_warm_start(tmp_path: Path) -> None:
     trained = store(tmp_path, "dep")
     assert trained.arm.warm_start is not None
     homes = [trained.adapter_home, ArmStore(trained.arm.warm_start).adapter_home]

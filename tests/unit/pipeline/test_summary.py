@@ -1,4 +1,4 @@
-"""What stands in the report of a run."""
+"""Content of a run's report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from dep.config.loader import load_arms
 from dep.pipeline import request_cost
 from dep.pipeline.arm import Arm
-from dep.pipeline.summary import _drawn, arm_facts, check_names
+from dep.pipeline.summary import _draw_requests, arm_facts, check_names
 from dep.utils.atomic_io import write_rows
 from dep.utils.errors import DepError
 
@@ -31,26 +31,26 @@ def test_an_arm_is_described_by_its_name_label_role_and_varied_settings() -> Non
     assert facts["shuffled@history=2"]["role"] == "control"
 
 
-def test_two_arms_of_one_name_are_refused() -> None:
+def test_two_arms_with_the_same_name_and_seed_are_refused() -> None:
     (one,) = arms("arms=[rag]")
     check_names([one, replace(one, seed=1)])
     with pytest.raises(DepError, match="2 arms called 'rag' with seed 0"):
         check_names([one, replace(one)])
 
 
-def test_two_arms_of_one_label_have_costs_of_their_own(tmp_path: Path) -> None:
+def test_two_arms_with_the_same_label_keep_separate_costs(tmp_path: Path) -> None:
     pair = arms("arms=[rag,non_perso]", "label=Same", f"runs={tmp_path}")
     for tokens, arm in enumerate(pair):
         write_rows(arm.folder / "predictions.jsonl", [{"prompt_tokens": tokens}])
     assert {name: row["prompt_tokens"] for name, row in request_cost.costs(pair).items()} == {"rag": 0, "non_perso": 1}
 
 
-def test_the_reviews_side_by_side_are_of_different_users_as_far_as_there_are_any() -> None:
-    asked = [("Books", "ann"), ("Music", "ann"), ("Music", "bob"), ("Films", "ann")]
-    assert _drawn(asked) == [0, 2, 3]
-    assert _drawn(asked) == _drawn(asked)
-    assert _drawn([]) == []
+def test_the_shown_requests_are_of_different_users_where_possible() -> None:
+    owners = [("Books", "ann"), ("Music", "ann"), ("Music", "bob"), ("Films", "ann")]
+    assert _draw_requests(owners) == [0, 2, 3]
+    assert _draw_requests(owners) == _draw_requests(owners)
+    assert _draw_requests([]) == []
 
 
 def test_no_more_than_three_categories_are_shown() -> None:
-    assert len(_drawn([(name, name) for name in "abcde"])) == 3
+    assert len(_draw_requests([(name, name) for name in "abcde"])) == 3

@@ -1,0 +1,66 @@
+"""Jobs of a run: every arm at every seed, with the state of its adapter and of its generated reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dep.pipeline.arm import Arm
+from dep.pipeline.keys import adapter_key
+from dep.pipeline.store import ArmStore
+
+
+@dataclass(frozen=True)
+class Job:
+    """One arm at one seed, with the state of its results."""
+
+    arm: Arm
+    train: str
+    """`-` (nothing to train), `done`, `cached`, `with <arm>` (that arm trains the same adapter), `after <arm>` (the
+    warm start is trained by that arm) or `to do` (the training of its warm start included)."""
+    generate: str
+    """`done`, `cached` or `to do`."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether this job trains an adapter."""
+        return self.train == "to do" or self.train.startswith("after")
+
+    @property
+    def trains_warm_start(self) -> bool:
+        """Whether this job trains the adapter that its own training starts from."""
+        return self.train == "to do" and self.arm.warm_start is not None
+
+
+def jobs(arms: Sequence[Arm]) -> list[Job]:
+    """Return a job for every arm, in the order given."""
+    trainers: dict[str, str] = {}
+    return [Job(arm, _training_state(arm, trainers), _generation_state(arm)) for arm in arms]
+
+
+def _training_state(arm: Arm, trainers: dict[str, str]) -> str:
+    """State of an arm's adapter; `trainers` (adapter key -> arm that trains it) is extended."""
+    if not arm.method.trains:
+        return "-"
+    trainer = trainers.setdefault(adapter_key(arm), arm.name)
+    if ArmStore(arm).finished("train"):
+        return "done"
+    if ArmStore(arm).adapter_is_cached:
+        return "cached"
+    return f"with {trainer}" if trainer != arm.name else _pending_state(arm, trainers)
+
+
+def _pending_state(arm: Arm, trainers: dict[str, str]) -> str:
+    """`after <arm>` where another arm of the run, or an earlier run, trains the warm start; else `to do`."""
+    if arm.warm_start is None:
+        return "to do"
+    trainer = trainers.setdefault(adapter_key(arm.warm_start), arm.name)
+    if trainer != arm.name:
+        return f"after {trainer}"
+    return f"after {arm.warm_start.name}" if ArmStore(arm.warm_start).adapter_is_cached else "to do"
+
+
+def _generation_state(arm: Arm) -> str:
+    if ArmStore(arm).finished("generate"):
+        return "done"
+    return "cached" if ArmStore(arm).is_cached("generate") else "to do"

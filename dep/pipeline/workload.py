@@ -1,0 +1,119 @@
+"""Workload of an arm: its examples, the tokens of its prompts and reviews, and its trained parameters.
+
+No weights are loaded. Token counts come from the prepared data where the reviews are available, else from the paper's
+Table 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from dep.config.schema import build
+from dep.data.prompts.builder import PromptBuilder
+from dep.models.adapters.base import AdapterParts
+from dep.models.backbones.cost import Load, architecture
+from dep.models.soft_prompt import build_adapter
+from dep.pipeline.arm import Arm
+from dep.pipeline.builders import build_data
+from dep.pipeline.resources import Resources
+
+SAMPLE = 48
+"""Number of test examples whose prompts are measured."""
+_TABLE4 = {"train": 3996, "val": 512, "test": 3996}
+"""Examples of the paper's data by split (Table 4; 317 + 1,925 + 1,754 test)."""
+_REVIEW_TOKENS = 390
+"""Mean tokens of a review in the paper's data: 1,609 characters at about 4.1 a token."""
+_FIELD_TOKENS = 260
+"""Mean tokens of a past review's other fields (item title, description, rating, review title)."""
+_ITEM_TOKENS = 300
+"""Mean tokens of the target item's description."""
+_BRANCH_TOKENS = 12
+"""Slot, boundary and label tokens of one branch of a past review."""
+_CATEGORIES = 3
+"""Categories of the paper's data and of the built-in world."""
+_DEFAULT_WIDTH = 1024
+"""E of bge-m3, for an embedder whose files are not on this machine."""
+
+
+def example_counts(resources: Resources) -> tuple[dict[str, int] | None, str]:
+    """Count the examples of the run.
+
+    Returns:
+        Examples by split, or None where the reviews are not available; and a sentence that names the source of the
+        counts.
+    """
+    try:
+        prepared = resources.prepared(resources.config)
+    except (FileNotFoundError, ValueError) as error:
+        return None, f"Examples and lengths are those of the paper's Table 4, since the reviews are not here: {error}"
+    counts = dict.fromkeys(("train", "val", "test"), 0)
+    for example in prepared.examples:
+        counts[example.split] = counts.get(example.split, 0) + 1
+    return counts, f"Examples: {', '.join(f'{n} {split}' for split, n in counts.items())}."
+
+
+def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> Load:
+    """Compute the work of an arm in tokens.
+
+    Args:
+        resources: reviews and tokenizer of the run.
+        arm: the arm.
+        counts: examples by split; None for the paper's counts and lengths.
+    """
+    config, (prompt, soft) = arm.config, arm.configured
+    if counts is None:
+        counts, target = _TABLE4, float(_REVIEW_TOKENS)
+        block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + _BRANCH_TOKENS * len(soft.branches)
+        mean = min(prompt.max_input_tokens, _ITEM_TOKENS + block * prompt.history)
+        longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _REVIEW_TOKENS)
+    else:
+        lengths = _lengths(resources, arm)
+        mean, target = (sum(column) / len(column) for column in zip(*lengths, strict=True))
+        longest = max(map(sum, lengths))
+    epochs = arm.settings.epochs
+    return Load(
+        counts["train"] * epochs, counts["val"] * epochs, counts["test"], mean, target, longest,
+        config.train.micro_batch, config.generate.batch_size, config.generate.max_new_tokens,
+        config.train.monitor == "val_meteor",
+        arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
+    )  # fmt: skip
+
+
+def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
+    """Tokens of prompt and target of a sample of test examples; slot tokens are counted without loading vectors."""
+    data, (prompt, _) = build_data(resources, arm), arm.configured
+    _, tokenizer = resources.backbone(arm.config)
+    data.builder = PromptBuilder(
+        tokenizer, replace(prompt, reads_user_history=False, user_tokens=0), data.builder.branches
+    )
+    branches, data.cache = data.builder.branches, None
+    user_tokens = prompt.user_tokens if prompt.user_tokens >= 0 else prompt.max_user_history
+    slots = sum(len(data.builder.slot_ids(branch)) for branch in branches)
+    requests = data.requests("test")
+    prompts = data.prompts(requests[: min(SAMPLE, len(requests))])
+    return [
+        (len(prompts[at].ids) + slots * prompt.history + user_tokens, len(prompts[at].target))
+        for at in range(len(prompts))
+    ]
+
+
+def trained_parameters(arm: Arm) -> int:
+    """Number of an arm's trained parameters, including low-rank updates of the LLM and trained boundary tokens."""
+    if not arm.method.trains:
+        return 0
+    config, (prompt, soft) = arm.config, arm.configured
+    shape = architecture(config.backbone)
+    try:
+        width = build(config, "embedder").dim
+    except (OSError, ValueError):
+        width = _DEFAULT_WIDTH
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(shape)
+        parts = AdapterParts(soft, config.compressor, config.projector, width, model, 1.0, None, _CATEGORIES)
+        adapter = build_adapter(replace(parts, longest=prompt.max_user_history))
+    own = sum(p.numel() for name, p in adapter.named_parameters() if adapter.is_trained(name)) if adapter else 0
+    boundary = 2 * len(soft.branches) * shape.hidden_size if soft.boundary_trainable else 0
+    return own + boundary
