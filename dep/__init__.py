@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dep.api import Run, differences, load_run, run
+    from dep.pipeline.personalizer import PastReview, Personalizer
     from dep.utils.errors import DepError
     from dep.utils.registry import ComponentConfig
 
 __version__ = "0.1.0"
-__all__ = ["ComponentConfig", "DepError", "Run", "differences", "load_run", "run"]
+__all__ = ["ComponentConfig", "DepError", "PastReview", "Personalizer", "Run", "differences", "load_run", "run"]
 
-_MODULES = {"ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors"}
+_MODULES = {
+    "ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors",
+    "PastReview": "dep.pipeline.personalizer", "Personalizer": "dep.pipeline.personalizer",
+}  # fmt: skip
 """Public name -> module that defines it; names that are not listed are in `dep.api`."""
 
 

@@ -179,7 +179,7 @@ def build_soft_prompt(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         adapter = build_adapter(
-            AdapterParts(config, compressor, projector, width, model, norm, statistics, categories, longest)
+            AdapterParts(config, compressor, projector, width, model, norm, statistics, categories, longest, slot_ids)
         )
     trained = (boundary_ids, rows) if config.boundary_trainable and branches else None
     return SoftPrompt(config, adapter, slot_ids, trained)

@@ -29,7 +29,7 @@ FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
 """Files in the order in which they are written: a folder with weights is complete."""
 _SECTIONS = (
     "method", "soft_prompt", "compressor", "projector", "prompt", "backbone", "embedder", "retriever", "difference",
-    "train",
+    "train", "generate",
 )  # fmt: skip
 _CARD = """# {label}
 
@@ -37,9 +37,11 @@ An adapter for the frozen language model `{backbone}`, trained by dep {version}:
 {trainable:,} trained parameters. It reads vectors of `{embedder}` ({width} numbers each).
 
 ```python
-from dep.pipeline.adapter_folder import load_adapter
+import dep
 
-module, tokenizer = load_adapter("this folder")    # checks that the backbone is the one it was trained on
+writer = dep.Personalizer.from_pretrained("this folder")    # checks that the backbone is the one it was trained on
+past = [dep.PastReview(item="A lamp", text="Bright.", rating=5.0, peers=["Too bright."])]
+print(writer.generate(past, item="A chair", rating=4.0))
 ```
 `adapter_config.json` has the whole configuration.
 """
@@ -76,14 +78,14 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
     write_text(folder / "README.md", card)
 
 
-def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
+def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
     """Build backbone and adapter from an adapter folder alone, without the run that made it.
 
     Args:
         folder: a folder with the three files.
 
     Returns:
-        The module (eval mode, CPU) and the backbone's tokenizer.
+        The module (eval mode, CPU), the backbone's tokenizer, and the arm with its configuration.
 
     Raises:
         MissingFile: a file of the folder is missing.
@@ -111,4 +113,4 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any]:
     )  # fmt: skip
     module = PersonalizationModule(model, soft_prompt, arm.settings)
     module.load_adapter(folder / "adapter.safetensors")
-    return module.eval(), tokenizer
+    return module.eval(), tokenizer, arm

@@ -54,11 +54,22 @@ class Registry(Generic[T]):
             config: the settings, a dataclass.
             target: the class, as `module:Class`; it is called with its settings first.
         """
-        kind = str(config.__dataclass_fields__["kind"].default)
-        if kind in self._members and self._members[kind].target != target:
-            both = f"{self._members[kind].target} and {target}"
+        self._add(str(config.__dataclass_fields__["kind"].default), Member(config, target))
+
+    def add_plain(self, kind: str, target: str) -> None:
+        """Add a component without settings of its own.
+
+        Args:
+            kind: its name.
+            target: the class, as `module:Class`.
+        """
+        self._add(kind, Member(ComponentConfig, target))
+
+    def _add(self, kind: str, member: Member) -> None:
+        if kind in self._members and self._members[kind].target != member.target:
+            both = f"{self._members[kind].target} and {member.target}"
             raise DepError(f"{self.slot}.kind={kind}", "one component of this name", both, "rename one of them")
-        self._members[kind] = Member(config, target)
+        self._members[kind] = member
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import torch
 from rich.console import Console
 
+import dep
 from dep import cli
 from dep.config.loader import load_arms
 from dep.pipeline.adapter_folder import FILES, load_adapter
@@ -97,7 +99,7 @@ def test_an_adapter_folder_is_sufficient_to_rebuild_the_trained_module(
     trained = finished / "runs/arms/dep/seed0"
     for name in FILES:
         shutil.copyfile(trained / name, tmp_path / name)
-    module, _ = load_adapter(tmp_path)
+    module, *_ = load_adapter(tmp_path)
     rows = {row["key"]: row for row in map(json.loads, (trained / "predictions.jsonl").read_text().splitlines())}
     with contextlib.chdir(finished):
         run, configs = load_arms([conf / "arms.yaml"], small)
@@ -111,6 +113,53 @@ def test_an_adapter_folder_is_sufficient_to_rebuild_the_trained_module(
     (tmp_path / "adapter_config.json").unlink()
     with pytest.raises(FileNotFoundError, match="expected the configuration of an adapter, found none"):
         load_adapter(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dep", "constant_notext", "his_notext"])
+def test_a_personalizer_gives_the_llm_what_the_run_gave_it(
+    finished: Path, conf: Path, small: list[str], name: str
+) -> None:
+    with contextlib.chdir(finished):
+        run, configs = load_arms([conf / "arms.yaml"], small)
+        resources = Resources(run, Console(quiet=True))
+        arm = next(arm for arm in resources.arms(configs, [0]) if arm.name == name)
+        data = build_data(resources, arm)
+        example = data.requests("test").examples[0]
+        corpus, pool = data.prepared.corpora[example.category], data.prepared.pool[example.category]
+        expected = data.prompts(data.requests("test"))[0]
+        writer = dep.Personalizer.from_pretrained(finished / f"runs/arms/{name}/seed0")
+    target = corpus.reviews[example.row]
+    item = corpus.items[target.item]
+    history = []
+    for row in example.profile:
+        past = corpus.reviews[row]
+        peers = [
+            other.text
+            for at, other in enumerate(corpus.reviews)
+            if other.item == past.item and other.user != past.user and pool[at]
+        ]
+        title, description = corpus.items[past.item].title, corpus.items[past.item].description
+        history.append(dep.PastReview(title, past.text, past.rating, past.title, description, past.time, peers))
+    request = writer._request(history, item, target.rating, target.title)
+    prompt = writer._builder.build(request)
+    assert prompt.ids == expected.ids
+    for branch, vectors in expected.vectors.items():
+        for ours, theirs in zip(prompt.vectors[branch], vectors, strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-5)
+    asked = {"item": item.title, "rating": target.rating, "title": target.title, "description": item.description}
+    text = writer.generate(history, **asked)
+    assert text
+    assert writer.generate(history, **asked) == text
+
+
+def test_the_readme_s_lines_for_one_user_run_as_written(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    (lines,) = (block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "Personalizer" in block)
+    monkeypatch.chdir(finished)
+    exec(compile(lines.replace("runs/demo/", "runs/arms/"), "README.md", "exec"), {"dep": dep})
+    assert capsys.readouterr().out.strip()
 
 
 def test_two_arms_with_one_label_both_appear_in_results_costs_and_report(

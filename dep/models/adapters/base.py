@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
-from dep.types import Batch, Branch
+from dep.types import SLOT_TOKENS, Batch, Branch
 from dep.utils.registry import ComponentConfig
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
@@ -35,7 +35,8 @@ class AdapterParts:
     """Settings and sizes that an adapter is built from.
 
     width: E of the vectors.   norm: mean length of the LLM's embedding rows.   longest: most past reviews that a user
-    encoder reads.   statistics: of the training vectors, if they are standardised.
+    encoder reads.   statistics: of the training vectors, if they are standardised.   slot_ids: id of each branch's slot
+    token in `batch.ids`.
     """
 
     soft_prompt: SoftPromptConfig
@@ -47,6 +48,7 @@ class AdapterParts:
     statistics: Statistics | None = None
     categories: int = 1
     longest: int = 0
+    slot_ids: Mapping[Branch, int] = field(default_factory=lambda: dict.fromkeys(SLOT_TOKENS, 0))
 
     @property
     def branches(self) -> list[Branch]:
@@ -79,8 +81,12 @@ class Adapter(nn.Module):
 
     @property
     def prefix_safe(self) -> bool:
-        """Whether hidden states before the first soft token depend neither on the user nor on trained weights."""
-        return True
+        """Whether hidden states before the first soft token depend neither on the user nor on trained weights.
+
+        They are then computed once for all users, without gradients, and outside `attached`. By default true for an
+        adapter that does not override `attached`.
+        """
+        return type(self).attached is Adapter.attached
 
     @property
     def pretrainable(self) -> Any:
@@ -93,7 +99,11 @@ class Adapter(nn.Module):
         return {}
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return a context in which `model` reads this batch with the adapter in its layers."""
+        """Return a context in which `model` reads this batch with the adapter in its layers.
+
+        Inside, layers see hidden states [B, T, D] of the whole rows of `batch.ids` (training, likelihood, the prompt in
+        generation), then [B, 1, D] for each generated token. Rows are never packed.
+        """
         return nullcontext()
 
     def is_trained(self, name: str) -> bool:

@@ -86,11 +86,6 @@ class LoRAAdapter(Adapter):
         """Updates of the LLM's query and value projections."""
         return cls(LowRankUpdates(parts.model, parts.soft_prompt.lora))
 
-    @property
-    def prefix_safe(self) -> bool:
-        """No: every position depends on what is trained."""
-        return False
-
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
         """The LLM with the updates."""
         return self.updates.attached(model)

@@ -1,0 +1,139 @@
+"""A trained adapter as a writer for one user at a time: `dep.Personalizer`.
+
+reviews -> embedder -> his (Eq. 2), diff (Eq. 4) -> prompt -> frozen LLM with the adapter -> text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from dep.config.schema import build
+from dep.data.collate import Collator
+from dep.data.prompts.builder import PromptBuilder
+from dep.inference.generator import Generate
+from dep.pipeline.adapter_folder import load_adapter
+from dep.pipeline.arm import Arm
+from dep.types import Item, Request, Review, Slot, UserHistory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from dep.training.module import PersonalizationModule
+
+_DAY = 86_400_000
+"""Milliseconds of a day."""
+
+
+@dataclass(frozen=True)
+class PastReview:
+    """A review that the user wrote earlier.
+
+    Args:
+        item: title of the reviewed item.
+        text: the review.
+        rating: stars, 1 to 5.
+        title: title of the review.
+        description: of the item.
+        time: milliseconds since 1970; read by User-LLM only.
+        peers: texts that other users wrote about the item, one for each user; without any there is no difference.
+    """
+
+    item: str
+    text: str
+    rating: float
+    title: str = ""
+    description: str = ""
+    time: int = 0
+    peers: Sequence[str] = ()
+
+
+class Personalizer:
+    """Generates reviews for users from their past reviews.
+
+    Args:
+        module: backbone and adapter.
+        tokenizer: of the backbone.
+        arm: the trained arm, with its configuration.
+    """
+
+    def __init__(self, module: PersonalizationModule, tokenizer: PreTrainedTokenizerBase, arm: Arm) -> None:
+        self.module, self.tokenizer, self.arm = module, tokenizer, arm
+        self._prompt, self._soft = arm.configured
+        self._builder = PromptBuilder(tokenizer, self._prompt, self._soft.branches)
+        self._embedder: Any = build(arm.config, "embedder") if arm.needs_vectors else None
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Personalizer:
+        """Load an adapter folder, such as `runs/demo/dep/seed0`, and the backbone that it was trained on.
+
+        Args:
+            folder: with adapter_config.json and adapter.safetensors.
+
+        Raises:
+            MissingFile: a file of the folder is missing.
+            DepError: the adapter was trained on another backbone.
+        """
+        return cls(*load_adapter(folder))
+
+    def generate(
+        self, history: Sequence[PastReview], item: str, rating: float, title: str = "", description: str = "",
+        seed: int = 0,
+    ) -> str:  # fmt: skip
+        """Generate the user's review of an item.
+
+        Args:
+            history: the user's past reviews, oldest first; the prompt holds the newest ones.
+            item: title of the item.
+            rating: stars that the user gives it, 1 to 5.
+            title: title of the review to write.
+            description: of the item.
+            seed: of the sampling.
+        """
+        request = self._request(history, Item("item", item, description), rating, title)
+        settings = replace(self.arm.config.generate, seed=seed, progress=False)
+        writer = Generate(settings, self.module.backbone, self.tokenizer, self.module.soft_prompt)
+        collate = Collator(int(self.tokenizer.pad_token_id or 0), side="left", answers=False)
+        ((_, text),) = writer([self._builder.build(request)], collate)
+        return text
+
+    def _request(self, history: Sequence[PastReview], item: Item, rating: float, title: str) -> Request:
+        newest = list(history)[::-1][: self._prompt.history]
+        user_history = self._user_history(history, item, title) if self._prompt.reads_user_history else None
+        slots = tuple(self._slot(past, number) for number, past in enumerate(newest))
+        return Request("request", "", "user", item, rating, title, "", slots, user_history=user_history)
+
+    def _slot(self, past: PastReview, number: int) -> Slot:
+        """A past review with its vectors, if the adapter reads any."""
+        name = f"past {number}"
+        review = Review("user", name, past.text, past.rating, past.title, past.time)
+        item = Item(name, past.item, past.description)
+        if not self._soft.branches:
+            return Slot(review, item)
+        his_E = self._encode([past.text])[0]
+        peers_ME = self._encode(list(past.peers)) if past.peers else None
+        diff_E = None if peers_ME is None else (his_E.double() - peers_ME.double().mean(0)).float()
+        return Slot(review, item, his_E, diff_E)
+
+    def _user_history(self, history: Sequence[PastReview], item: Item, title: str) -> UserHistory:
+        recent = list(history)[-self._prompt.max_user_history :]
+        items = [f"{past.item}. {past.description}".strip() for past in recent]
+        query = " ".join(part for part in (item.title, item.description, title) if part)
+        last = max((past.time for past in recent), default=0)
+        return UserHistory(
+            his=self._encode([past.text for past in recent]),
+            item=self._encode(items),
+            rating=torch.tensor([past.rating for past in recent]).float(),
+            days=torch.tensor([(last - past.time) / _DAY for past in recent]),
+            category=0,
+            query=self._encode([query])[0],
+        )
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        vectors: Tensor = self._embedder.encode(texts)
+        return vectors.float()
