@@ -1,4 +1,4 @@
-"""What a system of the comparison is: how it shapes prompt and soft prompt, and what it does to test requests."""
+"""Base of every method: how it configures prompt and soft prompt, and how it changes test requests."""
 
 from __future__ import annotations
 
@@ -17,60 +17,65 @@ Role = Literal["own", "control", "other"]
 
 
 class Step(NamedTuple):
-    """A question and a language model's answer."""
+    """A question to a language model, and its answer."""
 
-    ask: ChatRequest
-    text: str
+    question: ChatRequest
+    answer: str
 
 
 class ProfileContext(NamedTuple):
-    """What a method writes profiles with."""
+    """Everything that a method needs to write profiles."""
 
     ask: Callable[[Sequence[ChatRequest]], list[str]]
-    """Answers questions, each once ever."""
+    """Returns one answer for each question; an equal question is sent to the model only once."""
     instructions: Instructions
     peers: Callable[[str, Slot, int, int], list[str]] | None
-    """Category, past review, how many, seed -> texts of representative peers; for a method that `compares`."""
+    """(category, past review, number, seed) -> texts of representative peers; None unless the method `needs_peers`."""
 
 
 class Method:
-    """One system. All share data, prompts, generation and scoring; a method says only what it changes."""
+    """One system of the comparison. All share data, prompts, generation and scoring; a method is its changes."""
 
     kind: str
     label: str
+    """Name in tables, unless the arm has a label of its own."""
     role: Role = "other"
-    """What it is in a comparison: the project's own method, a control of it, or another system."""
+    """Role in a comparison: the project's own method, a control of it, or another system."""
     trains = False
-    """Whether it has an adapter; one without is prompt-only."""
+    """Whether the method trains an adapter; one that does not is prompt-only or untrained."""
     profiles = False
-    """Whether a language model writes a profile of the user first (`write`)."""
+    """Whether a language model first writes a profile of each user (`write`)."""
     pretrains = False
-    """Whether an encoder of users learns by itself before the LLM takes part."""
+    """Whether a user encoder is pretrained on its own task, without the LLM."""
     needs_peers = False
-    """Whether it looks at peers' reviews, and so needs vectors beside those of soft tokens."""
+    """Whether the method reads peers' reviews, and so needs vectors even without soft tokens."""
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The prompt and the soft prompt of this method, from those that the run asks for."""
+        """Return the prompt and soft prompt of this method, given those of the run."""
         raise NotImplementedError
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """The requests that generation and scoring see: as they are, unless the method says otherwise."""
+        """Return the test requests for generation and scoring; unchanged by default. `seed` is the arm's."""
         return requests
 
     def calls(self, history: int) -> int:
-        """How many texts a language model writes for a request of `history` past reviews before the review, at most."""
+        """Most texts that a language model writes before the review, for a request with `history` past reviews."""
         return 0
 
-    def write(self, requests: Sequence[Request], writing: ProfileContext) -> list[list[Step]]:
-        """What was asked and answered for each request, the last answer being its profile; for `profiles`."""
+    def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
+        """Write profiles; called if `profiles` is set.
+
+        Returns:
+            The questions and answers for each request; the last answer is the profile.
+        """
         raise NotImplementedError
 
 
 class MappedRequests(Sequence[Request]):
-    """Requests as `change(index, request)` makes them, each when it is asked for."""
+    """Requests changed by `change(index, request)`, which is called on each access."""
 
     def __init__(self, requests: Requests, change: Callable[[int, Request], Request]) -> None:
         self.requests, self.change = requests, change

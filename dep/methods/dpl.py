@@ -1,4 +1,4 @@
-"""DPL (Qiu et al., 2025): the LLM names how the user's reviews differ from peers', and writes a profile of that.
+"""DPL (Qiu et al., 2025): the LLM describes how the user's reviews differ from peers', then writes a profile from that.
 
 For each retrieved review, representative peers on the same item are chosen by clustering; the LLM describes the
 differences in writing, emotion and semantics, then summarises them with the reviews themselves.
@@ -18,7 +18,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class DPL(PAG):
-    """PAG, whose profile knows the peers."""
+    """PAG, with a profile that is written from differences to peers' reviews."""
 
     kind = "dpl"
     label = "DPL"
@@ -26,43 +26,43 @@ class DPL(PAG):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Which peers a review is compared with."""
+        """The choice of the peers that a review is compared with."""
 
         kind: Literal["dpl"] = "dpl"
         peers: int = 4
-        """Representative peers of a review at most, one from each cluster but the user's own."""
+        """Maximum number of representative peers of a review, one from each cluster except the user's own."""
         seed: int = 0
-        """Of k-means' first centres."""
+        """Seed of the first centres of k-means."""
 
     def calls(self, history: int) -> int:
-        """A difference for each past review, and the profile."""
+        """One description of the difference for each past review, and the profile."""
         return history + 1
 
-    def write(self, requests: Sequence[Request], writing: ProfileContext) -> list[list[Step]]:
-        """A question for each past review whose item others reviewed, and one for the profile."""
-        asks, owners = [], []
+    def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
+        """Ask one question for each past review whose item has peers, then one question for each profile."""
+        questions, positions = [], []
         for at, request in enumerate(requests):
             for k, slot in enumerate(request.slots):
-                peers = self._peers(writing, request.category, slot)
+                peers = self._peers(context, request.category, slot)
                 if peers:
-                    asks.append(difference_question(slot, peers, writing.instructions))
-                    owners.append((at, k))
-        answers = writing.ask(asks)
+                    questions.append(difference_question(slot, peers, context.instructions))
+                    positions.append((at, k))
+        answers = context.ask(questions)
         steps: list[list[Step]] = [[] for _ in requests]
-        found: list[dict[int, str]] = [{} for _ in requests]
-        for (at, k), ask, text in zip(owners, asks, answers, strict=True):
-            steps[at].append(Step(ask, text))
-            found[at][k] = text
+        differences: list[dict[int, str]] = [{} for _ in requests]
+        for (at, k), question, answer in zip(positions, questions, answers, strict=True):
+            steps[at].append(Step(question, answer))
+            differences[at][k] = answer
         summaries = [
-            unique_profile_question(r.slots, [known.get(k, "") for k in range(len(r.slots))], writing.instructions)
-            for r, known in zip(requests, found, strict=True)
+            unique_profile_question(r.slots, [by_slot.get(k, "") for k in range(len(r.slots))], context.instructions)
+            for r, by_slot in zip(requests, differences, strict=True)
         ]
-        for mine, ask, text in zip(steps, summaries, writing.ask(summaries), strict=True):
-            mine.append(Step(ask, text))
+        for request_steps, question, answer in zip(steps, summaries, context.ask(summaries), strict=True):
+            request_steps.append(Step(question, answer))
         return steps
 
-    def _peers(self, writing: ProfileContext, category: str, slot: Slot) -> list[str]:
-        assert writing.peers is not None, "a method that compares is given peers"
+    def _peers(self, context: ProfileContext, category: str, slot: Slot) -> list[str]:
+        assert context.peers is not None, "a method with needs_peers gets peers"
         config = self.config
         assert isinstance(config, DPL.Config)
-        return writing.peers(category, slot, config.peers, config.seed)
+        return context.peers(category, slot, config.peers, config.seed)

@@ -1,4 +1,4 @@
-"""Non-Perso: the item, the rating and the title; nothing of the user (Section 4.1)."""
+"""Non-Perso: a prompt with the item, the rating and the title, and nothing of the user (Section 4.1)."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class NonPerso(Method):
         kind: Literal["non_perso"] = "non_perso"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """No past reviews, no soft tokens."""
+        """Remove past reviews and soft tokens."""
         return replace(prompt, history=0), replace(soft, branches=[])

@@ -1,4 +1,4 @@
-"""RAG (Salemi et al., 2024): the retrieved past reviews stand in the prompt as text; nothing is trained."""
+"""RAG (Salemi et al., 2024): the prompt holds the retrieved past reviews as text; nothing is trained."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class RAG(Method):
         kind: Literal["rag"] = "rag"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The run's prompt without slots."""
+        """Keep the run's prompt, without soft tokens."""
         return prompt, replace(soft, branches=[])

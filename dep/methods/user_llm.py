@@ -1,4 +1,4 @@
-"""User-LLM (Ning et al., 2025): a pretrained encoder of what the user did, as soft tokens or by cross-attention."""
+"""User-LLM (Ning et al., 2025): a pretrained encoder of the user's history, as soft tokens or by cross-attention."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class UserLLM(DEP):
-    """Its settings are in `soft_prompt.user_llm`; no review stands in the prompt as text."""
+    """User-LLM with the settings in `soft_prompt.user_llm`; the prompt holds no review as text."""
 
     kind = "user_llm"
     label = "User-LLM"
@@ -26,7 +26,7 @@ class UserLLM(DEP):
         kind: Literal["user_llm"] = "user_llm"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The Perceiver's latents, or one soft token a review; none where layers look at the user instead."""
+        """Soft tokens: one for each latent of the Perceiver, or for each past review; none with cross-attention."""
         tokens = (soft.user_llm.latents or -1) if soft.user_llm.integration == "soft_prompt" else 0
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=tokens),

@@ -1,4 +1,4 @@
-"""Control: DEP as it is before any training, so that what training brings can be told from what soft tokens do."""
+"""Control: DEP before training, to separate the effect of training from that of soft tokens as such."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Untrained(DEP):
-    """Random projectors, drawn by the arm's seed."""
+    """DEP with an untrained adapter, initialised from the arm's seed."""
 
     kind = "untrained"
     label = "DEP, untrained"

@@ -1,4 +1,4 @@
-"""Settings of the profiles that PAG and DPL let a language model write."""
+"""Settings of the profiles that a language model writes for PAG and DPL."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class ProfileConfig:
     """Who writes users' profiles for PAG and DPL, and how."""
 
     writer: Literal["backbone", "endpoint"] = "backbone"
-    """The frozen LLM itself, or a server that speaks OpenAI's chat completions (the only one that uses the network)."""
+    """The frozen LLM itself, or a server with OpenAI's chat completions API (the only choice that uses the network)."""
     instructions: Instructions = "full"
-    """For models that follow instructions, or `taught`: those that the built-in backbone was trained on."""
+    """`full` for models that follow instructions; `taught` for the built-in backbone, which was trained on these."""
     max_new_tokens: int = 256
     """Longest answer, in tokens."""
     url: str = ""
-    """The endpoint, up to and with its `/v1`."""
+    """URL of the endpoint, up to and including `/v1`."""
     model: str = ""
     """The endpoint's name for the model."""
     key_variable: str = field(default="OPENAI_API_KEY", metadata=RUNTIME)
-    """The environment variable that holds the endpoint's key; a local server needs none."""
+    """Environment variable with the endpoint's API key; a local server needs none."""
     workers: int = field(default=8, metadata=RUNTIME)
-    """Calls to the endpoint at a time."""
+    """Number of simultaneous calls to the endpoint."""
     retries: int = field(default=5, metadata=RUNTIME)
-    """How often a call is tried again, after longer and longer waits."""
+    """Number of retries of a failed call, with exponential backoff."""
     timeout: float = field(default=60.0, metadata=RUNTIME)
     """Seconds until a call counts as lost."""
     max_calls: int = field(default=0, metadata=RUNTIME)
-    """Calls to the endpoint that one stage may make, answers from the cache not counted; 0: no limit."""
+    """Maximum number of calls to the endpoint in one stage, not counting cached answers; 0: no limit."""

@@ -1,4 +1,4 @@
-"""Adapters: one file each. A method names one by its kind, or by "my_module:MyAdapter"."""
+"""Adapters, one file each. A method names one by its kind, or by "my_module:MyAdapter"."""
 
 from __future__ import annotations
 

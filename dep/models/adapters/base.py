@@ -1,7 +1,7 @@
-"""What every adapter is: the trained part between a user's vectors and the frozen LLM.
+"""Base class of adapters: the trained part between a user's vectors and the frozen LLM.
 
-The rest of the package knows an adapter by this class alone. An adapter gives soft tokens (`forward`), or acts inside
-the LLM's layers while a batch is read (`attached`), or both.
+The rest of the package uses adapters only through this class. An adapter makes soft tokens (`forward`), or acts inside
+the LLM's layers while the LLM reads a batch (`attached`), or both.
 """
 
 from __future__ import annotations
@@ -19,62 +19,67 @@ from dep.types import Batch, Branch
 from dep.utils.registry import ComponentConfig
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
-"""Mean and standard deviation [E] of each branch's vectors."""
+"""Branch -> mean [E] and standard deviation [E] of its training vectors."""
 
 
 class SoftTokens(NamedTuple):
-    """What an adapter makes of a batch: vectors [B, K, D] per branch, auxiliary losses, statistics to watch."""
+    """Output of an adapter for a batch."""
 
     vectors: dict[Branch, Tensor]
+    """Soft tokens [B, K, D] of each branch."""
     losses: dict[str, Tensor]
+    """Auxiliary losses by name, scalars."""
     stats: dict[str, Tensor]
+    """Statistics to log by name, scalars."""
 
 
 @dataclass(frozen=True)
 class AdapterParts:
-    """What there is to build an adapter from.
-
-    width: E of the vectors.   norm: mean length of the LLM's embedding rows.   longest: past reviews that a user
-    encoder reads at most.   statistics: of the training vectors, where they are to be standardised.
-    """
+    """Everything that an adapter may be built from."""
 
     soft_prompt: SoftPromptConfig
     compressor: ComponentConfig
     projector: ProjectorConfig
     width: int
+    """E, the width of the vectors."""
     model: PreTrainedModel
+    """The frozen LLM."""
     norm: float
+    """Mean length (L2 norm) of the LLM's embedding rows."""
     statistics: Statistics | None = None
+    """Statistics of the training vectors; None where vectors are not standardised."""
     categories: int = 1
+    """Number of categories in the data."""
     longest: int = 0
+    """Maximum number of past reviews that a user encoder reads."""
 
     @property
     def branches(self) -> list[Branch]:
-        """The branches that have soft tokens."""
+        """Branches with soft tokens."""
         return list(self.soft_prompt.branches)
 
     @property
     def llm_width(self) -> int:
-        """D."""
+        """D, the width of the LLM."""
         embedding: Any = self.model.get_input_embeddings()
         return int(embedding.weight.shape[1])
 
 
 class Adapter(nn.Module):
-    """The protocol, with what holds for most adapters as default."""
+    """Base class of adapters; the defaults hold for most of them."""
 
     statistics_of: ClassVar[tuple[Branch, ...] | None] = None
-    """Branches whose vectors it standardises; None: all that have soft tokens."""
+    """Branches whose vectors the adapter standardises; None: all branches with soft tokens."""
     depends_on_user: ClassVar[bool] = True
-    """Whether it reads anything of the user."""
+    """Whether the adapter reads anything of the user."""
     fixed_slots: ClassVar[bool] = False
-    """Whether it has parameters for each place, so that it serves no more past reviews than in training."""
+    """Whether the adapter has parameters for each slot index, which limits the number of past reviews."""
     needs_branches: ClassVar[bool] = True
-    """Whether it has nothing to do in a prompt without soft tokens; false for one that acts in the LLM's layers."""
+    """Whether the adapter is left out without soft tokens; false for one that acts inside the LLM's layers."""
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> Self:
-        """Build it, untrained; initial weights are drawn from torch's generator."""
+        """Build an untrained adapter; initial weights are drawn from torch's global generator."""
         raise NotImplementedError
 
     @property
@@ -93,17 +98,17 @@ class Adapter(nn.Module):
         return {}
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """A context in which `model` reads this batch with the adapter in its layers."""
+        """Return a context manager in which `model` reads this batch with the adapter in its layers."""
         return nullcontext()
 
     def is_trained(self, name: str) -> bool:
-        """Whether a parameter of this name is trained."""
+        """Whether the parameter of this name is trained."""
         return True
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups of trained parameters that have a learning rate of their own."""
+        """Optimizer groups (`params`, `lr`) of trained parameters with their own learning rate."""
         return []
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Soft tokens of a batch; none for an adapter that acts inside the LLM alone."""
+        """Make the soft tokens of a batch; none for an adapter that acts only inside the LLM."""
         return SoftTokens({}, {}, {})

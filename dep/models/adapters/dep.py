@@ -1,4 +1,4 @@
-"""DEP's adapter: compressor (Eq. 5) and projector (Eq. 6) on the user's vectors."""
+"""DEP's adapter: compressor (Eq. 5) and projector (Eq. 6), applied to the user's vectors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class DEPAdapter(Adapter):
     """`dep`: soft tokens from the user's own vectors and their differences (the paper)."""
 
     def __init__(self, compressor: Compressor, projector: Projector, statistics: Statistics | None = None) -> None:
-        """Chain the two.
+        """Combine compressor and projector.
 
         Args:
-            compressor: e -> z, ê.
-            projector: z -> p.
-            statistics: mean and standard deviation [E] of each branch's training vectors, where the compressor is to
-                see standardised ones; Eq. 8 still compares the vectors themselves.
+            compressor: e [..., E] -> latent z [..., Z] and reconstruction ê [..., E].
+            projector: z [..., Z] -> p [..., D].
+            statistics: mean and standard deviation [E] of each branch's training vectors, to standardise the
+                compressor's input; None to leave it. Eq. 8 compares unstandardised vectors in both cases.
         """
         super().__init__()
         self.compressor = compressor
@@ -33,19 +33,19 @@ class DEPAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> DEPAdapter:
-        """Compressor and projector as the settings say."""
+        """Build compressor and projector from their settings."""
         compressor = COMPRESSORS.build(parts.compressor, parts.width)
         projector = Projector(parts.projector, compressor.width_out, parts.llm_width, parts.branches, parts.norm)
         return cls(compressor, projector, parts.statistics)
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """The compressor's own."""
+        """Weights of the compressor's own losses."""
         weights: Mapping[str, float] = getattr(self.compressor, "loss_weights", {})
         return weights
 
     def _compress(self, v_BKE: Tensor, noise_BKE: Tensor | float, branch: Branch) -> Compressed:
-        """Latents of a branch's vectors; its rebuilt vectors are in the vectors' own units again."""
+        """Compress a branch's vectors [B, K, E]; the reconstruction is converted back to the vectors' units."""
         if branch not in self.standardizers:
             return self.compressor(v_BKE + noise_BKE)
         standardizer = self.standardizers[branch]
@@ -54,7 +54,7 @@ class DEPAdapter(Adapter):
         return Compressed(latent, None if rebuilt is None else standardizer.undo(rebuilt))
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Compress and project every vector of the batch; absent ones are zeroed and enter no loss."""
+        """Make soft tokens [B, K, D] of every branch; absent vectors are set to zero and enter no loss."""
         like = next(self.parameters())
         vectors = {
             branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)

@@ -7,10 +7,10 @@ from dep.training.optimizers import Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 5), (2, 4, 9), (1, 6, 6)])
-def test_every_singular_value_comes_near_one_and_the_directions_stay(shape: tuple[int, int, int]) -> None:
+def test_every_singular_value_becomes_about_one_and_the_directions_stay(shape: tuple[int, int, int]) -> None:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    found = orthogonal(x)
-    for before, after in zip(x, found, strict=True):
+    result = orthogonal(x)
+    for before, after in zip(x, result, strict=True):
         u, _, v = torch.linalg.svd(before, full_matrices=False)
         middle = u.T @ after @ v.T
         assert (middle.diagonal() > 0.6).all()
@@ -18,22 +18,22 @@ def test_every_singular_value_comes_near_one_and_the_directions_stay(shape: tupl
         assert (middle - middle.diagonal().diag()).abs().max() < 1e-3
 
 
-def test_matrices_of_one_shape_are_updated_as_each_alone() -> None:
+def test_matrices_of_one_shape_are_updated_like_each_alone() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(4, 3), torch.randn(4, 3)
-    together = [torch.nn.Parameter(x.clone()) for x in (a, b)]
-    alone = [torch.nn.Parameter(x.clone()) for x in (a, b)]
-    optimizers = [Muon(together, 0.1), *(Muon([p], 0.1) for p in alone)]
+    batched = [torch.nn.Parameter(x.clone()) for x in (a, b)]
+    single = [torch.nn.Parameter(x.clone()) for x in (a, b)]
+    optimizers = [Muon(batched, 0.1), *(Muon([p], 0.1) for p in single)]
     for _ in range(3):
-        for p, q in zip(together, alone, strict=True):
+        for p, q in zip(batched, single, strict=True):
             p.grad = q.grad = torch.randn(4, 3)
         for optimizer in optimizers:
             optimizer.step()
-    for p, q in zip(together, alone, strict=True):
+    for p, q in zip(batched, single, strict=True):
         torch.testing.assert_close(p, q)
 
 
-def test_what_is_no_matrix_is_updated_as_by_torchs_adamw() -> None:
+def test_parameters_that_are_no_matrix_are_updated_like_torch_s_adamw() -> None:
     ours, theirs = torch.nn.Parameter(torch.ones(5)), torch.nn.Parameter(torch.ones(5))
     weight = torch.nn.Parameter(torch.zeros(2, 2))
     one = Muon([weight], 0.1, [{"params": [ours], "lr": 0.01}], weight_decay=0.025)
@@ -46,12 +46,12 @@ def test_what_is_no_matrix_is_updated_as_by_torchs_adamw() -> None:
     assert weight.abs().sum() == 0, "no gradient, no step"
 
 
-def test_weak_directions_of_the_input_are_learned_as_soon_as_strong_ones() -> None:
+def test_muon_learns_weak_directions_of_the_input_faster_than_sgd() -> None:
     generator = torch.Generator().manual_seed(0)
     scale = torch.tensor([10.0, 1.0, 0.3, 0.1])
     x = torch.randn(256, 4, generator=generator) * scale
     y = x / scale  # all four matter equally
-    left = {}
+    loss_after = {}
     for name in ("muon", "sgd"):
         weight = torch.nn.Parameter(torch.zeros(4, 4))
         chosen = Muon([weight], 0.1, weight_decay=0) if name == "muon" else torch.optim.SGD([weight], lr=0.009)
@@ -60,5 +60,5 @@ def test_weak_directions_of_the_input_are_learned_as_soon_as_strong_ones() -> No
             chosen.zero_grad()
             loss.backward()
             chosen.step()
-        left[name] = loss.item()
-    assert left["muon"] < 0.5 * left["sgd"]
+        loss_after[name] = loss.item()
+    assert loss_after["muon"] < 0.5 * loss_after["sgd"]

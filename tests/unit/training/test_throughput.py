@@ -1,4 +1,4 @@
-"""What training says of its own speed."""
+"""Throughput of training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dep.training.throughput import Pace, Throughput
 from dep.types import IGNORE
 
 
-def test_rates_are_shares_and_numbers_a_second() -> None:
+def test_rates_are_counts_per_second_and_shares() -> None:
     pace = Pace(examples=20, tokens=3000, cells=4000, flops=5e9, seconds=10.0, waited=1.0)
     assert pace.rates(1e9) == {
         "examples_per_second": 2, "tokens_per_second": 300, "padding_share": 0.25, "waiting_share": 0.1,
@@ -40,16 +40,16 @@ def steps(throughput: Throughput, module, batch, count: int, wait: float, work: 
 
 
 @pytest.mark.parametrize("packs", [True, False])
-def test_tokens_padding_and_waiting_are_counted_and_told_once_a_step(batch, packs: bool) -> None:
-    told: list = []
+def test_tokens_padding_and_waiting_are_counted_and_logged_once_per_step(batch, packs: bool) -> None:
+    logged: list = []
     module = SimpleNamespace(device=torch.device("cpu"), packs=packs)
-    throughput = Throughput(told.append)
+    throughput = Throughput(logged.append)
     steps(throughput, module, batch, 4, wait=0.02, work=0.005)
     real = int(batch.attention_mask.sum())
     assert (throughput.pace.examples, throughput.pace.tokens) == (20, 4 * real)
     assert throughput.pace.cells == 4 * (real if packs else batch.ids.numel())
-    assert len(told) == 2
-    assert told[0]["waiting_share"] > 0.5
+    assert len(logged) == 2
+    assert logged[0]["waiting_share"] > 0.5
     assert throughput.pace.seconds >= throughput.pace.waited >= 0.08
 
 
@@ -59,6 +59,6 @@ def test_operations_are_those_of_the_cost_model(batch, model, monkeypatch) -> No
     throughput = Throughput()
     steps(throughput, module, batch, 1, 0, 0)
     lengths, targets = batch.attention_mask.sum(1).tolist(), (batch.labels != IGNORE).sum(1).tolist()
-    wanted = sum(training_flops(model.config, t, p) for t, p in zip(lengths, targets, strict=True))
-    assert throughput.pace.flops == pytest.approx(wanted, rel=1e-6)
+    expected = sum(training_flops(model.config, t, p) for t, p in zip(lengths, targets, strict=True))
+    assert throughput.pace.flops == pytest.approx(expected, rel=1e-6)
     assert "utilisation" in throughput.pace.rates(throughput.peak)
