@@ -60,11 +60,11 @@ def test_the_report_says_what_each_system_was_given(finished: Path) -> None:
     assert "What each method was given" in (finished / "runs/table1/report.html").read_text()
 
 
-def test_a_user_encoder_learns_its_own_task_once_for_all_that_share_it(finished: Path) -> None:
+def test_a_user_encoder_is_pretrained_once_for_all_arms_that_share_it(finished: Path) -> None:
     (encoder,) = (finished / "cache/encoders").iterdir()
-    told = json.loads((encoder / "told.json").read_text())
-    assert told["events"] > 0
-    assert 0 < told["item"] < 10
+    metrics = json.loads((encoder / "metrics.json").read_text())
+    assert metrics["events"] > 0
+    assert 0 < metrics["item"] < 10
 
 
 def test_a_second_call_does_nothing_and_another_name_takes_everything(

@@ -34,8 +34,8 @@ def requests(users: int, lonely: frozenset[int] = frozenset()) -> Requests:
 
 def configured(kind: str) -> tuple[PromptConfig, SoftPromptConfig]:
     method = METHODS.build(METHODS.config_class(kind)())
-    configured: tuple[PromptConfig, SoftPromptConfig] = method.configure(PromptConfig(history=4), SoftPromptConfig())
-    return configured
+    result: tuple[PromptConfig, SoftPromptConfig] = method.configure(PromptConfig(history=4), SoftPromptConfig())
+    return result
 
 
 def test_non_perso_has_no_past_reviews_and_no_soft_tokens() -> None:
