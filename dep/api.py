@@ -43,9 +43,9 @@ class Run:
 
     folder: Path
     rows: list[dict[str, Any]]
-    """One dictionary for each arm and metric: the value and its interval."""
+    """One dictionary for each arm, seed, category and metric: the value and its interval."""
     comparisons: list[dict[str, Any]]
-    """One dictionary for each pair of arms and metric: the paired test."""
+    """One dictionary for each compared pair of arms, category and metric: the difference and its paired test."""
 
     @property
     def report(self) -> Path:

@@ -1,4 +1,4 @@
-"""The base class of methods: a method configures prompt and soft prompt, and may transform test requests."""
+"""Base of every method: how it configures prompt and soft prompt, and how it changes test requests."""
 
 from __future__ import annotations
 
@@ -17,69 +17,65 @@ Role = Literal["own", "control", "other"]
 
 
 class Step(NamedTuple):
-    """A question and a language model's answer."""
+    """A question to a language model, and its answer."""
 
-    ask: ChatRequest
-    text: str
+    question: ChatRequest
+    answer: str
 
 
 class ProfileContext(NamedTuple):
-    """Resources of a method that writes profiles."""
+    """Everything that a method needs to write profiles."""
 
     ask: Callable[[Sequence[ChatRequest]], list[str]]
-    """Answers questions; answers are cached on disk."""
+    """Returns one answer for each question; an equal question is sent to the model only once."""
     instructions: Instructions
     peers: Callable[[str, Slot, int, int], list[str]] | None
-    """(category, past review, number, seed) -> texts of representative peers; for methods with `needs_peers`."""
+    """(category, past review, number, seed) -> texts of representative peers; None unless the method `needs_peers`."""
 
 
 class Method:
-    """One system of the comparison. Methods share data, prompts, training, generation and scoring."""
+    """One system of the comparison. All share data, prompts, generation and scoring; a method is its changes."""
 
     kind: str
     label: str
+    """Name in tables, unless the arm has a label of its own."""
     role: Role = "other"
-    """The project's own method, a control of it, or another system."""
+    """Role in a comparison: the project's own method, a control of it, or another system."""
     trains = False
-    """Whether it trains an adapter."""
+    """Whether the method trains an adapter; one that does not is prompt-only or untrained."""
     profiles = False
-    """Whether a language model writes a profile of the user for the prompt (`write`)."""
+    """Whether a language model first writes a profile of each user (`write`)."""
     pretrains = False
-    """Whether its user encoder is pretrained without the LLM."""
+    """Whether a user encoder is pretrained on its own task, without the LLM."""
     needs_peers = False
-    """Whether it reads peers' reviews, and so needs vectors even without soft tokens."""
+    """Whether the method reads peers' reviews, and so needs vectors even without soft tokens."""
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Return the run's settings of prompt and soft prompt, changed as this method needs them."""
+        """Return the prompt and soft prompt of this method, given those of the run."""
         raise NotImplementedError
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """Return the requests for likelihood and generation; unchanged by default.
-
-        Args:
-            requests: the test requests.
-            seed: of the arm.
-        """
+        """Return the test requests for generation and scoring; unchanged by default. `seed` is the arm's."""
         return requests
 
     def calls(self, history: int) -> int:
-        """Most calls of a language model that `write` makes for a request with `history` past reviews."""
+        """Most texts that a language model writes before the review, for a request with `history` past reviews."""
         return 0
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
-        """Write the users' profiles; for methods with `profiles`.
+        """Write profiles; called if `profiles` is set.
 
         Returns:
-            For each request the questions and answers; the last answer is the profile.
+            The questions and answers for each request; the last answer is the profile.
         """
         raise NotImplementedError
 
 
 class MappedRequests(Sequence[Request]):
-    """Requests changed by `change(index, request)`, each when it is read."""
+    """Requests changed by `change(index, request)`, which is called on each access."""
 
     def __init__(self, requests: Requests, change: Callable[[int, Request], Request]) -> None:
         self.requests, self.change = requests, change

@@ -1,4 +1,4 @@
-"""DEP: the user's own vectors and their differences from peers, as soft tokens of a frozen LLM (Section 3)."""
+"""DEP: the user's own vectors and their differences from peers, as soft tokens for a frozen LLM (Section 3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class DEP(Method):
-    """The run's prompt, with soft tokens of the adapter `dep`."""
+    """The run's prompt and soft prompt, with DEP's adapter."""
 
     kind = "dep"
     label = "DEP"
@@ -26,5 +26,5 @@ class DEP(Method):
         kind: Literal["dep"] = "dep"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Set the adapter."""
+        """Keep the run's prompt; soft tokens come from DEP's adapter."""
         return prompt, replace(soft, adapter="dep")

@@ -1,4 +1,4 @@
-"""RAG's prompt with LoRA: low-rank updates of the LLM are trained on the task, the same for every user."""
+"""LoRA baseline: RAG's prompt, and trained low-rank updates of the LLM that are the same for every user."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class LoRA(DEP):
         kind: Literal["lora"] = "lora"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The run's prompt without slots."""
+        """Keep the run's prompt, without soft tokens."""
         return prompt, replace(soft, adapter="lora", branches=[])

@@ -1,4 +1,4 @@
-"""Non-Perso: a prompt with item, rating and title and nothing of the user (Section 4.1)."""
+"""Non-Perso: a prompt with the item, the rating and the title, and nothing of the user (Section 4.1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class NonPerso(Method):
-    """A prompt without past reviews; nothing is trained."""
+    """No history in the prompt, nothing trained."""
 
     kind = "non_perso"
     label = "Non-Perso"
@@ -24,5 +24,5 @@ class NonPerso(Method):
         kind: Literal["non_perso"] = "non_perso"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """No past reviews, no soft tokens."""
+        """Remove past reviews and soft tokens."""
         return replace(prompt, history=0), replace(soft, branches=[])

@@ -1,4 +1,4 @@
-"""PAG (Richardson et al., 2023): the LLM first writes a profile of the user's past reviews; both enter the prompt."""
+"""PAG (Richardson et al., 2023): the LLM first writes a profile from the user's past reviews; both enter the prompt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class PAG(RAG):
-    """RAG's prompt with a profile that is written from the same reviews."""
+    """RAG's prompt, and a profile written from the same reviews."""
 
     kind = "pag"
     label = "PAG"
@@ -29,15 +29,15 @@ class PAG(RAG):
         kind: Literal["pag"] = "pag"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """RAG's prompt with a profile."""
+        """RAG's prompt, with a section for the profile."""
         prompt, soft = super().configure(prompt, soft)
         return replace(prompt, profile=True), soft
 
     def calls(self, history: int) -> int:
-        """One, for the profile."""
+        """One text: the profile."""
         return 1
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
-        """One question per request."""
+        """Ask one question for each request."""
         questions = [profile_question(request.slots, context.instructions) for request in requests]
-        return [[Step(ask, text)] for ask, text in zip(questions, context.ask(questions), strict=True)]
+        return [[Step(question, text)] for question, text in zip(questions, context.ask(questions), strict=True)]

@@ -1,4 +1,4 @@
-"""PPlug (Liu et al., 2025): one embedding of all past reviews before the request; no review as text."""
+"""PPlug (Liu et al., 2025): one embedding of all the user's reviews before the request; no review as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class PPlug(DEP):
-    """Trained like DEP, with the same embedder and the same frozen LLM."""
+    """PPlug's adapter, trained like DEP's, with the same embedder and frozen LLM."""
 
     kind = "pplug"
     label = "PPlug"
@@ -25,7 +25,7 @@ class PPlug(DEP):
         kind: Literal["pplug"] = "pplug"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """A prompt without past reviews, with a soft token of the instruction and one of the user."""
+        """Two soft tokens, of an instruction and of the user, and no past review."""
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=PPLUG_TOKENS),
             replace(soft, adapter="pplug", branches=["user"]),

@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class RAG(Method):
-    """Past reviews as text, no soft tokens."""
+    """History as text, no soft tokens."""
 
     kind = "rag"
     label = "RAG"
@@ -24,5 +24,5 @@ class RAG(Method):
         kind: Literal["rag"] = "rag"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """The run's prompt without slots."""
+        """Keep the run's prompt, without soft tokens."""
         return prompt, replace(soft, branches=[])

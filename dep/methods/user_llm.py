@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class UserLLM(DEP):
-    """No past review in the prompt; the settings are in `soft_prompt.user_llm`."""
+    """User-LLM with the settings in `soft_prompt.user_llm`; the prompt holds no review as text."""
 
     kind = "user_llm"
     label = "User-LLM"
@@ -26,7 +26,7 @@ class UserLLM(DEP):
         kind: Literal["user_llm"] = "user_llm"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """One soft token per latent of the Perceiver or per past review; none with cross-attention."""
+        """Soft tokens: one for each latent of the Perceiver, or for each past review; none with cross-attention."""
         tokens = (soft.user_llm.latents or -1) if soft.user_llm.integration == "soft_prompt" else 0
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=tokens),

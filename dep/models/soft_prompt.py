@@ -1,9 +1,9 @@
-"""The soft prompt, for training and generation: Eq. 5 to 7, from a batch to the frozen LLM's input embeddings.
+"""Soft prompt (Eq. 5 to 7), for training and generation: from a batch to the frozen LLM's input embeddings.
 
     e -> z, ê (compressor) -> p (projector) -> written over the slot tokens of the prompt (checked scatter)
 
-The computation is in the dtype of the trained weights (float32), also inside autocast; soft tokens are cast to the
-backbone's dtype when they are written.
+The adapter computes in the dtype of its weights (float32), with autocast turned off; the result is cast to the
+backbone's dtype when it is written.
 """
 
 from __future__ import annotations
@@ -33,15 +33,18 @@ _BOUNDARIES: dict[Branch, tuple[str, str]] = {
 
 
 class SoftPromptOutput(NamedTuple):
-    """inputs_embeds [B, T, D], auxiliary losses (recon, sparse), stats (mean_activation, dead_units, clamped_units)."""
+    """Input embeddings of a batch, with the adapter's auxiliary losses and statistics."""
 
     inputs_embeds: Tensor
+    """[B, T, D]."""
     losses: dict[str, Tensor]
+    """Scalars by name: `recon` and `sparse` for DEP."""
     stats: dict[str, Tensor]
+    """Scalars by name, logged only: `mean_activation`, `dead_units` and `clamped_units` for a sparse autoencoder."""
 
 
 class SoftPrompt(nn.Module):
-    """The trained part: an adapter and, if `boundary_trainable`, the embeddings of the boundary tokens."""
+    """The trainable part: an adapter and, with `boundary_trainable`, the boundary tokens' embedding rows."""
 
     def __init__(
         self,
@@ -50,13 +53,13 @@ class SoftPrompt(nn.Module):
         slot_ids: Mapping[Branch, int],
         boundary: tuple[list[int], Tensor] | None = None,
     ) -> None:
-        """Store the parts.
+        """Combine the parts.
 
         Args:
             config: the settings.
-            adapter: computes the soft tokens; None for a prompt of plain text.
-            slot_ids: id of the slot token of each branch, used or not.
-            boundary: ids and initial rows [R, D] of the boundary tokens to train.
+            adapter: makes the soft tokens; None for a prompt without soft tokens.
+            slot_ids: id of the slot token of every branch, used or not.
+            boundary: ids and initial rows [R, D] of the R boundary tokens to train; None to train none.
         """
         super().__init__()
         self.config = config
@@ -81,11 +84,11 @@ class SoftPrompt(nn.Module):
         return {} if self.adapter is None else self.adapter.loss_weights
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return the adapter's context in which `model` reads this batch."""
+        """Return a context manager that attaches the adapter to `model` while it reads this batch."""
         return nullcontext() if self.adapter is None else self.adapter.attached(model, batch)
 
     def is_trained(self, name: str) -> bool:
-        """Whether this module's parameter of this name is trained."""
+        """Whether the parameter of this name in this module is trained."""
         return (
             self.adapter is None
             or not name.startswith("adapter.")
@@ -93,7 +96,7 @@ class SoftPrompt(nn.Module):
         )
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Optimizer groups of trained parameters with their own learning rates."""
+        """Optimizer groups (`params`, `lr`) of trained parameters with their own learning rate."""
         return [] if self.adapter is None else self.adapter.param_groups()
 
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
@@ -104,11 +107,10 @@ class SoftPrompt(nn.Module):
             embed: the backbone's input embedding, ids [B, T] -> [B, T, D].
 
         Returns:
-            The embeddings, and the adapter's losses and statistics.
+            The embeddings [B, T, D], and the adapter's losses and statistics (empty where it has none).
 
         Raises:
-            DepError: numbers of slot tokens and vectors of a row differ, or the batch has a branch that the settings
-                lack.
+            DepError: the slot tokens and vectors of a row differ in number, or a branch is not configured.
         """
         self._check(batch)
         embeds_BTD = embed(batch.ids)
@@ -134,7 +136,7 @@ class SoftPrompt(nn.Module):
             if slot_id not in filled and bool((batch.ids == slot_id).any()):
                 raise DepError(
                     f"a prompt holds {SLOT_TOKENS[branch]} but the batch has no vectors of branch "
-                    f"{branch!r}: an unfilled placeholder would be read as a word; leave the branch out of the prompt"
+                    f"{branch!r}: the LLM would read the placeholder as a word; leave the branch out of the prompt"
                 )
 
 
@@ -151,20 +153,20 @@ def build_soft_prompt(
     categories: int = 1,
     longest: int = 0,
 ) -> SoftPrompt:
-    """Build the soft prompt for a backbone.
+    """Build the soft prompt of a backbone.
 
     Args:
         config: the soft prompt's settings.
-        compressor: the Config of a class in `COMPRESSORS`.
+        compressor: settings of a class in `COMPRESSORS`.
         projector: the projector's settings.
         width: E, the embedder's width.
         model: the backbone, with the special tokens added.
         tokenizer: its tokenizer.
-        seed: of the initial weights.
-        statistics: mean and deviation [E] of each branch's training vectors (of `his` for `pplug` and `user_llm`), if
-            `standardize` is set.
-        categories: number of categories of the data, for User-LLM.
-        longest: most past reviews that User-LLM's encoder reads.
+        seed: seed of the initial weights; nothing else affects them.
+        statistics: mean and standard deviation [E] of the training vectors of each branch (of `his` for `pplug` and
+            `user_llm`), where `standardize` is set.
+        categories: number of categories in the data, for User-LLM.
+        longest: maximum number of past reviews that User-LLM's encoder reads.
 
     Returns:
         The soft prompt, in float32 on the CPU.
@@ -186,6 +188,6 @@ def build_soft_prompt(
 
 
 def build_adapter(parts: AdapterParts) -> Adapter | None:
-    """Build the adapter that the settings name; None for a prompt of plain text."""
+    """Build the adapter that the settings name, untrained; None if it needs branches and there are none."""
     kind: type[Adapter] = ADAPTERS.component(parts.soft_prompt.adapter)
     return None if kind.needs_branches and not parts.branches else kind.from_parts(parts)

@@ -1,4 +1,4 @@
-"""Standardised vectors: mean 0 and deviation 1 in every component over the training vectors."""
+"""Standardisation: mean 0 and standard deviation 1 in every component over the training vectors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class Standardizer(nn.Module):
-    """x -> (x - mean) / deviation; both are saved with the adapter and never trained.
+    """Maps x to (x - mean) / std; the statistics are saved with the adapter and not trained.
 
     Args:
-        mean_E: mean of the training vectors.
-        std_E: their standard deviation.
+        mean_E: [E] mean of the training vectors.
+        std_E: [E] standard deviation of the training vectors.
     """
 
     mean: Tensor
@@ -22,9 +22,9 @@ class Standardizer(nn.Module):
         self.register_buffer("std", std_E.float())
 
     def forward(self, x_SE: Tensor) -> Tensor:
-        """Standardised vectors [..., E]."""
+        """Standardise vectors [..., E]."""
         return (x_SE - self.mean) / self.std
 
     def undo(self, x_SE: Tensor) -> Tensor:
-        """Vectors in their own units again."""
+        """Invert `forward` on vectors [..., E]."""
         return x_SE * self.std + self.mean

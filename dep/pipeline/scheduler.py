@@ -212,7 +212,7 @@ def _work_loop(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> No
     pid = os.getpid()
     label = ""
 
-    def report_stage(stage: str, done: Any, total: Any) -> None:
+    def report_stage(stage: str, done: float, total: float) -> None:
         events.put((pid, "stage", f"{label}: {stage}", done, total))
 
     progress.report_to(report_stage)

@@ -2,8 +2,8 @@
 
     L_total = L_gen + λ (L_recon + γ L_sparse)
 
-L_gen -> lm, the mean negative log likelihood of a review's tokens, averaged over the examples of a batch. With
-`micro_batch` 1, as in the paper, this is the usual token mean; it does not depend on the batching.
+L_gen is `lm`: the negative log likelihood per token of a review, averaged over the examples of a batch. With
+`micro_batch` 1, as in the paper, this equals the usual token mean, and it does not depend on the batching.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from dep.utils.lightning import pl
 
 
 class PersonalizationModule(pl.LightningModule):
-    """Backbone and soft prompt; only parameters whose names are `is_trainable` are trained and saved."""
+    """Backbone and soft prompt; only parameters whose names `is_trainable` accepts are trained and saved."""
 
     def __init__(
         self,
@@ -51,13 +51,16 @@ class PersonalizationModule(pl.LightningModule):
         config: TrainConfig,
         evaluate: Callable[[PersonalizationModule], Mapping[str, float]] | None = None,
     ) -> None:
-        """Freeze the parameters that are not trained.
+        """Freeze all parameters that are not trained.
 
         Args:
-            backbone: from `backbones.load`.
-            soft_prompt: from `build_soft_prompt`.
-            config: settings of the training.
-            evaluate: called with this module after each validation epoch; its values (`val_meteor`) are logged.
+            backbone: the LLM, from `dep.models.backbones.load`.
+            soft_prompt: the trainable part, from `build_soft_prompt`.
+            config: training settings.
+            evaluate: called with this module after each validation epoch; returns metrics to log (`val_meteor`).
+
+        Raises:
+            DepError: `max_tokens_per_forward` is set, and the adapter trains inside the LLM's layers.
         """
         super().__init__()
         self.backbone = backbone
@@ -65,13 +68,13 @@ class PersonalizationModule(pl.LightningModule):
         self.config = config
         self.evaluate = evaluate
         self.fingerprint = fingerprint(backbone)
-        self.strict_loading = False  # checkpoints hold the trained part; on_load_checkpoint compares names
+        self.strict_loading = False  # checkpoints hold only the trained part; on_load_checkpoint compares the names
         self.trains_llm_layers = not soft_prompt.prefix_safe
-        """Whether positions before the first soft token depend on trained weights, so that they need gradients too."""
+        """Whether all positions depend on trained parameters, so that no prefix can be computed without gradients."""
         if self.trains_llm_layers and config.max_tokens_per_forward:
             raise DepError(
-                f"train.max_tokens_per_forward={config.max_tokens_per_forward}: expected 0 where the LLM's own layers "
-                "are trained (LoRA, gated cross-attention): their gradients need all rows at once; lower "
+                f"train.max_tokens_per_forward={config.max_tokens_per_forward}: expected 0 for an adapter inside the "
+                "LLM's layers (LoRA, gated cross-attention), whose gradients need all rows at once; lower "
                 "train.micro_batch instead"
             )
         self._packs: bool | None = None
@@ -80,17 +83,21 @@ class PersonalizationModule(pl.LightningModule):
             parameter.requires_grad_(is_trainable(name) and soft_prompt.is_trained(name.removeprefix("soft_prompt.")))
 
     def train(self, mode: bool = True) -> PersonalizationModule:
-        """Switch the soft prompt's mode; the backbone stays in eval mode."""
+        """Set the mode of the soft prompt; the backbone always stays in eval mode."""
         super().train(mode)
         self.backbone.eval()
         return self
 
     def embed(self, batch: Batch) -> SoftPromptOutput:
-        """Input embeddings with the soft tokens in place."""
+        """Embed a batch: input embeddings [B, T, D] with the soft tokens in place, and the auxiliary losses."""
         return self.soft_prompt(batch, self.backbone.get_input_embeddings())
 
     def example_nll(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Negative log likelihood of each example's review: nll_sum [B] in nats, tokens [B]."""
+        """Compute the negative log likelihood of each example's review.
+
+        Returns:
+            The sum over the review's tokens [B] in nats, and the number of tokens [B].
+        """
         return self._nll(batch, self.embed(batch))
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
@@ -112,10 +119,10 @@ class PersonalizationModule(pl.LightningModule):
 
     @property
     def packs(self) -> bool:
-        """Whether the rows of a batch are packed into one.
+        """Whether rows are packed: `train.packing` asks for it, and a test has shown that the backbone supports it.
 
         Raises:
-            DepError: `train.packing` is `always`, and the backbone does not keep packed rows apart.
+            DepError: packing is `always`, and the backbone or the adapter does not support it.
         """
         if self._packs is None:
             attention = getattr(self.backbone.config, "_attn_implementation", None)
@@ -124,13 +131,18 @@ class PersonalizationModule(pl.LightningModule):
             if self.config.packing == "always" and not self._packs:
                 raise DepError(
                     f"train.packing=always: expected a backbone that keeps packed examples apart, found that "
-                    f"{type(self.backbone).__name__} here does not (or layers that look at one user); "
-                    "set train.packing=never"
+                    f"{type(self.backbone).__name__} does not on this machine, or that the adapter acts inside its "
+                    "layers; set train.packing=never"
                 )
         return self._packs
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars of one batch: total, lm, the adapter's auxiliary losses (recon, sparse) and statistics."""
+        """Compute the losses of one batch, all scalars.
+
+        Returns:
+            `lm` (nats per token) and `total` (Eq. 11), with the auxiliary losses and statistics of the adapter, such
+            as `recon` and `sparse`.
+        """
         soft = self.embed(batch)
         nll_B, tokens_B = self._nll(batch, soft)
         lm = (nll_B / tokens_B).mean()
@@ -138,10 +150,10 @@ class PersonalizationModule(pl.LightningModule):
         return {"total": total, "lm": lm, **soft.losses, **soft.stats}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Eq. 11 of one micro batch.
+        """Compute Eq. 11 for one micro batch.
 
-        A batch may lack a branch, or all vectors, so that some weights have no gradient. The sum of all weights enters
-        with factor zero, so that each has one, as gradient averaging between devices needs.
+        In a batch without vectors of a branch, some weights do not affect the loss. All weights are added with a factor
+        of zero, so that each has a gradient, which training on several devices needs.
         """
         losses = self.losses(batch)
         self._window.append({name: value.detach() for name, value in losses.items()})
@@ -149,7 +161,7 @@ class PersonalizationModule(pl.LightningModule):
         return losses["total"] + 0.0 * torch.stack(trained).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the means over this device's micro batches of the step, and the learning rate."""
+        """Log the learning rate, and the losses as means over this device's micro batches of the step."""
         for name in sorted({name for step in self._window for name in step}):
             values = torch.stack([step[name] for step in self._window if name in step])
             self.log(f"train_{name}", values.mean(), batch_size=1)
@@ -157,25 +169,26 @@ class PersonalizationModule(pl.LightningModule):
         self._window.clear()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log `val_nll`, the mean over examples of the review's negative log likelihood per token."""
+        """Log `val_nll`: negative log likelihood per token of a review (nats), averaged over examples."""
         nll_B, tokens_B = self.example_nll(batch)
         self.log("val_nll", (nll_B / tokens_B).mean(), batch_size=len(nll_B), sync_dist=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the values of `evaluate`."""
+        """Log the metrics that `evaluate` returns."""
         if self.evaluate is not None:
             self.log_dict(dict(self.evaluate(self)), sync_dist=True, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """Optimizer of the trained parameters, with a learning rate schedule in optimizer steps."""
+        """Build the optimizer of the trained part and a learning-rate schedule that advances with each step."""
         c, total = self.config, int(self.trainer.estimated_stepping_batches)
         own_groups = self.soft_prompt.param_groups()
-        in_groups = {id(p) for group in own_groups for p in group["params"]}
-        trained = [p for p in self.parameters() if p.requires_grad and id(p) not in in_groups]
+        grouped_ids = {id(p) for group in own_groups for p in group["params"]}
+        trained = [p for p in self.parameters() if p.requires_grad and id(p) not in grouped_ids]
         optimizer: torch.optim.Optimizer
         if c.optimizer == "muon":
-            layers = {id(m.weight) for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)}
-            matrices, others = ([p for p in trained if (id(p) in layers) == of_layer] for of_layer in (True, False))
+            linear_ids = {id(m.weight) for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)}
+            matrices = [p for p in trained if id(p) in linear_ids]
+            others = [p for p in trained if id(p) not in linear_ids]
             optimizer = Muon(matrices, c.muon_lr, [{"params": others, "lr": c.lr}, *own_groups], c.weight_decay)
         else:
             optimizer = torch.optim.AdamW([{"params": trained, "lr": c.lr}, *own_groups], weight_decay=c.weight_decay)
@@ -186,14 +199,14 @@ class PersonalizationModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def sizes(self) -> tuple[int, int, int]:
-        """Numbers of parameters: trained, pretrained and then frozen, and the LLM's (as it stores them)."""
-        own = sum(p.numel() for p in self.backbone.parameters())
+        """Count the parameters: trained, pretrained (now frozen), and those of the LLM (elements as it stores them)."""
+        backbone = sum(p.numel() for p in self.backbone.parameters())
         trained = sum(p.numel() for p in self.parameters() if p.requires_grad)
         total = sum(p.numel() for p in self.parameters())
-        return trained, total - own - trained, own
+        return trained, total - backbone - trained, backbone
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save only the trained tensors, with the backbone's fingerprint and the settings."""
+        """Keep only the trained parameters, and add the backbone's fingerprint and the training settings."""
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if is_trainable(k)}
         checkpoint["fingerprint"] = self.fingerprint
         checkpoint["train_config"] = asdict(self.config)
@@ -202,33 +215,33 @@ class PersonalizationModule(pl.LightningModule):
         """Refuse a checkpoint of another soft prompt, backbone or training configuration.
 
         Raises:
-            DepError: names the difference.
+            DepError: the checkpoint does not fit; the message names the difference.
         """
-        if "state_dict" in checkpoint:  # DeepSpeed keeps and restores the weights itself
+        if "state_dict" in checkpoint:  # DeepSpeed saves and restores the weights itself
             check_names(checkpoint["state_dict"], trainable_state(self), "the checkpoint")
         check_fingerprint(checkpoint.get("fingerprint"), self.fingerprint, "the checkpoint")
         saved, now = checkpoint.get("train_config", {}), asdict(self.config)
-        counts = now.keys() - {"progress", "devices"}
-        changed = [f"{k}: {saved.get(k)!r} then, {now[k]!r} now" for k in counts if saved.get(k) != now[k]]
+        compared = now.keys() - {"progress", "devices"}
+        changed = [f"{k}: {saved.get(k)!r} then, {now[k]!r} now" for k in compared if saved.get(k) != now[k]]
         if changed:
             raise DepError(
-                f"the interrupted run was trained with other settings ({'; '.join(changed)}); set them "
-                "back to go on, or start under another run name"
+                f"the interrupted run was trained with other settings ({'; '.join(changed)}); restore them "
+                "to continue, or start under another run name"
             )
 
     def save_adapter(self, path: Path, config: Mapping[str, Any]) -> None:
-        """Write the trained tensors as safetensors, with `config` (JSON values) in the metadata."""
+        """Write the trained part as safetensors, with `config` (JSON values) in its metadata."""
         write_adapter(path, trainable_state(self), config, self.fingerprint)
 
     def load_adapter(self, path: Path) -> dict[str, Any]:
-        """Load a file that `save_adapter` wrote.
+        """Load an adapter that `save_adapter` wrote.
 
         Returns:
             The configuration in its metadata.
 
         Raises:
             MissingFile: there is no such file.
-            DepError: it belongs to another soft prompt or backbone.
+            DepError: the adapter was trained for another soft prompt or backbone.
         """
         tensors, config, trained_on = read_adapter(path)
         check_names(tensors, trainable_state(self), f"adapter {path}")

@@ -1,6 +1,7 @@
-"""Throughput of training: examples and tokens a second, shares of padding and of waiting for data, utilisation.
+"""Throughput of training: examples and tokens per second, and the shares of padding and of waiting for data.
 
-Utilisation is the rate of the operations that the real tokens need, divided by the device's peak rate.
+Tokens exclude padding. On a GPU with a known peak, also the utilisation: floating-point operations per second that the
+tokens need, divided by the peak.
 """
 
 from __future__ import annotations
@@ -19,86 +20,97 @@ from dep.utils.lightning import pl
 from dep.utils.progress import stage
 
 _PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "3090": 71e12}
-"""Dense bfloat16 operations a second by data sheet; H100 is the SXM version."""
+"""Part of a GPU's name -> dense bfloat16 operations per second, from the makers' data sheets (H100: SXM)."""
 
 
 @dataclass
 class Pace:
-    """Counts over `seconds` of training, of which `waited` seconds went to waiting for the next batch."""
+    """Counts of the training work done in a span of time."""
 
     examples: int = 0
     tokens: int = 0
+    """Tokens without padding."""
     cells: int = 0
-    """Positions computed: tokens and padding."""
+    """Computed positions: tokens and padding."""
     flops: float = 0.0
+    """Floating-point operations that the tokens need; 0 where the device's peak is unknown."""
     seconds: float = 0.0
+    """Length of the span, in seconds."""
     waited: float = 0.0
+    """Seconds of it spent waiting for the next batch."""
 
     def rates(self, peak: float = 0.0) -> dict[str, float]:
-        """Rates a second, shares, and the utilisation of a device with `peak` operations a second, by name."""
-        spent = max(self.seconds, 1e-9)
+        """Compute the rates by name.
+
+        Args:
+            peak: the device's peak in floating-point operations per second; 0 where it is unknown.
+
+        Returns:
+            Examples and tokens per second; padding as a share of positions and waiting as a share of time, from 0 to 1;
+            with a known peak, the utilisation, from 0 to 1.
+        """
+        seconds = max(self.seconds, 1e-9)
         rates = {
-            "examples_per_second": self.examples / spent,
-            "tokens_per_second": self.tokens / spent,
+            "examples_per_second": self.examples / seconds,
+            "tokens_per_second": self.tokens / seconds,
             "padding_share": 1 - self.tokens / max(self.cells, 1),
-            "waiting_share": self.waited / spent,
+            "waiting_share": self.waited / seconds,
         }
-        return rates | ({"utilisation": self.flops / spent / peak} if peak else {})
+        return rates | ({"utilisation": self.flops / seconds / peak} if peak else {})
 
     def line(self, peak: float = 0.0) -> str:
-        """The rates as a line of text."""
+        """Format the rates as one line of text; `peak` as for `rates`."""
         rates = self.rates(peak)
-        words = [
+        parts = [
             f"{_short(rates['examples_per_second'])} examples/s, {_short(rates['tokens_per_second'])} tokens/s",
             f"{rates['padding_share']:.0%} padding",
             f"{rates['waiting_share']:.0%} waiting for data",
             *([f"{rates['utilisation']:.0%} of the device's peak"] if peak else []),
         ]
-        return ", ".join(words)
+        return ", ".join(parts)
 
 
 class Throughput(pl.Callback):
-    """Measures the pace of training without validation.
+    """Measures the pace of training, without validation.
 
     Args:
-        log: called with the rates of each optimizer step.
+        log: called with the rates of each optimizer step; None to log nothing.
     """
 
     def __init__(self, log: Callable[[Mapping[str, float]], None] | None = None) -> None:
         self.log_to, self.pace, self.peak = log, Pace(), 0.0
-        self._step, self._taken, self._since = Pace(), 0, time.perf_counter()
+        self._step, self._last_step, self._since = Pace(), 0, time.perf_counter()
         self._coefficients: tuple[float, float, float] | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: Any) -> None:
-        """Start the clock."""
+        """Start the clock, so that time before the epoch (validation) is not counted."""
         self.peak = peak_flops() if module.device.type == "cuda" else 0.0
-        self._since, self._taken = time.perf_counter(), trainer.global_step
+        self._since, self._last_step = time.perf_counter(), trainer.global_step
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Batch, batch_idx: int) -> None:
-        """Count the time up to here as data wait."""
+        """Count the time up to here as waiting for data."""
         self._tick(waited=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Count the batch, and log the rates after an optimizer step."""
+        """Count the batch; after an optimizer step, log the rates of that step."""
         self._tick()
         lengths_B = batch.attention_mask.sum(1)
         tokens = int(lengths_B.sum())
         cells = tokens if module.packs else batch.attention_mask.numel()
         flops = 0.0
         if self.peak:
-            each, predicted, squared = self._flops(module)
-            flops = (
-                each * tokens + predicted * int((batch.labels != IGNORE).sum()) + squared * int((lengths_B**2).sum())
-            )
+            per_token, per_predicted, per_square = self._flops(module)
+            predicted, squares = int((batch.labels != IGNORE).sum()), int((lengths_B**2).sum())
+            flops = per_token * tokens + per_predicted * predicted + per_square * squares
         for pace in (self.pace, self._step):
             pace.examples += len(batch.keys)
             pace.tokens += tokens
             pace.cells += cells
             pace.flops += flops
-        if trainer.global_step > self._taken:
+        if trainer.global_step > self._last_step:
             if self.log_to:
                 self.log_to(self._step.rates(self.peak))
-            self._step, self._taken = Pace(), trainer.global_step
+            self._step, self._last_step = Pace(), trainer.global_step
 
     def _tick(self, waited: bool = False) -> None:
         now = time.perf_counter()
@@ -108,7 +120,7 @@ class Throughput(pl.Callback):
         self._since = now
 
     def _flops(self, module: Any) -> tuple[float, float, float]:
-        """Operations of a step per token, per predicted token, and per squared token of a row."""
+        """Operations of a training step per token, per predicted token, and per squared length of an example."""
         if self._coefficients is None:
             shape = module.backbone.config
             one, two = training_flops(shape, 1, 0), training_flops(shape, 2, 0)
@@ -118,20 +130,20 @@ class Throughput(pl.Callback):
 
 
 class Bar(pl.Callback):
-    """Progress bar over all epochs in micro batches, with the pace."""
+    """Progress bar over all epochs, counted in micro-batches, that shows examples per second."""
 
     def __init__(self, throughput: Throughput) -> None:
         self.throughput, self.open = throughput, ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Open the bar, at the position where the run starts or continues."""
+        """Open the bar, at the position where an interrupted run continues."""
         if trainer.is_global_zero:
             total = trainer.num_training_batches * (trainer.max_epochs or 1)
             self.advance = self.open.enter_context(stage("train", total))
             self.advance(trainer.fit_loop.epoch_progress.current.completed * trainer.num_training_batches)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """Advance the bar."""
+        """Advance the bar by one micro-batch."""
         if trainer.is_global_zero:
             pace = self.throughput.pace
             self.advance(1, f"{_short(pace.rates()['examples_per_second'])} examples/s")
@@ -146,7 +158,7 @@ class Bar(pl.Callback):
 
 
 def peak_flops() -> float:
-    """Peak bfloat16 operations a second of this GPU; 0 if `_PEAKS` does not list it."""
+    """Peak of this machine's GPU in dense bfloat16 operations per second; 0 for a GPU that is not in the table."""
     name = torch.cuda.get_device_name()
     return next((peak for part, peak in _PEAKS.items() if part in name), 0.0)
 

@@ -1,7 +1,7 @@
-"""Control: a trained constant prompt, with as many soft tokens as DEP at the same positions, the same for every user.
+"""Control: a trained constant prompt with as many soft tokens as DEP, at the same positions, the same for every user.
 
-DEP is trained on the task and prompt-only systems are not. The gain of this arm over RAG is the effect of training; the
-gain of DEP over this arm is the effect of the user's vectors.
+DEP is trained on the task and prompt-only systems are not. The gain of this arm over RAG measures the training; the
+gain of DEP over this arm measures the information about the user.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class ConstantPrompt(DEP):
-    """DEP's prompt with trained constants in the slots."""
+    """DEP's prompt, with trained constants in its slots."""
 
     kind = "constant"
     label = "Constant prompt"
@@ -29,5 +29,5 @@ class ConstantPrompt(DEP):
         kind: Literal["constant"] = "constant"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Soft tokens from a table."""
+        """Keep the run's prompt; soft tokens come from a trained table."""
         return prompt, replace(soft, adapter="constant")

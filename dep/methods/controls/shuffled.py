@@ -1,7 +1,8 @@
-"""Control: the trained DEP with another user's vectors at test time.
+"""Control: trained DEP, with another user's vectors at test time.
 
-The prompt keeps the user's own reviews and the number of slots; each slot gets the vectors of the donor's review at the
-same position. If the soft tokens identify the user, the likelihood of the user's real review falls.
+The prompt keeps the user's own reviews and number of slots; each slot gets the vectors of another user's (the donor's)
+review in the same position. If the soft tokens carry information about the user, the likelihood of the user's real
+review must fall.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Shuffled(DEP):
-    """DEP's adapter with another user's vectors."""
+    """DEP's adapter, with another user's vectors at test time."""
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
@@ -33,41 +34,48 @@ class Shuffled(DEP):
         kind: Literal["shuffled"] = "shuffled"
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """Each request with a donor's vectors."""
+        """Return the requests with the vectors of their donors."""
         donor_of = donors(requests, seed)
 
         def swapped(at: int, request: Request) -> Request:
-            pool = requests[donor_of[at]].slots
-            complete = [slot for slot in pool if slot.diff is not None] or list(pool)
-            return replace(request, slots=tuple(_swap(slot, complete, k) for k, slot in enumerate(request.slots)))
+            slots = requests[donor_of[at]].slots
+            pool = [slot for slot in slots if slot.diff is not None] or list(slots)
+            return replace(request, slots=tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots)))
 
         return MappedRequests(requests, swapped)
 
 
 def donors(requests: Requests, seed: int) -> list[int]:
-    """For each request, the index of another user's request of the same category.
+    """Choose a donor for each request: another user's request of the same category.
 
-    The requests of a category are put in a random circular order; the donor is the next request of another user. In a
-    category with one user (in a small run) donors come from the other categories.
+    The requests of a category are put in a random circular order, and the donor of each is the next one of another
+    user. In a category with a single user (a small run) donors come from all categories.
+
+    Args:
+        requests: the test requests.
+        seed: seed of the order.
+
+    Returns:
+        Index of the donor of each request.
 
     Raises:
-        DepError: all requests are of one user.
+        DepError: all requests belong to one user.
     """
     users = [request.user for request in requests]
     if len(set(users)) < 2:
         raise DepError(f"requests: expected two users or more to exchange vectors, found {len(set(users))}")
-    of_category: dict[str, list[int]] = {}
+    by_category: dict[str, list[int]] = {}
     for at, example in enumerate(requests.examples):
-        of_category.setdefault(example.category, []).append(at)
+        by_category.setdefault(example.category, []).append(at)
     donor_of = list(range(len(requests)))
     rng = random.Random(seed)
-    for circle in of_category.values():
-        alone = len({users[at] for at in circle}) < 2
-        order = list(range(len(requests))) if alone else circle
+    for members in by_category.values():
+        single_user = len({users[at] for at in members}) < 2
+        order = list(range(len(requests))) if single_user else members
         rng.shuffle(order)
         for place, at in enumerate(order):
             others = (order[(place + step) % len(order)] for step in range(1, len(order)))
-            if at in circle:
+            if at in members:
                 donor_of[at] = next(other for other in others if users[other] != users[at])
     return donor_of
 

@@ -1,4 +1,4 @@
-"""Control: DEP before training, which separates the effect of training from that of soft tokens as such."""
+"""Control: DEP before training, to separate the effect of training from that of soft tokens as such."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Untrained(DEP):
-    """Random weights, drawn from the arm's seed."""
+    """DEP with an untrained adapter, initialised from the arm's seed."""
 
     kind = "untrained"
     label = "DEP, untrained"

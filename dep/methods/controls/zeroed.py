@@ -1,6 +1,6 @@
-"""Control: the trained DEP with one branch's vectors set to zero at test time.
+"""Control: trained DEP, with one branch's vectors set to zero at test time.
 
-The loss in likelihood is the trained adapter's use of that branch.
+The loss in likelihood measures how much the trained adapter uses that branch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Zeroed(DEP):
-    """DEP's adapter with one branch zeroed."""
+    """DEP's adapter, with one branch set to zero at test time."""
 
     kind = "zeroed"
     label = "DEP, a branch zeroed"
@@ -28,21 +28,21 @@ class Zeroed(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """The branch to zero."""
+        """The branch to set to zero."""
 
         kind: Literal["zeroed"] = "zeroed"
         branch: Literal["his", "diff"] = "diff"
-        """Its vectors become zero; its slot tokens stay."""
+        """Branch whose vectors are set to zero; its slot tokens stay in the prompt."""
 
     config: Config
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """Each request without that branch."""
+        """Return the requests with that branch's vectors set to zero."""
         return MappedRequests(
-            requests, lambda _, request: replace(request, slots=tuple(map(self._silenced, request.slots)))
+            requests, lambda _, request: replace(request, slots=tuple(map(self._zeroed, request.slots)))
         )
 
-    def _silenced(self, slot: Slot) -> Slot:
+    def _zeroed(self, slot: Slot) -> Slot:
         branch = self.config.branch
         vector: Tensor | None = getattr(slot, branch)
         if vector is None:

@@ -1,1 +1,1 @@
-"""What a language model writes about a user before it writes for them (PAG, DPL)."""
+"""Profiles: texts about a user that a language model writes before it writes the review (PAG, DPL)."""

@@ -1,4 +1,4 @@
-"""Writes profiles with a server of OpenAI's chat completions (vLLM, llama.cpp, Ollama, a vendor), in parallel calls."""
+"""Writer that calls a server with OpenAI's chat completions API (a vendor's, vLLM, llama.cpp, Ollama) in parallel."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dep.utils.progress import stage
 
 
 class EndpointWriter:
-    """Sends each question with temperature 0. The client retries failed calls with exponential backoff.
+    """Sends each question with temperature 0; the client retries lost and refused calls with exponential backoff.
 
     Args:
-        config: url, model and limits.
+        config: url, model and limits of the endpoint.
 
     Raises:
-        ValueError: where `profile.url` or `profile.model` is missing.
+        DepError: `profile.url` or `profile.model` is missing.
     """
 
     def __init__(self, config: ProfileConfig) -> None:
@@ -34,26 +34,26 @@ class EndpointWriter:
         self.config = config
         self.name = json.dumps([config.url, config.model, config.max_new_tokens])
 
-    def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Yield (index, answer) as answers arrive.
+    def __call__(self, questions: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
+        """Yield (index, answer) in the order in which the answers arrive.
 
         Raises:
-            DepError: there are more questions than `max_calls` (before the first call), or a call failed after all
-                retries (after the calls under way are finished).
+            DepError: there are more questions than `max_calls`; raised before any call.
+            ConnectionError: a call failed after all retries; raised after the answers of running calls were yielded.
         """
         limit = self.config.max_calls
-        if limit and len(asks) > limit:
+        if limit and len(questions) > limit:
             raise DepError(
-                f"{self.config.url}: expected at most {limit} calls (profile.max_calls), found {len(asks)} to make; "
-                "raise it, or lower protocol.test_examples"
+                f"{self.config.url}: expected at most {limit} calls (profile.max_calls), found {len(questions)} to "
+                "make; raise it, or lower protocol.test_examples"
             )
         failed: Exception | None = None
         with (
             self._client() as client,
             ThreadPoolExecutor(self.config.workers) as pool,
-            stage(f"ask {self.config.model}", len(asks)) as advance,
+            stage(f"ask {self.config.model}", len(questions)) as advance,
         ):
-            calls = {pool.submit(self._ask, client, ask): at for at, ask in enumerate(asks)}
+            calls = {pool.submit(self._ask, client, question): at for at, question in enumerate(questions)}
             for call in as_completed(calls):
                 if call.cancelled():
                     continue
@@ -67,7 +67,7 @@ class EndpointWriter:
         if failed is not None:
             raise DepError(
                 f"{self.config.url}: a call to {self.config.model} failed after {self.config.retries} retries "
-                f"({failed}); finished answers are kept, run the same command again to continue"
+                f"({failed}); the answers so far are kept, run the same command again to continue"
             ) from failed
 
     def _client(self) -> Any:
@@ -80,10 +80,10 @@ class EndpointWriter:
             timeout=self.config.timeout,
         )
 
-    def _ask(self, client: Any, ask: ChatRequest) -> str:
+    def _ask(self, client: Any, question: ChatRequest) -> str:
         answer = client.chat.completions.create(
             model=self.config.model,
-            messages=[{"role": "system", "content": ask.system}, {"role": "user", "content": ask.text}],
+            messages=[{"role": "system", "content": question.system}, {"role": "user", "content": question.text}],
             temperature=0.0,
             max_tokens=self.config.max_new_tokens,
         )

@@ -1,7 +1,7 @@
-"""DPL's representative peers: one review of the item from each cluster except the user's own.
+"""DPL's representative peers: other users' reviews of an item, one from each cluster except the user's own.
 
-K-means on the embeddings makes one cluster more than the wanted number of peers; the cluster whose centre is nearest to
-the user's review is the user's own and is left out.
+K-means clusters the embeddings of the item's reviews into one cluster more than the wanted number of peers; the cluster
+whose centre is nearest to the user's review is the user's own, and is left out.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dep.types import Corpus, Slot
 
 
 def representatives(own_E: Tensor, peers_PE: Tensor, count: int, seed: int = 0) -> list[int]:
-    """Choose representative peers.
+    """Choose the peers nearest to the centres of all clusters but the user's own.
 
     Args:
-        own_E: embedding of the user's review.
-        peers_PE: embeddings of others' reviews of the same item.
-        count: most peers to choose.
-        seed: of k-means' initial centres.
+        own_E: [E] embedding of the user's review.
+        peers_PE: [P, E] embeddings of P other users' reviews of the same item.
+        count: maximum number of peers.
+        seed: seed of the first centres of k-means.
 
     Returns:
-        Sorted indices into `peers_PE`; all of them if there are at most `count`.
+        Indices into `peers_PE`, in ascending order; all of them where P is at most `count`.
     """
     if len(peers_PE) <= count:
         return list(range(len(peers_PE)))
@@ -43,12 +43,12 @@ def representatives(own_E: Tensor, peers_PE: Tensor, count: int, seed: int = 0) 
 
 
 class Peers:
-    """Finds representative peers of past reviews.
+    """Finds representative peers of a past review.
 
     Args:
         corpora: filtered corpora by category.
-        vectors: their reviews' embeddings.
-        pool: [N] bool by category, the rows that may be used (no test or validation target).
+        vectors: embeddings of their N reviews, by category.
+        pool: [N] bool by category, the rows that may be read (false for test and validation targets).
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Peers:
         self._rows: dict[str, dict[str, list[int]]] = {}
         for category, corpus in corpora.items():
             self._row[category] = {(r.user, r.item, r.time): at for at, r in enumerate(corpus.reviews)}
-            of_item = self._rows.setdefault(category, {})
+            rows_by_item = self._rows.setdefault(category, {})
             for at, review in enumerate(corpus.reviews):
                 if bool(pool[category][at]):
-                    of_item.setdefault(review.item, []).append(at)
+                    rows_by_item.setdefault(review.item, []).append(at)
 
     def __call__(self, category: str, slot: Slot, count: int, seed: int) -> list[str]:
-        """Texts of at most `count` representative peers of a past review; empty if nobody else reviewed its item."""
+        """Texts of at most `count` representative peers of a past review; none where nobody else reviewed its item."""
         reviews, his_NE = self.corpora[category].reviews, self.vectors[category].his_NE
         past = slot.review
         others = [at for at in self._rows[category].get(past.item, []) if reviews[at].user != past.user]

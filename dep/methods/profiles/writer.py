@@ -1,9 +1,9 @@
-"""Writers of profiles, and a cache of their answers by content.
+"""Writers: answer questions about users with the backbone or a server, and cache every answer by content.
 
-    cache/written/<12 digits of the writer's name>.jsonl    one line per answer: key (hash of the question), text
+    cache/written/<12 digits of the writer's digest>.jsonl    one line for each answer: key (of the question), text
 
-Each answer is written to disk at once, so that an interruption loses one batch or one call. Equal questions of any arm,
-seed or run are asked once.
+Each answer is written to disk at once, so that an interruption loses at most one batch or one call, and an equal
+question is answered once for all arms, seeds and runs.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Writer(Protocol):
     """Answers questions."""
 
     name: str
-    """Everything that an answer depends on beside the question."""
+    """Everything that an answer depends on besides the question."""
 
-    def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Yield (index, answer) for the questions `asks`, in any order."""
+    def __call__(self, questions: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
+        """Yield (index, answer) of each question, in any order."""
 
 
 class BackboneWriter:
-    """The frozen LLM with greedy decoding, so that profiles do not depend on an arm's seed."""
+    """Answers with the frozen LLM and greedy decoding, so that profiles do not depend on an arm's seed."""
 
     def __init__(
         self,
@@ -52,76 +52,76 @@ class BackboneWriter:
         max_new_tokens: int,
         generate: GenerateConfig,
     ) -> None:
-        """Store model and settings.
+        """Prepare prompt builder and generator.
 
         Args:
             model: the backbone.
             tokenizer: its tokenizer.
             name: identifies the backbone.
-            prompt: chat form and length limit of the run.
-            max_new_tokens: most tokens of an answer.
-            generate: batch size and progress bar of the run.
+            prompt: gives the chat format and the length limit.
+            max_new_tokens: longest answer, in tokens.
+            generate: gives the batch size and the progress bar.
         """
         self.name = json.dumps([name, prompt.chat, prompt.max_input_tokens, max_new_tokens])
         self.builder = PromptBuilder(tokenizer, prompt)
-        silent = build_soft_prompt(
+        no_soft_tokens = build_soft_prompt(
             SoftPromptConfig(branches=[]), NoCompressorConfig(), ProjectorConfig(),
             width=1, model=model, tokenizer=tokenizer,
         )  # fmt: skip
         settings = GenerateConfig(
             greedy=True, max_new_tokens=max_new_tokens, batch_size=generate.batch_size, progress=generate.progress
         )
-        self.generate = Generate(settings, model, tokenizer, silent)
+        self.generate = Generate(settings, model, tokenizer, no_soft_tokens)
         self.collate = Collator(int(tokenizer.pad_token_id or 0), side="left", answers=False)
 
-    def __call__(self, asks: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Yield (index, answer), in batches of similar length, longest first."""
-        prompts = [Prompt(str(at), self.builder.ask(ask), []) for at, ask in enumerate(asks)]
+    def __call__(self, questions: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
+        """Yield (index, answer), in batches of similar length, the longest first."""
+        prompts = [Prompt(str(at), self.builder.ask(question), []) for at, question in enumerate(questions)]
         for key, text in self.generate(prompts, self.collate):
             yield int(key), text
 
 
 class CachedWriter:
-    """Caches the answers of a writer on disk.
+    """A writer whose answers are cached on disk.
 
     Args:
-        writer: answers new questions.
-        folder: the cache.
+        writer: answers the questions that are not cached.
+        folder: the cache folder.
     """
 
     def __init__(self, writer: Writer, folder: Path) -> None:
         self.writer = writer
         self.path = folder / "written" / f"{text_digest(writer.name)[:12]}.jsonl"
 
-    def __call__(self, asks: Sequence[ChatRequest]) -> list[str]:
+    def __call__(self, questions: Sequence[ChatRequest]) -> list[str]:
         """Return one answer for each question, in order; equal questions are asked once."""
-        keys = [_key(ask) for ask in asks]
-        known = self._read()
-        new = {key: ask for key, ask in zip(keys, asks, strict=True) if key not in known}
+        keys = [_key(question) for question in questions]
+        cached = self._read()
+        new = {key: question for key, question in zip(keys, questions, strict=True) if key not in cached}
         if new:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             names = list(new)
             for at, text in self.writer(list(new.values())):
-                known[names[at]] = text
+                cached[names[at]] = text
                 self._add(names[at], text)
-        return [known[key] for key in keys]
+        return [cached[key] for key in keys]
 
     def _read(self) -> dict[str, str]:
-        """Answers on disk by key, without a line that an interruption cut short."""
-        known: dict[str, str] = {}
+        """Read the cached answers by key; a line that an interruption cut short is skipped."""
+        answers: dict[str, str] = {}
         lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.is_file() else []
         for line in lines:
             try:
                 row: Any = json.loads(line)
-                known[row["key"]] = row["text"]
+                answers[row["key"]] = row["text"]
             except (ValueError, KeyError, TypeError):
                 continue
-        return known
+        return answers
 
     def _add(self, key: str, text: str) -> None:
         with file_lock(self.path.parent.with_suffix(".lock")), self.path.open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps({"key": key, "text": text}, ensure_ascii=False))
 
 
-def _key(ask: ChatRequest) -> str:
-    return text_digest(json.dumps(asdict(ask)))
+def _key(question: ChatRequest) -> str:
+    return text_digest(json.dumps(asdict(question)))

@@ -1,7 +1,7 @@
-"""The protocol of adapters: the trained part between a user's vectors and the frozen LLM.
+"""Base class of adapters: the trained part between a user's vectors and the frozen LLM.
 
-The rest of the package uses adapters through this class only. An adapter computes soft tokens (`forward`), acts inside
-the LLM's layers while a batch is read (`attached`), or does both.
+The rest of the package uses adapters only through this class. An adapter makes soft tokens (`forward`), or acts inside
+the LLM's layers while the LLM reads a batch (`attached`), or both.
 """
 
 from __future__ import annotations
@@ -19,60 +19,65 @@ from dep.types import SLOT_TOKENS, Batch, Branch
 from dep.utils.registry import ComponentConfig
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
-"""Mean and standard deviation [E] of each branch's vectors."""
+"""Branch -> mean [E] and standard deviation [E] of its training vectors."""
 
 
 class SoftTokens(NamedTuple):
-    """Output of an adapter: soft tokens [B, K, D] per branch, auxiliary losses, and statistics for the log."""
+    """Output of an adapter for a batch."""
 
     vectors: dict[Branch, Tensor]
+    """Soft tokens [B, K, D] of each branch."""
     losses: dict[str, Tensor]
+    """Auxiliary losses by name, scalars."""
     stats: dict[str, Tensor]
+    """Statistics to log by name, scalars."""
 
 
 @dataclass(frozen=True)
 class AdapterParts:
-    """Settings and sizes that an adapter is built from.
-
-    width: E of the vectors.   norm: mean length of the LLM's embedding rows.   longest: most past reviews that a user
-    encoder reads.   statistics: of the training vectors, if they are standardised.   slot_ids: id of each branch's slot
-    token in `batch.ids`.
-    """
+    """Everything that an adapter may be built from."""
 
     soft_prompt: SoftPromptConfig
     compressor: ComponentConfig
     projector: ProjectorConfig
     width: int
+    """E, the width of the vectors."""
     model: PreTrainedModel
+    """The frozen LLM."""
     norm: float
+    """Mean length (L2 norm) of the LLM's embedding rows."""
     statistics: Statistics | None = None
+    """Statistics of the training vectors; None where vectors are not standardised."""
     categories: int = 1
+    """Number of categories in the data."""
     longest: int = 0
+    """Maximum number of past reviews that a user encoder reads."""
     slot_ids: Mapping[Branch, int] = field(default_factory=lambda: dict.fromkeys(SLOT_TOKENS, 0))
+    """Branch -> id of its slot token in `batch.ids`."""
 
     @property
     def branches(self) -> list[Branch]:
-        """The branches that have soft tokens."""
+        """Branches with soft tokens."""
         return list(self.soft_prompt.branches)
 
     @property
     def llm_width(self) -> int:
-        """D."""
+        """D, the width of the LLM."""
         embedding: Any = self.model.get_input_embeddings()
         return int(embedding.weight.shape[1])
 
 
 class Adapter(nn.Module):
-    """The protocol; the defaults suit most adapters."""
+    """Base class of adapters; the defaults hold for most of them."""
 
     statistics_of: ClassVar[tuple[Branch, ...] | None] = None
-    """Branches whose vectors it standardises; None: all branches with soft tokens."""
+    """Branches whose vectors the adapter standardises; None: all branches with soft tokens."""
     depends_on_user: ClassVar[bool] = True
-    """Whether its output depends on the user."""
+    """Whether the adapter reads anything of the user."""
     fixed_slots: ClassVar[bool] = False
-    """Whether it has parameters for each slot position, so that it serves no more past reviews than in training."""
+    """Whether the adapter has parameters for each slot index, which limits the number of past reviews."""
     needs_branches: ClassVar[bool] = True
-    """Whether it needs soft tokens in the prompt; false for an adapter that acts only in the LLM's layers."""
+    """Whether the adapter is left out without soft tokens; false for one that acts inside the LLM's layers."""
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> Self:
@@ -90,16 +95,16 @@ class Adapter(nn.Module):
 
     @property
     def pretrainable(self) -> Any:
-        """The user encoder to pretrain on its own task; None for most adapters."""
+        """A user encoder that is trained on its own task first; None for most adapters."""
         return None
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """Weights of the auxiliary losses other than `recon` and `sparse`, by name."""
+        """Weights of auxiliary losses other than `recon` and `sparse`, by name."""
         return {}
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return a context in which `model` reads this batch with the adapter in its layers.
+        """Return a context manager in which `model` reads this batch with the adapter in its layers.
 
         Inside, layers see hidden states [B, T, D] of the whole rows of `batch.ids` (training, likelihood, the prompt in
         generation), then [B, 1, D] for each generated token. Rows are never packed.
@@ -107,13 +112,13 @@ class Adapter(nn.Module):
         return nullcontext()
 
     def is_trained(self, name: str) -> bool:
-        """Whether the adapter's parameter of this name is trained."""
+        """Whether the parameter of this name is trained."""
         return True
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Optimizer groups of trained parameters with their own learning rates."""
+        """Optimizer groups (`params`, `lr`) of trained parameters with their own learning rate."""
         return []
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Compute the soft tokens of a batch; empty for an adapter that acts only in the LLM's layers."""
+        """Make the soft tokens of a batch; none for an adapter that acts only inside the LLM."""
         return SoftTokens({}, {}, {})

@@ -11,16 +11,17 @@ from dep.utils.errors import DepError
 
 
 class ConstantAdapter(Adapter):
-    """One trained soft token for each slot position and branch, the same for every user.
+    """`constant`: one trained token for each slot index and branch, the same for every user.
 
-    A control: as many soft tokens as DEP, without the user's vectors.
+    A control for the effect of training a soft prompt without information about the user: it makes as many soft tokens
+    as DEP and reads no vector.
     """
 
     depends_on_user = False
     fixed_slots = True
 
     def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
-        """Draw tables [slots, D] with rows as long as the LLM's embeddings."""
+        """Draw a table [slots, D] for each branch, with rows of the same expected length as the LLM's embeddings."""
         super().__init__()
         self.tables = nn.ParameterDict(
             {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
@@ -28,14 +29,14 @@ class ConstantAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> ConstantAdapter:
-        """Build a table with a row for each slot position."""
+        """Build tables with one row for each slot of the prompt."""
         return cls(parts.branches, parts.soft_prompt.slots, parts.llm_width, parts.norm)
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Look up the row of each slot.
+        """Return the table's row of each slot index.
 
         Raises:
-            DepError: the table has no row for a slot of the batch.
+            DepError: the table has no row for a slot index of the batch.
         """
         soft: dict[Branch, Tensor] = {}
         for branch, index_BK in batch.slot_index.items():

@@ -1,4 +1,4 @@
-"""DEP's adapter: compressor (Eq. 5) and projector (Eq. 6) on the user's vectors."""
+"""DEP's adapter: compressor (Eq. 5) and projector (Eq. 6), applied to the user's vectors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class DEPAdapter(Adapter):
     """`dep`: soft tokens from the user's own vectors and their differences (the paper)."""
 
     def __init__(self, compressor: Compressor, projector: Projector, statistics: Statistics | None = None) -> None:
-        """Store the parts.
+        """Combine compressor and projector.
 
         Args:
-            compressor: e -> z, ê.
-            projector: z -> p.
-            statistics: mean and standard deviation [E] of each branch's training vectors, if the compressor reads
-                standardised vectors. Eq. 8 compares the vectors in their own units.
+            compressor: e [..., E] -> latent z [..., Z] and reconstruction ê [..., E].
+            projector: z [..., Z] -> p [..., D].
+            statistics: mean and standard deviation [E] of each branch's training vectors, to standardise the
+                compressor's input; None to leave it. Eq. 8 compares unstandardised vectors in both cases.
         """
         super().__init__()
         self.compressor = compressor
@@ -33,7 +33,7 @@ class DEPAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> DEPAdapter:
-        """Build compressor and projector from the settings."""
+        """Build compressor and projector from their settings."""
         compressor = COMPRESSORS.build(parts.compressor, parts.width)
         projector = Projector(parts.projector, compressor.width_out, parts.llm_width, parts.branches, parts.norm)
         return cls(compressor, projector, parts.statistics)
@@ -45,7 +45,7 @@ class DEPAdapter(Adapter):
         return weights
 
     def _compress(self, v_BKE: Tensor, noise_BKE: Tensor | float, branch: Branch) -> Compressed:
-        """Compress vectors of a branch; the reconstruction is in the units of `v_BKE`."""
+        """Compress a branch's vectors [B, K, E]; the reconstruction is converted back to the vectors' units."""
         if branch not in self.standardizers:
             return self.compressor(v_BKE + noise_BKE)
         standardizer = self.standardizers[branch]
@@ -54,7 +54,7 @@ class DEPAdapter(Adapter):
         return Compressed(latent, None if rebuilt is None else standardizer.undo(rebuilt))
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Compress and project all vectors of the batch; absent vectors are zeroed and enter no loss."""
+        """Make soft tokens [B, K, D] of every branch; absent vectors are set to zero and enter no loss."""
         like = next(self.parameters())
         vectors = {
             branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)

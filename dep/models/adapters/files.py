@@ -1,6 +1,7 @@
-"""Adapter files: only trained tensors are saved, and one predicate is both the freeze rule and the checkpoint filter.
+"""Adapter files: only trained parameters are saved; one predicate is both the freeze rule and the checkpoint filter.
 
-An adapter is a safetensors file. Its metadata holds the configuration and the backbone's fingerprint.
+An adapter is a safetensors file. Its metadata holds the configuration that it was trained with and the fingerprint of
+the backbone.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ def is_trainable(name: str) -> bool:
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a module's state whose names are `is_trainable`."""
+    """Return the part of a module's state that is trained."""
     return {name: value for name, value in module.state_dict().items() if is_trainable(name)}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors on the CPU as a safetensors file, atomically."""
+    """Write a safetensors file atomically: to a temporary file, which is then renamed."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(plain, temporary, dict(metadata or {}))
 
 
 def is_intact(path: Path) -> bool:
-    """Whether `path` is a complete safetensors file."""
+    """Whether a complete safetensors file exists at `path`."""
     try:
         with safe_open(path, framework="pt"):
             return True
@@ -47,10 +48,15 @@ def is_intact(path: Path) -> bool:
 
 
 def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Refuse tensors whose names or shapes are not those of this model.
+    """Refuse weights whose names or shapes are not exactly those of this model.
+
+    Args:
+        found: the loaded tensors by name.
+        expected: the model's tensors by name.
+        source: describes where `found` comes from, for the message.
 
     Raises:
-        DepError: names missing and unexpected tensors and those of another shape.
+        DepError: names missing tensors, unexpected ones and those of another shape.
     """
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     shapes = [
@@ -79,22 +85,22 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
 
 
 def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str) -> None:
-    """Write trained tensors, with names, configuration and the backbone's fingerprint in the metadata."""
-    # one metadata entry, because safetensors writes several in an order that changes from process to process
+    """Write trained tensors; the metadata holds their names, the configuration and the backbone's fingerprint."""
+    # One metadata entry: safetensors writes several in an order that differs between processes.
     facts = {"names": sorted(tensors), "config": dict(config), "fingerprint": fingerprint}
     metadata = {FORMAT: json.dumps(facts, sort_keys=True)}
     write_tensors(path, tensors, metadata)
 
 
 def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Read a file that `write_adapter` wrote.
+    """Read an adapter that `write_adapter` wrote.
 
     Returns:
-        Tensors, configuration, fingerprint.
+        The tensors by name, the configuration, and the backbone's fingerprint.
 
     Raises:
         MissingFile: there is no such file.
-        DepError: the file is damaged, or not an adapter.
+        DepError: the file is damaged or is not an adapter.
     """
     if not path.is_file():
         raise MissingFile(f"adapter {path}: expected a safetensors file, found none; train one or give its path")

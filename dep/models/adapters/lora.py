@@ -1,9 +1,9 @@
 """LoRA (Hu et al., 2022): low-rank updates of the frozen LLM's own layers, trained as an adapter.
 
-    h = W x + 2 B A x,   A [r, in] drawn at random, B [out, r] zero at first
+    h = W x + 2 B A x,   A [R, in] drawn at random, B [out, R] zero at first
 
-The factors are the adapter's parameters. Forward hooks add them while a batch is read, and the LLM's own modules never
-change, so that one loaded backbone serves arms with and without LoRA.
+R is the rank. The factors A and B are the adapter's parameters. Forward hooks add the updates while the LLM reads a
+batch; the LLM's own modules do not change, so that arms with and without LoRA share one loaded backbone.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from dep.types import Batch
 from dep.utils.errors import DepError
 
 SCALE = 2.0
-"""Factor on the update: alpha / r with alpha = 2 r."""
+"""Factor on the update: alpha / R with alpha = 2 R."""
 _TARGETS = ("q_proj", "v_proj", "query_key_value", "c_attn", "Wqkv", "qkv_proj", "att_proj")
-"""Names of query and value projections in the architectures of transformers; fused projections as a whole."""
+"""Names of query and value projections in transformers' architectures; a fused projection is updated as a whole."""
 
 
 class LowRankUpdates(nn.Module):
-    """The factors A and B of every updated layer.
+    """Holds the factors A and B of every updated layer.
 
     Args:
         model: the frozen LLM; only the sizes of its layers are read.
-        config: rank, and which layers.
+        config: the rank, and the names of the layers to update.
 
     Raises:
         DepError: no layer of the LLM has one of the names.
@@ -53,7 +53,7 @@ class LowRankUpdates(nn.Module):
 
     @contextmanager
     def attached(self, model: PreTrainedModel) -> Iterator[None]:
-        """While inside, `model` computes with the updates."""
+        """Add the updates to `model` inside the `with` block."""
         handles = [model.get_submodule(name).register_forward_hook(self._hook(_key(name))) for name in self.names]
         try:
             yield
@@ -72,7 +72,7 @@ class LowRankUpdates(nn.Module):
 
 
 class LoRAAdapter(Adapter):
-    """Low-rank updates alone, the same for every user: what training inside the LLM brings without soft tokens."""
+    """Low-rank updates without soft tokens, the same for every user: measures training inside the LLM alone."""
 
     depends_on_user = False
     needs_branches = False
@@ -83,25 +83,25 @@ class LoRAAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> LoRAAdapter:
-        """Updates of the LLM's query and value projections."""
+        """Build updates of the LLM's query and value projections, or of the layers in `soft_prompt.lora.targets`."""
         return cls(LowRankUpdates(parts.model, parts.soft_prompt.lora))
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """The LLM with the updates."""
+        """Return a context manager in which `model` computes with the updates."""
         return self.updates.attached(model)
 
 
 def _target_names(model: PreTrainedModel, config: LoRAConfig) -> list[str]:
-    """Dotted names of the layers to update, in the model's order."""
-    wanted = tuple(config.targets or _TARGETS)
+    """Return the dotted names of the layers to update, in the model's order."""
+    targets = tuple(config.targets or _TARGETS)
     inside = {id(module) for layer in decoder_layers(model) for module in layer.modules()}
     linear = [name for name, module in model.named_modules() if id(module) in inside and _is_linear(module)]
-    names = [name for name in linear if name.rpartition(".")[2] in wanted]
+    names = [name for name in linear if name.rpartition(".")[2] in targets]
     if not names:
-        there = sorted({name.rpartition(".")[2] for name in linear})
+        available = sorted({name.rpartition(".")[2] for name in linear})
         raise DepError(
-            "soft_prompt.lora.targets", f"layers of {type(model).__name__} by name", ", ".join(wanted),
-            f"name some of {', '.join(there)}",
+            "soft_prompt.lora.targets", f"layers of {type(model).__name__} by name", ", ".join(targets),
+            f"name some of {', '.join(available)}",
         )  # fmt: skip
     return names
 
@@ -111,7 +111,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _sizes(layer: nn.Module) -> tuple[int, int]:
-    """Inputs and outputs of a linear layer; transformers' Conv1D keeps its weight transposed."""
+    """Return the input and output size of a linear layer; transformers' Conv1D stores its weight transposed."""
     inputs, outputs = getattr(layer, "in_features", None), getattr(layer, "out_features", None)
     if inputs is None or outputs is None:
         weight: Any = layer.weight
@@ -120,5 +120,5 @@ def _sizes(layer: nn.Module) -> tuple[int, int]:
 
 
 def _key(name: str) -> str:
-    """A layer's name as a parameter's name, which may hold no dot."""
+    """Convert a layer's name to a parameter's name, which may not contain a dot."""
     return name.replace(".", "_")

@@ -1,9 +1,11 @@
-"""PPlug (Liu et al., 2025): one embedding of the user, a mean of past reviews weighted by similarity to the request.
+"""PPlug (Liu et al., 2025): one embedding of the user, a mean of the reviews weighted by relevance to the request.
 
     w_i = softmax_i(x_u · h_i),   P_u = Proj(Σ_i w_i h_i),   soft tokens = [Proj(I), P_u]
 
-h_i -> his_BLE, embeddings of the user's reviews, frozen   x_u -> a trained linear map of the embedding of the request
-I -> a trained instruction embedding [E]   Proj -> the projector of Eq. 6
+h_i   frozen embeddings of the user's L reviews (`his_BLE`)
+x_u   a trained linear map of the embedding of the request
+I     a trained instruction embedding [E]
+Proj  the projector of Eq. 6
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from dep.utils.errors import DepError
 
 
 class PPlugAdapter(Adapter):
-    """`pplug`: the instruction's soft token and the user's.
+    """`pplug`: two soft tokens, one of the instruction and one of the user.
 
     Args:
         projector: E -> D, for the branch `user`.
-        width: E.
-        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), if the projector reads
-            standardised vectors; the weights are always computed from the vectors themselves.
+        width: E, the width of the vectors.
+        statistics: mean and standard deviation [E] of the reviews' vectors (branch `his`), to standardise the
+            projector's input; None to leave it. The weights are computed from unstandardised vectors in both cases.
     """
 
     statistics_of = ("his",)
@@ -40,26 +42,35 @@ class PPlugAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> PPlugAdapter:
-        """Build it with a projector from E to D."""
+        """Build the adapter with a projector from E to D."""
         projector = Projector(parts.projector, parts.width, parts.llm_width, parts.branches, parts.norm)
         return cls(projector, parts.width, parts.statistics)
 
     def weights(self, his_BLE: Tensor, query_BE: Tensor, present_BL: Tensor) -> Tensor:
-        """Weights of the reviews [B, L]; a row sums to 1, or to 0 for a user without reviews."""
+        """Compute the reviews' weights.
+
+        Args:
+            his_BLE: embeddings of the users' reviews.
+            query_BE: embeddings of the requests.
+            present_BL: true where a review is not padding.
+
+        Returns:
+            Weights [B, L]; a row sums to 1, or to 0 for a user without reviews.
+        """
         scores_BL = torch.einsum("be,ble->bl", self.query(query_BE), his_BLE)
         return scores_BL.masked_fill(~present_BL, -torch.inf).softmax(-1).nan_to_num(0.0)
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Soft tokens [B, 2, D] of the branch `user`.
+        """Make soft tokens [B, 2, D] of the branch `user`.
 
         Raises:
-            DepError: the batch has no user histories.
+            DepError: the batch has no user history.
         """
         if batch.user_history is None:
             raise DepError("a user's embedding: expected batch.user_history, found none; set prompt.user_tokens")
-        past, like = batch.user_history, self.instruction
-        his_BLE = past.his.to(like)
-        weights_BL = self.weights(his_BLE, past.query.to(like), past.present)
+        history, like = batch.user_history, self.instruction
+        his_BLE = history.his.to(like)
+        weights_BL = self.weights(his_BLE, history.query.to(like), history.present)
         user_BE = torch.einsum("bl,ble->be", weights_BL, self.standardizer(his_BLE))
         both_B2E = torch.stack([self.instruction.expand_as(user_BE), user_BE], 1)
         return SoftTokens({"user": self.projector(both_B2E, "user")}, {}, {})

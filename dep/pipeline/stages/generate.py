@@ -95,7 +95,7 @@ def _with_profiles(
         ]
         for request, steps in zip(plain, steps_of_requests, strict=True)
     }
-    profiles = (steps[-1].text for steps in steps_of_requests)
+    profiles = (steps[-1].answer for steps in steps_of_requests)
     return [replace(request, profile=text) for request, text in zip(plain, profiles, strict=True)], rows
 
 

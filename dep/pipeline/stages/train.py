@@ -93,7 +93,9 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
     encoder = None if adapter is None else adapter.pretrainable
     assert encoder is not None, "a method that pretrains has an adapter with an encoder"
     path = ArmStore(arm).encoder_home / "encoder.safetensors"
-    if not is_intact(path) and settings.pretrain_epochs:
+    metrics_path = path.parent / "metrics.json"
+    cached = is_intact(path) and metrics_path.is_file()
+    if not cached and settings.pretrain_epochs:
         reader = data.user_history()
         assert reader is not None, "a method that pretrains reads the user's history"
         sequences = reader.sequences([e for e in data.prepared.examples if e.split == "train"])
@@ -109,11 +111,11 @@ def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: Personal
             f"{metrics.item_by_chance:.2f}), stars {metrics.stars:.2f} (frequencies {metrics.stars_by_frequency:.2f}); "
             f"in {path.parent}"
         )
-        write_json(path.parent / "metrics.json", metrics._asdict() | {"seconds": round(time.time() - start, 1)})
+        write_json(metrics_path, metrics._asdict() | {"seconds": round(time.time() - start, 1)})
         write_tensors(path, encoder.state_dict())
     if is_intact(path):
         encoder.load_state_dict(load_file(path))
-    return float(read_json(path.parent / "metrics.json").get("seconds", 0))
+    return float(read_json(metrics_path).get("seconds", 0))
 
 
 def _val_meteor(resources: Resources, arm: Arm, data: ReviewData) -> Any:

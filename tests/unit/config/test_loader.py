@@ -52,7 +52,7 @@ def test_every_arm_is_a_file_of_at_most_five_lines_that_loads_over_the_world(pat
         ("train.lrr=1", r"train\.lrr.*Did you mean.*lr"),
         ("trian.lr=1", r"trian.*Did you mean.*train"),
         ("compressor.rhoo=0.1", r"compressor\.rhoo.*Did you mean.*rho"),
-        ("compressor.kind=vae", r"compressor\.kind: expected one of ae, none, sae, differences 'vae'"),
+        ("compressor.kind=vae", r"compressor\.kind: expected one of ae, none, sae, found 'vae'"),
         ("train.lr=fast", r"train\.lr.*fast"),
         ("train.monitor=val_loss", r"train\.monitor.*val_meteor"),
         ("prompt.branches=[his]", r"prompt\.branches"),
@@ -104,12 +104,12 @@ def test_the_error_for_a_wrong_key_in_an_arm_names_the_arm_and_its_file(tmp_path
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["protocol.test_examples=0"], r"protocol\.test_examples: expected 1 or more, differences 0"),
-        (["train.epochs=-1"], r"train\.epochs: expected 1 or more, differences -1"),
+        (["protocol.test_examples=0"], r"protocol\.test_examples: expected 1 or more, found 0"),
+        (["train.epochs=-1"], r"train\.epochs: expected 1 or more, found -1"),
         (["seeds=[]"], r"seeds: expected one or more different numbers"),
         (["seeds=[1,1]"], r"seeds: expected one or more different numbers"),
-        (["name=../x"], r"name: expected the name of a folder in runs, differences '\.\./x'"),
-        (["arms=[]"], "arms: expected names of arms, differences none"),
+        (["name=../x"], r"name: expected the name of a folder in runs, found '\.\./x'"),
+        (["arms=[]"], "arms: expected names of arms, found none"),
         (["arms=[rag,rag]"], "arms: rag is named twice"),
         (["arms=[ragg]"], r"ragg\.yaml: no such configuration file; did you mean rag\.yaml"),
         (["protocol.zzz=1"], r"protocol\.zzz.*expected one of min_text_chars, "),
@@ -204,6 +204,6 @@ def test_vary_makes_an_arm_for_each_combination_of_values(tmp_path: Path) -> Non
     assert label(configs["rag@history=2@seed=1"]) == "RAG, history=2, seed=1"
 
 
-def test_two_arms_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match="vary: expected a name of its own for each arm, differences two arms called"):
+def test_two_arms_with_the_same_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="vary: expected a name of its own for each arm, found two arms called"):
         load_arms([CONF / "figure2.yaml"], ["arms=[rag]", "vary={prompt.history: [2, 2]}"])

@@ -1,4 +1,4 @@
-"""What each system changes, and nothing else."""
+"""Each method changes exactly its part of the prompt, soft prompt and requests."""
 
 from __future__ import annotations
 
@@ -32,43 +32,43 @@ def requests(users: int, lonely: frozenset[int] = frozenset()) -> Requests:
     return Requests(examples, {"Books": corpus}, {"Books": vectors}, Recency(), 8)
 
 
-def shape(kind: str) -> tuple[PromptConfig, SoftPromptConfig]:
+def configured(kind: str) -> tuple[PromptConfig, SoftPromptConfig]:
     method = METHODS.build(METHODS.config_class(kind)())
-    found: tuple[PromptConfig, SoftPromptConfig] = method.configure(PromptConfig(history=4), SoftPromptConfig())
-    return found
+    result: tuple[PromptConfig, SoftPromptConfig] = method.configure(PromptConfig(history=4), SoftPromptConfig())
+    return result
 
 
-def test_non_perso_sees_nothing_of_the_user() -> None:
-    prompt, soft = shape("non_perso")
+def test_non_perso_has_no_past_reviews_and_no_soft_tokens() -> None:
+    prompt, soft = configured("non_perso")
     assert prompt.history == 0
     assert soft.branches == []
 
 
 def test_rag_has_the_history_as_text_and_no_soft_tokens() -> None:
-    prompt, soft = shape("rag")
+    prompt, soft = configured("rag")
     assert (prompt.history, prompt.text, soft.branches) == (4, True, [])
 
 
-def test_the_constant_prompt_and_dep_differ_in_where_soft_tokens_come_from_alone() -> None:
-    (dep_prompt, dep_soft), (constant_prompt, constant_soft) = shape("dep"), shape("constant")
+def test_the_constant_prompt_differs_from_dep_only_in_its_adapter() -> None:
+    (dep_prompt, dep_soft), (constant_prompt, constant_soft) = configured("dep"), configured("constant")
     assert dep_prompt == constant_prompt
     assert (dep_soft.adapter, constant_soft.adapter) == ("dep", "constant")
     assert dep_soft.branches == constant_soft.branches == ["his", "diff"]
 
 
-def test_shuffled_is_trained_as_dep_is() -> None:
-    assert shape("shuffled") == shape("dep")
+def test_shuffled_is_trained_like_dep() -> None:
+    assert configured("shuffled") == configured("dep")
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_nobody_is_their_own_donor_and_everybody_donates_once(seed: int) -> None:
-    found = donors(requests(7), seed)
-    assert sorted(found) == list(range(7))
-    assert all(donor != at for at, donor in enumerate(found))
-    assert found == donors(requests(7), seed)
+    chosen = donors(requests(7), seed)
+    assert sorted(chosen) == list(range(7))
+    assert all(donor != at for at, donor in enumerate(chosen))
+    assert chosen == donors(requests(7), seed)
 
 
-def test_a_shuffled_request_keeps_its_text_and_has_only_the_donors_vectors() -> None:
+def test_a_shuffled_request_keeps_its_text_and_gets_only_the_donor_s_vectors() -> None:
     plain = requests(5)
     swapped = Shuffled(Shuffled.Config()).transform_test_requests(plain, 0)
     for before, after, donor in zip(plain, swapped, donors(plain, 0), strict=True):
@@ -84,16 +84,16 @@ def test_a_shuffled_request_has_differences_exactly_where_the_plain_one_has() ->
 
 
 @pytest.mark.parametrize("branch", ["his", "diff"])
-def test_a_zeroed_branch_is_silent_and_the_other_speaks(branch: str) -> None:
+def test_a_zeroed_branch_is_zero_and_the_other_is_unchanged(branch: str) -> None:
     plain = requests(4, lonely=frozenset({0}))
     other = "diff" if branch == "his" else "his"
-    silenced = Zeroed(Zeroed.Config(branch=branch)).transform_test_requests(plain, 0)
-    for before, after in zip(plain, silenced, strict=True):
+    zeroed = Zeroed(Zeroed.Config(branch=branch)).transform_test_requests(plain, 0)
+    for before, after in zip(plain, zeroed, strict=True):
         for old, new in zip(before.slots, after.slots, strict=True):
             assert getattr(new, other) == getattr(old, other)
             assert (getattr(new, branch) is None) == (getattr(old, branch) is None)
             assert getattr(new, branch) is None or getattr(new, branch).abs().sum() == 0
-    assert shape("zeroed") == shape("dep")
+    assert configured("zeroed") == configured("dep")
 
 
 def test_one_user_alone_has_no_donor() -> None:
@@ -104,56 +104,56 @@ def test_one_user_alone_has_no_donor() -> None:
 def written(
     kind: str, peers: dict[str, list[str]] | None = None
 ) -> tuple[Requests, list[list[Step]], list[list[ChatRequest]]]:
-    """What a method asks of a writer that answers with how often it was called and the question's place."""
+    """Requests, steps and rounds of questions of a method; the answers name the round and the question's index."""
     rounds: list[list[ChatRequest]] = []
 
-    def answer(asks: Sequence[ChatRequest]) -> list[str]:
-        rounds.append(list(asks))
-        return [f"round {len(rounds)} answer {at}" for at in range(len(asks))]
+    def answer(questions: Sequence[ChatRequest]) -> list[str]:
+        rounds.append(list(questions))
+        return [f"round {len(rounds)} answer {at}" for at in range(len(questions))]
 
-    found = requests(2)
+    both = requests(2)
     method = METHODS.build(METHODS.config_class(kind)())
     look = None if peers is None else lambda category, slot, count, seed: peers.get(slot.item.item, [])[:count]
-    return found, method.write(found, ProfileContext(answer, "taught", look)), rounds
+    return both, method.write(both, ProfileContext(answer, "taught", look)), rounds
 
 
-def test_pag_asks_for_a_profile_of_the_reviews_that_stand_in_the_prompt() -> None:
-    prompt, soft = shape("pag")
+def test_pag_asks_for_a_profile_from_the_reviews_in_the_prompt() -> None:
+    prompt, soft = configured("pag")
     assert prompt.profile
     assert (prompt.history, soft.branches) == (4, [])
-    found, steps, rounds = written("pag")
-    assert [len(asks) for asks in rounds] == [2]
-    assert [mine[-1].text for mine in steps] == ["round 1 answer 0", "round 1 answer 1"]
-    for request, (step,) in zip(found, steps, strict=True):
+    asked, steps, rounds = written("pag")
+    assert [len(questions) for questions in rounds] == [2]
+    assert [own_steps[-1].answer for own_steps in steps] == ["round 1 answer 0", "round 1 answer 1"]
+    for request, (step,) in zip(asked, steps, strict=True):
         for slot in request.slots:
-            assert f"[Review Text]: {slot.review.text}\n" in step.ask.text
-        assert request.text not in step.ask.text
+            assert f"[Review Text]: {slot.review.text}\n" in step.question.text
+        assert request.text not in step.question.text
 
 
-def test_dpl_names_the_differences_from_peers_and_then_writes_the_profile_of_them() -> None:
+def test_dpl_asks_for_differences_from_peers_and_then_for_a_profile_from_them() -> None:
     peers = {"i01": ["peer one", "peer two"], "i02": [f"peer {n}" for n in range(9)], "i10": ["peer of the other"]}
-    found, steps, rounds = written("dpl", peers)
-    assert [len(asks) for asks in rounds] == [3, 2]
+    asked, steps, rounds = written("dpl", peers)
+    assert [len(questions) for questions in rounds] == [3, 2]
     first, second = steps
-    assert [step.text for step in first] == ["round 1 answer 0", "round 1 answer 1", "round 2 answer 0"]
-    assert [step.text for step in second] == ["round 1 answer 2", "round 2 answer 1"]
-    newest = first[0].ask.text
+    assert [step.answer for step in first] == ["round 1 answer 0", "round 1 answer 1", "round 2 answer 0"]
+    assert [step.answer for step in second] == ["round 1 answer 2", "round 2 answer 1"]
+    newest = first[0].question.text
     assert "[User's Review]: text 0 2\n[Other Review 1]: peer 0\n" in newest
     assert "[Other Review 4]" in newest
     assert "[Other Review 5]" not in newest
-    summary = first[-1].ask.text
+    summary = first[-1].question.text
     assert "[Review Text]: text 0 2\n[Difference from Other Reviews]: round 1 answer 0\n[Review 2]" in summary
     assert summary.rstrip().endswith("[Review Text]: text 0 0")
-    for request, mine in zip(found, steps, strict=True):
-        assert not any(request.text in step.ask.text for step in mine)
+    for request, own_steps in zip(asked, steps, strict=True):
+        assert not any(request.text in step.question.text for step in own_steps)
 
 
 @pytest.mark.parametrize("kind", ["pag", "dpl"])
-def test_a_method_writes_as_many_texts_as_it_says(kind: str) -> None:
+def test_a_method_writes_as_many_texts_as_calls_says(kind: str) -> None:
     everything = {f"i{user}{item}": ["one peer"] for user in range(2) for item in range(9)}
-    found, steps, _ = written(kind, everything)
-    for request, mine in zip(found, steps, strict=True):
-        assert len(mine) == METHODS.build(METHODS.config_class(kind)()).calls(len(request.slots))
+    asked, steps, _ = written(kind, everything)
+    for request, own_steps in zip(asked, steps, strict=True):
+        assert len(own_steps) == METHODS.build(METHODS.config_class(kind)()).calls(len(request.slots))
 
 
 def test_a_profile_stands_in_the_prompt_and_in_the_system_text() -> None:
@@ -162,7 +162,7 @@ def test_a_profile_stands_in_the_prompt_and_in_the_system_text() -> None:
     from dep.models.backbones.load import load
 
     _, tokenizer = load(BackboneConfig())
-    prompt, _ = shape("pag")
+    prompt, _ = configured("pag")
     request = replace(requests(1)[0], profile="Speaks of brass.")
     text = tokenizer.decode(PromptBuilder(tokenizer, prompt).build(request).ids)
     assert "[User Profile]: Speaks of brass.\n[User's Past Reviews]:" in text

@@ -1,4 +1,4 @@
-"""LoRA as an adapter: peft's numbers, the LLM's own layers untouched, trained and saved like any other adapter."""
+"""LoRA as an adapter: it matches peft, leaves the LLM's layers unchanged, and trains and saves like other adapters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dep.utils.errors import DepError
 ITEM = Item("i", "A harp", "It has strings.")
 
 
-def drawn(model, rank: int = 3) -> LowRankUpdates:
+def random_updates(model, rank: int = 3) -> LowRankUpdates:
     """Updates whose second factor is not zero."""
     updates = LowRankUpdates(model, LoRAConfig(rank=rank))
     for at, factor in enumerate(updates.up.values()):
@@ -60,15 +60,15 @@ def tiny(kind: str):
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox"])
-def test_logits_and_gradients_are_those_of_peft(kind: str) -> None:
+def test_logits_and_gradients_match_those_of_peft(kind: str) -> None:
     model, ids = tiny(kind), torch.arange(12).view(2, 6)
-    updates = drawn(model)
+    updates = random_updates(model)
     oracle = with_peft(model, updates)
     with updates.attached(model):
         logits = model(ids).logits
     expected = oracle(ids).logits
     assert torch.allclose(logits, expected, atol=1e-6)
-    assert not torch.allclose(logits, model(ids).logits, atol=1e-3), "outside, the LLM is as it was"
+    assert not torch.allclose(logits, model(ids).logits, atol=1e-3), "outside the block, the LLM is unchanged"
     logits.square().sum().backward()
     expected.square().sum().backward()
     for name in updates.names:
@@ -77,9 +77,9 @@ def test_logits_and_gradients_are_those_of_peft(kind: str) -> None:
             assert torch.allclose(ours[key].grad, theirs["default"].weight.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_layers_that_run_again_in_the_backward_pass_have_the_updates_there_too() -> None:
+def test_recomputed_layers_have_the_updates_in_the_backward_pass_too() -> None:
     model, ids = tiny("llama"), torch.arange(12).view(2, 6)
-    updates = drawn(model)
+    updates = random_updates(model)
     gradients = []
     for again in (False, True):
         if again:
@@ -96,27 +96,25 @@ def test_layers_that_run_again_in_the_backward_pass_have_the_updates_there_too()
         assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_layers_that_the_llm_lacks_are_refused_with_those_that_it_has() -> None:
+def test_the_error_for_an_unknown_layer_lists_the_llm_s_layers() -> None:
     with pytest.raises(DepError, match=r"soft_prompt.lora.targets.*found c_attn.*q_proj"):
         LowRankUpdates(tiny("llama"), LoRAConfig(targets=["c_attn"]))
 
 
-def test_it_starts_as_the_llm_itself_trains_and_is_saved_without_touching_the_backbone(
-    model, tokenizer, tmp_path
-) -> None:
+def test_it_starts_like_the_llm_and_trains_and_saves_without_changing_the_backbone(model, tokenizer, tmp_path) -> None:
     prompt, soft = LoRA(LoRA.Config()).configure(PromptConfig(history=2), SoftPromptConfig(lora=LoRAConfig(rank=2)))
     builder = PromptBuilder(tokenizer, prompt, soft.branches)
     requests = [Request(str(n), "music", "u", ITEM, float(n + 1), "Well", "A fine harp") for n in range(3)]
     batch = Collator(tokenizer.pad_token_id)([builder.build(r) for r in requests])
     before = fingerprint(model)
 
-    def made(seed: int = 0) -> PersonalizationModule:
+    def build_module(seed: int = 0) -> PersonalizationModule:
         parts = build_soft_prompt(
             soft, NoCompressorConfig(), ProjectorConfig(), width=4, model=model, tokenizer=tokenizer, seed=seed
         )
         return PersonalizationModule(model, parts, TrainConfig(lr=0.01))
 
-    lit = made()
+    lit = build_module()
     plain = PersonalizationModule(
         model,
         build_soft_prompt(
@@ -140,7 +138,7 @@ def test_it_starts_as_the_llm_itself_trains_and_is_saved_without_touching_the_ba
     assert losses[-1] < losses[0]
     assert fingerprint(model) == before
     lit.save_adapter(tmp_path / "adapter.safetensors", {})
-    again = made(seed=1)
+    again = build_module(seed=1)
     again.load_adapter(tmp_path / "adapter.safetensors")
     with torch.no_grad():
         assert torch.equal(again.eval().example_nll(batch)[0], lit.eval().example_nll(batch)[0])

@@ -1,4 +1,4 @@
-"""PPlug's user embedding against a loop, and its place in the prompt."""
+"""PPlug's user embedding against a loop, and its position in the prompt."""
 
 from __future__ import annotations
 
@@ -21,69 +21,73 @@ from dep.types import HIS_SLOT, Batch, Item, Request, UserHistory, UserHistoryBa
 E, D = 4, 6
 
 
-def past(length: int, seed: int, width: int = E) -> UserHistory:
+def random_history(length: int, seed: int, width: int = E) -> UserHistory:
     g = torch.Generator().manual_seed(seed)
     his, item = torch.randn(length, width, generator=g), torch.randn(length, width, generator=g)
     return UserHistory(his, item, torch.ones(length), torch.arange(length).float(), 0, torch.randn(width, generator=g))
 
 
-def batch_of(*pasts: UserHistory) -> Batch:
-    ids = torch.zeros(len(pasts), 1, dtype=torch.long)
+def batch_of(*histories: UserHistory) -> Batch:
+    ids = torch.zeros(len(histories), 1, dtype=torch.long)
     return Batch(
-        [str(at) for at in range(len(pasts))], ids, torch.ones_like(ids), ids, user_history=UserHistoryBatch.of(pasts)
+        [str(at) for at in range(len(histories))],
+        ids,
+        torch.ones_like(ids),
+        ids,
+        user_history=UserHistoryBatch.of(histories),
     )
 
 
 @pytest.fixture
-def source() -> PPlugAdapter:
+def adapter() -> PPlugAdapter:
     torch.manual_seed(0)
-    made = PPlugAdapter(
+    built = PPlugAdapter(
         Projector(ProjectorConfig(), E, D, ["user"], 1.0), E, {"his": (torch.ones(E), torch.full((E,), 2.0))}
     )
-    torch.nn.init.normal_(made.query.weight)
-    return made
+    torch.nn.init.normal_(built.query.weight)
+    return built
 
 
-def test_a_user_is_the_mean_of_the_reviews_weighed_by_the_request(source: PPlugAdapter) -> None:
-    source.requires_grad_(False)
-    mine = past(3, seed=1)
-    x = [sum(source.query.weight[r][c] * mine.query[c] for c in range(E)) for r in range(E)]
-    scores = [math.exp(sum(x[c] * mine.his[i][c] for c in range(E))) for i in range(3)]
+def test_the_user_embedding_is_the_mean_of_the_reviews_weighted_by_the_request(adapter: PPlugAdapter) -> None:
+    adapter.requires_grad_(False)
+    history = random_history(3, seed=1)
+    x = [sum(adapter.query.weight[r][c] * history.query[c] for c in range(E)) for r in range(E)]
+    scores = [math.exp(sum(x[c] * history.his[i][c] for c in range(E))) for i in range(3)]
     user = torch.tensor(
-        [sum(scores[i] / sum(scores) * (mine.his[i][c] - 1.0) / 2.0 for i in range(3)) for c in range(E)]
+        [sum(scores[i] / sum(scores) * (history.his[i][c] - 1.0) / 2.0 for i in range(3)) for c in range(E)]
     )
-    expected = torch.stack([source.projector(source.instruction, "user"), source.projector(user, "user")])
-    assert torch.allclose(source(batch_of(mine)).vectors["user"][0], expected, atol=1e-5)
+    expected = torch.stack([adapter.projector(adapter.instruction, "user"), adapter.projector(user, "user")])
+    assert torch.allclose(adapter(batch_of(history)).vectors["user"][0], expected, atol=1e-5)
 
 
-def test_a_shorter_past_beside_a_longer_one_changes_nothing_and_weights_sum_to_one(source: PPlugAdapter) -> None:
-    short, long = past(2, seed=1), past(5, seed=2)
-    together = batch_of(short, long)
-    alone = source(batch_of(short)).vectors["user"][0]
-    assert torch.allclose(source(together).vectors["user"][0], alone, atol=1e-6)
-    weights = source.weights(together.user_history.his, together.user_history.query, together.user_history.present)
+def test_padding_changes_nothing_and_weights_sum_to_one(adapter: PPlugAdapter) -> None:
+    short, long = random_history(2, seed=1), random_history(5, seed=2)
+    batch = batch_of(short, long)
+    alone = adapter(batch_of(short)).vectors["user"][0]
+    assert torch.allclose(adapter(batch).vectors["user"][0], alone, atol=1e-6)
+    weights = adapter.weights(batch.user_history.his, batch.user_history.query, batch.user_history.present)
     assert torch.allclose(weights.sum(1), torch.ones(2))
     assert (weights[0, 2:] == 0).all()
 
 
-def test_a_user_without_reviews_gets_a_finite_token(source: PPlugAdapter) -> None:
-    out = source(batch_of(past(0, seed=1), past(2, seed=2))).vectors["user"]
+def test_a_user_without_reviews_gets_a_finite_token(adapter: PPlugAdapter) -> None:
+    out = adapter(batch_of(random_history(0, seed=1), random_history(2, seed=2))).vectors["user"]
     assert torch.isfinite(out).all()
 
 
-def test_a_batch_without_users_is_refused(source: PPlugAdapter) -> None:
-    batch = batch_of(past(1, 0))
+def test_a_batch_without_users_is_refused(adapter: PPlugAdapter) -> None:
+    batch = batch_of(random_history(1, 0))
     batch.user_history = None
     with pytest.raises(ValueError, match=r"batch\.user_history.*prompt\.user_tokens"):
-        source(batch)
+        adapter(batch)
 
 
-def test_both_tokens_stand_first_in_the_user_s_turn_and_the_rest_is_text(model, tokenizer) -> None:
+def test_both_tokens_come_first_in_the_user_s_turn_and_the_rest_is_text(model, tokenizer) -> None:
     builder = PromptBuilder(tokenizer, PromptConfig(history=0, reads_user_history=True, user_tokens=2), ["user"])
     request = Request("k", "Books", "u", Item("i", "A thing", "Its description."), 4.0, "Fine", "It was fine.")
     requests = [request, Request("l", "Books", "v", Item("j", "Other"), 2.0, "Bad", "It was bad, really.")]
-    pasts = [past(3, 1), past(1, 2)]
-    prompts = [builder.build(replace(r, user_history=p)) for r, p in zip(requests, pasts, strict=True)]
+    histories = [random_history(3, 1), random_history(1, 2)]
+    prompts = [builder.build(replace(r, user_history=p)) for r, p in zip(requests, histories, strict=True)]
     soft = build_soft_prompt(
         SoftPromptConfig(adapter="pplug", branches=["user"]), NoCompressorConfig(), ProjectorConfig(),
         width=E, model=model, tokenizer=tokenizer,

@@ -1,4 +1,4 @@
-"""From a batch to input embeddings."""
+"""The soft prompt: from a batch to input embeddings."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ def test_each_slot_holds_its_own_projected_vector_and_the_rest_is_text(
         tokenizer.convert_tokens_to_ids(token): branch for branch, token in SLOT_TOKENS.items() if branch != "user"
     }
     for b, prompt in enumerate(prompts):
-        waiting = {branch: list(prompt.vectors[branch]) for branch in slots.values()}
+        unused = {branch: list(prompt.vectors[branch]) for branch in slots.values()}
         for t, token in enumerate(batch.ids[b].tolist()):
-            want = embed(batch.ids[b, t])
+            expected = embed(batch.ids[b, t])
             if token in slots:
                 branch = slots[token]
-                want = soft.adapter.projector(soft.adapter.compressor(waiting[branch].pop(0)).latent, branch)
-            assert torch.allclose(out.inputs_embeds[b, t], want, atol=1e-6)
-        assert waiting == {"his": [], "diff": []}
+                expected = soft.adapter.projector(soft.adapter.compressor(unused[branch].pop(0)).latent, branch)
+            assert torch.allclose(out.inputs_embeds[b, t], expected, atol=1e-6)
+        assert unused == {"his": [], "diff": []}
     assert set(out.losses) == {"recon", "sparse"}
     assert set(out.stats) == {"mean_activation", "dead_units", "clamped_units"}
 
 
-def test_what_stands_in_an_absent_place_changes_nothing(build, model, prompts, collate) -> None:
+def test_the_content_of_an_absent_vector_changes_nothing(build, model, prompts, collate) -> None:
     soft, embed, batch = build(), model.get_input_embeddings(), collate(prompts)
     first = soft(batch, embed)
     for branch in batch.vectors:
@@ -158,7 +158,7 @@ def test_the_trainable_part_computes_in_single_precision_under_autocast(build, m
     assert mixed.losses == single.losses
 
 
-def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were() -> None:
+def test_the_compressor_gets_standardised_vectors_and_rebuilds_them_in_their_own_units() -> None:
     from dep.models.adapters.dep import DEPAdapter
     from dep.models.projector import Projector
     from dep.types import Batch
@@ -168,12 +168,12 @@ def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were(
     present = torch.tensor([[True, True], [True, False]])
     ids = torch.zeros(2, 4, dtype=torch.long)
     batch = Batch(["a", "b"], ids, torch.ones_like(ids), ids, {"his": vectors}, {"his": present})
-    seen: list[torch.Tensor] = []
+    inputs: list[torch.Tensor] = []
     plain = NoCompressor(NoCompressorConfig(), 3)
-    source = DEPAdapter(plain, Projector(ProjectorConfig(), 3, 5, ["his"], 1.0), {"his": (mean, std)})
-    source.projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    source(batch)
-    assert torch.allclose(seen[0][present], (vectors[present] - mean) / std, atol=1e-6)
+    adapter = DEPAdapter(plain, Projector(ProjectorConfig(), 3, 5, ["his"], 1.0), {"his": (mean, std)})
+    adapter.projector.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    adapter(batch)
+    assert torch.allclose(inputs[0][present], (vectors[present] - mean) / std, atol=1e-6)
 
     sae = SparseAutoencoder(SparseAutoencoderConfig(latent=4), 3)
     losses = DEPAdapter(sae, Projector(ProjectorConfig(), 4, 5, ["his"], 1.0), {"his": (mean, std)})(batch).losses
@@ -183,7 +183,7 @@ def test_standardised_vectors_reach_the_compressor_and_are_rebuilt_as_they_were(
     assert torch.allclose(losses["recon"], expected, atol=1e-6)
 
 
-def test_noise_moves_what_the_compressor_sees_and_not_what_it_has_to_rebuild() -> None:
+def test_noise_changes_the_compressor_s_input_and_not_its_target() -> None:
     from dep.models.adapters.dep import DEPAdapter
     from dep.types import Batch
 
@@ -195,10 +195,10 @@ def test_noise_moves_what_the_compressor_sees_and_not_what_it_has_to_rebuild() -
     batch.noise["his"] = noise
     sae = Autoencoder(AutoencoderConfig(latent=4), 3)
     for statistics, expected in (({"his": (mean, std)}, (vectors - mean) / std + noise), (None, vectors + noise)):
-        seen: list[torch.Tensor] = []
-        sae.encoder.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
+        inputs: list[torch.Tensor] = []
+        sae.encoder.register_forward_pre_hook(lambda _, args, inputs=inputs: inputs.append(args[0]))
         losses = DEPAdapter(sae, Projector(ProjectorConfig(), 4, 5, ["his"], 1.0), statistics)(batch).losses
-        assert torch.allclose(seen[0][present], expected[present], atol=1e-6)
+        assert torch.allclose(inputs[0][present], expected[present], atol=1e-6)
         rebuilt = sae(expected[present]).reconstruction
         assert rebuilt is not None
         rebuilt = rebuilt * std + mean if statistics else rebuilt

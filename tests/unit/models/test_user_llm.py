@@ -1,4 +1,4 @@
-"""User-LLM: the encoder, the Perceiver, the gates, and what the encoder learns by itself."""
+"""User-LLM: the encoder and its pretraining, the Perceiver, and gated cross-attention."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ E, W = 6, 16
 SMALL = UserEncoderConfig(width=W, layers=2, heads=2, dropout=0.0)
 
 
-def past(length: int, seed: int) -> UserHistory:
+def random_history(length: int, seed: int) -> UserHistory:
     g = torch.Generator().manual_seed(seed)
     his, item = (torch.nn.functional.normalize(torch.randn(length, E, generator=g), dim=1) for _ in range(2))
     rating = torch.randint(1, 6, (length,), generator=g).float()
@@ -42,8 +42,8 @@ def encoder() -> UserEncoder:
     return UserEncoder(SMALL, E, categories=2, longest=10).eval()
 
 
-def test_a_state_sees_no_later_event_and_no_padding(encoder: UserEncoder) -> None:
-    long, short = past(5, 1), past(3, 2)
+def test_a_state_depends_on_no_later_event_and_no_padding(encoder: UserEncoder) -> None:
+    long, short = random_history(5, 1), random_history(3, 2)
     states = encoder(UserHistoryBatch.of([long, short]))
     assert states.shape == (2, 5, W)
     assert torch.allclose(states[1, :3], encoder(UserHistoryBatch.of([short]))[0], atol=1e-6)
@@ -55,8 +55,8 @@ def test_a_state_sees_no_later_event_and_no_padding(encoder: UserEncoder) -> Non
     assert not torch.allclose(states[0, 3:], other[3:], atol=1e-3)
 
 
-def test_every_feature_of_an_event_reaches_its_state(encoder: UserEncoder) -> None:
-    one = past(2, 1)
+def test_every_feature_of_an_event_changes_its_state(encoder: UserEncoder) -> None:
+    one = random_history(2, 1)
     state = encoder(UserHistoryBatch.of([one]))[0, -1]
     for changed in (
         replace(one, his=-one.his), replace(one, item=-one.item), replace(one, rating=6 - one.rating),
@@ -65,11 +65,11 @@ def test_every_feature_of_an_event_reaches_its_state(encoder: UserEncoder) -> No
         assert not torch.allclose(state, encoder(UserHistoryBatch.of([changed]))[0, -1], atol=1e-4)
 
 
-def test_next_event_losses_are_those_of_a_loop(encoder: UserEncoder) -> None:
-    pasts = [past(4, 2), past(2, 4)]
+def test_next_event_losses_match_a_loop(encoder: UserEncoder) -> None:
+    histories = [random_history(4, 2), random_history(2, 4)]
     catalogue = torch.nn.functional.normalize(torch.randn(7, E), dim=1)
     items = [torch.tensor([0, 3, 3, 6]), torch.tensor([5, 1])]
-    batch = UserHistoryBatch.of(pasts)
+    batch = UserHistoryBatch.of(histories)
     padded = torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
     with torch.no_grad():
         own = torch.randn(7, W)
@@ -77,41 +77,43 @@ def test_next_event_losses_are_those_of_a_loop(encoder: UserEncoder) -> None:
         item, stars, review, known = encoder.next_event_losses(batch, padded, catalogue, own)
         assert known.sum() == len(item) == 4
         at = 0
-        for one, mine in zip(pasts, items, strict=True):
-            states = encoder(UserHistoryBatch.of([one]))[0]
-            for t in range(len(mine) - 1):
+        for history, rows in zip(histories, items, strict=True):
+            states = encoder(UserHistoryBatch.of([history]))[0]
+            for t in range(len(rows) - 1):
                 scores = torch.stack([encoder.next_item(states[t]) @ e * E**0.5 / E for e in catalogue])
                 scores = scores * encoder.sharpness.exp() + torch.stack([states[t] @ vector for vector in own])
-                assert torch.allclose(item[at], scores.logsumexp(0) - scores[mine[t + 1]], atol=1e-5)
+                assert torch.allclose(item[at], scores.logsumexp(0) - scores[rows[t + 1]], atol=1e-5)
                 logits = encoder.next_stars(states[t])
-                assert torch.allclose(stars[at], -logits.log_softmax(0)[int(one.rating[t + 1]) - 1], atol=1e-5)
+                assert torch.allclose(stars[at], -logits.log_softmax(0)[int(history.rating[t + 1]) - 1], atol=1e-5)
                 guess = encoder.next_review(states[t])
-                his = (one.his[t + 1] - encoder.standardizer.mean) / encoder.standardizer.std
+                his = (history.his[t + 1] - encoder.standardizer.mean) / encoder.standardizer.std
                 cosine = guess @ his / guess.norm() / his.norm()
                 assert torch.allclose(review[at], 1 - cosine, atol=1e-5)
                 at += 1
 
 
-def test_pretraining_tells_the_next_event_better_than_frequencies_and_repeats_itself() -> None:
-    """Users walk along a circle of items: the next one is certain from the last, and unknowable from frequencies."""
+def test_pretraining_predicts_the_next_event_better_than_frequency_and_is_reproducible() -> None:
+    """Users go through a cycle of items: the last item determines the next one, and frequencies do not help."""
     catalogue = torch.nn.functional.normalize(torch.randn(8, E, generator=torch.Generator().manual_seed(0)), dim=1)
     sequences = []
     for user in range(60):
         items = (torch.arange(6) + user) % 8
-        sequences.append((replace(past(6, user), item=catalogue[items], category=0, rating=items % 5 + 1.0), items))
-    told = []
+        sequences.append(
+            (replace(random_history(6, user), item=catalogue[items], category=0, rating=items % 5 + 1.0), items)
+        )
+    metrics = []
     for _ in range(2):
         torch.manual_seed(0)
         encoder = UserEncoder(SMALL, E, 1, 10)
-        told.append(pretrain(encoder, {"Books": sequences}, {"Books": catalogue}, epochs=30, lr=1e-2, seed=0))
-    assert told[0] == told[1]
-    assert told[0].events == 6 * 5
-    assert told[0].item_by_frequency > 1.9
-    assert told[0].item < 0.5 * told[0].item_by_frequency
-    assert told[0].stars < 0.5 * told[0].stars_by_frequency
+        metrics.append(pretrain(encoder, {"Books": sequences}, {"Books": catalogue}, epochs=30, lr=1e-2, seed=0))
+    assert metrics[0] == metrics[1]
+    assert metrics[0].events == 6 * 5
+    assert metrics[0].item_by_frequency > 1.9
+    assert metrics[0].item < 0.5 * metrics[0].item_by_frequency
+    assert metrics[0].stars < 0.5 * metrics[0].stars_by_frequency
 
 
-def test_a_perceiver_makes_as_many_latents_of_any_past_and_ignores_padding() -> None:
+def test_a_perceiver_makes_a_fixed_number_of_latents_and_ignores_padding() -> None:
     torch.manual_seed(0)
     perceiver = Perceiver(W, latents=3, heads=2).eval()
     states, present = torch.randn(2, 5, W), torch.tensor([[True] * 5, [True, True, False, False, False]])
@@ -123,7 +125,7 @@ def test_a_perceiver_makes_as_many_latents_of_any_past_and_ignores_padding() -> 
     assert torch.allclose(nobody[0], nobody[1])
 
 
-def test_gated_cross_attention_leaves_logits_alone_at_zero_and_changes_them_after(model) -> None:
+def test_gated_cross_attention_changes_logits_only_with_gates_other_than_zero(model) -> None:
     ids = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
     layers = decoder_layers(model)
     width = model.get_input_embeddings().weight.shape[1]
@@ -146,9 +148,9 @@ def test_gated_cross_attention_leaves_logits_alone_at_zero_and_changes_them_afte
         assert torch.equal(model(input_ids=ids).logits, plain)
 
 
-def request(name: str, mine: UserHistory) -> Request:
+def request(name: str, history: UserHistory) -> Request:
     return Request(
-        name, "Books", "u", Item("i", f"Thing {name}", "Described."), 4.0, "Fine", "It was fine.", user_history=mine
+        name, "Books", "u", Item("i", f"Thing {name}", "Described."), 4.0, "Fine", "It was fine.", user_history=history
     )
 
 
@@ -157,41 +159,41 @@ def shaped(config: UserLLMConfig) -> tuple[PromptConfig, SoftPromptConfig]:
 
 
 @pytest.mark.parametrize("latents", [0, 3])
-def test_soft_tokens_stand_where_the_slots_are_one_a_latent_or_one_a_review(model, tokenizer, latents: int) -> None:
+def test_soft_tokens_fill_the_slots_one_per_latent_or_review(model, tokenizer, latents: int) -> None:
     prompt, soft = shaped(UserLLMConfig(latents=latents, encoder=SMALL))
     builder = PromptBuilder(tokenizer, prompt, soft.branches)
-    prompts = [builder.build(request("a", past(4, 1))), builder.build(request("b", past(2, 2)))]
-    made = build_soft_prompt(
+    prompts = [builder.build(request("a", random_history(4, 1))), builder.build(request("b", random_history(2, 2)))]
+    soft_prompt = build_soft_prompt(
         soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=model, tokenizer=tokenizer,
         categories=2, longest=10,
     ).eval()  # fmt: skip
     slot = tokenizer.convert_tokens_to_ids(HIS_SLOT)
-    alone = [made(Collator(0)([one]), model.get_input_embeddings()).inputs_embeds for one in prompts]
+    alone = [soft_prompt(Collator(0)([one]), model.get_input_embeddings()).inputs_embeds for one in prompts]
     for side in ("left", "right"):
         batch = Collator(tokenizer.pad_token_id, side)(prompts)
-        out = made(batch, model.get_input_embeddings()).inputs_embeds
+        out = soft_prompt(batch, model.get_input_embeddings()).inputs_embeds
         at = batch.ids == slot
         assert at.sum(1).tolist() == ([3, 3] if latents else [4, 2])
         for b in range(2):
             assert torch.allclose(out[b][batch.attention_mask[b].bool()], alone[b][0], atol=1e-5)
 
 
-def test_cross_attention_trains_through_the_frozen_llm_and_leaves_it_bit_for_bit(model, tokenizer) -> None:
+def test_cross_attention_trains_through_the_frozen_llm_without_changing_it(model, tokenizer) -> None:
     from dep.training.module import PersonalizationModule
 
     prompt, soft = shaped(UserLLMConfig(integration="cross_attention", encoder=SMALL, heads=2, strategy="projector"))
     builder = PromptBuilder(tokenizer, prompt, soft.branches)
-    prompts = [builder.build(request(str(n), past(2 + n, n))) for n in range(3)]
-    made = build_soft_prompt(
+    prompts = [builder.build(request(str(n), random_history(2 + n, n))) for n in range(3)]
+    soft_prompt = build_soft_prompt(
         soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=model, tokenizer=tokenizer,
         categories=2, longest=10,
     )  # fmt: skip
-    lit = PersonalizationModule(model, made, TrainConfig(lr=0.01))
+    lit = PersonalizationModule(model, soft_prompt, TrainConfig(lr=0.01))
     batch = Collator(tokenizer.pad_token_id)(prompts)
     with torch.no_grad():
         before = model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits
     trained = [p for p in lit.parameters() if p.requires_grad]
-    encoder_before = [p.clone() for p in made.adapter.encoder.parameters()]
+    encoder_before = [p.clone() for p in soft_prompt.adapter.encoder.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=0.01)
     losses = []
     for _ in range(30):
@@ -201,8 +203,8 @@ def test_cross_attention_trains_through_the_frozen_llm_and_leaves_it_bit_for_bit
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.05
-    for kept, now in zip(encoder_before, made.adapter.encoder.parameters(), strict=True):
-        assert torch.equal(kept, now)
+    for before_training, now in zip(encoder_before, soft_prompt.adapter.encoder.parameters(), strict=True):
+        assert torch.equal(before_training, now)
     with torch.no_grad():
         assert torch.equal(model(input_ids=batch.ids, attention_mask=batch.attention_mask).logits, before)
         one = lit.eval().example_nll(Collator(tokenizer.pad_token_id)(prompts[1:2]))[0]
@@ -211,7 +213,7 @@ def test_cross_attention_trains_through_the_frozen_llm_and_leaves_it_bit_for_bit
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("strategy", ["encoder_and_projector", "projector"])
-def test_encoder_and_cross_attention_learn_at_rates_of_their_own(
+def test_encoder_and_cross_attention_have_their_own_learning_rates(
     model, tokenizer, optimizer, strategy, monkeypatch
 ) -> None:
     from dep.training.module import PersonalizationModule
@@ -226,11 +228,13 @@ def test_encoder_and_cross_attention_learn_at_rates_of_their_own(
         cross_lr=3e-3,
     )
     _, soft = shaped(settings)
-    made = build_soft_prompt(
+    soft_prompt = build_soft_prompt(
         soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=model, tokenizer=tokenizer,
         categories=2, longest=10,
     )  # fmt: skip
-    lit = PersonalizationModule(model, made, TrainConfig(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0))
+    lit = PersonalizationModule(
+        model, soft_prompt, TrainConfig(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0)
+    )
     monkeypatch.setattr(PersonalizationModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
     groups = lit.configure_optimizers()["optimizer"].param_groups
     rate = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
@@ -251,7 +255,9 @@ def test_the_strategy_lora_trains_low_rank_updates_of_the_llm_too(model, tokeniz
 
     prompt, soft = shaped(UserLLMConfig(strategy="lora", encoder=SMALL, latents=2))
     builder = PromptBuilder(tokenizer, prompt, soft.branches)
-    batch = Collator(tokenizer.pad_token_id)([builder.build(request(str(n), past(2 + n, n))) for n in range(3)])
+    batch = Collator(tokenizer.pad_token_id)(
+        [builder.build(request(str(n), random_history(2 + n, n))) for n in range(3)]
+    )
     parts = build_soft_prompt(
         soft, NoCompressorConfig(), ProjectorConfig(), width=E, model=model, tokenizer=tokenizer, categories=2,
         longest=10,

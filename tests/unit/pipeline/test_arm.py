@@ -38,7 +38,7 @@ def test_without_warm_start_epochs_an_arm_starts_untrained() -> None:
 
 
 def test_an_arm_needs_epochs_beyond_those_of_its_warm_start() -> None:
-    with pytest.raises(ConfigError, match=r"fewer than train.epochs = 2.*built 2; set train.warm_start_epochs=0"):
+    with pytest.raises(ConfigError, match=r"fewer than train.epochs = 2.*found 2; set train.warm_start_epochs=0"):
         arms("ablation.yaml", "train.warm_start_epochs=2")
 
 

@@ -1,4 +1,4 @@
-"""What is trained, what is saved, and what is refused."""
+"""The training module: trained parameters, losses, saved adapters and refused ones."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def test_the_total_is_equation_eleven_over_the_mean_of_examples(make_lit, prompt
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_losses_do_not_depend_on_padding_side_or_order(make_lit, prompts, collate, side: str) -> None:
     lit = make_lit()
-    expected, found = lit.losses(collate(prompts)), lit.losses(collate(prompts[::-1], side))
+    expected, losses = lit.losses(collate(prompts)), lit.losses(collate(prompts[::-1], side))
     for name, value in expected.items():
-        assert found[name].item() == pytest.approx(value.item(), abs=1e-5)
+        assert losses[name].item() == pytest.approx(value.item(), abs=1e-5)
 
 
-def test_the_language_loss_alone_reaches_compressor_and_projector(make_lit, prompts, collate) -> None:
+def test_the_language_loss_alone_gives_compressor_and_projector_a_gradient(make_lit, prompts, collate) -> None:
     lit = make_lit()
     lit.losses(collate(prompts))["lm"].backward()
     for name, p in lit.named_parameters():
-        reached = p.grad is not None and bool((p.grad != 0).any())
-        assert reached == (is_trainable(name) and ".decoder." not in name)
+        has_gradient = p.grad is not None and bool((p.grad != 0).any())
+        assert has_gradient == (is_trainable(name) and ".decoder." not in name)
 
 
 def test_a_batch_without_vectors_has_a_gradient_of_zero(make_lit, prompts, collate) -> None:
@@ -71,7 +71,7 @@ def test_a_batch_without_vectors_has_a_gradient_of_zero(make_lit, prompts, colla
     assert all((p.grad == 0).all() for p in lit.soft_prompt.parameters())
 
 
-def test_an_adapter_comes_back_as_it_was_saved(make_lit, prompts, collate, tmp_path: Path) -> None:
+def test_a_loaded_adapter_equals_the_saved_one(make_lit, prompts, collate, tmp_path: Path) -> None:
     trained, fresh = make_lit(), make_lit()
     with torch.no_grad():
         for p in trained.soft_prompt.parameters():

@@ -1,5 +1,3 @@
-"""Muon against a singular value decomposition and torch's AdamW."""
-
 from __future__ import annotations
 
 import pytest
@@ -9,7 +7,7 @@ from dep.training.optimizers import Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 5), (2, 4, 9), (1, 6, 6)])
-def test_orthogonal_brings_singular_values_near_one_and_keeps_the_singular_vectors(shape: tuple[int, int, int]) -> None:
+def test_every_singular_value_becomes_about_one_and_the_directions_stay(shape: tuple[int, int, int]) -> None:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     result = orthogonal(x)
     for before, after in zip(x, result, strict=True):
@@ -20,22 +18,22 @@ def test_orthogonal_brings_singular_values_near_one_and_keeps_the_singular_vecto
         assert (middle - middle.diagonal().diag()).abs().max() < 1e-3
 
 
-def test_matrices_of_one_shape_are_updated_as_if_each_were_alone() -> None:
+def test_matrices_of_one_shape_are_updated_like_each_alone() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(4, 3), torch.randn(4, 3)
-    together = [torch.nn.Parameter(x.clone()) for x in (a, b)]
-    alone = [torch.nn.Parameter(x.clone()) for x in (a, b)]
-    optimizers = [Muon(together, 0.1), *(Muon([p], 0.1) for p in alone)]
+    batched = [torch.nn.Parameter(x.clone()) for x in (a, b)]
+    single = [torch.nn.Parameter(x.clone()) for x in (a, b)]
+    optimizers = [Muon(batched, 0.1), *(Muon([p], 0.1) for p in single)]
     for _ in range(3):
-        for p, q in zip(together, alone, strict=True):
+        for p, q in zip(batched, single, strict=True):
             p.grad = q.grad = torch.randn(4, 3)
         for optimizer in optimizers:
             optimizer.step()
-    for p, q in zip(together, alone, strict=True):
+    for p, q in zip(batched, single, strict=True):
         torch.testing.assert_close(p, q)
 
 
-def test_parameters_that_are_no_matrices_are_updated_as_by_torchs_adamw() -> None:
+def test_parameters_that_are_no_matrix_are_updated_like_torch_s_adamw() -> None:
     ours, theirs = torch.nn.Parameter(torch.ones(5)), torch.nn.Parameter(torch.ones(5))
     weight = torch.nn.Parameter(torch.zeros(2, 2))
     one = Muon([weight], 0.1, [{"params": [ours], "lr": 0.01}], weight_decay=0.025)
@@ -48,12 +46,12 @@ def test_parameters_that_are_no_matrices_are_updated_as_by_torchs_adamw() -> Non
     assert weight.abs().sum() == 0, "no gradient, no step"
 
 
-def test_muon_learns_weak_directions_of_the_input_as_fast_as_strong_ones() -> None:
+def test_muon_learns_weak_directions_of_the_input_faster_than_sgd() -> None:
     generator = torch.Generator().manual_seed(0)
     scale = torch.tensor([10.0, 1.0, 0.3, 0.1])
     x = torch.randn(256, 4, generator=generator) * scale
     y = x / scale  # all four matter equally
-    left = {}
+    loss_after = {}
     for name in ("muon", "sgd"):
         weight = torch.nn.Parameter(torch.zeros(4, 4))
         chosen = Muon([weight], 0.1, weight_decay=0) if name == "muon" else torch.optim.SGD([weight], lr=0.009)
@@ -62,5 +60,5 @@ def test_muon_learns_weak_directions_of_the_input_as_fast_as_strong_ones() -> No
             chosen.zero_grad()
             loss.backward()
             chosen.step()
-        left[name] = loss.item()
-    assert left["muon"] < 0.5 * left["sgd"]
+        loss_after[name] = loss.item()
+    assert loss_after["muon"] < 0.5 * loss_after["sgd"]

@@ -1,4 +1,4 @@
-"""What a user encoder learns by itself, on reviews of the built-in world."""
+"""Pretraining of the user encoder on reviews of the built-in world."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dep.models.adapters.user_llm.settings import UserEncoderConfig
 from dep.training.pretraining import Events, PretrainMetrics, pretrain
 
 WIDTH = 128
-Learned = tuple[dict[str, list[Events]], dict[str, Tensor], tuple[Tensor, Tensor]]
+BooksData = tuple[dict[str, list[Events]], dict[str, Tensor], tuple[Tensor, Tensor]]
 
 
 @pytest.fixture(scope="module")
-def books(tmp_path_factory: pytest.TempPathFactory, hashing: Any) -> Learned:
+def books(tmp_path_factory: pytest.TempPathFactory, hashing: Any) -> BooksData:
     """Sequences of 160 users in four circles, the catalogue, and the statistics of their reviews' vectors."""
     folder = tmp_path_factory.mktemp("world")
     source = SyntheticSource(
@@ -32,31 +32,31 @@ def books(tmp_path_factory: pytest.TempPathFactory, hashing: Any) -> Learned:
         min_text_chars=40, min_description_chars=20, min_user_reviews=12, min_item_reviewers=3,
         min_profile_reviewers=1, min_profile=3,
     )  # fmt: skip
-    made = apply({"Books": source.load()["Books"]}, settings)
+    prepared = apply({"Books": source.load()["Books"]}, settings)
     cache = VectorStore(folder / "cache", hashing(dim=WIDTH, common=0.5))
-    vectors = {"Books": cache.vectors(made.corpora["Books"], made.pool["Books"])}
-    reader = UserHistoryReader(made, cache, vectors, 50)
-    sequences = reader.sequences([e for e in made.examples if e.split == "train"])
+    vectors = {"Books": cache.vectors(prepared.corpora["Books"], prepared.pool["Books"])}
+    reader = UserHistoryReader(prepared, cache, vectors, 50)
+    sequences = reader.sequences([e for e in prepared.examples if e.split == "train"])
     his_NE = vectors["Books"].his_NE
     return sequences, {"Books": reader.catalogue("Books")}, (his_NE.mean(0), his_NE.std(0))
 
 
-def told(books: Learned, epochs: int) -> PretrainMetrics:
+def metrics_after(books: BooksData, epochs: int) -> PretrainMetrics:
     sequences, catalogues, statistics = books
     torch.manual_seed(0)
     encoder = UserEncoder(UserEncoderConfig(width=64, heads=2), WIDTH, 1, 50, statistics)
     return pretrain(encoder, sequences, catalogues, epochs=epochs, lr=2e-3, seed=0)
 
 
-def test_on_the_world_the_next_event_costs_less_than_by_frequency_or_by_chance(books: Learned) -> None:
-    """Items are a circle's, and only greetings and company tell whose; stars are as lenient as the user was."""
-    found = told(books, epochs=30)
-    assert found.events > 150
-    assert found.item < min(found.item_by_frequency, found.item_by_chance) - 0.15
-    assert found.stars < found.stars_by_frequency - 0.03
+def test_a_pretrained_encoder_predicts_the_next_event_better_than_frequency_and_chance(books: BooksData) -> None:
+    """Each circle has its own items, and only greetings and company names show the circle; stars follow the user."""
+    metrics = metrics_after(books, epochs=30)
+    assert metrics.events > 150
+    assert metrics.item < min(metrics.item_by_frequency, metrics.item_by_chance) - 0.15
+    assert metrics.stars < metrics.stars_by_frequency - 0.03
 
 
-def test_an_encoder_that_learned_nothing_tells_no_item_better_than_chance(books: Learned) -> None:
-    found = told(books, epochs=0)
-    assert found.item > found.item_by_chance - 0.02
-    assert found.stars > found.stars_by_frequency
+def test_an_untrained_encoder_predicts_items_no_better_than_chance(books: BooksData) -> None:
+    metrics = metrics_after(books, epochs=0)
+    assert metrics.item > metrics.item_by_chance - 0.02
+    assert metrics.stars > metrics.stars_by_frequency

@@ -1,4 +1,4 @@
-"""The training loop: interruption, checkpoints, logs."""
+"""The training loop: interruption, checkpoints and logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dep.utils.lightning import pl
 
 
 class EpochOrder(Sampler[int]):
-    """Numbers to 7 in an order that the epoch decides when the first is drawn; breaks at draw `stop_at`."""
+    """The numbers 0 to 7, in an order that depends on the epoch at the first draw; fails at draw `stop_at`."""
 
     def __init__(self, data: ToyData) -> None:
         self.data = data
@@ -84,7 +84,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 
 
 def test_ctrl_c_reaches_the_caller(make_lit, prompts, collate, tmp_path: Path, monkeypatch) -> None:
-    """Lightning ends the process by itself, and nobody could say that the same command goes on."""
+    """Lightning exits by itself; the caller must get the interruption to report how to continue."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -116,27 +116,29 @@ def test_a_checkpoint_holds_exactly_the_trained_names(make_lit, prompts, collate
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
-def test_the_frozen_backbone_is_bit_for_bit_what_it_was(make_lit, model, prompts, collate, tmp_path: Path) -> None:
+def test_training_leaves_every_bit_of_the_frozen_backbone_unchanged(
+    make_lit, model, prompts, collate, tmp_path: Path
+) -> None:
     lit = run(make_lit, ToyData(prompts, collate), tmp_path, epochs=1)
     assert not any(m.training for m in lit.backbone.modules())
     for name, value in model.state_dict().items():
         assert torch.equal(value, lit.backbone.state_dict()[name])
 
 
-def test_the_best_epoch_s_weights_are_kept(make_lit, prompts, collate, tmp_path: Path) -> None:
+def test_the_module_ends_with_the_best_epoch_s_weights(make_lit, prompts, collate, tmp_path: Path) -> None:
     nll = iter([3.0, 1.0, 2.0])
-    kept = {}
+    states = {}
     lit = make_lit(**SETTINGS)
     lit.config.monitor = "val_meteor"
 
     def evaluate(module) -> dict[str, float]:
-        kept[len(kept)] = {n: p.detach().clone() for n, p in module.soft_prompt.named_parameters()}
+        states[len(states)] = {n: p.detach().clone() for n, p in module.soft_prompt.named_parameters()}
         return {"val_meteor": -next(nll)}
 
     lit.evaluate = evaluate
     Train(lit.config).fit(lit, ToyData(prompts, collate), tmp_path)
     for name, value in lit.soft_prompt.named_parameters():
-        assert torch.equal(value, kept[1][name])
+        assert torch.equal(value, states[1][name])
 
 
 def test_training_lowers_the_loss_and_logs_every_step(make_lit, prompts, collate, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""User-LLM (Ning et al., 2025): states of a user encoder, as soft tokens or by gated cross-attention.
+"""User-LLM (Ning et al., 2025): embeddings of a user's history, as soft tokens or by gated cross-attention.
 
-states = encoder(past);   memory = perceiver(states), or the states themselves
+states = encoder(history);   memory = perceiver(states), or the states themselves
 soft_prompt       soft tokens = projector(memory), before the request
 cross_attention   every n-th layer of the frozen LLM attends to the memory
+
+Shapes: B users, L past reviews, W width of the encoder, M memory vectors of a user, E and D as in `dep.types`.
 """
 
 from __future__ import annotations
@@ -26,17 +28,17 @@ from dep.utils.errors import DepError
 
 
 class UserLLMAdapter(Adapter):
-    """The encoder, and the projector or cross-attention that connects it to the LLM.
+    """The user encoder, and the projector or cross-attention that connects it to the LLM.
 
     Args:
         config: the settings.
-        width: E.
-        categories: number of categories.
-        longest: largest L.
+        width: E, the width of the vectors.
+        categories: number of categories in the data.
+        longest: maximum of L.
         model: the frozen LLM.
         projector: W -> D for the branch `user`; None for cross-attention.
-        statistics: mean and standard deviation [E] of reviews' vectors (branch `his`), if the encoder reads
-            standardised vectors.
+        statistics: mean and standard deviation [E] of the reviews' vectors (branch `his`), to standardise the encoder's
+            input; None to scale it only.
     """
 
     statistics_of = ("his",)
@@ -65,7 +67,7 @@ class UserLLMAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> UserLLMAdapter:
-        """Build it with a projector for soft tokens, or with cross-attention; and with LoRA for that strategy."""
+        """Build the adapter with a projector or with cross-attention, as `soft_prompt.user_llm.integration` says."""
         settings, projector = parts.soft_prompt.user_llm, None
         if settings.integration == "soft_prompt":
             projector = Projector(parts.projector, settings.encoder.width, parts.llm_width, parts.branches, parts.norm)
@@ -76,58 +78,61 @@ class UserLLMAdapter(Adapter):
 
     @property
     def prefix_safe(self) -> bool:
-        """False with cross-attention, where every position attends to the user, and with LoRA."""
+        """False with cross-attention or LoRA, since all positions then depend on the adapter."""
         return not len(self.cross) and self.updates is None
 
     @property
     def pretrainable(self) -> UserEncoder:
-        """The user encoder."""
+        """The user encoder, which is pretrained on its own task."""
         return self.encoder
 
     def train(self, mode: bool = True) -> UserLLMAdapter:
-        """Switch the mode; a frozen encoder stays in eval mode."""
+        """Set the mode; an encoder that is not trained stays in eval mode."""
         super().train(mode)
         if self.config.strategy == "projector":
             self.encoder.eval()
         return self
 
     def is_trained(self, name: str) -> bool:
-        """False for parameters that only pretraining uses, and for the encoder under the strategy `projector`."""
+        """Whether a parameter is trained: not those of the pretraining task alone, nor a frozen encoder's."""
         own_task = name.startswith(("encoder.next_", "encoder.sharpness"))
         return not (own_task or (self.config.strategy == "projector" and name.startswith("encoder.")))
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups of encoder and Perceiver, and of cross-attention, with their own learning rates."""
-        read = [self.encoder] if self.perceiver is None else [self.encoder, self.perceiver]
+        """Optimizer groups (`params`, `lr`): encoder with Perceiver, and cross-attention."""
+        encoders = [self.encoder] if self.perceiver is None else [self.encoder, self.perceiver]
         return [
             {"params": [p for module in modules for p in module.parameters() if p.requires_grad], "lr": lr}
-            for modules, lr in ((read, self.config.encoder_lr), ([self.cross], self.config.cross_lr))
+            for modules, lr in ((encoders, self.config.encoder_lr), ([self.cross], self.config.cross_lr))
         ]
 
     def memory(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Memory of each user [B, M, W], and a mask [B, M] that is false for padding.
+        """Encode each user's history.
+
+        Returns:
+            Memory vectors [B, M, W], and a mask [B, M], true where a vector is not padding.
 
         Raises:
-            DepError: the batch has no user histories.
+            DepError: the batch has no user history.
         """
         if batch.user_history is None:
             raise DepError("User-LLM: expected batch.user_history, found none; set prompt.reads_user_history")
         like = self.encoder.review.weight
-        past = UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
-        states_BLW = self.encoder(past)
+        history = UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
+        states_BLW = self.encoder(history)
         if self.perceiver is None:
-            return states_BLW, past.present
-        memory_BMW = self.perceiver(states_BLW, past.present)
-        return memory_BMW, past.present.new_ones(memory_BMW.shape[:2])
+            return states_BLW, history.present
+        memory_BMW = self.perceiver(states_BLW, history.present)
+        return memory_BMW, history.present.new_ones(memory_BMW.shape[:2])
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Soft tokens [B, M, D] of the branch `user`."""
+        """Make soft tokens [B, M, D] of the branch `user`."""
         assert self.projector is not None, "cross-attention has no soft tokens"
         memory_BMW, _ = self.memory(batch)
         return SoftTokens({"user": self.projector(memory_BMW, "user")}, {}, {})
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Attach cross-attention to this batch's users, and LoRA, where the settings have them."""
+        """Return a context manager that adds cross-attention to this batch's users, and LoRA, where configured."""
         context = ExitStack()
         if self.updates is not None:
             context.enter_context(self.updates.attached(model))

@@ -1,9 +1,9 @@
-"""Gated cross-attention (Flamingo; User-LLM's second form): frozen layers attend to the user's memory.
+"""Gated cross-attention (Flamingo; User-LLM's second integration): the frozen LLM's hidden states attend to the memory.
 
     h <- h + tanh(a) · attention(norm(h); memory);   h <- h + tanh(b) · mlp(norm(h)),   a = b = 0 at first
 
-before every n-th decoder layer. With gates at zero the LLM is unchanged. Hooks on the layers exist only while a batch
-runs; the LLM's own module is never changed.
+before every n-th decoder layer. With both gates at zero the LLM's output is unchanged. Hooks add the blocks while the
+LLM reads a batch; the LLM's own modules do not change.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dep.models.backbones.layers import decoder_layers
 
 
 class GatedCrossAttention(nn.Module):
-    """One cross-attention block.
+    """One block of gated cross-attention.
 
     Args:
-        width: D.
-        memory_width: W.
-        heads: of attention.
+        width: D, the width of the LLM.
+        memory_width: W, the width of the memory.
+        heads: attention heads.
     """
 
     def __init__(self, width: int, memory_width: int, heads: int) -> None:
@@ -36,12 +36,21 @@ class GatedCrossAttention(nn.Module):
         self.gate, self.gate_mlp = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
 
     def forward(self, hidden_BTD: Tensor, memory_BMW: Tensor, present_BM: Tensor) -> Tensor:
-        """Updated hidden states [B, T, D]; computed in the gates' dtype, returned in that of `hidden_BTD`."""
+        """Add attention to the users' memory to the hidden states.
+
+        Args:
+            hidden_BTD: input of a decoder layer.
+            memory_BMW: the users' memory.
+            present_BM: true where a memory vector is not padding.
+
+        Returns:
+            Hidden states [B, T, D], computed in the gates' dtype and cast to that of `hidden_BTD`.
+        """
         x_BTD = hidden_BTD.to(self.gate)
-        attended, _ = self.attention(
+        attended_BTD, _ = self.attention(
             self.norm(x_BTD), memory_BMW, memory_BMW, key_padding_mask=~present_BM, need_weights=False
         )
-        x_BTD = x_BTD + self.gate.tanh() * attended
+        x_BTD = x_BTD + self.gate.tanh() * attended_BTD
         x_BTD = x_BTD + self.gate_mlp.tanh() * self.mlp(self.norm_mlp(x_BTD))
         return x_BTD.to(hidden_BTD.dtype)
 
@@ -50,14 +59,14 @@ class GatedCrossAttention(nn.Module):
 def attached(
     model: PreTrainedModel, blocks: nn.ModuleList, every: int, memory_BMW: Tensor, present_BM: Tensor
 ) -> Iterator[None]:
-    """Inside the context a block precedes each `every`-th layer of `model`.
+    """Run a block before every `every`-th layer of `model`, inside the `with` block.
 
     Args:
-        model: the frozen LLM; the rows of its batch are those of the memory.
-        blocks: one for each hooked layer, the first before layer 0.
+        model: the frozen LLM; row b of its batch attends to row b of the memory.
+        blocks: one block for each hooked layer, the first before layer 0.
         every: distance between hooked layers.
-        memory_BMW: memory of each row's user.
-        present_BM: false for padding in the memory.
+        memory_BMW: [B, M, W] memory of each row's user.
+        present_BM: [B, M] bool, true where a memory vector is not padding.
     """
     layers = list(decoder_layers(model))[::every]
 

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint, played by a server of our own."""
+"""The endpoint writer, against a local OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Reply = Callable[[dict[str, Any], int], tuple[int, str]]
 
 
 class Server:
-    """Answers with what `reply` says of (request body, how many times it was asked before)."""
+    """Answers with `reply(request body, number of earlier equal requests)`."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -68,12 +68,12 @@ def writer(url: str, **settings: Any) -> EndpointWriter:
     return EndpointWriter(ProfileConfig(writer="endpoint", url=url, model="m", **settings))
 
 
-ASKS = [ChatRequest(f"system {n}", ("[User's Past Reviews]:\n", ("Review Text", "Fine."))) for n in range(6)]
+QUESTIONS = [ChatRequest(f"system {n}", ("[User's Past Reviews]:\n", ("Review Text", "Fine."))) for n in range(6)]
 
 
-def test_every_question_is_sent_as_system_and_user_and_answered_in_its_place(server, tmp_path: Path) -> None:
+def test_every_question_is_sent_as_system_and_user_message_and_answered_in_order(server, tmp_path: Path) -> None:
     state, url = server
-    assert CachedWriter(writer(url, max_new_tokens=7, workers=2), tmp_path)(ASKS) == [
+    assert CachedWriter(writer(url, max_new_tokens=7, workers=2), tmp_path)(QUESTIONS) == [
         f"answer to system {n}" for n in range(6)
     ]
     body = next(b for b in state.bodies if b["messages"][0]["content"] == "system 3")
@@ -82,31 +82,31 @@ def test_every_question_is_sent_as_system_and_user_and_answered_in_its_place(ser
     assert state.most_at_once <= 2
 
 
-def test_a_refused_call_is_tried_again(server) -> None:
+def test_a_refused_call_is_retried(server) -> None:
     state, url = server
     state.reply = lambda body, before: (429, "slow down") if before < 2 else (200, "at last")
-    assert dict(writer(url, retries=3)(ASKS[:2])) == {0: "at last", 1: "at last"}
+    assert dict(writer(url, retries=3)(QUESTIONS[:2])) == {0: "at last", 1: "at last"}
     assert len(state.bodies) == 6
 
 
-def test_a_call_that_fails_for_good_says_so_and_keeps_the_others(server, tmp_path: Path) -> None:
+def test_a_call_that_fails_after_all_retries_is_reported_and_the_other_answers_are_kept(server, tmp_path: Path) -> None:
     state, url = server
     state.reply = lambda body, before: (400, "too long") if "system 5" in str(body) else (200, "fine")
     with pytest.raises(DepError, match=r"too long.*run the same command again"):
-        CachedWriter(writer(url, workers=1), tmp_path)(ASKS)
+        CachedWriter(writer(url, workers=1), tmp_path)(QUESTIONS)
     asked = len(state.bodies)
     state.reply = lambda body, before: (200, "fine now")
-    assert CachedWriter(writer(url), tmp_path)(ASKS) == ["fine"] * 5 + ["fine now"]
+    assert CachedWriter(writer(url), tmp_path)(QUESTIONS) == ["fine"] * 5 + ["fine now"]
     assert len(state.bodies) == asked + 1
 
 
-def test_a_limit_on_calls_is_held_before_any_is_made(server, tmp_path: Path) -> None:
+def test_a_limit_on_calls_is_checked_before_the_first_call(server, tmp_path: Path) -> None:
     state, url = server
     with pytest.raises(ValueError, match=r"at most 5 calls \(profile.max_calls\), found 6"):
-        CachedWriter(writer(url, max_calls=5), tmp_path)(ASKS)
+        CachedWriter(writer(url, max_calls=5), tmp_path)(QUESTIONS)
     assert not state.bodies
 
 
-def test_without_a_url_or_model_the_error_says_what_to_give() -> None:
+def test_the_error_for_a_missing_url_names_the_settings() -> None:
     with pytest.raises(ValueError, match=r"profile\.url.*profile\.model="):
         EndpointWriter(ProfileConfig(writer="endpoint", model="m"))
