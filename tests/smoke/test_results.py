@@ -152,7 +152,7 @@ def test_a_personalizer_gives_the_llm_what_the_run_gave_it(
     assert writer.generate(history, **asked) == text
 
 
-def test_the_readme_s_lines_for_one_user_run_as_written(
+def test_the_lines_of_the_readme_for_one_user_run_as_written(
     finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")

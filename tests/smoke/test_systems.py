@@ -1,4 +1,4 @@
-"""Every other system of Table 1 on a very small world, to the report, and again without work."""
+"""Tests of the other systems of Table 1 on a very small world, from the data to the report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(folder: Path, arm: str) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-def test_profiles_and_what_led_to_them_are_kept_beside_the_reviews(finished: Path) -> None:
+def test_predictions_contain_the_questions_and_answers_behind_a_profile(finished: Path) -> None:
     for arm, questions in (("pag", 1), ("dpl", 3)):
         for row in rows(finished, arm):
             assert len(row["steps"]) == questions
@@ -48,26 +48,26 @@ def test_profiles_and_what_led_to_them_are_kept_beside_the_reviews(finished: Pat
     assert rows(finished, "pag")[0]["prompt_tokens"] > rows(finished, "rag")[0]["prompt_tokens"]
 
 
-def test_the_report_says_what_each_system_was_given(finished: Path) -> None:
-    found = json.loads((finished / "runs/table1/run.json").read_text())["costs"]
-    assert found["rag"]["calls"] == 1
-    assert found["dpl"]["calls"] == 4
-    assert not found["untrained"]["trains"]
-    assert found["user_llm"]["trainable"] > 0
-    assert found["user_llm"]["prompt_tokens"] < found["rag"]["prompt_tokens"]
-    assert found["pag"]["gflops"] > found["rag"]["gflops"] > found["pplug"]["gflops"]
-    assert all(row["user_bytes"] > 0 for row in found.values())
-    assert "What each method was given" in (finished / "runs/table1/report.html").read_text()
+def test_the_run_and_its_report_have_the_costs_of_each_system(finished: Path) -> None:
+    costs = json.loads((finished / "runs/table1/run.json").read_text())["costs"]
+    assert costs["rag"]["calls"] == 1
+    assert costs["dpl"]["calls"] == 4
+    assert not costs["untrained"]["trains"]
+    assert costs["user_llm"]["trainable"] > 0
+    assert costs["user_llm"]["prompt_tokens"] < costs["rag"]["prompt_tokens"]
+    assert costs["pag"]["gflops"] > costs["rag"]["gflops"] > costs["pplug"]["gflops"]
+    assert all(row["user_bytes"] > 0 for row in costs.values())
+    assert "What each method costs" in (finished / "runs/table1/report.html").read_text()
 
 
-def test_a_user_encoder_is_pretrained_once_for_all_arms_that_share_it(finished: Path) -> None:
+def test_arms_that_share_a_user_encoder_pretrain_it_once(finished: Path) -> None:
     (encoder,) = (finished / "cache/encoders").iterdir()
     metrics = json.loads((encoder / "metrics.json").read_text())
     assert metrics["events"] > 0
     assert 0 < metrics["item"] < 10
 
 
-def test_a_second_call_does_nothing_and_another_name_takes_everything(
+def test_a_second_call_and_a_run_with_another_name_compute_nothing_again(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dep.inference.generator import Generate
@@ -75,7 +75,7 @@ def test_a_second_call_does_nothing_and_another_name_takes_everything(
     from dep.training.trainer import Train
 
     def refuse(*_, **__) -> None:
-        raise AssertionError("nothing should be done again")
+        raise AssertionError("this work was done before")
 
     before = (finished / "runs/table1/results.json").read_bytes()
     monkeypatch.setattr(Train, "fit", refuse)
