@@ -210,6 +210,7 @@ class Batch:
     `slot_index[branch]`: [B, K] int, which past review (0 = newest) the vector at k belongs to.
     `user_history`: what `present["user"]`'s tokens are made of.
     `noise[branch]`: [B, K, E] float, added to what the compressor sees; only while training, and only if asked for.
+    `window_examples`, `window_tokens`: examples and target tokens of the optimizer step of a training batch, else 0.
     """
 
     keys: list[str]
@@ -221,6 +222,8 @@ class Batch:
     slot_index: dict[Branch, Tensor] = field(default_factory=dict)
     noise: dict[Branch, Tensor] = field(default_factory=dict)
     user_history: UserHistoryBatch | None = None
+    window_examples: int = 0
+    window_tokens: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
         """This batch with every tensor on `device`."""
@@ -240,4 +243,6 @@ class Batch:
             None
             if self.user_history is None
             else UserHistoryBatch(*(tensor.to(device) for tensor in self.user_history)),
+            self.window_examples,
+            self.window_tokens,
         )

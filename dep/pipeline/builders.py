@@ -31,6 +31,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
     batching = Batching(
         config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
         config.train.warm_start_epochs if arm.warm_start else 0, config.train.input_noise,
+        config.train.last_window == "fill",
     )  # fmt: skip
     return ReviewData(
         resources.prepared(config),

@@ -176,6 +176,10 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         "compressor.outside": ("linear", "hard"),
         "projector.init": ("xavier", "normal"),
         "train.lambda_": (100.0, 1600.0),
+        "train.window_loss": ("examples", "tokens"),
+        "train.last_window": ("fill", "short"),
+        "train.warmup": ("from_share", "from_zero"),
+        "train.decay_biases": (True, False),
         "evaluate.metrics.settings.rouge1.aggregate": ("mean", "bootstrap_median"),
         "evaluate.metrics.settings.rougeL.aggregate": ("mean", "bootstrap_median"),
     }
