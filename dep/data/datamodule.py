@@ -21,6 +21,7 @@ from dep.data.prompts.requests import Requests
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
 from dep.data.user_history import UserHistoryReader
+from dep.data.vectors.shown import ShownDifferences
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.types import Batch, Branch, Prompt, Request, Split
 from dep.utils.errors import DepError
@@ -54,9 +55,10 @@ class MicroBatch(list[int]):
 class TrainingPrompts(PromptDataset):
     """Prompts that are read by micro batches."""
 
-    def __getitems__(self, rows: MicroBatch) -> tuple[list[Prompt], int, int]:
-        """The prompts of a micro batch, and how many examples and target tokens its optimizer step has."""
-        return [self[at] for at in rows], len(rows.window), sum(len(self[at].target) for at in rows.window)
+    def __getitems__(self, rows: MicroBatch) -> list[tuple[Prompt, int, int]]:
+        """The prompts of a micro batch, each with the number of examples and target tokens of its optimizer step."""
+        tokens = sum(len(self[at].target) for at in rows.window)
+        return [(self[at], len(rows.window), tokens) for at in rows]
 
 
 class WindowSampler(Sampler[list[int]]):
@@ -193,7 +195,18 @@ class ReviewData(pl.LightningDataModule):
             prompt.history,
             prompt.pairing,
             self.user_history(),
+            self.shown_differences(),
         )
+
+    def shown_differences(self) -> dict[str, ShownDifferences] | None:
+        """By category, what computes differences from the reviews of a prompt; None if they are those of `vectors`."""
+        vectors, cache = self.vectors(), self.cache
+        if vectors is None or cache is None or not cache.difference.depends_on_prompt:
+            return None
+        return {
+            category: ShownDifferences(corpus, vectors[category], self.prepared.pool[category])
+            for category, corpus in self.prepared.corpora.items()
+        }
 
     def user_history(self) -> UserHistoryReader | None:
         """What reads all that a user did before, where the prompt has room for it."""
@@ -226,10 +239,9 @@ class ReviewData(pl.LightningDataModule):
             self.batching.fill,
         )
 
-        def collate(read: tuple[list[Prompt], int, int]) -> Batch:
-            some, examples, tokens = read
-            batch, epoch = self.collate(some), self.batching.passed + trainer.current_epoch
-            batch.window_examples, batch.window_tokens = examples, tokens
+        def collate(some: list[tuple[Prompt, int, int]]) -> Batch:
+            batch, epoch = self.collate([prompt for prompt, *_ in some]), self.batching.passed + trainer.current_epoch
+            _, batch.window_examples, batch.window_tokens = some[0]
             noisy = epoch > 0 and self.batching.input_noise > 0
             return add_noise(batch, self.batching.input_noise, f"{self.batching.seed} {epoch}") if noisy else batch
 

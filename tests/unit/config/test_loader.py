@@ -165,7 +165,11 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         key: (a, b) for key, a, b, _ in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"]))
     }
     assert differences == {
+        "embedder.dtype": ("float16", "float32"),
+        "protocol.peer_pool": ("kept", "test_profile"),
         "difference.weighting": ("uniform", "profile_distance"),
+        "difference.profile": ("shown", "pool_and_next"),
+        "difference.min_reviewers": (1, 2),
         "prompt.pairing": ("own", "with_peers"),
         "prompt.max_input_tokens": (2048, 3072),
         "compressor.activation": ("sigmoid", "gelu"),
