@@ -85,6 +85,9 @@ class SoftPromptConfig:
     boundary_trainable: bool = False
     """Train the embedding rows of the boundary tokens, starting from the backbone's own rows; if off, they stay
     frozen (the public code)."""
+    losses_see: Literal["shown", "all"] = "shown"
+    """Which vectors Eq. 8 to 10 are computed on if a prompt is too long for all past reviews: those of the reviews
+    `shown`, or `all` that the request asked for (the public code)."""
     user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
     """Settings of User-LLM."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)

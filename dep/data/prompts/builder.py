@@ -169,4 +169,8 @@ class PromptBuilder:
             for branch in filled:
                 prompt.vectors.setdefault(branch, []).append(getattr(slot, branch))
                 prompt.positions.setdefault(branch, []).append(k)
+        for slot in slots[kept:]:
+            for branch in self.branches:
+                if (vector := getattr(slot, branch)) is not None:
+                    prompt.cut_vectors.setdefault(branch, []).append(vector)
         return prompt

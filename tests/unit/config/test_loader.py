@@ -172,6 +172,7 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         "difference.min_reviewers": (1, 2),
         "prompt.pairing": ("own", "with_peers"),
         "prompt.max_input_tokens": (2048, 3072),
+        "soft_prompt.losses_see": ("shown", "all"),
         "compressor.activation": ("sigmoid", "gelu"),
         "compressor.decoder_activation": ("none", "gelu"),
         "compressor.recon_over": ("branch", "mixed"),

@@ -11,7 +11,8 @@ from dep.models.compressors.sae import SparseAutoencoder
 from dep.models.compressors.settings import SparseAutoencoderConfig
 from dep.models.losses import reconstruction_loss
 from dep.models.projector import Projector
-from dep.models.settings import ProjectorConfig
+from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
 
 
 def gelu(x: float) -> float:
@@ -108,3 +109,52 @@ def test_unrelated_users_start_with_nearly_equal_soft_tokens_unless_the_weights_
         tokens = projector(sae(torch.nn.functional.normalize(torch.randn(32, 1024), dim=1)).latent, "his")
     cosine = torch.nn.functional.cosine_similarity(tokens[:, None], tokens[None], dim=-1)
     assert least < cosine[~torch.eye(32, dtype=torch.bool)].mean().item() < most
+
+
+@pytest.mark.parametrize("see", ["shown", "all"])
+def test_the_sae_s_losses_see_the_vectors_of_reviews_that_were_cut_where_asked(
+    see: str, model, tokenizer, prompts, collate
+) -> None:
+    def soft(losses_see: str) -> SoftPrompt:
+        return build_soft_prompt(
+            SoftPromptConfig(losses_see=losses_see),
+            SparseAutoencoderConfig(latent=5, activation="gelu", recon_over="mixed", mean_over="mixed", outside="hard"),
+            ProjectorConfig(hidden=7),
+            width=6,
+            model=model,
+            tokenizer=tokenizer,
+        )
+
+    batch = collate(prompts[1:3])
+    draw = torch.Generator().manual_seed(5)
+    cut = {"his": torch.randn(2, 2, 6, generator=draw), "diff": torch.randn(2, 1, 6, generator=draw)}
+    here = {"his": torch.tensor([[True, True], [True, False]]), "diff": torch.tensor([[True], [False]])}
+    batch.cut_vectors, batch.cut_present = cut, here
+    adapter = soft(see)
+    out = adapter(batch, model.get_input_embeddings())
+
+    recon, sparse = [], []
+    sae = adapter.adapter.compressor
+    for b in range(2):
+        rows = [batch.vectors[n][b][batch.present[n][b]] for n in ("his", "diff")]
+        if see == "all":
+            rows += [cut[n][b][here[n][b]] for n in ("his", "diff")]
+        errors, latents = [], []
+        for e in torch.cat(rows):
+            latents.append(sae(e).latent.tolist())
+            errors += [smooth_l1(float(x), y) for x, y in zip(e, sae(e).reconstruction.tolist(), strict=True)]
+        recon.append(sum(errors) / len(errors))
+        means = [min(max(sum(z[j] for z in latents) / len(latents), 1e-6), 1 - 1e-6) for j in range(5)]
+        sparse.append(sum(0.05 * math.log(0.05 / m) + 0.95 * math.log(0.95 / (1 - m)) for m in means) / 5)
+    assert out.losses["recon"].item() == pytest.approx(sum(recon) / 2, rel=1e-5)
+    assert out.losses["sparse"].item() == pytest.approx(sum(sparse) / 2, rel=1e-4)
+    assert torch.equal(out.inputs_embeds, soft("shown")(batch, model.get_input_embeddings()).inputs_embeds)
+
+
+def test_the_losses_of_a_prompt_whose_reviews_were_all_cut_still_see_them(model, tokenizer, prompts, collate) -> None:
+    batch = collate(prompts[3:4])
+    batch.vectors, batch.present, batch.slot_index = {}, {}, {}
+    batch.cut_vectors, batch.cut_present = {"his": torch.ones(1, 2, 6)}, {"his": torch.ones(1, 2, dtype=torch.bool)}
+    config, sae = SoftPromptConfig(losses_see="all"), SparseAutoencoderConfig(latent=5)
+    soft = build_soft_prompt(config, sae, ProjectorConfig(hidden=7), width=6, model=model, tokenizer=tokenizer)
+    assert soft(batch, model.get_input_embeddings()).losses["recon"].item() > 0
