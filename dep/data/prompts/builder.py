@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from dep.data.prompts.chat_request import ChatRequest, Line, review_lines
 from dep.data.prompts.settings import PromptConfig
-from dep.data.prompts.template import SLOT_LINES, chat_frame, system_text
+from dep.data.prompts.template import MARKS, SLOT_LINES, chat_frame, slot_line, system_text
 from dep.data.prompts.text_encoding import TextTokens
 from dep.types import HIS_END, HIS_START, SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
 from dep.utils.errors import DepError
@@ -73,13 +73,13 @@ class PromptBuilder:
             self._template[text] = tuple(self._tokenizer.encode(text, add_special_tokens=False))
         return self._template[text]
 
-    def field(self, name: str, value: str) -> list[int]:
+    def field(self, name: str, value: str, mark: str = "") -> list[int]:
         """Ids of `[name]: value` and a line break. The blank goes with the value, as tokenizers split before blanks."""
-        return [*self.text(f"[{name}]:"), *self._untrusted.encode(f" {value.strip()}\n")]
+        return [*self.text(f"{mark}[{name}]:"), *self._untrusted.encode(f" {self._stripped(value)}\n")]
 
-    def line(self, line: Line) -> list[int]:
-        """Ids of a line: a piece of the template, or a field."""
-        return list(self.text(line)) if isinstance(line, str) else self.field(*line)
+    def line(self, line: Line, mark: str = "") -> list[int]:
+        """Ids of a line: a piece of the template, or a field; `mark` stands before it."""
+        return list(self.text(mark + line)) if isinstance(line, str) else self.field(*line, mark)
 
     def ask(self, question: ChatRequest) -> list[int]:
         """Ids of a question. If it is longer than `max_input_tokens`, its last blocks are left out.
@@ -111,7 +111,9 @@ class PromptBuilder:
             number: the number that the block's heading shows, from 1.
             slot: the past review.
         """
-        ids = [i for line in review_lines(number, slot, self.config.text) for i in self.line(line)]
+        first, other = MARKS[self.config.list_markers]
+        heading, *fields = review_lines(number, slot, self.config.text)
+        ids = [*self.line(heading, first), *(i for line in fields for i in self.line(line, other))]
         filled: list[Branch] = []
         for branch in SLOT_LINES:
             if branch in self.branches and getattr(slot, branch) is not None:
@@ -121,8 +123,7 @@ class PromptBuilder:
 
     def slot_ids(self, branch: Branch) -> list[int]:
         """Ids of the line that holds a branch's slot token."""
-        name, start, token, end = SLOT_LINES[branch]
-        return [*self.text(name), *self.text(start), *self.text(token), *self.text(end), *self.text("\n")]
+        return [i for piece in slot_line(branch, self.config) for i in self.text(piece)]
 
     def user_ids(self, count: int) -> list[int]:
         """Ids of the line that holds the `count` slot tokens of the user's embedding."""
@@ -131,13 +132,17 @@ class PromptBuilder:
 
     def target(self, text: str) -> list[int]:
         """Ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
-        return [*self._untrusted.encode(text.strip()), self._closing][: self.config.max_target_tokens]
+        ids, most = self._untrusted.encode(self._stripped(text)), self.config.max_target_tokens
+        return [*ids[:most], self._closing] if self.config.close_cut_targets else [*ids, self._closing][:most]
+
+    def _stripped(self, value: str) -> str:
+        return value.strip() if self.config.strip_fields else value
 
     def build(self, request: Request) -> Prompt:
         """The prompt of `request`.
 
         Raises:
-            DepError: the item, rating and title alone are longer than `max_input_tokens`.
+            DepError: with `overflow="drop"`, the item, rating and title alone are longer than `max_input_tokens`.
         """
         history = request.user_history if self.config.reads_user_history else None
         count = len(history.his) if history is not None and self.config.user_tokens < 0 else self.config.user_tokens
@@ -155,22 +160,26 @@ class PromptBuilder:
         heading = self.text("[User's Past Reviews]:\n") if slots else ()
         blocks = [self.block(number, slot) for number, slot in enumerate(slots, 1)]
         room = self.config.max_input_tokens - len(self.chat(self._system, [*head, *heading, *tail]))
-        if room < 0:
+        cuts = self.config.overflow == "cut"
+        if room < 0 and not cuts:
             raise DepError(
                 f"example {request.key}",
                 f"an item, rating and title of at most {self.config.max_input_tokens} tokens", f"{-room} more",
                 "raise prompt.max_input_tokens or lower protocol.max_description_chars",
             )  # fmt: skip
-        kept = fitting([ids for ids, _ in blocks], room)
+        kept = max(fitting([ids for ids, _ in blocks], room), min(len(blocks), cuts))
         body = [*head, *(heading if kept else ()), *(i for ids, _ in blocks[:kept] for i in ids), *tail]
         ids, target = self.chat(self._system, body), self.target(request.text)
+        ids = ids[: self.config.max_input_tokens] if cuts else ids
         prompt = Prompt(request.key, ids, target, kept=kept, user_history=history, user_tokens=count)
-        for k, (slot, (_, filled)) in enumerate(zip(slots[:kept], blocks, strict=False)):
-            for branch in filled:
-                prompt.vectors.setdefault(branch, []).append(getattr(slot, branch))
-                prompt.positions.setdefault(branch, []).append(k)
-        for slot in slots[kept:]:
-            for branch in self.branches:
-                if (vector := getattr(slot, branch)) is not None:
+        for branch in self.branches:
+            held = ids.count(self.text(SLOT_TOKENS[branch])[0])  # fewer than blocks where the prompt's end is cut
+            for k, slot in enumerate(slots):
+                if (vector := getattr(slot, branch)) is None:
+                    continue
+                if k < kept and len(prompt.vectors.get(branch, ())) < held:
+                    prompt.vectors.setdefault(branch, []).append(vector)
+                    prompt.positions.setdefault(branch, []).append(k)
+                else:
                     prompt.cut_vectors.setdefault(branch, []).append(vector)
         return prompt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dep.data.prompts.settings import PromptConfig
+from dep.data.prompts.settings import ListMarkers, PromptConfig
 from dep.types import DIFF_END, DIFF_SLOT, DIFF_START, HIS_END, HIS_SLOT, HIS_START, Branch
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ SLOT_LINES: dict[Branch, tuple[str, str, str, str]] = {
     "his": ("[Review Embedding]:\n", HIS_START, HIS_SLOT, HIS_END),
     "diff": ("[Review Difference Embedding]:\n", DIFF_START, DIFF_SLOT, DIFF_END),
 }
+MARKS: dict[ListMarkers, tuple[str, str]] = {"none": ("", ""), "flat": ("- ", "- "), "indented": ("- ", "  - ")}
+"""What begins the heading of a past review's block, and its other lines."""
 _DENOTES: dict[Branch, str] = {
     "his": "[Review Embedding] denotes a soft prompt of the review text",
     "diff": "[Review Difference Embedding] denotes a soft prompt showing the difference between the review text and "
@@ -22,6 +24,15 @@ _DENOTES: dict[Branch, str] = {
 }
 _CONTENT = "DEPxCONTENTxDEP"
 """Stands for the user's message while the chat template is rendered; the result is split there."""
+
+
+def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
+    """The pieces of a block's lines that hold a branch's soft token: heading, boundary tokens, slot token."""
+    heading, *tokens = SLOT_LINES[branch]
+    mark = MARKS[config.list_markers][1]
+    if config.embedding_line == "same":
+        return f"{mark}{heading.rstrip()} ", *tokens, "\n"
+    return f"{mark}{heading}", *([mark] * bool(mark)), *tokens, "\n"
 
 
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
@@ -57,6 +68,10 @@ def chat_frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizer
 
 
 def _frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> str:
+    if config.chat == "public_code":
+        return (
+            f"<|im_start|>system\n{system}\n<|im_end|><|im_start|>user\n{_CONTENT}<|im_end|>\n<|im_start|>assistant\n"
+        )
     if config.chat == "qwen":
         return (
             f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{_CONTENT}<|im_end|>\n<|im_start|>assistant\n"
