@@ -193,7 +193,9 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         "train.warmup": ("from_share", "from_zero"),
         "train.decay_biases": (True, False),
         "evaluate.metrics.settings.rouge1.aggregate": ("mean", "bootstrap_median"),
+        "evaluate.metrics.settings.rouge1.seed": (0, 42),
         "evaluate.metrics.settings.rougeL.aggregate": ("mean", "bootstrap_median"),
+        "evaluate.metrics.settings.rougeL.seed": (0, 42),
     }
     assert all(meaning for *_, meaning in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"])))
     assert differing(load([CONF / "paper.yaml"]), load([CONF / "paper.yaml"])) == []
