@@ -83,7 +83,7 @@ def test_micro_batches_add_up_to_the_loss_of_their_window(
         expected = sum(one["lm"] + other for one, other in zip(read, extra, strict=True)) / len(rows)
     expected.backward()
     for name, p in lit.soft_prompt.named_parameters():
-        torch.testing.assert_close(found[name], p.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found[name], p.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_the_public_codes_3996_examples_make_1245_steps_in_5_epochs() -> None:
