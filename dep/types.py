@@ -163,10 +163,12 @@ class Prompt:
     vectors: dict[Branch, list[Tensor]] = field(default_factory=dict)
     positions: dict[Branch, list[int]] = field(default_factory=dict)
     kept: int = 0
-    """How many past reviews fitted (the newest ones)."""
+    """How many past reviews fitted."""
     user_history: UserHistory | None = None
     user_tokens: int = 0
     """How many slot tokens in `ids` are for what a method makes of `user_history`."""
+    asked: int = 0
+    """How many past reviews the request asked for; `kept` of them are in the prompt."""
 
 
 class UserHistoryBatch(NamedTuple):
