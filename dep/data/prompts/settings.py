@@ -34,7 +34,7 @@ class PromptConfig:
     """Most tokens of a prompt; the oldest reviews are left out until it fits."""
     max_target_tokens: int = 2048
     """Most tokens of a review that is trained on or scored; the rest is cut."""
-    max_review_tokens: int | None = None
+    max_review_tokens: int | None = 256
     """Most tokens of a past review's text; a longer one is cut at a whole word, and if no past review fits, the text of
     the newest that can be made to fit is cut further. null: texts stay whole, and the first review that does not fit
     ends the list, as in the authors' code."""

@@ -168,6 +168,7 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         "difference.weighting": ("uniform", "profile_distance"),
         "prompt.pairing": ("own", "with_peers"),
         "prompt.max_input_tokens": (2048, 3072),
+        "prompt.max_review_tokens": (1024, None),
         "compressor.activation": ("sigmoid", "gelu"),
         "compressor.init": ("xavier", "default"),
         "compressor.mean_over": ("batch", "mixed"),
