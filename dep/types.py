@@ -163,12 +163,14 @@ class Prompt:
     vectors: dict[Branch, list[Tensor]] = field(default_factory=dict)
     positions: dict[Branch, list[int]] = field(default_factory=dict)
     kept: int = 0
-    """How many past reviews fitted (the newest ones)."""
+    """How many past reviews fitted."""
     user_history: UserHistory | None = None
     user_tokens: int = 0
     """How many slot tokens in `ids` are for what a method makes of `user_history`."""
     cut_vectors: dict[Branch, list[Tensor]] = field(default_factory=dict)
     """Vectors of past reviews that the request asked for and that did not fit."""
+    asked: int = 0
+    """How many past reviews the request asked for; `kept` of them are in the prompt."""
 
 
 class UserHistoryBatch(NamedTuple):

@@ -37,7 +37,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
         resources.prepared(config),
         resources.cache(config) if soft.branches else None,
         build(config, "retriever"),
-        PromptBuilder(tokenizer, prompt, soft.branches),
+        PromptBuilder(tokenizer, prompt, soft.branches, arm.frame),
         tokenizer.pad_token_id,
         batching,
     )

@@ -179,6 +179,7 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         "prompt.chat": ("qwen", "public_code"),
         "prompt.max_input_tokens": (2048, 3072),
         "prompt.max_target_tokens": (2048, 3072),
+        "prompt.max_review_tokens": (1024, None),
         "soft_prompt.losses_see": ("shown", "all"),
         "compressor.activation": ("sigmoid", "gelu"),
         "compressor.decoder_activation": ("none", "gelu"),

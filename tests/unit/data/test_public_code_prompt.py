@@ -28,6 +28,7 @@ CODE: dict[str, Any] = {
     "strip_fields": False,
     "overflow": "cut",
     "close_cut_targets": True,
+    "max_review_tokens": None,
 }
 
 
