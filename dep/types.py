@@ -163,10 +163,14 @@ class Prompt:
     vectors: dict[Branch, list[Tensor]] = field(default_factory=dict)
     positions: dict[Branch, list[int]] = field(default_factory=dict)
     kept: int = 0
-    """How many past reviews fitted (the newest ones)."""
+    """How many past reviews fitted."""
     user_history: UserHistory | None = None
     user_tokens: int = 0
     """How many slot tokens in `ids` are for what a method makes of `user_history`."""
+    cut_vectors: dict[Branch, list[Tensor]] = field(default_factory=dict)
+    """Vectors of past reviews that the request asked for and that did not fit."""
+    asked: int = 0
+    """How many past reviews the request asked for; `kept` of them are in the prompt."""
 
 
 class UserHistoryBatch(NamedTuple):
@@ -210,6 +214,8 @@ class Batch:
     `slot_index[branch]`: [B, K] int, which past review (0 = newest) the vector at k belongs to.
     `user_history`: what `present["user"]`'s tokens are made of.
     `noise[branch]`: [B, K, E] float, added to what the compressor sees; only while training, and only if asked for.
+    `cut_vectors`, `cut_present`: as `vectors` and `present`, of past reviews that did not fit; they fill no slot token.
+    `window_examples`, `window_tokens`: examples and target tokens of the optimizer step of a training batch, else 0.
     """
 
     keys: list[str]
@@ -221,6 +227,10 @@ class Batch:
     slot_index: dict[Branch, Tensor] = field(default_factory=dict)
     noise: dict[Branch, Tensor] = field(default_factory=dict)
     user_history: UserHistoryBatch | None = None
+    cut_vectors: dict[Branch, Tensor] = field(default_factory=dict)
+    cut_present: dict[Branch, Tensor] = field(default_factory=dict)
+    window_examples: int = 0
+    window_tokens: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
         """This batch with every tensor on `device`."""
@@ -240,4 +250,8 @@ class Batch:
             None
             if self.user_history is None
             else UserHistoryBatch(*(tensor.to(device) for tensor in self.user_history)),
+            move(self.cut_vectors),
+            move(self.cut_present),
+            self.window_examples,
+            self.window_tokens,
         )

@@ -41,6 +41,9 @@ class Collator:
         branches = {branch: None for p in prompts for branch in p.vectors}
         for branch in branches:
             self._add_vectors(batch, branch, prompts)
+        for branch in {branch: None for p in prompts for branch in p.cut_vectors}:
+            cut = [p.cut_vectors.get(branch, []) for p in prompts]
+            batch.cut_vectors[branch], batch.cut_present[branch] = _stacked(cut)
         pasts = [p.user_history for p in prompts if p.user_history is not None]
         if pasts:
             batch.user_history = UserHistoryBatch.of(pasts)
@@ -53,17 +56,20 @@ class Collator:
         return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=self.side)
 
     def _add_vectors(self, batch: Batch, branch: Branch, prompts: Sequence[Prompt]) -> None:
-        counts = [len(p.vectors.get(branch, ())) for p in prompts]
-        width = next(v.shape[-1] for p in prompts for v in p.vectors.get(branch, ()))
-        vectors = torch.zeros(len(prompts), max(counts), width)
-        index = torch.zeros(len(prompts), max(counts), dtype=torch.long)
-        for b, prompt in enumerate(prompts):
-            if counts[b]:
-                vectors[b, : counts[b]] = torch.stack(prompt.vectors[branch])
-                index[b, : counts[b]] = torch.tensor(prompt.positions[branch])
-        batch.vectors[branch] = vectors
-        batch.slot_index[branch] = index
-        batch.present[branch] = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
+        batch.vectors[branch], present_BK = _stacked([p.vectors.get(branch, []) for p in prompts])
+        index_BK = torch.zeros(present_BK.shape, dtype=torch.long)
+        index_BK[present_BK] = torch.tensor([k for p in prompts for k in p.positions.get(branch, ())])
+        batch.slot_index[branch], batch.present[branch] = index_BK, present_BK
+
+
+def _stacked(rows: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
+    """Vectors [E] of each example as [B, K, E], zeros behind them, and which are there [B, K]."""
+    counts = [len(row) for row in rows]
+    vectors_BKE = torch.zeros(len(rows), max(counts), next(v.shape[-1] for row in rows for v in row))
+    for b, row in enumerate(rows):
+        if row:
+            vectors_BKE[b, : len(row)] = torch.stack(list(row))
+    return vectors_BKE, torch.arange(max(counts)) < torch.tensor(counts)[:, None]
 
 
 def add_noise(batch: Batch, deviation: float, draw: str) -> Batch:

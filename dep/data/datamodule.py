@@ -8,7 +8,7 @@ batch (`mean_over`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ from dep.data.prompts.requests import Requests
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
 from dep.data.user_history import UserHistoryReader
+from dep.data.vectors.shown import ShownDifferences
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.types import Batch, Branch, Prompt, Request, Split
 from dep.utils.errors import DepError
@@ -43,11 +44,29 @@ class PromptDataset(Dataset[Prompt]):
         return self._built[at]
 
 
+class MicroBatch(list[int]):
+    """The examples of a micro batch; `window` holds all examples of its optimizer step."""
+
+    def __init__(self, rows: Iterable[int], window: Sequence[int]) -> None:
+        super().__init__(rows)
+        self.window = window
+
+
+class TrainingPrompts(PromptDataset):
+    """Prompts that are read by micro batches."""
+
+    def __getitems__(self, rows: MicroBatch) -> list[tuple[Prompt, int, int]]:
+        """The prompts of a micro batch, each with the number of examples and target tokens of its optimizer step."""
+        tokens = sum(len(self[at].target) for at in rows.window)
+        return [(self[at], len(rows.window), tokens) for at in rows]
+
+
 class WindowSampler(Sampler[list[int]]):
     """Micro batches of one rank: windows of `effective_batch` examples, each shared out by length.
 
-    The last window is filled up from the front of the permutation, so that every optimizer step averages over equally
-    many examples. `passed` epochs were made before this training, by the adapter that it goes on from.
+    With `fill` the last window is filled up from the front of the permutation, so that all optimizer steps average over
+    equally many examples; without, it stays short (one rank only). `passed` epochs were made before this
+    training, by the adapter that it goes on from.
     """
 
     def __init__(
@@ -58,8 +77,9 @@ class WindowSampler(Sampler[list[int]]):
         seed: int,
         place: Callable[[], tuple[int, int, int]],
         passed: int = 0,
+        fill: bool = True,
     ) -> None:
-        self.passed = passed
+        self.passed, self.fill = passed, fill
         self.lengths, self.effective, self.micro, self.seed, self.place = (
             lengths,
             effective_batch,
@@ -70,6 +90,9 @@ class WindowSampler(Sampler[list[int]]):
 
     def __len__(self) -> int:
         _, _, ranks = self.place()
+        if not self.fill:
+            full, left = divmod(len(self.lengths), self.effective)
+            return full * (self.effective // self.micro) + -(-left // self.micro)
         return -(-len(self.lengths) // self.effective) * self.effective // (self.micro * ranks)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -80,11 +103,11 @@ class WindowSampler(Sampler[list[int]]):
         ).tolist()
         for start in range(0, len(order), self.effective):
             window = order[start : start + self.effective]
-            while len(window) < self.effective:
+            while self.fill and len(window) < self.effective:
                 window += order[: self.effective - len(window)]
             window.sort(key=lambda at: (lengths[at], at))
-            for micro in range(rank * self.micro, self.effective, self.micro * ranks):
-                yield window[micro : micro + self.micro]
+            for micro in range(rank * self.micro, len(window), self.micro * ranks):
+                yield MicroBatch(window[micro : micro + self.micro], window)
 
 
 @dataclass(frozen=True)
@@ -97,6 +120,7 @@ class Batching:
     seed: int
     passed: int = 0
     input_noise: float = 0.0
+    fill: bool = True
 
 
 class ReviewData(pl.LightningDataModule):
@@ -171,7 +195,18 @@ class ReviewData(pl.LightningDataModule):
             prompt.history,
             prompt.pairing,
             self.user_history(),
+            self.shown_differences(),
         )
+
+    def shown_differences(self) -> dict[str, ShownDifferences] | None:
+        """By category, what computes differences from the reviews of a prompt; None if they are those of `vectors`."""
+        vectors, cache = self.vectors(), self.cache
+        if vectors is None or cache is None or not cache.difference.depends_on_prompt:
+            return None
+        return {
+            category: ShownDifferences(corpus, vectors[category], self.prepared.pool[category])
+            for category, corpus in self.prepared.corpora.items()
+        }
 
     def user_history(self) -> UserHistoryReader | None:
         """What reads all that a user did before, where the prompt has room for it."""
@@ -188,7 +223,7 @@ class ReviewData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Prompt]:
         """Micro batches of this rank, in the order of this epoch."""
-        prompts = self.prompts(self.requests("train"))
+        prompts = TrainingPrompts(self.requests("train"), self.builder)
         if not len(prompts):
             raise DepError("expected training examples, found none; lower the protocol's thresholds")
         lengths = [len(p.ids) + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
@@ -201,10 +236,12 @@ class ReviewData(pl.LightningDataModule):
             self.batching.seed,
             lambda: (trainer.current_epoch, trainer.global_rank, trainer.world_size),
             self.batching.passed,
+            self.batching.fill,
         )
 
-        def collate(some: list[Prompt]) -> Batch:
-            batch, epoch = self.collate(some), self.batching.passed + trainer.current_epoch
+        def collate(some: list[tuple[Prompt, int, int]]) -> Batch:
+            batch, epoch = self.collate([prompt for prompt, *_ in some]), self.batching.passed + trainer.current_epoch
+            _, batch.window_examples, batch.window_tokens = some[0]
             noisy = epoch > 0 and self.batching.input_noise > 0
             return add_noise(batch, self.batching.input_noise, f"{self.batching.seed} {epoch}") if noisy else batch
 

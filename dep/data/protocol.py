@@ -53,8 +53,8 @@ def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
         return apply(source.load(), config)
     if config.peer_pool == "all":
         raise DepError(
-            f"peer_pool: expected 'kept' or 'history' for {source.kind!r}, found 'all'; it was published "
-            "without the reviews of users who did not pass its filters"
+            f"peer_pool: expected 'kept', 'history' or 'test_profile' for {source.kind!r}, found 'all'; it was "
+            "published without the reviews of users who did not pass its filters"
         )
     return _finish(source.load(), source.examples(), config)
 
@@ -182,6 +182,11 @@ def _finish(corpora: dict[str, Corpus], examples: list[Example], config: Protoco
         for example in examples:
             if example.split != "train":
                 pool[example.category][example.row] = False
+    if config.peer_pool == "test_profile":
+        pool = {category: torch.zeros_like(pool_N) for category, pool_N in pool.items()}
+        for example in examples:
+            if example.split == "test":
+                pool[example.category][torch.tensor(example.profile[:-_HELD_OUT], dtype=torch.long)] = True
     splits: dict[str, list[Example]] = {"train": [], "val": [], "test": []}
     for example in sorted(examples, key=lambda e: (e.category, e.row)):
         splits[example.split].append(example)

@@ -34,10 +34,11 @@ class ProtocolConfig:
     """Validation examples drawn from all categories together; null for all."""
     test_examples: int | None = None
     """Test examples drawn from all categories together, for small runs; null for all."""
-    peer_pool: Literal["kept", "history", "all"] = "kept"
-    """Whose reviews count as peers: `kept`, every review of the users who pass the filters; `history`, the
-    same without their validation and test targets (the authors' code); `all`, also those of users who do
-    not pass. With `all`, an item's reviewers are counted over everybody, so that leaving a user out takes
-    no peers from others."""
+    peer_pool: Literal["kept", "history", "test_profile", "all"] = "kept"
+    """Which reviews count as peers': `kept`, all reviews of the users who pass the filters; `history`, the same without
+    validation and test targets; `test_profile`, the profile of each test example without its last two reviews, the
+    validation target and the newest training target (the authors' code); `all`, also the reviews of users who do not
+    pass. With `all`, an item's reviewers are counted over everybody, so that leaving a user out takes no peers from
+    others."""
     seed: int = 0
     """Seed of the draws of examples."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
+from dep.data.prompts.chat_frame import without_thinking
 from dep.inference.decoding import common_beginning, decode
 from dep.inference.prefix_cache import cacheable
 from dep.inference.settings import GenerateConfig
@@ -163,6 +164,6 @@ class Generate:
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:
-    """The text of generated ids, up to the first stop token."""
+    """The text of generated ids, up to the first stop token and without the model's thoughts."""
     end = next((i for i, token in enumerate(ids) if token in stop), len(ids))
-    return str(tokenizer.decode(ids[:end], skip_special_tokens=True)).strip()
+    return without_thinking(str(tokenizer.decode(ids[:end], skip_special_tokens=True)))

@@ -6,18 +6,25 @@ from torch import nn
 
 from dep.models.settings import Init
 
+STD = 0.02
+"""Standard deviation of `normal` weights: what transformers gives to the linear layers that a checkpoint lacks."""
+
 
 def initialise(module: nn.Module, how: Init) -> None:
     """Initialise every linear layer of `module` in place.
 
     Args:
         module: the module whose layers are initialised, its children's too.
-        how: `xavier`, Xavier uniform weights and zero biases (Appendix C.2.2); `default` keeps torch's own.
+        how: `xavier`, Xavier uniform weights and zero biases (Appendix C.2.2); `normal`, weights from N(0, 0.02) and
+            zero biases (the public code); `default` keeps torch's own.
     """
     if how == "default":
         return
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
+            if how == "normal":
+                nn.init.normal_(layer.weight, std=STD)
+            else:
+                nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dep.models.compressors.settings import MeanOver, Outside
+from dep.models.compressors.settings import MeanOver, Outside, ReconOver
 from dep.types import Branch
 from dep.utils.errors import DepError
 
@@ -31,23 +31,43 @@ DEAD = 1e-3
 """A unit counts as dead if no vector of the batch activates it above this value."""
 
 
-def reconstruction_loss(vectors: PerBranch, rebuilt: PerBranch, present: PerBranch) -> Tensor:
-    """Eq. 8: the smooth L1 loss (beta 1), averaged over a branch's present vectors, then summed.
+def reconstruction_loss(
+    vectors: PerBranch, rebuilt: PerBranch, present: PerBranch, over: ReconOver = "branch"
+) -> Tensor:
+    """Eq. 8: the smooth L1 loss (beta 1) between the present vectors and their reconstructions.
 
     Args:
         vectors: [B, K, E] per branch, the embeddings.
         rebuilt: [B, K, E] per branch, their reconstructions.
         present: [B, K] bool per branch.
+        over: `branch` averages over all present vectors of a branch and sums the branches (Eq. 8). `mixed` averages
+            over the present vectors of both branches of an example, then over the examples that have any (the public
+            code, whose batches hold one example).
 
     Returns:
         A scalar; 0 if no vector is present.
     """
+    if over == "mixed":
+        return _mixed_reconstruction(vectors, rebuilt, present)
     terms = [
         F.smooth_l1_loss(rebuilt[branch][here].float(), vectors[branch][here].float())
         for branch, here in present.items()
         if here.any()
     ]
     return _sum(terms, like=rebuilt)
+
+
+def _mixed_reconstruction(vectors: PerBranch, rebuilt: PerBranch, present: PerBranch) -> Tensor:
+    errors, counts = [], []
+    for branch, here_BK in present.items():
+        error_BKE = F.smooth_l1_loss(rebuilt[branch].float(), vectors[branch].float(), reduction="none")
+        errors.append(error_BKE.mean(-1).masked_fill(~here_BK, 0.0).sum(1))
+        counts.append(here_BK.sum(1))
+    if not errors:
+        return _sum([], like=rebuilt)
+    total_B, count_B = torch.stack(errors).sum(0), torch.stack(counts).sum(0)
+    some_B = count_B > 0
+    return (total_B[some_B] / count_B[some_B]).mean() if bool(some_B.any()) else _sum([], like=rebuilt)
 
 
 def mean_activations(latents: PerBranch, present: PerBranch, over: MeanOver) -> list[Tensor]:

@@ -10,8 +10,9 @@ from dep.utils.fields import RUNTIME
 
 PPLUG_TOKENS = 2
 """How many soft tokens PPlug has: one for the instruction and one for the user."""
-Init = Literal["xavier", "default"]
-"""Initial weights of trainable linear layers: Xavier uniform (Appendix C.2.2) or torch's default."""
+Init = Literal["xavier", "normal", "default"]
+"""Initial weights of trainable linear layers: Xavier uniform (Appendix C.2.2), N(0, 0.02) (the public code) or torch's
+default."""
 
 
 @dataclass
@@ -48,7 +49,7 @@ class ProjectorConfig:
     hidden: int | None = None
     """Width of the hidden layer, in units; null takes the LLM's width."""
     init: Init = "xavier"
-    """`xavier` (the paper) or torch's `default` (its public code)."""
+    """Initial weights: `xavier` (the paper), `normal` (the public code: N(0, 0.02), zero biases) or torch's own."""
     init_scale: float = 1.0
     """Factor on the last layer's initial weights; 1 in the paper. With 0.01 a soft token starts near zero and takes
     the direction of its first gradients; with 1 it starts in a random direction that training first has to undo. On the
@@ -84,6 +85,9 @@ class SoftPromptConfig:
     boundary_trainable: bool = False
     """Train the embedding rows of the boundary tokens, starting from the backbone's own rows; if off, they stay
     frozen (the public code)."""
+    losses_see: Literal["shown", "all"] = "shown"
+    """Which vectors Eq. 8 to 10 are computed on if a prompt is too long for all past reviews: those of the reviews
+    `shown`, or `all` that the request asked for (the public code)."""
     user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
     """Settings of User-LLM."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)

@@ -116,7 +116,7 @@ class SoftPrompt(nn.Module):
         embeds_BTD = embed(batch.ids)
         if self.boundary_rows is not None:
             embeds_BTD = write_rows(embeds_BTD, batch.ids, self.boundary_ids, self.boundary_rows)
-        if self.adapter is None or not batch.present:
+        if self.adapter is None or not (batch.present or batch.cut_present):
             return SoftPromptOutput(embeds_BTD, {}, {})
         with torch.autocast(batch.ids.device.type, enabled=False):
             soft: SoftTokens = self.adapter(batch)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dep.config.schema import RunConfig, build, label
+from dep.data.prompts.chat_frame import ChatFrame
 from dep.data.prompts.settings import PromptConfig
 from dep.methods import Method
 from dep.models.adapters import ADAPTERS
@@ -51,6 +52,14 @@ class Arm:
             # Keys hash these settings: an unread one must not make two arms differ.
             prompt = replace(prompt, max_user_history=PromptConfig.max_user_history)
         return prompt, replace(soft, slots=prompt.history)
+
+    @cached_property
+    def frame(self) -> ChatFrame | None:
+        """The chat frame of its prompts, rendered once: a template may write the date, which changes at midnight."""
+        from dep.pipeline.content import rendered_frame  # imports torch, which a mistyped key must not wait for
+
+        prompt, soft = self.configured
+        return rendered_frame(self.config, prompt, soft.branches)
 
     @property
     def needs_vectors(self) -> bool:

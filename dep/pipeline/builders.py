@@ -31,12 +31,13 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
     batching = Batching(
         config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
         config.train.warm_start_epochs if arm.warm_start else 0, config.train.input_noise,
+        config.train.last_window == "fill",
     )  # fmt: skip
     return ReviewData(
         resources.prepared(config),
         resources.cache(config) if soft.branches else None,
         build(config, "retriever"),
-        PromptBuilder(tokenizer, prompt, soft.branches),
+        PromptBuilder(tokenizer, prompt, soft.branches, arm.frame),
         tokenizer.pad_token_id,
         batching,
     )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from dep.config.schema import RunConfig, build, identity
+from dep.data.prompts.builder import shown_branches
+from dep.data.prompts.chat_frame import ChatFrame, chat_frame
+from dep.data.prompts.settings import PromptConfig
+from dep.data.prompts.template import system_text
 from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.fingerprint import stamp
+from dep.models.backbones.load import files
+from dep.types import Branch
 from dep.utils import hashing
 from dep.utils.atomic_io import read_json, write_json
 from dep.utils.errors import DepError
@@ -48,6 +56,37 @@ def metric_signatures(config: RunConfig) -> dict[str, str]:
         metrics = build_metrics(config.evaluate.metrics, config.evaluate.texts)
         _METRICS[key] = {name: metric.signature for name, metric in metrics.items()}
     return _METRICS[key]
+
+
+def rendered_frame(config: RunConfig, prompt: PromptConfig, branches: Sequence[Branch]) -> ChatFrame | None:
+    """The chat frame of an arm's prompts as the backbone's tokenizer renders it now; a template may write the date.
+
+    Args:
+        config: names the backbone.
+        prompt: the arm's prompt.
+        branches: the arm's soft tokens.
+
+    Returns:
+        The frame, or None if the tokenizer is not on this machine; whatever loads the backbone reports that.
+
+    Raises:
+        DepError: the chat template cannot be used.
+    """
+    name = files(config.backbone)
+    times = tuple(path.stat().st_mtime_ns for path in sorted(Path(name).glob("*.j*")))
+    try:
+        tokenizer = _tokenizer(name, config.backbone.allow_download, times)
+    except (OSError, ValueError):
+        return None
+    return chat_frame(system_text(prompt, shown_branches(prompt, branches)), prompt, tokenizer)
+
+
+@lru_cache
+def _tokenizer(name: str, allow_download: bool, times: tuple[int, ...]) -> Any:
+    """The tokenizer of a backbone; `times` are those of its files, so that changed files are read again."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(name, local_files_only=not allow_download, trust_remote_code=False)
 
 
 def file_digest(path: Path, cache: Path) -> str:

@@ -20,8 +20,8 @@ from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 
 VERSIONS = {
-    "protocol": 1, "retrieval": 1, "difference": 1, "prompt": 1, "adapter": 1, "pretraining": 1, "training": 1,
-    "profile": 1, "decoding": 1, "scoring": 1,
+    "protocol": 1, "retrieval": 1, "difference": 1, "prompt": 2, "adapter": 1, "pretraining": 1, "training": 1,
+    "profile": 1, "decoding": 2, "scoring": 1,
 }  # fmt: skip
 """Version of each part of the code. A change that moves a number of a part must raise its version by one: the results
 that depend on the part are then computed again."""
@@ -73,7 +73,8 @@ def _content(arm: Arm) -> list[Any]:
     backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
     retriever = retriever_fingerprint(arm.config)
-    return [arm.source, backbone, *vectors, retriever, _versions("protocol", "retrieval", "prompt")]
+    frame = arm.frame.digest if arm.frame else None
+    return [arm.source, backbone, *vectors, retriever, frame, _versions("protocol", "retrieval", "prompt")]
 
 
 def _versions(*parts: str) -> dict[str, int]:

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from dep.data.collate import Collator
 from dep.models.adapters.files import read_adapter
 from dep.pipeline.arm import Arm
+from dep.pipeline.past_reviews import PastReviews
 from dep.training.module import PersonalizationModule
 from dep.types import Prompt, Request
 from dep.utils.atomic_io import read_json, read_rows
@@ -105,7 +106,8 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
         For each arm's name: `trains`; the number of `trainable` parameters (pretrained ones included) and of the LLM's
         `frozen` ones; `train_seconds` (pretraining included; of the last uninterrupted part of a training; the whole
         time for each arm that shares an adapter). Per request: `prompt_tokens` and `calls` of the LLM (those that write
-        profiles included), `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`.
+        profiles included), `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`. For one
+        seed: `past_reviews`, the counts of `PastReviews`.
     """
     by_name: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -114,7 +116,8 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
 
 
 def _arm_costs(arms: Sequence[Arm]) -> dict[str, Any]:
-    rows = [row for arm in arms for row in read_rows(arm.folder / "predictions.jsonl")]
+    rows_of_seeds = [read_rows(arm.folder / "predictions.jsonl") for arm in arms]
+    rows = [row for seed_rows in rows_of_seeds for row in seed_rows]
     steps_of_rows: list[Sequence[Mapping[str, Any]]] = [row.get("steps") or () for row in rows]
     result: dict[str, Any] = {
         "trains": arms[0].method.trains,
@@ -123,6 +126,7 @@ def _arm_costs(arms: Sequence[Arm]) -> dict[str, Any]:
             for row, steps in zip(rows, steps_of_rows, strict=True)
         ),
         "calls": fmean(1 + len(steps) for steps in steps_of_rows),
+        "past_reviews": PastReviews.of(rows_of_seeds[0])._asdict(),
     }
     measured = [read_json(arm.folder / "cost.json") for arm in arms]
     for name in ("gflops", "seconds", "kv_bytes", "user_bytes"):

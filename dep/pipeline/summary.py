@@ -19,6 +19,7 @@ from dep.evaluation.scores import summarise
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data
 from dep.pipeline.keys import adapter_key, score_key
+from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.request_cost import costs
 from dep.pipeline.resources import Resources
 from dep.pipeline.store import ArmStore
@@ -145,7 +146,7 @@ def _own_metrics(arms: Sequence[Arm]) -> dict[str, str]:
 
 
 def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: str, started: float) -> dict[str, Any]:
-    prepared = resources.prepared(run)
+    prepared, measured = resources.prepared(run), costs(arms)
     return {
         "name": run.name,
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
@@ -153,11 +154,23 @@ def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: s
         "command": command,
         "config": as_dict(run),
         "statistics": asdict(statistics_of(prepared.corpora, prepared.examples)),
-        "costs": costs(arms),
+        "costs": measured,
         "reused": _reused(arms),
-        "warning": _warning(run),
+        "warning": " ".join(filter(None, [_warning(run), *lost_history(arms, measured)])),
         "signatures": {name: metric.signature for name, metric in resources.metrics(run).items()},
     }
+
+
+def lost_history(arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A warning for each arm with requests whose prompts kept no past review.
+
+    Args:
+        arms: the arms.
+        measured: their costs, from `dep.pipeline.request_cost.costs`.
+    """
+    labels = {arm.name: arm.label for arm in arms}
+    warnings = [PastReviews(**row["past_reviews"]).warning(labels[name]) for name, row in measured.items()]
+    return [warning for warning in warnings if warning]
 
 
 def _warning(run: RunConfig) -> str:

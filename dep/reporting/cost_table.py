@@ -7,14 +7,15 @@ from typing import Any
 
 HEADS = {
     "Trained parameters": "trained", "Share of the LLM": "of LLM", "Training, s": "sec.", "Prompt tokens": "tokens",
-    "LLM calls": "calls", "Operations, GFLOP": "GFLOP", "Stored per user, bytes": "bytes",
+    "Past reviews": "past", "LLM calls": "calls", "Operations, GFLOP": "GFLOP", "Stored per user, bytes": "bytes",
 }  # fmt: skip
 """Column of the page -> its short form in the terminal."""
 HEADING = "What each method costs"
 NOTE = (
     "Trained parameters and training time include pretraining; the time is in seconds, while other arms may have run. "
-    "A request's tokens and LLM calls include those that write a profile. Operations are torch's count for reading the "
-    "request and its real review once. Stored per user are the texts, vectors and profile that the next request needs."
+    "A request's tokens and LLM calls include those that write a profile. Past reviews: those that all prompts kept, "
+    "of those that their requests asked for. Operations are torch's count for reading the request and its real review "
+    "once. Stored per user are the texts, vectors and profile that the next request needs."
 )
 
 
@@ -34,10 +35,16 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         f"{100 * row['trainable'] / row['frozen']:.1f}%" if trains else "",
         _format("{:,.0f}", row.get("train_seconds")) if trains else "",
         f"{row['prompt_tokens']:,.0f}",
+        _past(row.get("past_reviews")),
         f"{row['calls']:.1f}",
         _format("{:.2f}", row.get("gflops")),
         _format("{:,.0f}", row.get("user_bytes")),
     ]
+
+
+def _past(counts: Mapping[str, int] | None) -> str:
+    """Past reviews that all prompts kept, of those that their requests asked for."""
+    return f"{counts['kept']:,} of {counts['asked']:,}" if counts and counts["asked"] else ""
 
 
 def _format(form: str, value: float | None) -> str:

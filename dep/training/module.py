@@ -2,8 +2,8 @@
 
     L_total = L_gen + λ (L_recon + γ L_sparse)
 
-L_gen is `lm`: the negative log likelihood per token of a review, averaged over the examples of a batch. With
-`micro_batch` 1, as in the paper, this equals the usual token mean, and it does not depend on the batching.
+L_gen is `lm`: the negative log likelihood per token of a review, averaged over the examples of a batch, or over all
+tokens of an optimizer step (`train.window_loss`). Neither depends on the micro batch (`windows.py`).
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from dep.models.adapters.files import (
 from dep.models.backbones.fingerprint import fingerprint
 from dep.models.losses import total_loss
 from dep.models.soft_prompt import SoftPrompt, SoftPromptOutput
-from dep.training.optimizers import Muon
-from dep.training.schedule import schedule_factor
+from dep.training.optimizers import Muon, without_decay
+from dep.training.schedule import schedule_factor, warmup_steps
 from dep.training.settings import TrainConfig
+from dep.training.windows import language_loss, optimizer_steps, step_loss
 from dep.types import IGNORE, Batch
 from dep.utils.errors import DepError
 from dep.utils.lightning import pl
@@ -145,7 +146,7 @@ class PersonalizationModule(pl.LightningModule):
         """
         soft = self.embed(batch)
         nll_B, tokens_B = self._nll(batch, soft)
-        lm = (nll_B / tokens_B).mean()
+        lm = language_loss(nll_B, tokens_B, self.config.window_loss)
         total = total_loss(lm, soft.losses, self.config.lambda_, self.config.gamma, self.soft_prompt.loss_weights)
         return {"total": total, "lm": lm, **soft.losses, **soft.stats}
 
@@ -155,10 +156,10 @@ class PersonalizationModule(pl.LightningModule):
         In a batch without vectors of a branch, some weights do not affect the loss. All weights are added with a factor
         of zero, so that each has a gradient, which training on several devices needs.
         """
-        losses = self.losses(batch)
-        self._window.append({name: value.detach() for name, value in losses.items()})
+        loss, logged = step_loss(self.losses(batch), batch, self.config)
+        self._window.append({name: value.detach() for name, value in logged.items()})
         trained = [p.sum() for p in self.soft_prompt.parameters() if p.requires_grad]
-        return losses["total"] + 0.0 * torch.stack(trained).sum()
+        return loss + 0.0 * torch.stack(trained).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the learning rate, and the losses as means over this device's micro batches of the step."""
@@ -180,7 +181,7 @@ class PersonalizationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer of the trained part and a learning-rate schedule that advances with each step."""
-        c, total = self.config, int(self.trainer.estimated_stepping_batches)
+        c, total = self.config, optimizer_steps(self.trainer, self.config)
         own_groups = self.soft_prompt.param_groups()
         grouped_ids = {id(p) for group in own_groups for p in group["params"]}
         trained = [p for p in self.parameters() if p.requires_grad and id(p) not in grouped_ids]
@@ -189,14 +190,19 @@ class PersonalizationModule(pl.LightningModule):
             linear_ids = {id(m.weight) for m in self.soft_prompt.modules() if isinstance(m, torch.nn.Linear)}
             matrices = [p for p in trained if id(p) in linear_ids]
             others = [p for p in trained if id(p) not in linear_ids]
-            optimizer = Muon(matrices, c.muon_lr, [{"params": others, "lr": c.lr}, *own_groups], c.weight_decay)
+            groups = [{"params": others, "lr": c.lr}, *own_groups]
+            optimizer = Muon(matrices, c.muon_lr, self._decaying(groups), c.weight_decay)
         else:
-            optimizer = torch.optim.AdamW([{"params": trained, "lr": c.lr}, *own_groups], weight_decay=c.weight_decay)
-        warmup = round(c.warmup_ratio * total)
+            groups = [{"params": trained, "lr": c.lr}, *own_groups]
+            optimizer = torch.optim.AdamW(self._decaying(groups), weight_decay=c.weight_decay)
+        warmup = warmup_steps(total, c.warmup_ratio, c.warmup)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: schedule_factor(step, total, warmup, c.schedule)
+            optimizer, lambda step: schedule_factor(step, total, warmup, c.schedule, c.warmup)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _decaying(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return groups if self.config.decay_biases else without_decay(groups, self)
 
     def sizes(self) -> tuple[int, int, int]:
         """Count the parameters: trained, pretrained (now frozen), and those of the LLM (elements as it stores them)."""

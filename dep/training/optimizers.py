@@ -11,10 +11,38 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 """Coefficients of Jordan's quintic; five steps with them bring every singular value near 1."""
+
+
+NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+
+
+def without_decay(groups: Iterable[dict[str, Any]], module: nn.Module) -> list[dict[str, Any]]:
+    """Split groups of parameters so that biases and the weights of norm layers have no weight decay.
+
+    Args:
+        groups: parameter groups of an optimizer.
+        module: holds all their parameters.
+
+    Returns:
+        The groups in their order, each without its biases and norms, which follow it in a group with `weight_decay` 0.
+        Empty groups are left out.
+    """
+    spared = {
+        id(p)
+        for layer in module.modules()
+        for name, p in layer.named_parameters(recurse=False)
+        if "bias" in name or isinstance(layer, NORMS)
+    }
+    split = []
+    for group in groups:
+        decayed = [p for p in group["params"] if id(p) not in spared]
+        split.append({**group, "params": decayed})
+        split.append({**group, "params": [p for p in group["params"] if id(p) in spared], "weight_decay": 0.0})
+    return [group for group in split if group["params"]]
 
 
 class Muon(torch.optim.Optimizer):

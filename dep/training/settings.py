@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dep.training.schedule import Schedule
+from dep.training.schedule import Schedule, WarmUp
 from dep.utils.fields import RUNTIME
+
+WindowLoss = Literal["examples", "tokens"]
 
 
 @dataclass
@@ -21,8 +23,13 @@ class TrainConfig:
     """Peak learning rate of Muon."""
     weight_decay: float = 0.025
     """Decoupled weight decay."""
+    decay_biases: bool = True
+    """Whether biases and the weights of norm layers decay too; the public code spares them (Hugging Face's trainer)."""
     warmup_ratio: float = 0.01
     """Share of the optimizer steps that are warm-up."""
+    warmup: WarmUp = "from_share"
+    """How the warm-up of w steps starts: `from_share`, with 1/w of the peak, w being rounded; or `from_zero`, with a
+    learning rate of 0, w being rounded up (the public code, whose trainer is Hugging Face's)."""
     schedule: Schedule = "linear"
     """How the learning rate falls after the warm-up."""
     epochs: int = 5
@@ -42,6 +49,13 @@ class TrainConfig:
     """Examples of an optimizer step, on all devices together."""
     micro_batch: int = 1
     """Examples that a device processes at a time; gradients accumulate over `effective_batch`."""
+    window_loss: WindowLoss = "examples"
+    """What the language loss of an optimizer step averages: its `examples`, each by its mean per token, or all of its
+    `tokens` (the public code), so that longer reviews count more."""
+    last_window: Literal["fill", "short"] = "fill"
+    """What an epoch's last optimizer step does if examples are missing: `fill` up with the epoch's first ones, or take
+    the `short` rest (the public code; one device). `short` also counts steps as the public code does: each epoch as
+    many as it has full windows, so that the last epoch ends a few steps early."""
     max_tokens_per_forward: int = field(default=0, metadata=RUNTIME)
     """Most real tokens that the LLM reads at a time; 0 reads a whole micro batch. It bounds memory if prompts differ in
     length, and changes no number."""

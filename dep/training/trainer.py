@@ -21,6 +21,7 @@ import torch
 
 from dep.training.settings import TrainConfig
 from dep.training.throughput import Bar, Throughput
+from dep.training.windows import StopAtLastStep
 from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
@@ -113,6 +114,10 @@ class Train:
                 f"train.effective_batch: expected a multiple of micro_batch x devices = {examples_at_once}, found "
                 f"{c.effective_batch}; change one of them"
             )
+        if c.last_window == "short" and trainer.world_size > 1:
+            raise DepError(
+                "train.last_window", "fill, with several devices", "short", "use one device, or train.last_window=fill"
+            )
         trainer.accumulate_grad_batches = c.effective_batch // examples_at_once
         return trainer
 
@@ -123,7 +128,8 @@ class Train:
         best = checkpoint(target, "best", monitor=self.config.monitor, mode=mode, save_top_k=1, **shared)
         last = checkpoint(target, "last", every_n_epochs=1, **shared)  # after `best`, whose state it includes
         bar = [Bar(self.throughput)] if self.config.progress else []
-        return [self.throughput, *bar, best, last]
+        stop = [StopAtLastStep(self.config)] if self.config.last_window == "short" else []
+        return [self.throughput, *bar, *stop, best, last]
 
     def _csv_logger(self, folder: Path) -> Any:
         earlier_rows = _finished_rows(folder)

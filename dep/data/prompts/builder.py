@@ -6,32 +6,41 @@
     model    the review
 
 In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
-vector of the difference (p_diff). If the input is too long, whole blocks are left out, beginning with the oldest.
-`TextTokens` encodes the text of users and items; the tokenizer encodes the template.
+vector of the difference (p_diff). Long texts of past reviews are cut to `max_review_tokens`. If the input is still too
+long, blocks are left out: the newest ones that fit stay. The ids of a prompt are those of its whole text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
+from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.chat_request import ChatRequest, Line, review_lines
 from dep.data.prompts.settings import PromptConfig
-from dep.data.prompts.template import SLOT_LINES, chat_frame, system_text
-from dep.data.prompts.text_encoding import TextTokens
+from dep.data.prompts.template import MARKS, SLOT_LINES, slot_line, system_text
+from dep.data.prompts.text_encoding import Part, Parts, TextEncoder
 from dep.types import HIS_END, HIS_START, SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
 from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_HEADING: Parts = (Part("[User's Past Reviews]:\n", True),)
+_SLACK = 2
+"""Tokens that a text may have more within a prompt than alone."""
+_ITEM_FIELDS = ("Item Title", "Item Description")
 
-def fitting(blocks: Sequence[Sequence[int]], room: int) -> int:
-    """How many blocks, counted from the first, fit into `room` tokens together."""
-    count = 0
-    while count < len(blocks) and (room := room - len(blocks[count])) >= 0:
-        count += 1
-    return count
+
+class Block(NamedTuple):
+    """A past review in the prompt: which of the request's slots, its lines, and the branches whose slots it holds."""
+
+    k: int
+    slot: Slot
+    lines: list[Parts]
+    branches: list[Branch]
 
 
 class PromptBuilder:
@@ -41,13 +50,18 @@ class PromptBuilder:
         tokenizer: the tokenizer; with branches it must have the special tokens of `dep.types`.
         config: what the prompt holds.
         branches: which embeddings a block holds: `his`, `diff`, both or none.
+        frame: the chat frame of the system text, if it was rendered before.
 
     Raises:
-        DepError: the tokenizer lacks a special token.
+        DepError: the tokenizer lacks a special token, or its chat template cannot be used.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, config: PromptConfig, branches: Sequence[Branch] = ()
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        config: PromptConfig,
+        branches: Sequence[Branch] = (),
+        frame: ChatFrame | None = None,
     ) -> None:
         missing = [t for t in SPECIAL_TOKENS if t not in tokenizer.get_added_vocab()]
         if missing and branches:
@@ -56,30 +70,35 @@ class PromptBuilder:
                 "load it with dep.models.backbones.load.load, which adds them",
             )  # fmt: skip
         self.config = config
-        self.branches = tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()
+        self.branches = shown_branches(config, branches)
         self._system = system_text(config, self.branches)
         self._tokenizer = tokenizer
-        self._untrusted = TextTokens(tokenizer)
-        self._template: dict[str, tuple[int, ...]] = {}
-        self._closing = tokenizer.eos_token_id
+        self._frames: dict[str, ChatFrame] = {} if frame is None else {self._system: frame}
+        self._end: int | None = tokenizer.eos_token_id
+
+    @cached_property
+    def _encoder(self) -> TextEncoder:
+        return TextEncoder(self._tokenizer)
 
     def share_memo(self, other: PromptBuilder) -> None:
         """Share the memo of tokenised texts with `other`, which must have the same tokenizer."""
-        self._untrusted = other._untrusted
+        self._encoder = other._encoder
 
-    def text(self, text: str) -> tuple[int, ...]:
-        """Ids of a piece of the template."""
-        if text not in self._template:
-            self._template[text] = tuple(self._tokenizer.encode(text, add_special_tokens=False))
-        return self._template[text]
+    def frame(self, system: str) -> ChatFrame:
+        """The chat template around a message with this system text."""
+        if system not in self._frames:
+            self._frames[system] = chat_frame(system, self.config, self._tokenizer)
+        return self._frames[system]
 
-    def field(self, name: str, value: str) -> list[int]:
-        """Ids of `[name]: value` and a line break. The blank goes with the value, as tokenizers split before blanks."""
-        return [*self.text(f"[{name}]:"), *self._untrusted.encode(f" {value.strip()}\n")]
+    def line(self, line: Line, mark: str = "") -> Parts:
+        """A line of the template, or a field: `[name]: value` and a line break; `mark` stands before it."""
+        if isinstance(line, str):
+            return (Part(mark + line, True),)
+        name, value = line
+        return Part(f"{mark}[{name}]:", True), Part(f" {self._stripped(value)}\n", False)
 
-    def line(self, line: Line) -> list[int]:
-        """Ids of a line: a piece of the template, or a field."""
-        return list(self.text(line)) if isinstance(line, str) else self.field(*line)
+    def _stripped(self, value: str) -> str:
+        return value.strip() if self.config.strip_fields else value
 
     def ask(self, question: ChatRequest) -> list[int]:
         """Ids of a question. If it is longer than `max_input_tokens`, its last blocks are left out.
@@ -87,86 +106,168 @@ class PromptBuilder:
         Raises:
             DepError: the question is too long even without blocks.
         """
-        head = [i for line in question.head for i in self.line(line)]
-        blocks = [[i for line in block for i in self.line(line)] for block in question.blocks]
-        room = self.config.max_input_tokens - len(self.chat(question.system, head))
-        if room < 0:
+        frame = self.frame(question.system)
+        lines = [self.line(line) for line in question.head]
+        ids = self._chat(frame, lines)
+        if (over := len(ids) - self.config.max_input_tokens) > 0:
             raise DepError(
                 f"a question that begins {question.text[:60]!r}",
-                f"at most {self.config.max_input_tokens} tokens", f"{-room} more", "raise prompt.max_input_tokens",
+                f"at most {self.config.max_input_tokens} tokens", f"{over} more", "raise prompt.max_input_tokens",
             )  # fmt: skip
-        return self.chat(question.system, [*head, *(i for block in blocks[: fitting(blocks, room)] for i in block)])
+        blocks = [[self.line(self._shortened(line)) for line in block] for block in question.blocks]
+        count, room = 0, -over
+        while count < len(blocks) and (room := room - self._size(frame, blocks[count])) >= 0:
+            count += 1
+        while count:
+            whole = self._chat(frame, [*lines, *(line for block in blocks[:count] for line in block)])
+            if len(whole) <= self.config.max_input_tokens:
+                return whole
+            count -= 1
+        return ids
 
-    def chat(self, system: str, body: list[int]) -> list[int]:
-        """Ids of one turn: the system text, then `body` as the user's message, up to where the answer begins."""
-        before, after = chat_frame(system, self.config, self._tokenizer)
-        return [*self.text(before), *body, *self.text(after)]
+    def _shortened(self, line: Line) -> Line:
+        """A field of a question's block, cut to `max_review_tokens` if it holds what users wrote."""
+        if isinstance(line, str) or line[0] in _ITEM_FIELDS or self.config.max_review_tokens is None:
+            return line
+        return line[0], self._encoder.cut(line[1].strip(), self.config.max_review_tokens)
 
-    def block(self, number: int, slot: Slot) -> tuple[list[int], list[Branch]]:
-        """Ids of the block of a past review, and the branches whose slot tokens it holds.
+    def _chat(self, frame: ChatFrame, lines: Sequence[Parts]) -> list[int]:
+        """Ids of one turn: the frame with `lines` as the user's message, up to where the answer begins."""
+        before, *others = frame.pieces
+        framed: list[Parts] = [(Part(before, True),)]
+        for piece in others:
+            framed += [*lines, (Part(piece, True),)]
+        return [*frame.begins, *self._encoder.encode_lines(framed)]
+
+    def _size(self, frame: ChatFrame, lines: Sequence[Parts]) -> int:
+        """How many tokens `lines` add to a prompt."""
+        return (len(frame.pieces) - 1) * sum(self._encoder.length(line) for line in lines)
+
+    def block(self, number: int, k: int, slot: Slot, limit: int | None) -> Block:
+        """The block of a past review.
 
         A branch without a vector (an item that nobody else reviewed) has no line in the block.
 
         Args:
             number: the number that the block's heading shows, from 1.
+            k: the slot's index in the request.
             slot: the past review.
+            limit: most tokens of its text; None for no limit.
         """
-        ids = [i for line in review_lines(number, slot, self.config.text) for i in self.line(line)]
+        review = slot.review
+        if limit is not None:
+            review = replace(review, text=self._encoder.cut(review.text.strip(), limit))
+        first, other = MARKS[self.config.list_markers]
+        heading, *fields = review_lines(number, replace(slot, review=review), self.config.text)
+        lines = [self.line(heading, first), *(self.line(line, other) for line in fields)]
         filled: list[Branch] = []
         for branch in SLOT_LINES:
             if branch in self.branches and getattr(slot, branch) is not None:
-                ids += self.slot_ids(branch)
+                lines.append((Part("".join(slot_line(branch, self.config)), True),))
                 filled.append(branch)
-        return ids, filled
+        return Block(k, slot, lines, filled)
 
     def slot_ids(self, branch: Branch) -> list[int]:
         """Ids of the line that holds a branch's slot token."""
-        name, start, token, end = SLOT_LINES[branch]
-        return [*self.text(name), *self.text(start), *self.text(token), *self.text(end), *self.text("\n")]
-
-    def user_ids(self, count: int) -> list[int]:
-        """Ids of the line that holds the `count` slot tokens of the user's embedding."""
-        slots = self.text(SLOT_TOKENS["user"]) * count
-        return [*self.text("[User Embedding]:\n"), *self.text(HIS_START), *slots, *self.text(HIS_END), *self.text("\n")]
+        return list(self._encoder.encode((Part("".join(slot_line(branch, self.config)), True),)))
 
     def target(self, text: str) -> list[int]:
         """Ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
-        return [*self._untrusted.encode(text.strip()), self._closing][: self.config.max_target_tokens]
+        frame = self.frame(self._system)
+        if self.config.strip_fields:
+            ids = list(self._encoder.continuation(frame.pieces[-1], frame.lead + text.strip()))
+        else:  # the authors' code encodes prompt and target apart
+            ids = list(self._encoder.encode((Part(text, False),)))
+        end, most = [] if self._end is None else [self._end], self.config.max_target_tokens
+        return [*ids[:most], *end] if self.config.close_cut_targets else [*ids, *end][:most]
 
     def build(self, request: Request) -> Prompt:
         """The prompt of `request`.
 
         Raises:
-            DepError: the item, rating and title alone are longer than `max_input_tokens`.
+            DepError: with `overflow="drop"`, the item, rating and title alone are longer than `max_input_tokens`; or
+                the chat template shows the message, and with it the user's embedding, more than once.
         """
+        frame = self.frame(self._system)
+        times = len(frame.pieces) - 1
         history = request.user_history if self.config.reads_user_history else None
         count = len(history.his) if history is not None and self.config.user_tokens < 0 else self.config.user_tokens
-        head = [
-            *(self.user_ids(count) if count else ()),
-            *self.field("Item Title", request.item.title),
-            *self.field("Item Description", request.item.description),
-            *(self.field("User Profile", request.profile) if self.config.profile else ()),
-        ]
+        if count and times > 1:
+            raise DepError(
+                "the tokenizer's chat template", "one that shows the user's message once", f"it {times} times",
+                "set prompt.chat=qwen, or give the tokenizer another chat_template",
+            )  # fmt: skip
+        slots = SLOT_TOKENS["user"] * count
+        user: list[Parts] = [(Part(f"[User Embedding]:\n{HIS_START}{slots}{HIS_END}\n", True),)] if count else []
+        fields = [("Item Title", request.item.title), ("Item Description", request.item.description)]
+        fields += [("User Profile", request.profile)] if self.config.profile else []
+        head = [*user, *map(self.line, fields)]
         tail = [
-            *self.field("Output Review Rating", f"{request.rating:.1f}"),
-            *self.field("Output Review Title", request.title),
+            self.line(("Output Review Rating", f"{request.rating:.1f}")),
+            self.line(("Output Review Title", request.title)),
         ]
-        slots = request.slots[: self.config.history]
-        heading = self.text("[User's Past Reviews]:\n") if slots else ()
-        blocks = [self.block(number, slot) for number, slot in enumerate(slots, 1)]
-        room = self.config.max_input_tokens - len(self.chat(self._system, [*head, *heading, *tail]))
-        if room < 0:
+        ids = self._chat(frame, [*head, *tail])
+        room = self.config.max_input_tokens - len(ids)
+        cuts = self.config.overflow == "cut"
+        if room < 0 and not cuts:
             raise DepError(
                 f"example {request.key}",
                 f"an item, rating and title of at most {self.config.max_input_tokens} tokens", f"{-room} more",
                 "raise prompt.max_input_tokens or lower protocol.max_description_chars",
             )  # fmt: skip
-        kept = fitting([ids for ids, _ in blocks], room)
-        body = [*head, *(heading if kept else ()), *(i for ids, _ in blocks[:kept] for i in ids), *tail]
-        ids, target = self.chat(self._system, body), self.target(request.text)
-        prompt = Prompt(request.key, ids, target, kept=kept, user_history=history, user_tokens=count)
-        for k, (slot, (_, filled)) in enumerate(zip(slots[:kept], blocks, strict=False)):
-            for branch in filled:
-                prompt.vectors.setdefault(branch, []).append(getattr(slot, branch))
-                prompt.positions.setdefault(branch, []).append(k)
+        asked = request.slots[: self.config.history]
+        blocks = self._fitting(frame, asked, room)
+        while blocks:  # lengths of single lines may be a little off; the whole text's is exact
+            lines = [line for block in blocks for line in block.lines]
+            whole = self._chat(frame, [*head, _HEADING, *lines, *tail])
+            if len(whole) <= self.config.max_input_tokens:
+                ids = whole
+                break
+            blocks.pop()
+        if cuts:
+            if asked and not blocks:
+                blocks = [self.block(1, 0, asked[0], self.config.max_review_tokens)]
+                ids = self._chat(frame, [*head, _HEADING, *blocks[0].lines, *tail])
+            ids = ids[: self.config.max_input_tokens]
+        prompt = Prompt(
+            request.key, ids, self.target(request.text), kept=len(blocks), asked=len(asked), user_history=history,
+            user_tokens=count,
+        )  # fmt: skip
+        for branch in self.branches:
+            held = ids.count(self._tokenizer.get_vocab()[SLOT_TOKENS[branch]])
+            placed = [block for block in blocks * times if branch in block.branches][:held]  # the rest was cut off
+            if placed:
+                prompt.vectors[branch] = [getattr(block.slot, branch) for block in placed]
+                prompt.positions[branch] = [block.k for block in placed]
+            shown = {block.k for block in placed}
+            if cut := [v for k, s in enumerate(asked) if k not in shown and (v := getattr(s, branch)) is not None]:
+                prompt.cut_vectors[branch] = cut
         return prompt
+
+    def _fitting(self, frame: ChatFrame, slots: Sequence[Slot], room: int) -> list[Block]:
+        """The blocks of the past reviews that fit into `room` tokens, newest first.
+
+        Where texts may be cut, a review that does not fit is passed over; until one fits, texts are cut to the room
+        that there is.
+        """
+        limit, blocks = self.config.max_review_tokens, list[Block]()
+        room -= self._size(frame, [_HEADING])
+        for k, slot in enumerate(slots):
+            block = self.block(len(blocks) + 1, k, slot, limit)
+            size = self._size(frame, block.lines)
+            if size > room and limit is not None and not blocks and self.config.text:
+                rest = self._size(frame, self.block(1, k, slot, 0).lines)
+                left = (room - rest) // (len(frame.pieces) - 1) - _SLACK
+                block = self.block(1, k, slot, max(0, min(limit, left)))
+                size = self._size(frame, block.lines)
+            if size <= room:
+                blocks.append(block)
+                room -= size
+            elif limit is None:
+                break
+        return blocks
+
+
+def shown_branches(config: PromptConfig, branches: Sequence[Branch]) -> tuple[Branch, ...]:
+    """The branches whose embeddings the blocks of past reviews hold."""
+    return tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()

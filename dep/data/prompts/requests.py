@@ -11,6 +11,9 @@ from dep.types import Corpus, Example, Request, Slot, UserHistory
 from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dep.data.vectors.shown import ShownDifferences
     from dep.data.vectors.store import Vectors
 
 
@@ -25,6 +28,7 @@ class Requests(Sequence[Request]):
         k: the largest number of past reviews.
         pairing: whose vectors a slot holds; see `PromptConfig.pairing`.
         user_history: returns the user's whole history of an example, for methods that read it.
+        shown: by category, computes differences that depend on what a prompt shows; None takes those of `vectors`.
 
     Raises:
         DepError: a category of the examples has no corpus, or no vectors, or vectors of another number of rows.
@@ -39,6 +43,7 @@ class Requests(Sequence[Request]):
         k: int,
         pairing: str = "own",
         user_history: Callable[[Example], UserHistory] | None = None,
+        shown: Mapping[str, ShownDifferences] | None = None,
     ) -> None:
         for category in sorted({example.category for example in examples}):
             if category not in corpora:
@@ -56,7 +61,7 @@ class Requests(Sequence[Request]):
             retriever,
             k,
         )
-        self.pairing, self.user_history = pairing, user_history
+        self.pairing, self.user_history, self.shown = pairing, user_history, shown
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -68,8 +73,9 @@ class Requests(Sequence[Request]):
     def __getitem__(self, at: int | slice) -> Request | Requests:
         if isinstance(at, slice):
             return Requests(
-                self.examples[at], self.corpora, self.vectors, self.retriever, self.k, self.pairing, self.user_history
-            )
+                self.examples[at], self.corpora, self.vectors, self.retriever, self.k, self.pairing, self.user_history,
+                self.shown,
+            )  # fmt: skip
         example = self.examples[at]
         corpus = self.corpora[example.category]
         target = corpus.reviews[example.row]
@@ -87,19 +93,29 @@ class Requests(Sequence[Request]):
 
     def _slots(self, example: Example, corpus: Corpus) -> tuple[Slot, ...]:
         rows = self.retriever(example, corpus, self.k)
-        if self.vectors is None or self.pairing == "own":
-            return tuple(self._slot(corpus, row, row) for row in rows)
-        peers_N = self.vectors[example.category].peers_N
-        all_rows = self.retriever(example, corpus, len(example.profile))
-        with_peers = [row for row in all_rows if peers_N[row] > 0]
-        return tuple(self._slot(corpus, row, other) for row, other in zip_longest(rows, with_peers[: len(rows)]))
+        vector_rows = rows
+        if self.vectors is not None and self.pairing == "with_peers":
+            peers_N = self.vectors[example.category].peers_N
+            all_rows = self.retriever(example, corpus, len(example.profile))
+            vector_rows = [row for row in all_rows if peers_N[row] > 0][: len(rows)]
+        diff: dict[int, Tensor] | None = None
+        if self.shown is not None:
+            diff = self.shown[example.category](vector_rows, sorted({*rows, *vector_rows}))
+        return tuple(self._slot(corpus, row, other, diff) for row, other in zip_longest(rows, vector_rows))
 
-    def _slot(self, corpus: Corpus, row: int, vector_row: int | None) -> Slot:
-        """The past review of `row` with the vectors of `vector_row`; without vectors if that is None."""
+    def _slot(
+        self, corpus: Corpus, row: int, vector_row: int | None, shown: Mapping[int, Tensor] | None = None
+    ) -> Slot:
+        """The past review of `row` with the vectors of `vector_row`; without vectors if that is None.
+
+        `shown` holds the differences by row, if they depend on what the prompt shows.
+        """
         review = corpus.reviews[row]
         item = corpus.items[review.item]
         if self.vectors is None or vector_row is None:
             return Slot(review, item)
         vectors = self.vectors[corpus.category]
+        if shown is not None:
+            return Slot(review, item, vectors.his_NE[vector_row], shown.get(vector_row))
         diff = vectors.diff_NE[vector_row] if vectors.peers_N[vector_row] > 0 else None
         return Slot(review, item, vectors.his_NE[vector_row], diff)

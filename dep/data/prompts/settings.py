@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+ListMarkers = Literal["none", "flat", "indented"]
 
 
 @dataclass
@@ -28,9 +30,32 @@ class PromptConfig:
     pairing: Literal["own", "with_peers"] = "own"
     """Whose vectors the i-th block holds: `own`, those of its review; `with_peers`, as in the authors' code, those of
     the i-th review that has peers, so that text and vectors differ after a review without peers."""
-    chat: Literal["tokenizer", "qwen"] = "tokenizer"
-    """The tokenizer's own chat template, or the literal Qwen form of the authors' code."""
+    list_markers: ListMarkers = "none"
+    """What begins the lines of a past review's block: nothing, `flat`, "- " (Figure 6), or `indented`, "- " and for the
+    lines below the heading two blanks more (the authors' code)."""
+    embedding_line: Literal["below", "same"] = "below"
+    """Where a soft token and its boundary tokens stand: on the line `below` their heading (Figure 6) or on the `same`
+    line (the authors' code)."""
+    strip_fields: bool = True
+    """Whether white space around a field's value and around the review to write is removed; the authors' code keeps
+    it."""
+    overflow: Literal["drop", "cut"] = "drop"
+    """What happens if not even the newest past review fits: `drop` it, or keep it and `cut` the end of the prompt, with
+    the output's rating and title and where the answer begins (the authors' code)."""
+    close_cut_targets: bool = False
+    """Whether a review that is cut still ends with the end token, one token beyond `max_target_tokens` (the authors'
+    code); if not, it ends in its text."""
+    chat: Literal["tokenizer", "qwen", "public_code"] = "tokenizer"
+    """The tokenizer's own chat template, or one of two literal forms: `qwen`, Qwen's; `public_code`, Qwen's as the
+    authors' code writes it, with a line break before the end of the system's turn and none after it."""
     max_input_tokens: int = 2048
     """Most tokens of a prompt; the oldest reviews are left out until it fits."""
     max_target_tokens: int = 2048
     """Most tokens of a review that is trained on or scored; the rest is cut."""
+    max_review_tokens: int | None = 256
+    """Most tokens of a past review's text; a longer one is cut at a whole word, and if no past review fits, the text of
+    the newest that can be made to fit is cut further. null: texts stay whole, and the first review that does not fit
+    ends the list, as in the authors' code."""
+    template_arguments: dict[str, bool | int | str] = field(default_factory=lambda: {"enable_thinking": False})
+    """Arguments for the tokenizer's chat template, by the names that the template reads. The default keeps Qwen3,
+    SmolLM3 and others from thinking before they answer; `date_string` fixes the date that Llama 3 writes."""

@@ -1,27 +1,32 @@
-"""Texts of the prompt in Figure 6 of the paper, and the chat template around them."""
+"""Texts of the prompt in Figure 6 of the paper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from dep.data.prompts.settings import PromptConfig
+from dep.data.prompts.settings import ListMarkers, PromptConfig
 from dep.types import DIFF_END, DIFF_SLOT, DIFF_START, HIS_END, HIS_SLOT, HIS_START, Branch
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 SLOT_LINES: dict[Branch, tuple[str, str, str, str]] = {
     "his": ("[Review Embedding]:\n", HIS_START, HIS_SLOT, HIS_END),
     "diff": ("[Review Difference Embedding]:\n", DIFF_START, DIFF_SLOT, DIFF_END),
 }
+MARKS: dict[ListMarkers, tuple[str, str]] = {"none": ("", ""), "flat": ("- ", "- "), "indented": ("- ", "  - ")}
+"""What begins the heading of a past review's block, and its other lines."""
 _DENOTES: dict[Branch, str] = {
     "his": "[Review Embedding] denotes a soft prompt of the review text",
     "diff": "[Review Difference Embedding] denotes a soft prompt showing the difference between the review text and "
     "other reviews on the same item",
 }
-_CONTENT = "DEPxCONTENTxDEP"
-"""Stands for the user's message while the chat template is rendered; the result is split there."""
+
+
+def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
+    """The pieces of a block's lines that hold a branch's soft token: heading, boundary tokens, slot token."""
+    heading, *tokens = SLOT_LINES[branch]
+    mark = MARKS[config.list_markers][1]
+    if config.embedding_line == "same":
+        return f"{mark}{heading.rstrip()} ", *tokens, "\n"
+    return f"{mark}{heading}", *([mark] * bool(mark)), *tokens, "\n"
 
 
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
@@ -48,24 +53,3 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
         f"{text}\nNote: {' and '.join(_DENOTES[b] for b in _DENOTES if b in branches)}. "
         f"{' and '.join(names)} should serve as hints for personalized review text generation."
     )
-
-
-def chat_frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-    """The text that the chat template puts before the user's message, and the text after it."""
-    before, after = _frame(system, config, tokenizer).split(_CONTENT)
-    return before, after
-
-
-def _frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> str:
-    if config.chat == "qwen":
-        return (
-            f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{_CONTENT}<|im_end|>\n<|im_start|>assistant\n"
-        )
-    if not tokenizer.chat_template:
-        return f"{system}\n\n{_CONTENT}\n[Output Review Text]:"
-    turns = [{"role": "system", "content": system}, {"role": "user", "content": _CONTENT}]
-    try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except Exception:  # jinja has an error type of its own; templates without a system role raise it
-        turns = [{"role": "user", "content": f"{system}\n\n{_CONTENT}"}]
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))

@@ -23,6 +23,7 @@ item. It shows what a subtraction brings that does not come from comparing revie
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from dep.data.vectors.settings import Weighting
+from dep.data.vectors.settings import Profile, Weighting
 from dep.utils.errors import DepError
 
 _ROWS = 1024
@@ -45,6 +46,8 @@ def differences(
     pool_N: Tensor | None = None,
     times: Sequence[int] | None = None,
     out: Tensor | None = None,
+    min_reviewers: int = 1,
+    profile: Profile = "pool",
 ) -> tuple[Tensor, Tensor]:
     """The difference-aware embeddings of all reviews (Eq. 4). N: reviews. E: width of the embedder.
 
@@ -56,9 +59,11 @@ def differences(
         pool_N: [N] bool, the rows that count as a peer's review; None for all rows.
         times: [N] the time of each row, if only earlier reviews of peers count; None for any time.
         out: [N, E] float32 zeros to write the differences to, such as a memory-mapped file.
+        min_reviewers: fewest users with a review of the item in the pool, the author counted, for a difference.
+        profile: see `DifferenceConfig.profile`; `shown` is `pool` here.
 
     Returns:
-        diff_NE, [N, E] float32, zero where nobody else reviewed the item; peers_N, [N] int64, the number of peers.
+        diff_NE, [N, E] float32, zero without peers; peers_N, [N] int64, the number of peers, 0 with too few reviewers.
 
     Raises:
         DepError: sizes differ, the weighting is unknown, or it does not support `times`.
@@ -77,8 +82,31 @@ def differences(
     if times is not None:
         if weighting != "uniform":
             raise DepError("difference.time=earlier", "weighting 'uniform'", repr(weighting), "set difference.time=any")
-        return diff_NE, _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times), diff_NE)
-    return diff_NE, WEIGHTINGS[weighting](his_NE, user_N, item_N, pool_N, diff_NE)
+        peers_N = _uniform_earlier(his_NE, user_N, item_N, pool_N, torch.tensor(times), diff_NE)
+    else:
+        weigh = WEIGHTINGS[weighting]
+        if weighting == "profile_distance" and profile == "pool_and_next":
+            weigh = partial(_by_profile_distance, profile_N=pool_N | _next(user_N, pool_N))
+        peers_N = weigh(his_NE, user_N, item_N, pool_N, diff_NE)
+    if min_reviewers > 1 and rows:
+        few_N = _own_counts(user_N, item_N, pool_N) + peers_N < min_reviewers
+        diff_NE[few_N], peers_N[few_N] = 0, 0
+    return diff_NE, peers_N
+
+
+def _next(user_N: Tensor, pool_N: Tensor) -> Tensor:
+    """[N] bool: each user's first row behind their rows in the pool."""
+    row_N, users = torch.arange(len(user_N)), int(user_N.max()) + 1 if len(user_N) else 0
+    last_U = torch.full((users,), -1).scatter_reduce(0, user_N[pool_N], row_N[pool_N], "amax")
+    behind_N = (row_N > last_U[user_N]) & (last_U[user_N] >= 0)
+    first_U = torch.full((users,), -1).scatter_reduce(0, user_N[behind_N], row_N[behind_N], "amin", include_self=False)
+    return behind_N & (row_N == first_U[user_N])
+
+
+def _own_counts(user_N: Tensor, item_N: Tensor, pool_N: Tensor) -> Tensor:
+    """[N] bool: whether a row's author has a review of its item in the pool."""
+    pair_N, first_P = _pairs(user_N, item_N)
+    return (torch.bincount(pair_N[pool_N], minlength=len(first_P)) > 0)[pair_N]
 
 
 def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
@@ -177,16 +205,19 @@ def _uniform_earlier(
     return peers_N
 
 
-def _by_profile_distance(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
+def _by_profile_distance(
+    his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor, profile_N: Tensor | None = None
+) -> Tensor:
+    profile_N = pool_N if profile_N is None else profile_N
     """Write the differences from the peers' mean, weighted as in the authors' code."""
     pair_N, first_P = _pairs(user_N, item_N)
     item_P, user_P = item_N[first_P], user_N[first_P]
     counts_P, _, peers_N = _peer_counts(pair_N, item_N, item_P, pool_N)
     mean_PE = _means(his_NE, pair_N, pool_N, len(item_P))
     users = int(user_N.max()) + 1 if len(user_N) else 0
-    in_pool_U = torch.bincount(user_N[pool_N], minlength=users) > 0
+    in_pool_U = torch.bincount(user_N[profile_N], minlength=users) > 0
     # A user without a review in the pool is nobody's peer, but needs a mean vector for the distances.
-    profile_UE = _means(his_NE, user_N, pool_N | ~in_pool_U[user_N], users)
+    profile_UE = _means(his_NE, user_N, profile_N | ~in_pool_U[user_N], users)
     order = torch.argsort(item_N, stable=True)
     order = order[peers_N[order] > 0]
     if not len(order):

@@ -82,7 +82,10 @@ class VectorStore:
                     with replacing(below / "diff.safetensors") as temporary:
                         zeros = zeros_file(temporary, diff_key, shapes)
                         weighting, out = self.difference.weighting, zeros["diff"]
-                        _, peers_N = differences(his_NE, users, items, weighting, pool_N, times, out)
+                        _, peers_N = differences(
+                            his_NE, users, items, weighting, pool_N, times, out,
+                            self.difference.min_reviewers, self.difference.profile,
+                        )  # fmt: skip
                         zeros["peers"].copy_(peers_N)
                     diff = seal(below, "diff", diff_key, zeros, facts | asdict(self.difference))
         return Vectors(his_NE, diff["diff"], diff["peers"])

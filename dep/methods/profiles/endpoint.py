@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
+from dep.data.prompts.chat_frame import without_thinking
 from dep.data.prompts.chat_request import ChatRequest
 from dep.methods.profiles.settings import ProfileConfig
 from dep.utils.errors import DepError
@@ -87,4 +88,4 @@ class EndpointWriter:
             temperature=0.0,
             max_tokens=self.config.max_new_tokens,
         )
-        return str(answer.choices[0].message.content or "").strip()
+        return without_thinking(str(answer.choices[0].message.content or ""))

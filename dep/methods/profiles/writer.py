@@ -62,8 +62,9 @@ class BackboneWriter:
             max_new_tokens: longest answer, in tokens.
             generate: gives the batch size and the progress bar.
         """
-        self.name = json.dumps([name, prompt.chat, prompt.max_input_tokens, max_new_tokens])
         self.builder = PromptBuilder(tokenizer, prompt)
+        frame = self.builder.frame("").digest
+        self.name = json.dumps([name, frame, prompt.max_input_tokens, prompt.max_review_tokens, max_new_tokens])
         no_soft_tokens = build_soft_prompt(
             SoftPromptConfig(branches=[]), NoCompressorConfig(), ProjectorConfig(),
             width=1, model=model, tokenizer=tokenizer,

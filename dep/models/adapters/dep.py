@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
@@ -17,7 +19,13 @@ from dep.types import Batch, Branch
 class DEPAdapter(Adapter):
     """`dep`: soft tokens from the user's own vectors and their differences (the paper)."""
 
-    def __init__(self, compressor: Compressor, projector: Projector, statistics: Statistics | None = None) -> None:
+    def __init__(
+        self,
+        compressor: Compressor,
+        projector: Projector,
+        statistics: Statistics | None = None,
+        losses_see: Literal["shown", "all"] = "shown",
+    ) -> None:
         """Combine compressor and projector.
 
         Args:
@@ -25,10 +33,12 @@ class DEPAdapter(Adapter):
             projector: z [..., Z] -> p [..., D].
             statistics: mean and standard deviation [E] of each branch's training vectors, to standardise the
                 compressor's input; None to leave it. Eq. 8 compares unstandardised vectors in both cases.
+            losses_see: as `SoftPromptConfig.losses_see`.
         """
         super().__init__()
         self.compressor = compressor
         self.projector = projector
+        self.losses_see = losses_see
         self.standardizers = nn.ModuleDict({branch: Standardizer(*pair) for branch, pair in (statistics or {}).items()})
 
     @classmethod
@@ -36,7 +46,7 @@ class DEPAdapter(Adapter):
         """Build compressor and projector from their settings."""
         compressor = COMPRESSORS.build(parts.compressor, parts.width)
         projector = Projector(parts.projector, compressor.width_out, parts.llm_width, parts.branches, parts.norm)
-        return cls(compressor, projector, parts.statistics)
+        return cls(compressor, projector, parts.statistics, parts.soft_prompt.losses_see)
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
@@ -53,6 +63,28 @@ class DEPAdapter(Adapter):
         latent, rebuilt = self.compressor(standardizer(v_BKE) + noise_BKE)
         return Compressed(latent, None if rebuilt is None else standardizer.undo(rebuilt))
 
+    def _seen_by_losses(
+        self, batch: Batch, vectors: dict[Branch, Tensor], compressed: dict[Branch, Compressed]
+    ) -> tuple[dict[Branch, Tensor], dict[Branch, Compressed], dict[Branch, Tensor]]:
+        """Vectors, what the compressor made of them and which are there; with `all`, the cut ones behind the others."""
+        present = {branch: batch.present[branch] for branch in vectors}
+        if self.losses_see == "shown":
+            return vectors, compressed, present
+        vectors, compressed, like = dict(vectors), dict(compressed), next(self.parameters())
+        for branch, cut_BKE in batch.cut_vectors.items():
+            here_BK = batch.cut_present[branch]
+            v_BKE = cut_BKE.to(like).masked_fill(~here_BK[..., None], 0.0)
+            out = self._compress(v_BKE, 0.0, branch)
+            if branch in vectors:
+                shown = compressed[branch]
+                v_BKE, here_BK = torch.cat([vectors[branch], v_BKE], 1), torch.cat([present[branch], here_BK], 1)
+                rebuilt = out.reconstruction
+                if rebuilt is not None and shown.reconstruction is not None:
+                    rebuilt = torch.cat([shown.reconstruction, rebuilt], 1)
+                out = Compressed(torch.cat([shown.latent, out.latent], 1), rebuilt)
+            vectors[branch], compressed[branch], present[branch] = v_BKE, out, here_BK
+        return vectors, compressed, present
+
     def forward(self, batch: Batch) -> SoftTokens:
         """Make soft tokens [B, K, D] of every branch; absent vectors are set to zero and enter no loss."""
         like = next(self.parameters())
@@ -62,6 +94,6 @@ class DEPAdapter(Adapter):
         }
         noise = {branch: noise_BKE.to(like) for branch, noise_BKE in batch.noise.items()}
         compressed = {branch: self._compress(v, noise.get(branch, 0.0), branch) for branch, v in vectors.items()}
-        losses, stats = self.compressor.losses(vectors, compressed, batch.present)
+        losses, stats = self.compressor.losses(*self._seen_by_losses(batch, vectors, compressed))
         soft = {branch: self.projector(c.latent, branch) for branch, c in compressed.items()}
         return SoftTokens(soft, losses, stats)

@@ -20,10 +20,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+DECODER_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": nn.Identity(), "gelu": nn.functional.gelu}
+
+
 class Autoencoder(nn.Module):
     """`ae`: an autoencoder that is trained on its reconstruction alone ("w/ AE" of Table 3).
 
-        z = activation(W_enc e + b_enc),   ê = W_dec z + b_dec                                (5)
+        z = activation(W_enc e + b_enc),   ê = decoder_activation(W_dec z + b_dec)            (5)
 
     e -> e_SE   z -> latent [..., Z]   ê -> reconstruction [..., E]
     """
@@ -32,7 +35,7 @@ class Autoencoder(nn.Module):
         """Create the encoder and the decoder.
 
         Args:
-            config: latent width Z, activation, initial weights.
+            config: latent width Z, activations, initial weights.
             width: E, width of the embeddings.
         """
         super().__init__()
@@ -52,7 +55,7 @@ class Autoencoder(nn.Module):
             latent [..., Z] and reconstruction [..., E].
         """
         latent = ACTIVATIONS[self.config.activation](self.encoder(e_SE))
-        return Compressed(latent, self.decoder(latent))
+        return Compressed(latent, DECODER_ACTIVATIONS[self.config.decoder_activation](self.decoder(latent)))
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
         """The reconstruction loss (Eq. 8).
@@ -63,4 +66,6 @@ class Autoencoder(nn.Module):
             present: [B, K] bool of each branch: which embeddings are real. The others are ignored.
         """
         reconstructions = {b: c.reconstruction for b, c in out.items() if c.reconstruction is not None}
-        return CompressorLosses({"recon": reconstruction_loss(vectors, reconstructions, present)}, {})
+        return CompressorLosses(
+            {"recon": reconstruction_loss(vectors, reconstructions, present, self.config.recon_over)}, {}
+        )

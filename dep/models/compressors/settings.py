@@ -10,6 +10,8 @@ from dep.utils.registry import ComponentConfig
 
 Activation = Literal["sigmoid", "gelu", "relu"]
 MeanOver = Literal["batch", "example", "mixed"]
+DecoderActivation = Literal["none", "gelu"]
+ReconOver = Literal["branch", "mixed"]
 Outside = Literal["linear", "hard"]
 
 
@@ -25,8 +27,15 @@ class _AutoencoderFields(ComponentConfig):
     """Activation after the encoder. `sigmoid` keeps every mean activation inside (0, 1), where Eq. 10 is defined, but
     all units start near 0.5: before training the soft tokens of unrelated users have a cosine of 0.9995, with `gelu`
     (the public code) 0.0 and with `relu` 0.3, and a small learning rate may not separate them."""
+    decoder_activation: DecoderActivation = "none"
+    """Activation after the decoder: `none` (Eq. 5), or `gelu` (the public code), which cannot reconstruct a component
+    below -0.17."""
+    recon_over: ReconOver = "branch"
+    """What Eq. 8 averages over: each `branch`, and the two means are summed (the paper), or the vectors of both
+    branches of an example `mixed` (the public code). With as many differences as reviews, `mixed` is half of
+    `branch`."""
     init: Init = "xavier"
-    """`xavier` (the paper) or torch's `default` (its public code)."""
+    """Initial weights: `xavier` (the paper), `normal` (the public code: N(0, 0.02), zero biases) or torch's own."""
 
 
 @dataclass(kw_only=True)

@@ -18,6 +18,7 @@ from dep.models.backbones.cost import kv_bytes
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_generator, build_module, build_profile_context
 from dep.pipeline.keys import adapter_key, prediction_key
+from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.pipeline.resources import Resources
 from dep.pipeline.store import ArmStore
@@ -77,7 +78,8 @@ def generate(resources: Resources, arm: Arm) -> None:
     write_json(arm.folder / "cost.json", _cost(resources, arm, module, data, list(by_key.values()), steps))
     ArmStore(arm).complete("generate")
     partial.unlink()
-    resources.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}")
+    past = PastReviews.of(finished[request.key] for request in requests)
+    resources.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}; {past}")
 
 
 def _with_profiles(
@@ -140,7 +142,9 @@ def _prediction(request: Request, text: str | None) -> dict[str, Any]:
 def _likelihoods(
     module: PersonalizationModule, data: ReviewData, requests: list[Request], arm: Arm
 ) -> dict[str, dict[str, float | int]]:
-    """Measure by request key: `nll` (nats per token of the real review), its `tokens`, and the `prompt_tokens`."""
+    """Measure by request key: `nll` (nats per token of the real review), its `tokens`, the `prompt_tokens`, and
+    how many past reviews were `asked` for and `kept`.
+    """
     prompts = data.prompts(requests)
     order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
     size = arm.config.evaluate.batch_size
@@ -150,7 +154,10 @@ def _likelihoods(
             chunk: list[Prompt] = order[start : start + size]
             sums, counts = module.example_nll(data.collate(chunk).to(module.device))
             for prompt, total, count in zip(chunk, sums.tolist(), counts.tolist(), strict=True):
-                likelihoods[prompt.key] = {"nll": total / count, "tokens": count, "prompt_tokens": len(prompt.ids)}
+                likelihoods[prompt.key] = {
+                    "nll": total / count, "tokens": count, "prompt_tokens": len(prompt.ids), "asked": prompt.asked,
+                    "kept": prompt.kept,
+                }  # fmt: skip
             advance(len(chunk))
     return likelihoods
 

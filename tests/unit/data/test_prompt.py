@@ -111,6 +111,10 @@ def test_a_prompt_that_is_too_long_loses_whole_blocks_beginning_with_the_oldest(
     assert (whole.kept, cut.kept) == (5, 2)
     assert cut.ids == two.ids
     assert [v[0].item() for v in cut.vectors["his"]] == [0.0, 1.0]
+    assert [v[0].item() for v in cut.cut_vectors["his"]] == [2.0, 3.0, 4.0]
+    batch = Collator(tokenizer.pad_token_id)([whole, cut])
+    assert batch.cut_present["his"].tolist() == [[False] * 3, [True] * 3]
+    assert batch.cut_vectors["his"][1, :, 0].tolist() == [2.0, 3.0, 4.0]
     one_less = build(tokenizer, *slots, max_input_tokens=len(two.ids) - 1)
     assert one_less.kept == 1
 

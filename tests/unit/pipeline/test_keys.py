@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_raised_version_changes_the_keys_that_depend_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, changed: list[bool]
 ) -> None:
     before = all_keys(arm(tmp_path))
-    monkeypatch.setitem(keys.VERSIONS, part, 2)
+    monkeypatch.setitem(keys.VERSIONS, part, keys.VERSIONS[part] + 1)
     assert differences(before, all_keys(arm(tmp_path))) == changed
 
 
@@ -118,3 +119,17 @@ def test_other_weights_of_a_dense_retriever_change_every_key(tmp_path: Path, mon
     before = all_keys(one)
     monkeypatch.setattr("dep.data.retrievers.dense.Dense.fingerprint", lambda _: "new weights")
     assert differences(before, all_keys(one)) == [True, True, True]
+
+
+def test_the_rendered_chat_frame_is_in_the_keys_so_that_a_date_in_a_template_changes_them(tmp_path: Path) -> None:
+    folder = tmp_path / "llm"
+    shutil.copytree(DEMO, folder)
+    template = folder / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%d %b %Y') }}" + template.read_text())
+    today = arm(tmp_path, f"backbone.name_or_path={folder}")
+    assert today.frame is not None
+    frame = replace(today.frame, pieces=("01 Jan 1999" + today.frame.pieces[0][11:], *today.frame.pieces[1:]))
+    before = all_keys(today)
+    assert all_keys(arm(tmp_path, f"backbone.name_or_path={folder}")) == before
+    today.__dict__["frame"] = frame
+    assert differences(before, all_keys(today)) == [True, True, True]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dep.models.adapters.files import is_trainable
-from dep.training.schedule import schedule_factor
+from dep.training.schedule import schedule_factor, warmup_steps
 from dep.types import IGNORE
 
 
@@ -113,3 +113,11 @@ def test_a_missing_adapter_is_named(make_lit, tmp_path: Path) -> None:
 )
 def test_the_learning_rate_rises_over_the_warm_up_and_falls_to_the_end(schedule: str, expected: list) -> None:
     assert [schedule_factor(step, 6, 2, schedule) for step in range(6)] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_public_codes_schedule_warms_up_from_zero_over_the_warm_up_rounded_up() -> None:
+    warmup = warmup_steps(1245, 0.01, "from_zero")
+    assert warmup == 13
+    factors = [schedule_factor(step, 1245, warmup, "linear", "from_zero") for step in (0, 1, 13, 600)]
+    assert factors == pytest.approx([0, 0.076923, 1, 0.523539], abs=1e-6)
+    assert warmup_steps(1245, 0.01, "from_share") == 12

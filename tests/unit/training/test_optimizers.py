@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
-from dep.training.optimizers import Muon, orthogonal
+from dep.training.optimizers import Muon, orthogonal, without_decay
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 5), (2, 4, 9), (1, 6, 6)])
@@ -62,3 +65,31 @@ def test_muon_learns_weak_directions_of_the_input_faster_than_sgd() -> None:
             chosen.step()
         loss_after[name] = loss.item()
     assert loss_after["muon"] < 0.5 * loss_after["sgd"]
+
+
+def test_weight_decay_spares_biases_and_norms_where_asked() -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.Linear(3, 2, bias=False))
+    slow = [module[2].weight]
+    fast = [p for p in module.parameters() if p is not slow[0]]
+    groups = without_decay([{"params": fast, "lr": 1.0}, {"params": slow, "lr": 0.5}], module)
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.5)
+    before = {name: p.detach().clone().fill_(2.0) for name, p in module.named_parameters()}
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(before[name])
+            p.grad = torch.zeros_like(p)
+    optimizer.step()  # without a gradient only the decay moves a weight
+    factor = {name: (p / before[name]).unique().tolist() for name, p in module.named_parameters()}
+    assert factor == {"0.weight": [0.5], "0.bias": [1.0], "1.weight": [1.0], "1.bias": [1.0], "2.weight": [0.75]}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("decay", [True, False])
+def test_train_decay_biases_reaches_the_optimizer(make_lit, optimizer: str, decay: bool) -> None:
+    lit = make_lit(optimizer=optimizer, decay_biases=decay, weight_decay=0.025)
+    lit.trainer = SimpleNamespace(estimated_stepping_batches=10, fit_loop=None)
+    made = lit.configure_optimizers()["optimizer"]
+    decays = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
+    for name, p in lit.soft_prompt.named_parameters():
+        assert decays.pop(id(p)) == (0.025 if decay or "bias" not in name else 0.0), name
+    assert not decays

@@ -1,0 +1,49 @@
+"""The tokens that text of users and items must never form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from dep.types import SPECIAL_TOKENS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_CONTROL = re.compile(r"<[|｜].+[|｜]>", re.DOTALL)
+"""Added tokens of this form control a chat although some tokenizers do not mark them as special."""
+_BRACKETED = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
+"""So do added tokens of this form if the chat template writes them, or the tag that they open or close."""
+
+
+def reserved_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Special and control tokens by their text: those that untrusted text must not form.
+
+    Args:
+        tokenizer: any tokenizer of transformers.
+
+    Returns:
+        Ids of the tokens that the tokenizer marks as special, of those that it uses (begin, end, padding, ...), of
+        `dep.types.SPECIAL_TOKENS`, and of added tokens that control a chat.
+    """
+    template = str(tokenizer.chat_template or "").replace("/", "")
+    named = {str(token) for token in (*tokenizer.all_special_tokens, *SPECIAL_TOKENS)}
+
+    def controls(text: str, special: bool) -> bool:
+        tag = _BRACKETED.fullmatch(text) and text.replace("/", "") in template
+        return special or text in named or bool(_CONTROL.fullmatch(text) or tag)
+
+    added = tokenizer.added_tokens_decoder.items()
+    chosen = {str(token): at for at, token in added if controls(str(token), token.special)}
+    vocabulary = tokenizer.get_vocab()
+    chosen |= {token: vocabulary[token] for token in named if token in vocabulary}
+    return {token: at for token, at in chosen.items() if token and not token.isspace()}
+
+
+def occurrences(tokens: Iterable[str]) -> re.Pattern[str]:
+    """Matches at each place where one of `tokens` begins; group 1 is the longest of them."""
+    by_first: dict[str, list[str]] = {}
+    for token in sorted(tokens, key=len, reverse=True):
+        by_first.setdefault(token[0], []).append(re.escape(token[1:]))
+    return re.compile("(?=(" + "|".join(f"{re.escape(c)}(?:{'|'.join(rest)})" for c, rest in by_first.items()) + "))")
