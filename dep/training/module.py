@@ -78,6 +78,8 @@ class PersonalizationModule(pl.LightningModule):
             )
         self._packs: bool | None = None
         self._window: list[dict[str, Tensor]] = []
+        self.last_losses: dict[str, Tensor] = {}
+        """Loss terms of the last micro batch."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(is_trainable(name) and soft_prompt.is_trained(name.removeprefix("soft_prompt.")))
 
@@ -146,7 +148,8 @@ class PersonalizationModule(pl.LightningModule):
         with a factor of zero, so that there is a gradient to take and to share between devices.
         """
         losses = self.losses(batch)
-        self._window.append({name: value.detach() for name, value in losses.items()})
+        self.last_losses = {name: value.detach() for name, value in losses.items()}
+        self._window.append(self.last_losses)
         trained = [p.sum() for p in self.soft_prompt.parameters() if p.requires_grad]
         return losses["total"] + 0.0 * torch.stack(trained).sum()
 

@@ -65,7 +65,7 @@ def _learn(resources: Resources, arm: Arm) -> None:
     )
     began = time.time()
     try:
-        training = Train(arm.settings)
+        training = Train(arm.settings, f"{arm.name}, seed {arm.seed}")
         loggers, training.throughput.log_to = tracking.training(arm)
         training.fit(module, data, home, loggers)
     finally:
