@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from dep.config.schema import SLOTS, ConfigError, RunConfig, as_dict, check, label, pairs
+from dep.config.words import read_override, read_yaml
 from dep.evaluation.metrics import METRICS, load_metric
 from dep.utils.errors import DepError
 
@@ -46,7 +47,10 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
     bad = [o for o in overrides if "=" not in o]
     if bad:
         raise ConfigError(f"{bad[0]!r}: expected a .yaml file or key=value")
-    return _merged(raw, OmegaConf.from_dotlist(list(overrides)))
+    above = OmegaConf.create({})
+    for key, value in map(read_override, overrides):
+        OmegaConf.update(above, key, value, force_add=True)
+    return _merged(raw, above)
 
 
 def packaged() -> Path:
@@ -92,10 +96,7 @@ def _read(path: Path) -> DictConfig:
         near = get_close_matches(path.name, names, 3)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
         raise ConfigError(f"{path}: no such configuration file; {meant}{path.parent} has {', '.join(names) or 'none'}")
-    try:
-        raw = OmegaConf.load(path)
-    except Exception as error:  # yaml's errors have no base class that omegaconf re-exports
-        raise ConfigError(f"{path}: not a YAML file ({error})") from error
+    raw = OmegaConf.create(read_yaml(path) or {})
     if not isinstance(raw, DictConfig):
         raise ConfigError(f"{path}: expected keys and values, found a {type(raw).__name__}")
     bases = raw.pop("base", [])

@@ -80,6 +80,8 @@ class PersonalizationModule(pl.LightningModule):
             )
         self._packs: bool | None = None
         self._window: list[dict[str, Tensor]] = []
+        self.last_losses: dict[str, Tensor] = {}
+        """Loss terms of the last micro batch."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(is_trainable(name) and soft_prompt.is_trained(name.removeprefix("soft_prompt.")))
 
@@ -156,7 +158,9 @@ class PersonalizationModule(pl.LightningModule):
         In a batch without vectors of a branch, some weights do not affect the loss. All weights are added with a factor
         of zero, so that each has a gradient, which training on several devices needs.
         """
-        loss, logged = step_loss(self.losses(batch), batch, self.config)
+        losses = self.losses(batch)
+        self.last_losses = {name: value.detach() for name, value in losses.items()}
+        loss, logged = step_loss(losses, batch, self.config)
         self._window.append({name: value.detach() for name, value in logged.items()})
         trained = [p.sum() for p in self.soft_prompt.parameters() if p.requires_grad]
         return loss + 0.0 * torch.stack(trained).sum()

@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from dep.training.checkpoints import AtomicCheckpoints, read_checkpoint
+from dep.training.divergence import StopWhenDiverged
 from dep.training.settings import TrainConfig
 from dep.training.throughput import Bar, Throughput
 from dep.training.windows import StopAtLastStep
@@ -36,9 +38,9 @@ _EXPECTED_WARNINGS = (
 class Train:
     """Fits a LightningModule into a run folder."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        """Store the settings; `throughput` measures the speed of `fit`."""
-        self.config = config
+    def __init__(self, config: TrainConfig, name: str = "") -> None:
+        """Store the settings; `throughput` measures the speed of `fit`, `name` is the arm's, for messages."""
+        self.config, self.name = config, name
         self.throughput = Throughput()
 
     def fit(
@@ -67,6 +69,8 @@ class Train:
         pl.seed_everything(self.config.seed, verbose=False)
         last = folder / "checkpoints" / "last.ckpt"
         resume = last if last.exists() else None
+        if last.is_file():
+            read_checkpoint(last)  # refuses a damaged one by name
         with warnings.catch_warnings():
             for message in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
@@ -81,7 +85,7 @@ class Train:
                 f"{best} is in DeepSpeed's own format: the module keeps the weights of the last epoch, not of the best"
             )
         elif best.is_file():
-            state = torch.load(best, map_location="cpu", weights_only=True)
+            state = read_checkpoint(best)
             module.on_load_checkpoint(state)
             module.load_state_dict(state["state_dict"], strict=False)
         return best
@@ -99,6 +103,7 @@ class Train:
             devices=c.devices,
             strategy=_strategy(c.strategy),
             precision=_precision(c.precision),
+            plugins=[AtomicCheckpoints()] if c.strategy in ("auto", "ddp") else [],  # the others shard their files
             gradient_clip_val=c.grad_clip or None,
             logger=[self._csv_logger(folder), *loggers],
             callbacks=self._callbacks(folder),
@@ -129,7 +134,7 @@ class Train:
         last = checkpoint(target, "last", every_n_epochs=1, **shared)  # after `best`, whose state it includes
         bar = [Bar(self.throughput)] if self.config.progress else []
         stop = [StopAtLastStep(self.config)] if self.config.last_window == "short" else []
-        return [self.throughput, *bar, *stop, best, last]
+        return [StopWhenDiverged(folder, self.name), self.throughput, *bar, *stop, best, last]
 
     def _csv_logger(self, folder: Path) -> Any:
         earlier_rows = _finished_rows(folder)
@@ -145,7 +150,7 @@ def _finished_rows(folder: Path) -> list[dict[str, Any]]:
     table, last = folder / "metrics.csv", folder / "checkpoints" / "last.ckpt"
     if not table.is_file() or not last.is_file():
         return []
-    steps = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
+    steps = read_checkpoint(last)["global_step"]
     with table.open(newline="") as file:
         return [row for row in csv.DictReader(file) if int(row["step"]) < steps]
 

@@ -65,7 +65,7 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
     )
     start = time.time()
     try:
-        training = Train(arm.settings)
+        training = Train(arm.settings, f"{arm.name}, seed {arm.seed}")
         loggers, training.throughput.log_to = tracking.training_loggers(arm)
         training.fit(module, data, home, loggers)
     finally:

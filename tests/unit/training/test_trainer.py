@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Sampler
 
+from dep.training.checkpoints import AtomicCheckpoints, read_checkpoint
+from dep.training.divergence import Diverged
 from dep.training.settings import TrainConfig
 from dep.training.trainer import Train
+from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
 
@@ -205,3 +209,59 @@ def test_the_deepspeed_strategy_is_constructed_without_the_frozen_weights(two_gp
     assert trainer.strategy.config["zero_optimization"]["stage"] == 1
     assert trainer.strategy.exclude_frozen_parameters
     assert (trainer.world_size, trainer.accumulate_grad_batches) == (2, 8)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_at_its_step_with_the_batch(
+    make_lit, prompts, collate, tmp_path: Path, monkeypatch
+) -> None:
+    lit, steps = make_lit(**{**SETTINGS, "effective_batch": 1}), []
+    true_losses = type(lit).losses
+
+    def losses(module, batch):
+        steps.append(batch)
+        found = true_losses(module, batch)
+        return found if len(steps) < 6 else found | {"lm": found["lm"] * float("nan"), "total": found["total"] / 0.0}
+
+    monkeypatch.setattr(type(lit), "losses", losses)
+    with pytest.raises(Diverged, match=r"train dep, seed 0, optimizer step \d+, learning rate 0\.00.*lm nan") as caught:
+        Train(lit.config, "dep, seed 0").fit(lit, ToyData(prompts, collate), tmp_path)
+    assert "lower train.lr" in str(caught.value)
+    assert len(steps) == 6
+    saved = load_file(tmp_path / "diverged.safetensors")
+    assert torch.equal(saved["ids"], steps[-1].ids)
+    assert torch.equal(saved["vectors.his"], steps[-1].vectors["his"])
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_weights_that_the_last_step_spoils_are_never_kept(make_lit, prompts, collate, tmp_path: Path) -> None:
+    lit = make_lit(**{**SETTINGS, "epochs": 1, "grad_clip": 0.0})
+    parameter = next(p for p in lit.parameters() if p.requires_grad)
+    calls = []
+    parameter.register_hook(lambda grad: grad * float("nan") if calls.append(1) or len(calls) == 8 else grad)
+    with pytest.raises(Diverged, match="nan"):
+        Train(lit.config).fit(lit, ToyData(prompts, collate), tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_cut_checkpoint_is_named_with_the_way_out(make_lit, prompts, collate, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(make_lit, ToyData(prompts, collate, stop_at=12), tmp_path)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-500])
+    with pytest.raises(DepError, match=r"last\.ckpt: expected the checkpoint.*found a damaged file.*remove the folder"):
+        run(make_lit, ToyData(prompts, collate), tmp_path)
+
+
+def test_a_checkpoint_that_is_interrupted_while_written_leaves_the_earlier_one(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpoints().save_checkpoint({"epoch": 1}, path)
+
+    def cut(checkpoint, temporary, *_):
+        temporary.write_bytes(b"PK")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pl.plugins.TorchCheckpointIO, "save_checkpoint", lambda self, *given: cut(*given))
+    with pytest.raises(KeyboardInterrupt):
+        AtomicCheckpoints().save_checkpoint({"epoch": 2}, path)
+    assert read_checkpoint(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]

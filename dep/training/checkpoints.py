@@ -1,0 +1,44 @@
+"""Checkpoints of a training: written beside and renamed, and read without running code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile
+
+import torch
+
+from dep.utils.atomic_io import replacing
+from dep.utils.errors import DepError
+from dep.utils.lightning import pl
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+class AtomicCheckpoints(pl.plugins.TorchCheckpointIO):
+    """Lightning's checkpoint files, complete as soon as they have their name: a kill leaves the earlier one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write beside and rename."""
+        with replacing(Path(path)) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, on the CPU.
+
+    Raises:
+        DepError: the file is damaged.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError, BadZipFile, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DepError(
+            str(path),
+            "the checkpoint of an interrupted training",
+            f"a damaged file ({reason})",
+            f"remove the folder {path.parent} to train this arm from its beginning; what is finished is kept",
+        ) from error
+    return content
