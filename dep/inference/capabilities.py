@@ -15,16 +15,14 @@ that changes them is not used for the architecture; an architecture that fails w
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoConfig, LogitsProcessor, PretrainedConfig, PreTrainedModel
+from transformers import LogitsProcessor, PretrainedConfig, PreTrainedModel
 
 from dep.inference.decoding import decode, generate, reread
 from dep.inference.packing import supports_packing
@@ -74,7 +72,15 @@ def capabilities(model: PreTrainedModel) -> Capabilities:
 def architecture_capabilities(config: PretrainedConfig) -> Capabilities | None:
     """What is exact for the architecture that `config` describes; None where no miniature of it can be built."""
     text = config.get_text_config(decoder=True)
-    return _of_fields(text.model_type, text.to_json_string(use_diff=False))
+    fields = text.to_json_string(use_diff=False)
+    if fields not in _known:
+        try:
+            model = miniature(text)
+        except Exception:  # whatever code of transformers raises on a configuration that was shrunk
+            _known[fields] = None
+        else:
+            _known[fields] = tried(model)
+    return _known[fields]
 
 
 def can_continue(model: PreTrainedModel) -> bool:
@@ -83,36 +89,32 @@ def can_continue(model: PreTrainedModel) -> bool:
     return not recomputes and capabilities(model).prefix
 
 
-def check_architecture(config: PretrainedConfig, name: str) -> None:
-    """Refuse a backbone that cannot be used, from its configuration alone.
+def refuse_unusable(model_or_config: PreTrainedModel | PretrainedConfig, name: str) -> None:
+    """Refuse a backbone that cannot be used.
 
     Args:
-        config: the backbone's.
-        name: the setting and its value, for the message.
+        model_or_config: a loaded model, or only its configuration: an architecture without a miniature then passes.
+        name: of the backbone, for the message.
 
     Raises:
         DepError: says what the architecture lacks.
     """
-    known = architecture_capabilities(config)
+    if isinstance(model_or_config, PretrainedConfig):
+        config, known = model_or_config, architecture_capabilities(model_or_config)
+    else:
+        config, known = model_or_config.config, capabilities(model_or_config)
     if known is not None and known.refused:
         raise DepError(
-            f"{name} ({config.model_type})", "a causal LM that reads input embeddings", known.refused,
+            f"backbone.name_or_path={name}",
+            "a causal LM that reads input embeddings",
+            f"{config.model_type}, {known.refused}",
             "choose another backbone; docs/architectures.md lists those that work",
-        )  # fmt: skip
+        )
 
 
+_known: dict[str, Capabilities | None] = {}
+"""By the fields of a configuration."""
 _tried_themselves: WeakKeyDictionary[PreTrainedModel, Capabilities] = WeakKeyDictionary()
-
-
-@lru_cache(maxsize=64)
-def _of_fields(model_type: str, fields: str) -> Capabilities | None:
-    given = json.loads(fields)
-    given.pop("model_type", None)
-    try:
-        model = miniature(AutoConfig.for_model(model_type, **given))
-    except Exception:
-        return None
-    return tried(model)
 
 
 @torch.no_grad()

@@ -58,10 +58,10 @@ _SIZES = {
                      "attention_chunk_size sliding_window_size"),
 }  # fmt: skip
 """The size in a miniature, by the names that configurations of transformers use for it."""
-_UPPER_BOUNDS = (
-    "rotary_dim n_shared_experts num_experts_per_tok moe_topk moe_k num_experts_per_token first_k_dense_replace".split()
-)
-_LAYERS = "num_hidden_layers n_layer n_layers num_layers decoder_layers encoder_layers num_blocks".split()
+_UPPER_BOUNDS = ("rotary_dim n_shared_experts num_experts_per_tok num_experts_per_token moe_topk moe_k "
+                 "first_k_dense_replace num_dense_layers").split()  # fmt: skip
+"""Sizes that stay where they are smaller."""
+LAYER_COUNTS = "num_hidden_layers n_layer n_layers num_layers decoder_layers encoder_layers num_blocks".split()
 _KEY_VALUE_HEADS = "num_key_value_heads num_kv_heads num_global_key_value_heads swa_num_key_value_heads".split()
 _TOKENS = "bos_token_id eos_token_id pad_token_id decoder_start_token_id forced_eos_token_id sep_token_id".split()
 _ATTENTION_LAYERS = "attn_layer_indices full_attn_idxs hybrid_layer_ids".split()
@@ -78,14 +78,14 @@ def shrink(fields: Mapping[str, Any]) -> dict[str, Any]:
         fields: `config.to_dict()`.
     """
     heads = next((fields[name] for name in ("num_attention_heads", "n_head", "n_heads") if fields.get(name)), 0)
-    count = next((int(fields[name]) for name in _LAYERS if isinstance(fields.get(name), int)), 2)
+    count = next((int(fields[name]) for name in LAYER_COUNTS if isinstance(fields.get(name), int)), 2)
     shared = fields.get("num_kv_shared_layers") or 0
     chosen = _chosen_layers(fields, count, shared)
     small = {}
     for name, value in fields.items():
         if name in _DROPPED:
             continue
-        if name in _LAYERS and isinstance(value, int):
+        if name in LAYER_COUNTS and isinstance(value, int):
             small[name] = len(chosen)
         elif name == "num_kv_shared_layers":
             small[name] = sum(at >= count - shared for at in chosen)
