@@ -183,8 +183,7 @@ def _flops(shape: PretrainedConfig, tokens: float, predicted: float) -> tuple[fl
 
 def kv_bytes(shape: PretrainedConfig, tokens: float, itemsize: int) -> float:
     """Bytes of the keys and values of `tokens` positions in the LLM's cache, without those of cross-attention."""
-    kept = [layer for layer in attention_layers(shape) if layer.caches]
-    return float(itemsize) * tokens * sum(layer.key_value_heads * (layer.key + layer.value) for layer in kept)
+    return float(itemsize) * tokens * sum(layer.cached for layer in attention_layers(shape))
 
 
 def fitted(config: BackboneConfig, load: Load, card: Card, trained: int) -> tuple[Load, Cost]:

@@ -25,16 +25,15 @@ class Parameters(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """One attention layer: heads of the queries and of keys and values, width of a key and of a value.
+    """One attention layer: heads, width of a key and of a value, and how many numbers it caches for each token.
 
-    `caches` is False for a layer that reuses the keys and values of another.
+    `cached` is 0 for a layer that reuses the keys and values of another.
     """
 
     heads: int
-    key_value_heads: int
     key: int
     value: int
-    caches: bool = True
+    cached: int
 
 
 def attention_layers(config: PretrainedConfig) -> list[Attention]:
@@ -45,22 +44,21 @@ def attention_layers(config: PretrainedConfig) -> list[Attention]:
     layers = DynamicCache(config=text).layers
     configs = list(getattr(text, "per_layer_config", None) or [])
     configs = [configs[at] if len(configs) > at else text for at in range(text.num_hidden_layers)]
-    kept = [_attention(own) for own, layer in zip(configs, layers, strict=False) if isinstance(layer, DynamicLayer)]
-    shared = [_attention(own)._replace(caches=False) for own in configs[len(layers) :]]
-    return [*kept, *shared]
+    caching = [_attention(own) for own, layer in zip(configs, layers, strict=False) if isinstance(layer, DynamicLayer)]
+    sharing = [_attention(own)._replace(cached=0) for own in configs[len(layers) :]]
+    return [*caching, *sharing]
 
 
 def _attention(config: Any) -> Attention:
     heads = int(config.num_attention_heads)
-    key = value = int(getattr(config, "head_dim", None) or width(config) // heads)
-    key_value_heads = int(
-        getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None) or heads
-    )
+    if getattr(config, "kv_lora_rank", None) and getattr(config, "qk_nope_head_dim", None):  # MLA caches the latents
+        rope = int(config.qk_rope_head_dim)
+        return Attention(heads, config.qk_nope_head_dim + rope, config.v_head_dim, config.kv_lora_rank + rope)
+    size = int(getattr(config, "head_dim", None) or width(config) // heads)
+    groups = getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None) or heads
     if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
-        key_value_heads = 1
-    if getattr(config, "kv_lora_rank", None) and getattr(config, "qk_nope_head_dim", None):
-        key, value = config.qk_nope_head_dim + config.qk_rope_head_dim, config.v_head_dim
-    return Attention(heads, key_value_heads, key, value)
+        groups = 1
+    return Attention(heads, size, size, 2 * int(groups) * size)
 
 
 def width(config: PretrainedConfig) -> int:
@@ -96,6 +94,8 @@ def as_json(config: PretrainedConfig) -> str:
 def replaced(config: PretrainedConfig, **changed: Any) -> PretrainedConfig:
     """A copy of a configuration with the fields `changed` replaced."""
     fields = {**config.to_dict(), **changed}
+    if changed:
+        fields.pop("per_layer_config", None)  # by layer index; made anew from the layers' types
     return AutoConfig.for_model(fields.pop("model_type"), **fields)
 
 

@@ -46,7 +46,18 @@ def _count(model: PreTrainedModel, tokens: int) -> float:
     width = model.get_input_embeddings().weight.shape[1]
     with torch.device("meta"):
         embeds = torch.empty(1, tokens, width, dtype=torch.bfloat16, requires_grad=True)
-        mask = torch.empty(1, 1, tokens, tokens, dtype=torch.bfloat16)  # else transformers computes one from values
+        masks = (  # without one, transformers computes one from values; some architectures take two dimensions only
+            torch.empty(1, 1, tokens, tokens, dtype=torch.bfloat16),
+            torch.empty(1, tokens, dtype=torch.bfloat16),
+        )
+    try:
+        return _stored(model, embeds, masks[0])
+    except ValueError:
+        return _stored(model, embeds, masks[1])
+
+
+def _stored(model: PreTrainedModel, embeds: Tensor, mask: Tensor) -> float:
+    """Bytes that autograd stores in a forward pass."""
     weights = {p.untyped_storage()._cdata for p in model.parameters()}
     stored: dict[int, Tensor] = {}
 
@@ -78,10 +89,9 @@ def _model(config: PretrainedConfig, layers: int) -> PreTrainedModel:
     config = with_layers(config, layers)
     ALL_ATTENTION_FUNCTIONS.register("shapes_only", _attend)
     with torch.device("meta"):
-        try:
+        model = AutoModelForCausalLM.from_config(config)
+        if model._supports_attention_backend:  # else it has attention code of its own
             model = AutoModelForCausalLM.from_config(config, attn_implementation="shapes_only")
-        except ValueError:  # attention code of its own
-            model = AutoModelForCausalLM.from_config(config)
     return model.to(torch.bfloat16).requires_grad_(False)
 
 

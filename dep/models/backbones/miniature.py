@@ -31,10 +31,10 @@ _SIZES = {
     **_named(_WIDTH, "hidden_size n_embd d_model dim embedding_size embedding_dim word_embed_proj_dim lru_width "
                      "emb_dim dim_model embed_dim query_pre_attn_scalar laurel_rank hc_lowrank ple_embed_dim"),
     **_named(_HEADS, "num_attention_heads n_head n_heads num_heads decoder_attention_heads encoder_attention_heads "
-                     "swa_num_attention_heads linear_num_value_heads num_query_groups"),
+                     "swa_num_attention_heads linear_num_value_heads linear_num_heads num_query_groups"),
     **_named(_HEAD, "head_dim d_kv global_head_dim swa_head_dim swa_v_head_dim dim_head linear_key_head_dim "
-                    "kv_channels linear_value_head_dim qk_nope_head_dim qk_rope_head_dim d_head adapter_rank "
-                    "indexer_head_dim"),
+                    "kv_channels linear_head_dim linear_value_head_dim qk_nope_head_dim qk_rope_head_dim d_head "
+                    "adapter_rank indexer_head_dim"),
     **_named(16, "qk_head_dim attention_head_dim"),
     **_named(4, "v_head_dim rotary_dim"),
     **_named(48, "intermediate_size n_inner ffn_dim decoder_ffn_dim encoder_ffn_dim dff moe_intermediate_size dim_ff "
