@@ -81,7 +81,9 @@ def page() -> str:
     """The text of docs/architectures.md; takes minutes."""
     import transformers
 
-    exact, refused, untried = [], [], []
+    exact: list[str] = []
+    refused: list[str] = []
+    untried: list[str] = []
     for name in sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
         try:
             known = architecture_capabilities(example_config(name))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -69,6 +69,12 @@ class PreallocatedLayer(DynamicLayer):
         self._room[0][..., start:end, :], self._room[1][..., start:end, :] = key_states, value_states
         self.keys, self.values = (room[..., :end, :] for room in self._room)
         return self.keys, self.values
+
+    def of_rows(self, at_BC: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, H, C, d] of each row's columns, copied from the layer's only row at `at_BC`."""
+        assert self.keys is not None, "it holds tokens"
+        assert self.values is not None, "it holds tokens"
+        return self.keys[0][:, at_BC].transpose(0, 1), self.values[0][:, at_BC].transpose(0, 1)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """See DynamicLayer."""
@@ -215,7 +221,7 @@ def _select(cache: DynamicCache, rows: Tensor) -> None:
         if isinstance(layer, PreallocatedLayer):
             layer.batch_select_indices(rows)
         else:  # states of recurrent layers have no selection, but beam search's reordering does the same
-            layer.reorder_cache(rows)
+            layer.reorder_cache(cast(torch.LongTensor, rows))
 
 
 def plain_cache(model: PreTrainedModel) -> DynamicCache | None:
@@ -248,9 +254,10 @@ def _read(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: i
         assert cache is not None, "the model keeps nothing but keys and values"
         if shared:
             for layer, once in zip(cache.layers, common.layers, strict=True):
-                assert once.keys is not None, "the common beginning was read"
-                assert once.values is not None, "the common beginning was read"
-                layer.update(*(kept[0][:, at_BC[rows]].transpose(0, 1) for kept in (once.keys, once.values)))
+                assert isinstance(layer, PreallocatedLayer), "a plain cache has no other layers"
+                assert isinstance(once, PreallocatedLayer), "a plain cache has no other layers"
+                keys, values = once.of_rows(at_BC[rows])
+                layer.update(keys, values)
         logits.append(_next_logits(model, embeds_BTD[rows, columns:], mask_BT[rows], cache))
         caches.append(cache)
     merged = caches[0]

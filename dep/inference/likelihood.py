@@ -79,10 +79,10 @@ def _arguments(
     if packed:
         real_BT = mask_BT.bool()
         row = pack(embeds_BTD, real_BT)
-        arguments = {"inputs_embeds": row.embeds, "position_ids": row.positions, "use_cache": False}
+        arguments: dict[str, Any] = {"inputs_embeds": row.embeds, "position_ids": row.positions, "use_cache": False}
         return arguments, predicts_BT[real_BT][None]
     first = lead.still if can_continue(model) else 0
-    arguments: dict[str, Any] = {name: value[:, first:] for name, value in positions(model, mask_BT).items()}
+    arguments = {name: value[:, first:] for name, value in positions(model, mask_BT).items()}
     arguments |= {"inputs_embeds": embeds_BTD[:, first:], "attention_mask": mask_BT, "use_cache": first > 0}
     if first:
         arguments["past_key_values"] = keys_and_values(model, embeds_BTD, lead)

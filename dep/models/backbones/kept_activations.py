@@ -43,9 +43,9 @@ def _kept(config: PretrainedConfig, layers: int, tokens: int) -> float:
 
 
 def _count(model: PreTrainedModel, tokens: int) -> float:
-    width = model.get_input_embeddings().weight.shape[1]
+    embedding: Any = model.get_input_embeddings()
     with torch.device("meta"):
-        embeds = torch.empty(1, tokens, width, dtype=torch.bfloat16, requires_grad=True)
+        embeds = torch.empty(1, tokens, embedding.weight.shape[1], dtype=torch.bfloat16, requires_grad=True)
         masks = (  # without one, transformers computes one from values; some architectures take two dimensions only
             torch.empty(1, 1, tokens, tokens, dtype=torch.bfloat16),
             torch.empty(1, tokens, dtype=torch.bfloat16),
@@ -79,7 +79,9 @@ def with_layers(config: PretrainedConfig, layers: int, **changed: Any) -> Pretra
     text = config.get_text_config(decoder=True)
     fields = text.to_dict()
     count = next((fields[name] for name in LAYER_COUNTS if isinstance(fields.get(name), int)), layers)
-    cut = {name: v[:layers] for name, v in fields.items() if isinstance(v, list) and len(v) == count > 1}
+    cut: dict[str, Any] = {
+        name: v[:layers] for name, v in fields.items() if isinstance(v, list) and len(v) == count > 1
+    }
     cut |= {name: layers for name in LAYER_COUNTS if name in fields}
     return replaced(text, **cut, **changed)
 

@@ -81,7 +81,7 @@ def shrink(fields: Mapping[str, Any]) -> dict[str, Any]:
     count = next((int(fields[name]) for name in LAYER_COUNTS if isinstance(fields.get(name), int)), 2)
     shared = fields.get("num_kv_shared_layers") or 0
     chosen = _chosen_layers(fields, count, shared)
-    small = {}
+    small: dict[str, Any] = {}
     for name, value in fields.items():
         if name in _DROPPED:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import torch
-from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from dep.models.backbones.cost import training_flops
 from dep.models.backbones.geometry import parameters
@@ -43,7 +43,7 @@ def measured_speed(config: PretrainedConfig) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def _bandwidth(config: PretrainedConfig, model: torch.nn.Module) -> float:
+def _bandwidth(config: PretrainedConfig, model: PreTrainedModel) -> float:
     ids = torch.zeros(_DECODED, _PROMPT, dtype=torch.long)
     cache = model(ids, use_cache=True).get("past_key_values")
     began = time.perf_counter()
