@@ -15,7 +15,7 @@ from dep.models.backbones.kept_activations import with_layers
 _LAYERS = 2
 _VOCABULARY = 1024
 """Rows of the trial's vocabulary: logits at every position would take most of its memory and time."""
-_ROWS, _TOKENS = 4, 128
+_ROWS, _TOKENS = 2, 128
 """A training step's rows, and tokens of each."""
 _DECODED, _PROMPT, _STEPS = 64, 16, 8
 """Rows that decode together, tokens of their prompts, and tokens that each writes."""
