@@ -25,7 +25,7 @@ def kept_bytes(config: PretrainedConfig, tokens: int) -> float:
     """
     text = config.get_text_config(decoder=True)
     try:
-        one, two = (_kept(text, layers, tokens) for layers in (1, 2))
+        one, two = (_counted_bytes(text, layers, tokens) for layers in (1, 2))
     except Exception:  # whatever code of transformers raises on tensors without values
         return float(_A_LAYER) * text.hidden_size * text.num_hidden_layers * tokens
     return one + (two - one) * (text.num_hidden_layers - 1)
@@ -35,7 +35,7 @@ _known: dict[tuple[str, int, int], float] = {}
 """By the fields of a configuration, layers and tokens."""
 
 
-def _kept(config: PretrainedConfig, layers: int, tokens: int) -> float:
+def _counted_bytes(config: PretrainedConfig, layers: int, tokens: int) -> float:
     key = as_json(config), layers, tokens
     if key not in _known:
         _known[key] = _count(_model(config, layers), tokens)
