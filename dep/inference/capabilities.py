@@ -79,7 +79,8 @@ def architecture_capabilities(config: PretrainedConfig) -> Capabilities | None:
         except Exception:  # whatever code of transformers raises on a configuration that was shrunk
             _known[fields] = None
         else:
-            _known[fields] = tried(model)
+            with torch.autocast("cpu", enabled=False):  # a trainer's mixed precision would blur the comparison
+                _known[fields] = tried(model)
     return _known[fields]
 
 

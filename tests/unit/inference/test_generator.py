@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 import torch
+from transformers import Qwen3Config
 
-from dep.inference.capabilities import capabilities
+from dep.inference.capabilities import Capabilities, architecture_capabilities, capabilities
 from dep.inference.generator import Generate, RequestSampler, decoded, nucleus_draw
 from dep.inference.settings import GenerateConfig
 from dep.types import SPECIAL_TOKENS
@@ -69,6 +70,14 @@ def test_rows_of_unequal_length_are_written_apart_where_padding_is_not_exact(bui
     assert dict(ours(prompts, counting)) == texts
     assert all(len(own) == 1 for own in lengths)
     assert len(lengths) == len({len(prompt.ids) for prompt in prompts})
+
+
+def test_an_architecture_is_tried_in_full_precision_whatever_the_trainer_uses(monkeypatch) -> None:
+    monkeypatch.setattr("dep.inference.capabilities._known", {})
+    config = Qwen3Config()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        known = architecture_capabilities(config)
+    assert known == Capabilities(decoding="cache", padding=True, prefix=True, packing=True)
 
 
 def test_another_seed_draws_other_texts(build, prompts, left) -> None:
