@@ -53,8 +53,9 @@ bench-gpu: install-dev ## The training step through Qwen2.5-7B's architecture on
 same: install-dev ## Prove that a change moves no result: make same REF=<commit before it>
 	$(BIN)/python -m experiments.same $(REF)
 
-docs: install-dev ## Write docs/configuration.md from the settings
+docs: install-dev ## Write docs/configuration.md from the settings, docs/architectures.md by trial (3 minutes)
 	$(BIN)/python -m dep.config.reference
+	$(BIN)/python -m dep.inference.architecture_table
 
 notebooks: install-dev ## Execute the notebooks on runs/ablation (DEP_RUN=/path/to/runs/name for another)
 	$(BIN)/python -m pytest --nbmake --overwrite notebooks

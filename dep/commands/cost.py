@@ -10,8 +10,10 @@ from rich.table import Table
 
 from dep.commands.base import Command
 from dep.config.schema import RunConfig
-from dep.models.backbones.cost import CARDS, architecture, estimate, kv_bytes, parameters, reading_flops, training_flops
+from dep.models.backbones.cost import CARDS, architecture, estimate, kv_bytes, reading_flops, training_flops
+from dep.models.backbones.geometry import parameters
 from dep.pipeline.arm import Arm
+from dep.pipeline.backbone_check import check_backbones
 from dep.pipeline.resources import Resources
 from dep.pipeline.workload import arm_load, example_counts, trained_parameters
 
@@ -22,6 +24,7 @@ _COLUMNS = ("arm", "trained", "tokens", "read", "train", "KV", "GB")
 def main(command: Command) -> None:
     """Print the cost of every arm."""
     _, configs = command.configs
+    check_backbones(configs)
     show(command.resources, configs, command.console)
 
 
@@ -45,7 +48,7 @@ def show(resources: Resources, configs: Mapping[str, RunConfig], console: Consol
             f"{cost.train_gb:.1f}, {cost.generate_gb:.1f}" if trained else f"{cost.generate_gb:.1f}",
         )  # fmt: skip
     console.print(table)
-    total, _ = parameters(architecture(resources.config.backbone))
+    total = parameters(architecture(resources.config.backbone)).total
     console.print(
         f"The LLM has {short(total)} parameters. Tokens: mean lengths of prompt + review. Read: operations "
         "of a forward pass over both. Train: operations of a forward and backward pass, without the saving from the "

@@ -26,6 +26,10 @@ def run_stages(command: Command, stages: Collection[str]) -> None:
     """
     run, configs = command.configs
     resources, console = command.resources, command.console
+    if {"train", "generate"} & set(stages):
+        from dep.pipeline.backbone_check import check_backbones
+
+        check_backbones(configs)
     if command.plan:
         from dep.pipeline.plan import show
 

@@ -1,28 +1,31 @@
 """The decoding loop: one token a row at a time, without copying the cache and without work on ended rows.
 
-    [ system text, equal in all rows | padding, then the rest of each prompt | room for new tokens ]
-      read once                        a few rows at a time                    written in place
+    columns      [ padding | system text, equal in all rows | rest of the prompt | room for new tokens ]
+                   empty     read once, copied to each row    a few rows at a time  written in place
+
+A row's tokens are contiguous and end in the same column as all others. Attention windows and ALiBi count columns, so
+that they see the same distances as in a row alone; a shorter row has less of the common text in the copied columns and
+reads what is missing with the rest.
 
 Reviews differ in length: near the end of a batch most rows have ended, and computing them is wasted, so ended rows are
 dropped. `transformers.generate` keeps them, reads the common beginning once for each row, and copies all keys and
 values at each token. `Generate` uses it for models that this loop cannot drive (recurrent states, layers that attend
-to a user beside the prompt).
+to a user beside the prompt); `reread` works for every model, without a cache. `capabilities` finds the fastest exact
+one for an architecture.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Collection
-from copy import deepcopy
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers import DynamicCache, GenerationConfig, LogitsProcessor, PreTrainedModel
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from dep.inference.likelihood import positions
-from dep.inference.prefix_cache import run_length
+from dep.inference.prefix_cache import positions, run_length
 
 _AHEAD = 64
 """How many tokens a cache layer grows by."""
@@ -54,8 +57,11 @@ class PreallocatedLayer(DynamicLayer):
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if self._room is None or end > self._room[0].shape[-2]:
-            shape = (*key_states.shape[:-2], end + _AHEAD, key_states.shape[-1])
-            self._room = key_states.new_empty(shape), value_states.new_empty(shape)
+            rows_heads = key_states.shape[:-2]
+            self._room = (
+                key_states.new_empty(*rows_heads, end + _AHEAD, key_states.shape[-1]),
+                value_states.new_empty(*rows_heads, end + _AHEAD, value_states.shape[-1]),  # MLA: another width
+            )
             if start:
                 assert self.keys is not None, "it holds tokens"
                 assert self.values is not None, "it holds tokens"
@@ -63,6 +69,12 @@ class PreallocatedLayer(DynamicLayer):
         self._room[0][..., start:end, :], self._room[1][..., start:end, :] = key_states, value_states
         self.keys, self.values = (room[..., :end, :] for room in self._room)
         return self.keys, self.values
+
+    def of_rows(self, at_BC: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, H, C, d] of each row's columns, copied from the layer's only row at `at_BC`."""
+        assert self.keys is not None, "it holds tokens"
+        assert self.values is not None, "it holds tokens"
+        return self.keys[0][:, at_BC].transpose(0, 1), self.values[0][:, at_BC].transpose(0, 1)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """See DynamicLayer."""
@@ -90,7 +102,7 @@ def decode(
     """Continue a batch of prompts.
 
     Args:
-        model: a causal LM that is `prefix_cache.cacheable`.
+        model: a causal LM that takes a `DynamicCache`. Only one with a `plain_cache` reads the beginning once.
         embeds_BTD: input embeddings, padded on the left.
         attention_mask_BT: 1 on real tokens.
         draws: chooses the next tokens.
@@ -103,7 +115,12 @@ def decode(
     """
     texts: list[list[int]] = [[] for _ in embeds_BTD]
     rows, ended = list(range(len(texts))), set[int]()
-    logits_BV, cache, mask_BT = _read(model, embeds_BTD, attention_mask_BT, shared)
+    mask_BT = attention_mask_BT
+    if plain_cache(model) is None:
+        cache = DynamicCache(config=model.config)
+        logits_BV = _next_logits(model, embeds_BTD, mask_BT, cache)
+    else:
+        logits_BV, cache = _read(model, embeds_BTD, mask_BT, shared)
     for _ in range(max_new_tokens):
         token_B1 = draws.draw(logits_BV.float())
         for row, token in zip(rows, token_B1[:, 0].tolist(), strict=True):
@@ -116,12 +133,67 @@ def decode(
             break
         if (len(rows) - len(active)) * _ENDED >= len(rows):
             remaining = torch.tensor(active, device=mask_BT.device)
-            cache.batch_select_indices(remaining)
+            _select(cache, remaining)
             mask_BT, token_B1, rows = mask_BT[remaining], token_B1[remaining], [rows[at] for at in active]
             draws.keep(active)
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(mask_BT), 1)], 1)
         logits_BV = _next_logits(model, model.get_input_embeddings()(token_B1), mask_BT, cache)
     return texts
+
+
+@torch.no_grad()
+def reread(
+    model: PreTrainedModel,
+    embeds_BTD: Tensor,
+    attention_mask_BT: Tensor,
+    draws: TokenSampler,
+    stop: Collection[int],
+    max_new_tokens: int,
+) -> list[list[int]]:
+    """Continue a batch of prompts with a forward pass over the whole text for each token; see `decode`."""
+    texts: list[list[int]] = [[] for _ in embeds_BTD]
+    mask_BT, ended = attention_mask_BT, set[int]()
+    for _ in range(max_new_tokens):
+        logits = model(
+            inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False, **positions(model, mask_BT)
+        ).logits  # fmt: skip
+        token_B1 = draws.draw(logits[:, -1].float())
+        for row, token in enumerate(token_B1[:, 0].tolist()):
+            if row not in ended:
+                texts[row].append(token)
+                if token in stop:
+                    ended.add(row)
+        if len(ended) == len(texts):
+            break
+        embeds_BTD = torch.cat([embeds_BTD, model.get_input_embeddings()(token_B1)], 1)
+        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(mask_BT), 1)], 1)
+    return texts
+
+
+@torch.no_grad()
+def generate(
+    model: PreTrainedModel,
+    embeds_BTD: Tensor,
+    attention_mask_BT: Tensor,
+    draws: LogitsProcessor,
+    stop: list[int],
+    max_new_tokens: int,
+    pad_id: int | None,
+) -> list[list[int]]:
+    """Continue a batch of prompts by `transformers.generate`; see `decode`.
+
+    All settings are given: transformers takes a missing one from the model's own file (a repetition penalty).
+    """
+    settings = GenerationConfig(
+        do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, min_new_tokens=0, temperature=1.0, top_p=1.0,
+        top_k=50, repetition_penalty=1.0, no_repeat_ngram_size=0, eos_token_id=stop, pad_token_id=pad_id,
+    )  # fmt: skip
+    write: Any = model.generate
+    ids_BT: Tensor = write(
+        inputs_embeds=embeds_BTD, attention_mask=attention_mask_BT, generation_config=settings,
+        logits_processor=[draws],
+    )  # fmt: skip
+    return ids_BT.tolist()
 
 
 def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, injected_ids: Collection[int]) -> int:
@@ -143,24 +215,50 @@ def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, injected_ids: Co
     return run_length(same_L)
 
 
-def _read(
-    model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int
-) -> tuple[Tensor, DynamicCache, Tensor]:
-    """Read the prompts: logits [B, V] after each, the cache, and the mask of what the cache holds."""
-    common, plain = _room(model)
+def _select(cache: DynamicCache, rows: Tensor) -> None:
+    """Drop all other rows of a cache."""
+    for layer in cache.layers:
+        if isinstance(layer, PreallocatedLayer):
+            layer.batch_select_indices(rows)
+        else:  # states of recurrent layers have no selection, but beam search's reordering does the same
+            layer.reorder_cache(cast(torch.LongTensor, rows))
+
+
+def plain_cache(model: PreTrainedModel) -> DynamicCache | None:
+    """An empty cache whose layers keep all keys and values; None for a model with other states than those.
+
+    Layers with an attention window keep all tokens too: their mask hides what lies outside the window.
+    """
+    cache = DynamicCache(config=model.config)
+    if not cache.layers or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
+        return None
+    cache.layers = [PreallocatedLayer() for _ in cache.layers]
+    return cache
+
+
+def _read(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int) -> tuple[Tensor, DynamicCache]:
+    """Read the prompts: logits [B, V] after each, and the cache."""
+    common = plain_cache(model)
+    assert common is not None, "the model keeps nothing but keys and values"
+    columns = 0
     if shared:
-        first = embeds_BTD.shape[1] - int(mask_BT[0].sum())
-        begin_1LD = embeds_BTD[:1, first : first + shared]
-        model.base_model(inputs_embeds=begin_1LD, past_key_values=common, use_cache=True)
-        mask_BT = torch.cat([mask_BT.new_ones(len(mask_BT), shared), mask_BT[:, : mask_BT.shape[1] - shared]], 1)
-        embeds_BTD = embeds_BTD[:, shared:]
+        pads_B = mask_BT.shape[1] - mask_BT.sum(1)
+        first = int(pads_B[0])
+        begin_1SD = embeds_BTD[:1, first : first + shared]
+        model.base_model(inputs_embeds=begin_1SD, past_key_values=common, use_cache=True)
+        columns = int(pads_B.min()) + shared
+        at_BC = (torch.arange(columns, device=mask_BT.device) - pads_B.unsqueeze(1)).clamp(min=0)
     caches, logits = [], []
-    size = _ROWS if plain else len(mask_BT)
-    for embeds_RTD, mask_RT in zip(embeds_BTD.split(size), mask_BT.split(size), strict=True):
-        cache = deepcopy(common)
+    for rows in torch.arange(len(mask_BT)).split(_ROWS):
+        cache = plain_cache(model)
+        assert cache is not None, "the model keeps nothing but keys and values"
         if shared:
-            cache.batch_repeat_interleave(len(mask_RT))
-        logits.append(_next_logits(model, embeds_RTD, mask_RT, cache))
+            for layer, once in zip(cache.layers, common.layers, strict=True):
+                assert isinstance(layer, PreallocatedLayer), "a plain cache has no other layers"
+                assert isinstance(once, PreallocatedLayer), "a plain cache has no other layers"
+                keys, values = once.of_rows(at_BC[rows])
+                layer.update(keys, values)
+        logits.append(_next_logits(model, embeds_BTD[rows, columns:], mask_BT[rows], cache))
         caches.append(cache)
     merged = caches[0]
     if len(caches) > 1:
@@ -168,16 +266,7 @@ def _read(
             layer.keys = torch.cat([layer.keys, *(other.keys for other in others)])
             layer.values = torch.cat([layer.values, *(other.values for other in others)])
             layer._room = None
-    return torch.cat(logits), merged, mask_BT
-
-
-def _room(model: PreTrainedModel) -> tuple[DynamicCache, bool]:
-    """An empty cache, and whether all of its layers are plain ones, which can be preallocated and concatenated."""
-    cache = DynamicCache(config=model.config)
-    plain = all(type(layer) is DynamicLayer for layer in cache.layers)
-    if plain:
-        cache.layers = [PreallocatedLayer() for _ in cache.layers]
-    return cache, plain and bool(cache.layers)
+    return torch.cat(logits), merged
 
 
 def _next_logits(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, cache: DynamicCache) -> Tensor:

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import groupby
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.prompts.chat_frame import without_thinking
-from dep.inference.decoding import common_beginning, decode
-from dep.inference.prefix_cache import cacheable
+from dep.inference.capabilities import capabilities
+from dep.inference.decoding import common_beginning, decode, generate, reread
 from dep.inference.settings import GenerateConfig
 from dep.models.backbones.vocabulary import suppressed_ids
 from dep.models.soft_prompt import SoftPrompt
@@ -113,10 +113,19 @@ class Generate:
         """
         waiting = sorted(prompts, key=lambda prompt: -len(prompt.ids))
         with stage("generate", len(waiting), show=self.config.progress) as advance:
-            for start in range(0, len(waiting), self.config.batch_size):
-                batch = collate(waiting[start : start + self.config.batch_size])
+            for group in self._batches(waiting):
+                batch = collate(group)
                 yield from zip(batch.keys, self.texts(batch), strict=True)
                 advance(len(batch.keys))
+
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
+        """Batches of sorted prompts; of equal length where the architecture does not treat padding exactly."""
+        groups = [prompts]
+        if not capabilities(self.backbone).padding:
+            groups = [list(group) for _, group in groupby(prompts, key=lambda prompt: len(prompt.ids))]
+        for group in groups:
+            for start in range(0, len(group), self.config.batch_size):
+                yield group[start : start + self.config.batch_size]
 
     @torch.no_grad()
     def texts(self, batch: Batch) -> list[str]:
@@ -130,37 +139,19 @@ class Generate:
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
         sampler = RequestSampler(self.config, batch.keys, self.suppressed)
-        if cacheable(self.backbone) and self.soft_prompt.prefix_safe:
-            shared = common_beginning(batch.ids, batch.attention_mask, self.soft_prompt.injected_ids)
-            rows = decode(
-                self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, self.config.max_new_tokens, shared
-            )
-            return [decoded(self.tokenizer, row, self.stop) for row in rows]
-        generate: Any = self.backbone.generate
-        with self.soft_prompt.attached(self.backbone, batch):
-            ids_BT = generate(
-                inputs_embeds=embeds_BTD,
-                attention_mask=batch.attention_mask,
-                generation_config=self._settings(),
-                logits_processor=[sampler],
-            )
-        return [decoded(self.tokenizer, row, self.stop) for row in ids_BT.tolist()]
-
-    def _settings(self) -> GenerationConfig:
-        """All settings: transformers takes a missing one from the model's own file (a repetition penalty)."""
-        return GenerationConfig(
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=self.config.max_new_tokens,
-            min_new_tokens=0,
-            temperature=1.0,
-            top_p=1.0,
-            top_k=50,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            eos_token_id=self.stop,
-            pad_token_id=self.tokenizer.pad_token_id,
-        )
+        mask_BT, longest = batch.attention_mask, self.config.max_new_tokens
+        mode = capabilities(self.backbone).decoding
+        if mode == "cache" and self.soft_prompt.prefix_safe:
+            shared = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids)
+            rows = decode(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, shared)
+        else:
+            with self.soft_prompt.attached(self.backbone, batch):
+                if mode == "reread":
+                    rows = reread(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest)
+                else:
+                    pad = self.tokenizer.pad_token_id
+                    rows = generate(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, pad)
+        return [decoded(self.tokenizer, row, self.stop) for row in rows]
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:

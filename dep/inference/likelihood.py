@@ -10,7 +10,6 @@ are computed first, without gradients (`prefix_cache`); rows may be packed (`pac
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dep.inference.capabilities import can_continue
 from dep.inference.cut_cross_entropy import cut_cross_entropy
 from dep.inference.microbatching import in_microbatches
 from dep.inference.packing import pack
-from dep.inference.prefix_cache import PrefixSpan, cacheable, keys_and_values
+from dep.inference.prefix_cache import PrefixSpan, keys_and_values, positions
 from dep.types import IGNORE
 from dep.utils.errors import DepError
 
@@ -79,9 +79,9 @@ def _arguments(
     if packed:
         real_BT = mask_BT.bool()
         row = pack(embeds_BTD, real_BT)
-        arguments = {"inputs_embeds": row.embeds, "position_ids": row.positions, "use_cache": False}
+        arguments: dict[str, Any] = {"inputs_embeds": row.embeds, "position_ids": row.positions, "use_cache": False}
         return arguments, predicts_BT[real_BT][None]
-    first = lead.still if cacheable(model) else 0
+    first = lead.still if can_continue(model) else 0
     arguments = {name: value[:, first:] for name, value in positions(model, mask_BT).items()}
     arguments |= {"inputs_embeds": embeds_BTD[:, first:], "attention_mask": mask_BT, "use_cache": first > 0}
     if first:
@@ -149,10 +149,3 @@ def _returning(body: nn.Module, output: Any) -> Iterator[None]:
 def _cross_entropy(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
     exact = torch.promote_types(logits_MV.dtype, torch.float32)
     return F.cross_entropy(logits_MV.to(exact), targets_M, reduction="none")
-
-
-def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Any]:
-    """Position ids that count real tokens only: models with learned positions need them under left padding."""
-    if "position_ids" not in inspect.signature(model.forward).parameters:
-        return {}
-    return {"position_ids": (attention_mask_BT.long().cumsum(1) - 1).clamp(min=0)}

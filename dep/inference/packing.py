@@ -6,7 +6,8 @@
 
 Given position ids but no mask and no cache, transformers infers the bounds of the examples from the positions and
 separates them by the variable-length kernels of flash attention or by a block-diagonal mask. Some architectures do not
-(recurrent ones carry a state across) and none declares it, so `supports_packing` tries it on the model itself.
+(recurrent ones carry a state across) and none declares it: `supports_packing` tries it, on a miniature for the
+architecture (`capabilities`) and on the loaded model for its attention kernel.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ def pack(embeds_BTD: Tensor, real_BT: Tensor) -> Packed:
 
 
 @torch.no_grad()
-def supports_packing(model: PreTrainedModel) -> bool:
+def supports_packing(model: PreTrainedModel, tolerance: float = _TOLERANCE) -> bool:
     """Whether `model` computes two packed examples as it computes each alone; runs three small forward passes.
 
     Args:
         model: a causal LM of transformers.
+        tolerance: largest difference, relative to the norm of the last hidden states.
     """
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return False
@@ -64,4 +66,4 @@ def supports_packing(model: PreTrainedModel) -> bool:
     alone = [body(inputs_embeds=row, position_ids=at, use_cache=False)[0] for row, at in zip(rows, places, strict=True)]
     together = body(inputs_embeds=torch.cat(rows, 1), position_ids=torch.cat(places, 1), use_cache=False)[0]
     apart = torch.cat(alone, 1).float()
-    return bool((apart - together.float()).norm() <= _TOLERANCE * apart.norm())
+    return bool((apart - together.float()).norm() <= tolerance * apart.norm())

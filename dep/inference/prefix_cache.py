@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from dep.models.backbones.activation_checkpointing import RECOMPUTES
 from dep.types import IGNORE, Batch
 
 
@@ -47,11 +46,11 @@ def prefix_span(batch: Batch, injected_ids: Iterable[int]) -> PrefixSpan:
     return PrefixSpan(run_length((batch.ids == batch.ids[:1]).all(0)[:still]), still)
 
 
-def cacheable(model: PreTrainedModel) -> bool:
-    """Whether a model can continue from cached keys and values; recurrent and recomputing ones cannot."""
-    accepts_cache = "past_key_values" in inspect.signature(model.forward).parameters
-    recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
-    return accepts_cache and not getattr(model, "_is_stateful", False) and not recomputes
+def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Tensor]:
+    """Position ids that count real tokens only: models with learned positions need them under left padding."""
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return {}
+    return {"position_ids": (attention_mask_BT.long().cumsum(1) - 1).clamp(min=0)}
 
 
 @torch.no_grad()
@@ -59,7 +58,7 @@ def keys_and_values(model: PreTrainedModel, embeds_BTD: Tensor, lead: PrefixSpan
     """The cache of the first `lead.still` positions of a right-padded batch.
 
     Args:
-        model: a causal LM that is `cacheable`.
+        model: a causal LM whose `capabilities` include `prefix`.
         embeds_BTD: input embeddings of the whole batch; all rows are real up to `lead.still`.
         lead: from `prefix_span`.
     """

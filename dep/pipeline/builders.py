@@ -27,7 +27,7 @@ from dep.types import Branch
 def build_data(resources: Resources, arm: Arm) -> ReviewData:
     """Build the data module of `arm`."""
     config, (prompt, soft) = arm.config, arm.configured
-    _, tokenizer = resources.backbone(config)
+    tokenizer = resources.tokenizer(config)
     batching = Batching(
         config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
         config.train.warm_start_epochs if arm.warm_start else 0, config.train.input_noise,

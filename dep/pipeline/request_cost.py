@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from statistics import fmean
 from typing import Any
 
@@ -78,7 +79,8 @@ def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], co
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
     """Count the operations of one forward pass over `tokens` tokens: the additional cost of writing a profile."""
     ids = torch.zeros(1, tokens, dtype=torch.long, device=model.device)
-    return _counted(lambda: model(input_ids=ids, logits_to_keep=1))
+    last_only = {"logits_to_keep": 1} if "logits_to_keep" in signature(model.forward).parameters else {}
+    return _counted(lambda: model(input_ids=ids, **last_only))
 
 
 def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:

@@ -9,13 +9,16 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from transformers import PreTrainedTokenizerBase
 
 from dep.config.schema import RunConfig, build, identity
 from dep.data.dataset_store import load_dataset
 from dep.data.protocol import ReviewDataset
 from dep.data.vectors.store import VectorStore
 from dep.evaluation.metrics import Metric, build_metrics
+from dep.inference.capabilities import refuse_unusable
 from dep.models.backbones.load import load as load_backbone
+from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
 
 
@@ -33,6 +36,7 @@ class Resources:
         self._prepared: dict[str, ReviewDataset] = {}
         self._caches: dict[str, VectorStore] = {}
         self._backbones: dict[str, Any] = {}
+        self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
         self._metrics: dict[str, dict[str, Metric]] = {}
 
     @cached_property
@@ -67,8 +71,18 @@ class Resources:
         """(model, tokenizer) of the configuration's backbone."""
         key = identity(config, "backbone")
         if key not in self._backbones:
-            self._backbones[key] = load_backbone(config.backbone)
+            model, tokenizer = load_backbone(config.backbone)
+            refuse_unusable(model, config.backbone.name_or_path)
+            self._backbones[key] = model, tokenizer
         return self._backbones[key]
+
+    def tokenizer(self, config: RunConfig) -> PreTrainedTokenizerBase:
+        """The tokenizer of a backbone, whose weights need not be loaded."""
+        key = identity(config, "backbone")
+        if key not in self._tokenizers:
+            loaded = self._backbones.get(key)
+            self._tokenizers[key] = loaded[1] if loaded else load_tokenizer(config.backbone)
+        return self._tokenizers[key]
 
     def metrics(self, config: RunConfig) -> dict[str, Metric]:
         """Metrics by column; metrics of texts are included only where texts are generated."""

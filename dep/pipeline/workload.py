@@ -85,7 +85,7 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
 def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
     """Tokens of prompt and target of a sample of test examples; slot tokens are counted without loading vectors."""
     data, (prompt, _) = build_data(resources, arm), arm.configured
-    _, tokenizer = resources.backbone(arm.config)
+    tokenizer = resources.tokenizer(arm.config)
     data.builder = PromptBuilder(
         tokenizer, replace(prompt, reads_user_history=False, user_tokens=0), data.builder.branches
     )
@@ -115,5 +115,5 @@ def trained_parameters(arm: Arm) -> int:
         parts = AdapterParts(soft, config.compressor, config.projector, width, model, 1.0, None, _CATEGORIES)
         adapter = build_adapter(replace(parts, longest=prompt.max_user_history))
     own = sum(p.numel() for name, p in adapter.named_parameters() if adapter.is_trained(name)) if adapter else 0
-    boundary = 2 * len(soft.branches) * shape.hidden_size if soft.boundary_trainable else 0
+    boundary = 2 * len(soft.branches) * parts.llm_width if soft.boundary_trainable else 0
     return own + boundary

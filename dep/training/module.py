@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from dep.inference.capabilities import capabilities
 from dep.inference.likelihood import example_nll
 from dep.inference.microbatching import in_microbatches, split_rows
 from dep.inference.packing import PACKED, supports_packing
@@ -130,7 +131,12 @@ class PersonalizationModule(pl.LightningModule):
         if self._packs is None:
             attention = getattr(self.backbone.config, "_attn_implementation", None)
             wanted = {"always": True, "never": False, "auto": attention in PACKED}[self.config.packing]
-            self._packs = wanted and self.soft_prompt.prefix_safe and supports_packing(self.backbone)
+            self._packs = (
+                wanted
+                and self.soft_prompt.prefix_safe
+                and capabilities(self.backbone).packing
+                and supports_packing(self.backbone)
+            )
             if self.config.packing == "always" and not self._packs:
                 raise DepError(
                     f"train.packing=always: expected a backbone that keeps packed examples apart, found that "

@@ -8,16 +8,13 @@ reached in practice are assumptions, stated in `Card`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
-import torch
-from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Qwen2Config
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers import AutoConfig, PretrainedConfig, Qwen2Config
 
+from dep.models.backbones.geometry import attention_layers, parameters, width
+from dep.models.backbones.kept_activations import kept_bytes
 from dep.models.backbones.load import files
 from dep.models.settings import BackboneConfig
 from dep.utils.errors import MissingFile
@@ -138,7 +135,7 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
         trained: parameters of the adapter (0: prompt only).
     """
     shape = architecture(config)
-    total, embedding = parameters(shape)
+    total, embedding, _ = parameters(shape)
     weights = 2.0 * total if card.quantization == "none" else 2.0 * embedding + (0.5 + 4 / 64) * (total - embedding)
     length, rate = load.prompt + load.target, card.flops * card.reached
     train_s = training_flops(shape, length, load.target) * load.train / rate if trained else 0.0
@@ -152,7 +149,7 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
     generate_s = load.test * ((a_batch + calls) / load.batch + likelihood)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
-    logits = 3 * 4.0 * shape.get_text_config().vocab_size * load.target * 2
+    logits = 3 * 4.0 * shape.get_text_config(decoder=True).vocab_size * load.target * 2
     train = weights + (kept_bytes(shape, load.longest) + logits) * load.micro_batch + 16.0 * trained
     return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), decode / 1e9 + _WORKSPACE)
 
@@ -177,95 +174,16 @@ def training_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> 
 
 
 def _flops(shape: PretrainedConfig, tokens: float, predicted: float) -> tuple[float, float]:
-    total, embedding = parameters(shape)
-    text = shape.get_text_config()
-    output = text.vocab_size * text.hidden_size
-    layers = total - embedding
-    return (
-        2.0 * (layers * tokens + output * predicted),
-        2.0 * tokens * tokens * text.num_attention_heads * _head(text) * text.num_hidden_layers,
-    )
+    total, embedding, skipped = parameters(shape)
+    output = shape.get_text_config(decoder=True).vocab_size * width(shape)
+    layers = total - embedding - skipped
+    scores = sum(layer.heads * (layer.key + layer.value) for layer in attention_layers(shape))
+    return 2.0 * (layers * tokens + output * predicted), 1.0 * tokens * tokens * scores
 
 
 def kv_bytes(shape: PretrainedConfig, tokens: float, itemsize: int) -> float:
     """Bytes of the keys and values of `tokens` positions in the LLM's cache, without those of cross-attention."""
-    text = shape.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    return 2.0 * itemsize * text.num_hidden_layers * heads * _head(text) * tokens
-
-
-def _head(text: PretrainedConfig) -> int:
-    return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
-
-
-def parameters(shape: PretrainedConfig) -> tuple[int, int]:
-    """Number of all parameters, and of those in embedding and output layer, which quantization leaves as they are."""
-    return _parameters(shape.to_json_string(use_diff=False))
-
-
-def _shape(fields: str, **changed: Any) -> PretrainedConfig:
-    """The configuration that a JSON string describes, with the fields `changed` replaced."""
-    given = json.loads(fields) | changed
-    return AutoConfig.for_model(given.pop("model_type"), **given)
-
-
-@lru_cache
-def _parameters(fields: str) -> tuple[int, int]:
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(_shape(fields))
-    embedding = {id(p): p.numel() for p in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
-    return sum(p.numel() for p in model.parameters()), sum(embedding.values())
-
-
-def kept_bytes(shape: PretrainedConfig, tokens: int) -> float:
-    """Bytes of activations that one example of `tokens` tokens stores for the backward pass, without the weights.
-
-    Counted with one and with two layers in bfloat16, and extrapolated to all layers.
-    """
-    one, two = (_kept_bytes(shape.to_json_string(use_diff=False), layers, tokens) for layers in (1, 2))
-    return one + (two - one) * (shape.num_hidden_layers - 1)
-
-
-@lru_cache(maxsize=256)
-def _kept_bytes(fields: str, layers: int, tokens: int) -> float:
-    shape = _shape(fields, num_hidden_layers=layers, layer_types=None)
-    ALL_ATTENTION_FUNCTIONS.register("shapes_only", _attend)
-    shape._attn_implementation = "shapes_only"
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(shape).to(torch.bfloat16).requires_grad_(False)
-        embeds = torch.empty(1, tokens, shape.hidden_size, dtype=torch.bfloat16, requires_grad=True)
-        mask = torch.empty(
-            1, 1, tokens, tokens, dtype=torch.bfloat16
-        )  # without one, transformers computes one from values
-    weights = {p.untyped_storage()._cdata for p in model.parameters()}
-    stored: dict[int, Tensor] = {}
-
-    def store(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()._cdata
-        if storage not in weights:
-            stored.setdefault(storage, tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(store, lambda x: x):
-        output = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False).last_hidden_state
-    total = float(sum(t.untyped_storage().nbytes() for t in stored.values()))
-    del output
-    return total
-
-
-class _Fused(torch.autograd.Function):
-    """Stores what a fused attention kernel stores: queries, keys, values and its output, but no scores."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Return a tensor of the right shape; values do not matter."""
-        out = torch.empty_like(query)
-        ctx.save_for_backward(query, key, value, out)
-        return out
-
-
-def _attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: Any) -> tuple[Tensor, None]:
-    return _Fused.apply(query, key, value).transpose(1, 2).contiguous(), None
+    return float(itemsize) * tokens * sum(layer.cached for layer in attention_layers(shape))
 
 
 def fitted(config: BackboneConfig, load: Load, card: Card, trained: int) -> tuple[Load, Cost]:

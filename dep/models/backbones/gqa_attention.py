@@ -22,8 +22,11 @@ NAME = "sdpa_grouped"
 
 
 def use_gqa_attention(model: PreTrainedModel) -> None:
-    """Switch a model that uses torch's SDPA to the grouped version."""
-    if model.config._attn_implementation == "sdpa":
+    """Switch a model that uses torch's SDPA through transformers' attention interface to the grouped version.
+
+    A model with attention code of its own (Falcon) compares the name with `sdpa`, and would take another path.
+    """
+    if model.config._attn_implementation == "sdpa" and model._supports_attention_backend:
         model.config._attn_implementation = NAME
 
 

@@ -1,4 +1,7 @@
-"""Loads the frozen LLM of Eq. 7: a causal LM of transformers whose forward takes `inputs_embeds`."""
+"""Loads the frozen LLM of Eq. 7: a causal LM of transformers whose forward takes `inputs_embeds`.
+
+Whether an architecture can be used is tried before it is loaded (`dep.inference.capabilities`).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -45,13 +50,13 @@ def load(
 
     Raises:
         FileNotFoundError: the model is not on this machine and may not or cannot be downloaded.
-        ValueError: the model takes no input embeddings.
+        ValueError: the tokenizer has no end token.
     """
     name = files(config)
     shared: dict[str, Any] = {"local_files_only": not config.allow_download, "trust_remote_code": False}
     try:
         model_config = AutoConfig.from_pretrained(name, **shared)
-        tokenizer = AutoTokenizer.from_pretrained(name, **shared)
+        tokenizer = _tokenizer(config, model_config)
         model = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=_DTYPES[config.dtype],
@@ -63,8 +68,6 @@ def load(
     except OSError as error:
         raise MissingFile(_missing(config, name, error)) from error
     add_tokens(model, tokenizer, special_tokens)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     use_gqa_attention(model)
     if config.activation_checkpointing:
         checkpoint_activations(model)
@@ -73,6 +76,49 @@ def load(
             layer.compile(dynamic=True)
     model.requires_grad_(False)
     return model.eval(), tokenizer
+
+
+def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPECIAL_TOKENS) -> PreTrainedTokenizerBase:
+    """Load a backbone's tokenizer alone; its ids are those of `load`.
+
+    Raises:
+        FileNotFoundError: as `load`.
+        ValueError: as `load`.
+    """
+    name = files(config)
+    try:
+        model_config = AutoConfig.from_pretrained(
+            name, local_files_only=not config.allow_download, trust_remote_code=False
+        )
+        tokenizer = _tokenizer(config, model_config)
+    except OSError as error:
+        raise MissingFile(_missing(config, name, error)) from error
+    missing = [token for token in special_tokens if token not in tokenizer.get_vocab()]
+    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
+    return tokenizer
+
+
+def _tokenizer(config: BackboneConfig, model_config: PretrainedConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of a backbone, with an end token and a pad token."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        files(config), local_files_only=not config.allow_download, trust_remote_code=False
+    )
+    if tokenizer.eos_token_id is None:
+        named = model_config.get_text_config(decoder=True).eos_token_id
+        ids = named if isinstance(named, list) else [named]
+        known = set(tokenizer.get_vocab().values())
+        end = next((token_id for token_id in ids if token_id in known), None)
+        if end is None:
+            raise DepError(
+                f"backbone.name_or_path={config.name_or_path}",
+                "a tokenizer with an end token, which closes a review",
+                "eos_token_id neither in tokenizer_config.json nor, among the tokenizer's ids, in config.json",
+                "name it as eos_token in tokenizer_config.json",
+            )
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def files(config: BackboneConfig) -> str:

@@ -7,7 +7,9 @@ from functools import partial
 
 import pytest
 import torch
+from transformers import Qwen3Config
 
+from dep.inference.capabilities import Capabilities, architecture_capabilities, capabilities
 from dep.inference.generator import Generate, RequestSampler, decoded, nucleus_draw
 from dep.inference.settings import GenerateConfig
 from dep.types import SPECIAL_TOKENS
@@ -49,8 +51,33 @@ def test_rows_that_end_early_are_dropped_without_changing_the_others(build, prom
     texts = dict(ours(prompts, left))
     assert dropped == sorted(dropped, reverse=True)
     assert dropped
-    monkeypatch.setattr("dep.inference.generator.cacheable", lambda model: False)  # now transformers generates
-    assert dict(ours(prompts, left)) == texts
+    for mode in ("generate", "reread"):
+        slower = capabilities(ours.backbone)._replace(decoding=mode)
+        monkeypatch.setattr("dep.inference.generator.capabilities", lambda model: slower)  # noqa: B023
+        assert dict(ours(prompts, left)) == texts
+
+
+def test_rows_of_unequal_length_are_written_apart_where_padding_is_not_exact(build, prompts, left, monkeypatch) -> None:
+    ours = build(greedy=True)
+    texts, lengths = dict(ours(prompts, left)), []
+    apart = capabilities(ours.backbone)._replace(padding=False)
+    monkeypatch.setattr("dep.inference.generator.capabilities", lambda model: apart)
+
+    def counting(group):
+        lengths.append({len(prompt.ids) for prompt in group})
+        return left(group)
+
+    assert dict(ours(prompts, counting)) == texts
+    assert all(len(own) == 1 for own in lengths)
+    assert len(lengths) == len({len(prompt.ids) for prompt in prompts})
+
+
+def test_an_architecture_is_tried_in_full_precision_whatever_the_trainer_uses(monkeypatch) -> None:
+    monkeypatch.setattr("dep.inference.capabilities._known", {})
+    config = Qwen3Config()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        known = architecture_capabilities(config)
+    assert known == Capabilities(decoding="cache", padding=True, prefix=True, packing=True)
 
 
 def test_another_seed_draws_other_texts(build, prompts, left) -> None:

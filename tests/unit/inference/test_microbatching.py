@@ -63,5 +63,7 @@ def test_parts_compute_each_row_once_and_alone(make_lit, prompts, collate) -> No
 
 def test_a_budget_is_refused_where_the_llm_s_own_layers_are_trained(make_lit, monkeypatch) -> None:
     monkeypatch.setattr("dep.models.adapters.dep.DEPAdapter.prefix_safe", False)
-    with pytest.raises(ValueError, match=r"train\.max_tokens_per_forward=50: expected 0 where the LLM's own layers"):
+    with pytest.raises(
+        ValueError, match=r"train\.max_tokens_per_forward=50: expected 0 for an adapter inside the LLM's layers"
+    ):
         make_lit(max_tokens_per_forward=50)

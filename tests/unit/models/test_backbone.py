@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Qwen2Config
 
 from dep.models.backbones.fingerprint import fingerprint
-from dep.models.backbones.load import load
+from dep.models.backbones.load import load, load_tokenizer
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
+from dep.utils.errors import DepError
 
 
 @pytest.fixture
@@ -35,6 +36,28 @@ def test_architectures_load_alike(bare_model, tokenizer, tmp_path: Path, name: s
     tokenizer.save_pretrained(tmp_path)
     model, _ = load(BackboneConfig(str(tmp_path)))
     assert model(inputs_embeds=torch.zeros(1, 2, 32)).logits.shape[:2] == (1, 2)
+
+
+def test_a_tokenizer_without_an_end_token_takes_the_one_that_the_model_names(bare_model, tokenizer, tmp_path) -> None:
+    bare_model().save_pretrained(tmp_path)  # its configuration names 1, which is </s>
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(tmp_path)
+    _, loaded = load(BackboneConfig(str(tmp_path)))
+    assert loaded.eos_token == "</s>"
+
+
+def test_a_tokenizer_without_any_end_token_is_refused_before_the_weights_are_read(tokenizer, tmp_path: Path) -> None:
+    Qwen2Config(eos_token_id=None).save_pretrained(tmp_path)
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(tmp_path)
+    for loader in (load, load_tokenizer):
+        with pytest.raises(DepError, match=r"a tokenizer with an end token.*eos_token in tokenizer_config\.json"):
+            loader(BackboneConfig(str(tmp_path)))
+
+
+def test_a_tokenizer_loaded_alone_has_the_ids_of_the_loaded_model(folder: Path) -> None:
+    _, whole = load(BackboneConfig(str(folder)))
+    assert load_tokenizer(BackboneConfig(str(folder))).get_vocab() == whole.get_vocab()
 
 
 def test_a_missing_model_is_named_with_the_way_out() -> None:

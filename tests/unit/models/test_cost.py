@@ -18,12 +18,12 @@ from dep.models.backbones.cost import (
     architecture,
     estimate,
     fitted,
-    kept_bytes,
     kv_bytes,
-    parameters,
     reading_flops,
     training_flops,
 )
+from dep.models.backbones.geometry import parameters
+from dep.models.backbones.kept_activations import kept_bytes
 from dep.models.backbones.load import load
 from dep.models.settings import BackboneConfig
 
@@ -37,7 +37,8 @@ TINY = Qwen2Config(
 
 def test_parameters_equal_those_of_the_loaded_model() -> None:
     model, _ = load(BackboneConfig(), special_tokens=())
-    total, embedding = parameters(architecture(BackboneConfig()))
+    total, embedding, skipped = parameters(architecture(BackboneConfig()))
+    assert skipped == 0
     assert total == sum(p.numel() for p in model.parameters())
     assert embedding == model.get_input_embeddings().weight.numel(), "tied: counted once"
 

@@ -1,0 +1,60 @@
+"""How fast this machine runs an architecture, timed on two of its layers: seconds and megabytes for any model."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from dep.models.backbones.cost import training_flops
+from dep.models.backbones.geometry import parameters
+from dep.models.backbones.gqa_attention import use_gqa_attention
+from dep.models.backbones.kept_activations import with_layers
+
+_LAYERS = 2
+_VOCABULARY = 1024
+"""Rows of the trial's vocabulary: logits at every position would take most of its memory and time."""
+_ROWS, _TOKENS = 2, 128
+"""A training step's rows, and tokens of each."""
+_DECODED, _PROMPT, _STEPS = 64, 16, 8
+"""Rows that decode together, tokens of their prompts, and tokens that each writes."""
+
+
+def measured_speed(config: PretrainedConfig) -> tuple[float, float]:
+    """Floating-point operations a second of a training step, and bytes of weights a second of decoding.
+
+    Layers are equal, so that the whole model takes as many times longer as it has more parameters in its layers.
+
+    Args:
+        config: the backbone's.
+    """
+    small = with_layers(config, _LAYERS, vocab_size=_VOCABULARY, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModelForCausalLM.from_config(small, dtype=torch.float32).eval().requires_grad_(False)
+    use_gqa_attention(model)
+    width = model.get_input_embeddings().weight.shape[1]
+    embeds = torch.zeros(_ROWS, _TOKENS, width, requires_grad=True)
+    for _ in range(2):  # the first warms up
+        began = time.perf_counter()
+        model(inputs_embeds=embeds, use_cache=False).logits.sum().backward()
+        step_s = time.perf_counter() - began
+    return _ROWS * training_flops(small, _TOKENS, _TOKENS) / step_s, _bandwidth(config, model)
+
+
+@torch.no_grad()
+def _bandwidth(config: PretrainedConfig, model: PreTrainedModel) -> float:
+    ids = torch.zeros(_DECODED, _PROMPT, dtype=torch.long)
+    cache = model(ids, use_cache=True).get("past_key_values")
+    began = time.perf_counter()
+    for _ in range(_STEPS):
+        if cache is None:  # recurrent: a step is a prompt of one token
+            model(ids[:, :1])
+        else:
+            model(ids[:, :1], past_key_values=cache, use_cache=True)
+    token_s = (time.perf_counter() - began) / _STEPS
+    whole, tried = parameters(config), sum(p.numel() for p in model.parameters())
+    layers = whole.total - whole.embedding
+    ends = sum(p.numel() for p in {model.get_input_embeddings().weight, model.get_output_embeddings().weight})
+    whole_s = token_s * max(1.0, layers / max(1, tried - ends))
+    return 2.0 * whole.total / whole_s
