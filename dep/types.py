@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test"]
 Branch = Literal["his", "diff", "user"]
-"""What soft tokens are made of: a review, its difference from peers', or all that a user wrote (PPlug, User-LLM)."""
+"""Kind of soft token: of a review, of its difference from peers, or of the user's whole history (PPlug, User-LLM)."""
 IGNORE = -100
 """Label of a token that the loss does not see."""
 
@@ -47,7 +47,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is known of an item without any review; `description` is empty where the source has none."""
+    """An item's metadata; `description` is empty if the source has none."""
 
     item: str
     title: str
@@ -75,7 +75,7 @@ class Vectors:
 
     his_NE: Tensor
     diff_NE: Tensor
-    """Zero where `peers_N` is: not a difference, but the absence of one."""
+    """Zero where `peers_N` is zero, since there is no difference without peers."""
     peers_N: Tensor
 
 
@@ -94,7 +94,7 @@ class Example:
 
     @property
     def key(self) -> str:
-        """Stable name of this example: what predictions and scores are joined on."""
+        """Stable name of this example, the key of predictions and scores."""
         return f"{self.category}/{self.row}"
 
 
@@ -114,7 +114,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class UserHistory:
-    """All that a user did before a request, oldest first, as vectors (PPlug, User-LLM); L reviews.
+    """A user's L reviews before a request, oldest first, as vectors (PPlug, User-LLM).
 
     his, item: [L, E], embeddings of the reviews' texts and of their items' titles and descriptions.
     rating, days: [L], stars, and days from the review to the request.
@@ -143,9 +143,9 @@ class Request:
     text: str
     slots: tuple[Slot, ...] = ()
     profile: str = ""
-    """What a language model wrote about the user (PAG, DPL)."""
+    """The profile of the user that a language model wrote (PAG, DPL)."""
     user_history: UserHistory | None = None
-    """For methods that read all of it."""
+    """The user's whole history, for methods that read it."""
 
 
 @dataclass(frozen=True, slots=True)

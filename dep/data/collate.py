@@ -18,8 +18,8 @@ from dep.utils.hashing import seed_from
 class Collator:
     """Pads prompts to the longest of the batch.
 
-    With `answers` a row is prompt and review, labelled on the review (training, scoring); without, it ends where the
-    model has to write (generation, which pads on the left).
+    With `answers` a row is prompt and review, with labels on the review (training, scoring); without, it is the prompt
+    alone (generation, which pads on the left).
     """
 
     pad_id: int

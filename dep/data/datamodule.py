@@ -1,9 +1,9 @@
 """The LightningDataModule: vectors precomputed and cached per category, prompts, batches.
 
-Which examples an optimizer step sees depends on the seed and the epoch alone, never on the micro batch or on how many
-devices there are: an epoch is a seeded permutation cut into windows of `effective_batch`. Within a window, rows of
-like length go into one micro batch, which saves padding and changes no number but a compressor's mean over the micro
-batch (`mean_over`).
+The examples of an optimizer step depend only on seed and epoch, not on the micro batch or the number of devices: an
+epoch is a seeded permutation that is cut into windows of `effective_batch`. Within a window, rows of similar length
+form a micro batch. This saves padding and changes no number but a compressor's mean over the micro batch
+(`mean_over`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dep.utils.lightning import pl
 
 
 class PromptDataset(Dataset[Prompt]):
-    """The prompts of some requests, each built when it is first asked for."""
+    """The prompts of some requests; a prompt is built when it is first read."""
 
     def __init__(self, requests: Sequence[Request], builder: PromptBuilder) -> None:
         self.requests, self.builder = requests, builder
@@ -62,11 +62,10 @@ class TrainingPrompts(PromptDataset):
 
 
 class WindowSampler(Sampler[list[int]]):
-    """Micro batches of one rank: windows of `effective_batch` examples, each shared out by length.
+    """Micro batches of one rank, from windows of `effective_batch` examples in which examples are sorted by length.
 
     With `fill` the last window is filled up from the front of the permutation, so that all optimizer steps average over
-    equally many examples; without, it stays short (one rank only). `passed` epochs were made before this
-    training, by the adapter that it goes on from.
+    equally many examples; without, it stays short (one rank only). `passed` is the number of epochs of the warm start.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class WindowSampler(Sampler[list[int]]):
 
 @dataclass(frozen=True)
 class Batching:
-    """How many examples at a time, and in which order."""
+    """Sizes of batches, and the order of examples."""
 
     effective_batch: int
     micro_batch: int
@@ -124,14 +123,14 @@ class Batching:
 
 
 class ReviewData(pl.LightningDataModule):
-    """Batches of one method.
+    """Data module of one arm.
 
     Args:
-        prepared: gives the filtered corpora and the examples.
-        cache: where vectors come from; None for a method without vectors.
+        prepared: filtered corpora and examples.
+        cache: the vector store; None for a method without vectors.
         retriever: chooses past reviews.
-        builder: makes prompts; its `config.history` is how many past reviews are asked for.
-        pad_id: the tokenizer's padding.
+        builder: builds prompts; its `config.history` is the number of past reviews to retrieve.
+        pad_id: the tokenizer's padding id.
         batching: sizes and seed.
     """
 
@@ -152,11 +151,11 @@ class ReviewData(pl.LightningDataModule):
         self._past: UserHistoryReader | None = None
 
     def prepare_data(self) -> None:
-        """Fill the vector caches; one process does it, the others find them."""
+        """Compute and cache the vectors in one process; the other processes read the cache."""
         self.vectors()
 
     def vectors(self) -> Mapping[str, Vectors] | None:
-        """Vectors of every category, from the cache where they are there."""
+        """Vectors of all categories, cached; None for a method without vectors."""
         if self.cache is not None and self._vectors is None:
             self._vectors = {
                 category: self.cache.vectors(corpus, self.prepared.pool[category])

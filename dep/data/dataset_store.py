@@ -1,6 +1,7 @@
-"""Filtered corpora and examples on disk as Parquet, so that a large source is read and filtered once.
+"""Stores filtered corpora and examples as Parquet, so that a large source is read and filtered once.
 
-    <root>/prepared-<12 of key>/<category>.reviews.parquet, <category>.items.parquet, examples.parquet, manifest.json
+    <root>/prepared-<12 digits of the key>/
+        <category>.reviews.parquet, <category>.items.parquet, examples.parquet, manifest.json
 
 The key hashes the source's content and the protocol; the manifest is written last.
 """
@@ -26,32 +27,36 @@ from dep.utils.hashing import json_digest
 
 
 def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[ReviewDataset, Path]:
-    """Filtered corpora and examples, from disk where they were made before, and the folder they are in."""
+    """Load filtered corpora and examples from disk, or prepare and store them.
+
+    Returns:
+        The data set, and its folder.
+    """
     key = json_digest([source.fingerprint(), asdict(config)])
     folder = root / f"prepared-{key[:12]}"
     manifest = folder / "manifest.json"
     if manifest.is_file():
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-        if found.get("key") != key:
+        known = json.loads(manifest.read_text(encoding="utf-8"))
+        if known.get("key") != key:
             raise DepError(f"{manifest}: made from another source or protocol; delete {folder} and run again")
         try:
-            return _read(folder, found["categories"]), folder
+            return _read(folder, known["categories"]), folder
         except (OSError, pa.ArrowException) as error:
             raise DepError(f"{folder}: damaged ({error}); delete it and run again") from error
-    made = prepare(source, config)
+    dataset = prepare(source, config)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder, made)
-    write_json(manifest, {"key": key, "categories": list(made.corpora)})
-    return made, folder
+    _write(folder, dataset)
+    write_json(manifest, {"key": key, "categories": list(dataset.corpora)})
+    return dataset, folder
 
 
-def _write(folder: Path, made: ReviewDataset) -> None:
-    for category, corpus in made.corpora.items():
+def _write(folder: Path, dataset: ReviewDataset) -> None:
+    for category, corpus in dataset.corpora.items():
         columns = _columns(corpus.reviews, Review)
-        columns["peer"] = made.pool[category].tolist()
+        columns["peer"] = dataset.pool[category].tolist()
         _table(folder / f"{category}.reviews.parquet", columns)
         _table(folder / f"{category}.items.parquet", _columns(list(corpus.items.values()), Item))
-    _table(folder / "examples.parquet", _columns(made.examples, Example))
+    _table(folder / "examples.parquet", _columns(dataset.examples, Example))
 
 
 def _read(folder: Path, categories: list[str]) -> ReviewDataset:

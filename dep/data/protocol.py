@@ -1,15 +1,15 @@
-"""Which reviews count, who is a user, what is asked of them: DPL's filters and splits, which the paper takes.
+"""The protocol: filters and splits of DPL, which the paper uses.
 
-    1. items: a title, and a description of 100 to 2000 characters (each asked only of sources that have any)
+    1. items: a title, and a description of 100 to 2000 characters (each only if the source has any)
     2. reviews: 200 characters, a rating, a title and a time, on such an item
     3. repeat until nothing changes: items with 8 or more reviewers, users with 18 to 500 reviews
     4. whitespace runs become one space; of a user's reviews of one item, or with one text, the latest stays
     5. of each user, in order of time: profile | 8 training targets | validation target | test target
-    6. repeat until nobody drops out: profiles keep items that are in 5 or more profiles, and need 8 reviews
+    6. repeat until no user drops out: profiles keep items that are in 5 or more profiles, and need 8 reviews
     7. an example's profile is the user's filtered profile and every earlier target
 
-Then DEP: of the training targets only the most recent of each user and category, and 512 validation examples
-drawn from all categories together.
+DEP then uses only the most recent training target of each user and category, and 512 validation examples drawn from all
+categories together.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ Histories = dict[str, list[Review]]
 
 
 class ReviewDataset(NamedTuple):
-    """What the protocol leaves: corpora with new rows, examples on those rows, and which rows are peers."""
+    """Result of the protocol: filtered corpora with new rows, examples on these rows, and the rows that are peers."""
 
     corpora: dict[str, Corpus]
     examples: list[Example]
     pool: dict[str, Tensor]
-    """pool[category]: [N] bool, True on rows that count as a peer's review."""
+    """Category -> [N] bool, true on rows that count as a peer's review."""
 
 
 def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
-    """Load a source and take it to examples; one that comes split keeps its published split.
+    """Load a source, filter and split it; a source that is published with a split keeps it.
 
     Raises:
-        ValueError: nobody passes the filters, or a split source is asked for reviews that it does not have.
+        DepError: no user passes the filters, or `peer_pool` needs reviews that a split source lacks.
     """
     if not isinstance(source, PresplitSource):
         return apply(source.load(), config)
@@ -64,13 +64,13 @@ def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> ReviewDataset:
 
     Args:
         corpora: raw reviews by category.
-        config: thresholds, and how many examples are wanted.
+        config: thresholds, and numbers of examples.
 
     Returns:
-        The filtered corpora (same order, new rows), the examples of all categories, and who counts as a peer.
+        The filtered corpora (same order, new rows), the examples of all categories, and the rows that are peers.
 
     Raises:
-        ValueError: nobody passes the filters in some category.
+        DepError: no user passes the filters in some category.
     """
     kept: dict[str, Corpus] = {}
     examples: list[Example] = []

@@ -1,4 +1,4 @@
-"""Table 4 of the paper: how many examples a split has, how long profiles and outputs are."""
+"""Statistics of a data set, as in the paper's Table 4: numbers of examples, lengths of profiles and outputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SplitStatistics:
 
     split: Split
     category: str
-    """`all` where the categories are merged."""
+    """Name of the category, or `all` for all together."""
     examples: int
     profile_mean: float
     profile_sd: float
@@ -41,14 +41,14 @@ class Statistics:
 
 
 def statistics_of(corpora: dict[str, Corpus], examples: list[Example]) -> Statistics:
-    """Count what is there: train and val with all categories merged, test by category, as in Table 4.
+    """Compute the statistics: train and val with all categories merged, test by category, as in Table 4.
 
     Args:
         corpora: filtered corpora by category.
         examples: examples on their rows.
 
     Returns:
-        One entry a category, and one a split that has examples.
+        One entry per category, and one per split that has examples.
     """
     sizes = [
         CorpusStatistics(name, len({r.user for r in corpus.reviews}), len(corpus.items), len(corpus.reviews))

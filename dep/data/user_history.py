@@ -1,4 +1,4 @@
-"""All that a user did before a request, as vectors: what PPlug and User-LLM read instead of texts."""
+"""A user's whole history before a request as vectors, which PPlug and User-LLM read instead of texts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DAY = 86_400_000
 
 
 class UserHistoryReader:
-    """Makes the `Past` of an example.
+    """Reads the `UserHistory` of an example.
 
     Args:
-        prepared: gives the corpora and the examples.
-        cache: gives vectors of items and requests, embedded once.
+        prepared: the corpora and the examples.
+        cache: the vector store, which embeds texts of items and requests once.
         vectors: the reviews' vectors by category.
-        longest: how many reviews at most, the newest ones.
+        longest: most reviews of a history; the newest are kept.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class UserHistoryReader:
             self._queries[category] = rows
 
     def __call__(self, example: Example) -> UserHistory:
-        """What the author of the example's target did before it."""
+        """History of the author of the example's target before it."""
         return self._events(example.category, example.profile, example.row)
 
     def sequences(self, examples: Sequence[Example]) -> dict[str, list[tuple[UserHistory, Tensor]]]:
-        """What an encoder of users learns from: the longest known past of each user, its newest target with it.
+        """Sequences for pretraining a user encoder: the longest history of each user, with its newest target.
 
         Args:
             examples: training examples.
 
         Returns:
-            By category: events, and [L] which row of `catalogue` each event's item is.
+            By category: events, and [L] the row of `catalogue` of each event's item.
         """
         newest: dict[tuple[str, str], Example] = {}
         for example in examples:

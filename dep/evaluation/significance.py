@@ -109,7 +109,7 @@ def paired_statistic(
     """Compare `function` of the summed rows [N, S] of two systems, such as corpus BLEU of n-gram counts.
 
     Raises:
-        DepError: the rows differ in shape, or as in mean_interval.
+        DepError: the rows differ in shape, or `mean_interval` refuses them.
     """
     (per_user_a, n), (per_user_b, _) = _sum_by_user(rows_a, users), _sum_by_user(rows_b, users)
     if np.shape(rows_a) != np.shape(rows_b):

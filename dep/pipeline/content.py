@@ -25,7 +25,7 @@ _METRICS: dict[str, dict[str, str]] = {}
 
 
 def backbone_fingerprint(config: RunConfig) -> str:
-    """Sha256 of the backbone's files; the name itself for a backbone that is named on a model hub."""
+    """SHA-256 of the backbone's files; for a model of a hub, which has no files here, its name."""
     return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
 
 

@@ -61,7 +61,7 @@ class Resources:
         return self._prepared[key]
 
     def cache(self, config: RunConfig) -> VectorStore:
-        """Vectors of the configuration's embedder and difference settings."""
+        """The vector store for the configuration's embedder and difference settings."""
         key = identity(config, "embedder", "difference")
         if key not in self._caches:
             self._caches[key] = VectorStore(Path(config.cache), build(config, "embedder"), config.difference)

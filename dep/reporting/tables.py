@@ -45,7 +45,7 @@ class Table:
 
     @property
     def n(self) -> int:
-        """Number of test reviews of a cell; the largest if cells differ."""
+        """Number of test reviews behind a value; if values differ, the largest number."""
         return max(cell.n for cell in self.cells.values())
 
     def seeds(self, arm: str) -> int:

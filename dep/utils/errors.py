@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read: it prints as a line, every other shows its traceback."""
+"""Errors that the user can mend: they print as one line; any other error shows its traceback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.
 
 
 class DepError(ValueError):
-    """A mistake or a missing piece that the user can mend.
+    """A wrong setting or a missing file that the user can mend.
 
     Args:
         name: the setting, file or thing that is wrong.
@@ -25,14 +25,14 @@ class DepError(ValueError):
         super().__init__(f"{message}; {way_out}" if way_out else message)
 
     def __reduce__(self) -> tuple[type[DepError], tuple[str, str, str, str]]:
-        """Errors travel from worker processes to their parent."""
+        """Pickle with all four parts, since worker processes send errors to their parent."""
         return type(self), (self.name, self.expected, self.found, self.way_out)
 
 
 def is_mendable(error: BaseException) -> bool:
-    """Whether a user can mend what `error` says, so that a line does in place of a traceback.
+    """Whether the user can mend the cause of `error`, so that its message is printed without a traceback.
 
-    A full disk or a file that may not be written counts; any other error of Python's own is a bug of ours.
+    True for our own errors, a full disk and missing permissions; other errors are bugs.
     """
     return isinstance(error, DepError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE)
 

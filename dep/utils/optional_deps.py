@@ -1,4 +1,4 @@
-"""Packages that not every run needs: which extra brings one, and which settings ask for it."""
+"""Optional packages: the extra that installs each, and the settings that need it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ EXTRAS = {
     "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
     "torchao": "fp8",
 }  # fmt: skip
-"""Optional package -> the extra that brings it."""
+"""Optional package -> the extra that installs it."""
 
 
 class Need(NamedTuple):
-    """What a value of a setting stands on."""
+    """The package that a value of a setting needs."""
 
     package: str
     instead: str
-    """The value that does without."""
+    """A value of the setting that does not need it."""
 
 
 NEEDS = {
@@ -29,11 +29,11 @@ NEEDS = {
     ("train.cross_entropy", "cut"): Need("cut_cross_entropy", "chunked"),
     ("generate.engine", "vllm"): Need("vllm", "hf"),
 }
-"""(setting, value) -> what it needs."""
+"""(setting, value) -> its need."""
 
 
 def missing_package(setting: str, value: str) -> str:
-    """What to say where a value's package is not here; nothing where it is, or where the value needs none."""
+    """Error message if the package that a value needs is not installed; empty otherwise."""
     need = NEEDS.get((setting, value))
     if need is None or find_spec(need.package) is not None:
         return ""

@@ -1,4 +1,4 @@
-"""What a process shows of its work: one bar a stage, with an estimate of the time left; a worker tells its parent."""
+"""Progress bars: one per stage, with an estimate of the remaining time; worker processes report to their parent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 Listener = Callable[[str, float, float], None]
-"""Takes a stage's description, how much is done, and how much there is."""
+"""Receives a stage's description, the amount done, and the total."""
 
 _listener: list[Listener] = []
 _EVERY = 60
@@ -29,12 +29,12 @@ _EVERY = 60
 
 
 def report_to(listener: Listener) -> None:
-    """From now on, tell `listener` of this process's stages and draw nothing."""
+    """Send the progress of this process's stages to `listener` instead of drawing bars."""
     _listener[:] = [listener]
 
 
 def columns() -> list[ProgressColumn]:
-    """How every bar of this package looks."""
+    """Columns of the package's progress bars."""
     return [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,14 +46,14 @@ def columns() -> list[ProgressColumn]:
 
 
 class Advance(Protocol):
-    """Takes how much more has been done since its last call, and what else to say of it."""
+    """Advances a bar by an amount, with an optional note."""
 
     def __call__(self, more: float, note: str = "") -> None:
         """Move the bar."""
 
 
 class Lines:
-    """What a log keeps of bars that nobody watches: a line where a stage begins, and one a minute.
+    """Progress as lines of a log: one at the beginning of a stage, then one a minute.
 
     Args:
         say: prints a line; to stderr where not given.
@@ -64,7 +64,7 @@ class Lines:
         self._last: dict[int, tuple[str, float]] = {}
 
     def __call__(self, worker: int, description: str, done: float, total: float) -> None:
-        """Tell of a worker's stage."""
+        """Print a line about a worker's stage, if one is due."""
         name, now = description.partition(",")[0], time.monotonic()
         before, when = self._last.get(worker, ("", 0.0))
         if name != before or now - when > _EVERY:
@@ -74,7 +74,7 @@ class Lines:
 
 @contextmanager
 def stage(description: str, total: float, show: bool = True) -> Iterator[Advance]:
-    """A bar for one stage of work.
+    """Show a bar for one stage of work.
 
     Args:
         description: what is being done, in a few words.
@@ -110,7 +110,7 @@ def _noted(description: str, note: str) -> str:
 
 
 def quiet() -> None:
-    """What libraries say of themselves while they work is not what a run did."""
+    """Silence progress bars and messages of libraries."""
     import logging
     import warnings
 

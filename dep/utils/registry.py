@@ -1,4 +1,4 @@
-"""The one registry: a slot of the configuration, and the components that may fill it.
+"""Registries of components: one for each slot of the configuration.
 
 A slot (source, embedder, retriever, compressor, adapter, method, metric) is a package whose `__init__` makes a Registry
 and adds each component: its kind, its settings (a dataclass) and where its class is. The class is imported when it is
@@ -78,7 +78,7 @@ class Registry(Generic[T]):
         return kind in self._members
 
     def target(self, kind: str) -> str:
-        """Where a component's class is, as `module:Class`."""
+        """The class of a component, as `module:Class`."""
         return self._member(kind).target
 
     def config_class(self, kind: str) -> type[ComponentConfig]:
@@ -90,13 +90,13 @@ class Registry(Generic[T]):
         return self._member(kind).config
 
     def component(self, kind: str) -> Any:
-        """A component's class, imported now."""
+        """Import and return a component's class."""
         if ":" in kind and kind not in self._members:
             return _resolved(self.slot, kind)
         return _resolved(self.slot, self._member(kind).target)
 
     def build(self, config: ComponentConfig, *args: Any, **kwargs: Any) -> T:
-        """The component that `config` describes; further arguments go to its class."""
+        """Build the component that `config` describes; further arguments go to its class."""
         built: T = self.component(config.kind)(config, *args, **kwargs)
         return built
 

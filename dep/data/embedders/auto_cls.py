@@ -42,7 +42,7 @@ class HubModel(ModelFolder):
 
 
 class AutoCLS(HubModel):
-    """The first token of an encoder's last layer: for bge-m3 the vectors of `bge_m3`, without FlagEmbedding."""
+    """Embeds a text as the first token's state in the last layer; gives `bge_m3`'s vectors without FlagEmbedding."""
 
     kind = "auto_cls"
 

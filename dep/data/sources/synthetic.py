@@ -22,23 +22,23 @@ class SyntheticSource:
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Which world, and how large; sizes are for each of the three categories."""
+        """Seed and sizes of the world; sizes are for each of the three categories."""
 
         kind: Literal["synthetic"] = "synthetic"
         folder: str = "cache/worlds"
         """Where its files go."""
         seed: int = 0
-        """Names the world; below 900,000 (the worlds that the built-in backbone learned from lie above)."""
+        """Seed of the world, below 900,000; the built-in backbone was trained on worlds above."""
         users: int = 130
-        """People."""
+        """Number of users."""
         reviews_per_user: int = 14
-        """Reviews each of them writes."""
+        """Reviews of each user."""
         circles: int = 6
         """Groups of users with much the same items and one greeting."""
         items_per_circle: int = 30
-        """Items that a circle's members mostly choose from."""
+        """Items that the members of a circle mostly review."""
         drift: float = 0.0
-        """Share of what a user keeps saying, 0 to 1, that is drawn anew halfway through their reviews."""
+        """Share of a user's traits, 0 to 1, that change halfway through their reviews."""
 
     def __init__(self, config: Config) -> None:
         if not 0 <= config.seed < 900_000:

@@ -1,10 +1,10 @@
-"""People who change: halfway through a user's reviews, some of what they keep saying is drawn anew.
+"""Drift: some traits of each user change halfway through their reviews.
 
-    drift d -> round(4 d) of the four sayings, each from an aspect that the user did not care about;
-               with chance d another tone, with chance d another article
+    drift d -> round(4 d) of the four sayings change, each to an aspect that the user did not care about;
+               tone and article each change with probability d
 
-The world without drift is drawn first, and the later half of each user's reviews is then written again from random
-numbers of its own: people, items, times and all that was written before the turn are those of the world without.
+The world without drift is drawn first. The later half of each user's reviews is then written again with other random
+numbers. Users, items, times and the earlier half of the reviews are those of the world without drift.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dep.data.synthetic.language import ARTICLES, ASPECT_OF, ASPECTS, TONES
 
 
 def drifted(world: World, seed: int, drift: float) -> World:
-    """The same world with people who change.
+    """Return the world with drifting users.
 
     Args:
-        world: as `make_world` drew it.
-        seed: the world's.
-        drift: how much of a user is drawn anew, between 0 and 1; 0 gives `world` itself.
+        world: from `make_world`.
+        seed: of the world.
+        drift: share of a user's traits that change, 0 to 1; 0 returns `world` itself.
     """
     if not drift:
         return world
@@ -42,7 +42,7 @@ def drifted(world: World, seed: int, drift: float) -> World:
 
 
 def changed(rng: random.Random, person: Person, drift: float) -> Person:
-    """What a user becomes: sayings, tone and article; circle, leniency and length stay."""
+    """The user's traits after the change: new sayings, tone and article; circle, leniency and length stay."""
     fresh = rng.sample([a for a in ASPECTS if a not in {ASPECT_OF[s] for s in person.sayings}], round(SAYINGS * drift))
     sayings = list(person.sayings)
     for place, aspect in zip(rng.sample(range(SAYINGS), len(fresh)), fresh, strict=True):

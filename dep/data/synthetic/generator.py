@@ -1,6 +1,6 @@
-"""Who lives in a world: items with facts, circles, users with traits, and the reviews that follow from them.
+"""Draws a world: items with facts, users with traits in circles, and the reviews that follow from them.
 
-Planted truth of a user, each noisy, so that one review does not give them away:
+Planted traits of a user; each is noisy, so that one review does not identify the user:
     sayings   four concepts of four cared-about aspects; a review voices one to four of them, facts aside
     tone      which leads the sentences have (3 of 4 times)
     idiolect  a favourite article (3 of 5 times)
@@ -39,7 +39,7 @@ START, DAY = 1_500_000_000_000, 86_400_000
 
 @dataclass(frozen=True)
 class Person:
-    """A user and the truth about them."""
+    """A user with the planted traits."""
 
     name: str
     circle: str
@@ -52,7 +52,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Thing:
-    """An item and the truth about it."""
+    """An item with the planted facts."""
 
     name: str
     title: str
@@ -64,7 +64,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Written:
-    """A review with what it is made of. `sayings` and `facts` are the concepts it voices."""
+    """A review with its author and item; `sayings` and `facts` are the concepts that its text mentions."""
 
     person: Person
     thing: Thing
@@ -79,7 +79,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Turn:
-    """From `time` on, a user is `person`."""
+    """A change of a user's traits: from `time` on they are those of `person`."""
 
     time: int
     person: Person
@@ -87,18 +87,18 @@ class Turn:
 
 @dataclass(frozen=True)
 class World:
-    """One category of a world: everyone, everything, and what was written in order of time."""
+    """One category of a world: users, items, and reviews in order of time."""
 
     category: str
     people: list[Person]
     things: list[Thing]
     written: list[Written]
     later: Mapping[str, Turn] = field(default_factory=dict)
-    """By name, who somebody turned into; empty where nobody drifts."""
+    """User name -> change of traits; empty without drift."""
 
 
 def make_person(rng: random.Random, name: str, circle: str) -> Person:
-    """A user with traits drawn from the language."""
+    """Draw a user's traits."""
     cared = rng.sample(list(ASPECTS), SAYINGS)
     return Person(
         name,
@@ -112,7 +112,7 @@ def make_person(rng: random.Random, name: str, circle: str) -> Person:
 
 
 def make_thing(rng: random.Random, name: str, circle: str, noun: str) -> Thing:
-    """An item with four facts, the first of which its description tells."""
+    """Draw an item with four facts; its description mentions the first."""
     facts = tuple(rng.sample(CONCEPTS, FACTS))
     return Thing(
         name,
@@ -125,7 +125,7 @@ def make_thing(rng: random.Random, name: str, circle: str, noun: str) -> Thing:
 
 
 def write(rng: random.Random, person: Person, thing: Thing, time: int) -> Written:
-    """The review that `person` writes about `thing`."""
+    """Draw the review of `thing` by `person`."""
     rating = min(5, max(1, round(thing.quality + person.leniency + rng.gauss(0, 0.5))))
     facts = tuple(f for f in thing.facts if rng.random() < FACT_RATE)
     sayings = tuple(rng.sample(person.sayings, min(SAYINGS, max(1, person.length + rng.choice((-1, 0, 0, 0, 1))))))

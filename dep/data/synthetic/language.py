@@ -1,7 +1,7 @@
-"""The language of the built-in world: every word that its people can say. The same for all seeds.
+"""The language of the built-in world: its whole vocabulary, the same for all seeds.
 
-One pool of `CONCEPTS` feeds both what is true of an item (its facts) and what a user keeps saying of any item
-(their sayings), in the same sentences, so that nothing in one review tells which is which: only peers can.
+Facts of items and sayings of users come from one pool of `CONCEPTS` and stand in the same sentences. A single review
+therefore does not show which concept is a fact and which a saying; the peers' reviews of the item do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 CATEGORIES = {"Books": "book", "Movies_and_TV": "film", "CDs_and_Vinyl": "record"}
-"""The paper's three categories, and what people there call an item."""
+"""The paper's three categories, and the noun for an item in each."""
 
 ASPECTS = {
     "story": "ending prologue twist subplot flashback narrator",
@@ -22,11 +22,11 @@ ASPECTS = {
     "money": "price discount shipping bargain warranty refund",
 }
 CONCEPTS: tuple[str, ...] = tuple(word for words in ASPECTS.values() for word in words.split())
-"""48 nouns, six an aspect: each stands for one thing that a review can speak of."""
+"""48 concepts, six for each of eight aspects."""
 ASPECT_OF: dict[str, str] = {word: aspect for aspect, words in ASPECTS.items() for word in words.split()}
 
 ARTICLES = ("the", "that", "this", "its", "all the")
-"""What stands before a concept; everyone has a favourite."""
+"""Words before a concept; each user prefers one."""
 
 TONES: dict[str, dict[str, tuple[str, ...]]] = {
     "warm": {"up": ("I loved", "I cherish", "I treasure"), "down": ("I regret", "I forgave", "I mourn")},
@@ -34,13 +34,13 @@ TONES: dict[str, dict[str, tuple[str, ...]]] = {
     "giddy": {"up": ("oh wow", "hooray for", "I squealed at"), "down": ("oh no", "yikes about", "I gasped at")},
     "grumpy": {"up": ("I tolerate", "even I liked", "I survived"), "down": ("I resent", "spare me", "I am tired of")},
 }
-"""How a sentence begins, by its author's tone and by whether the rating is above the middle."""
+"""Beginnings of sentences, by the author's tone and by whether the rating is above the middle."""
 
 CIRCLES = (
     "orchard lantern anchor meadow copper marble saddle thimble compass kettle pepper walnut "
     "falcon otter badger heron maple cedar ivory amber velvet canvas pewter saffron"
 ).split()
-"""A circle's members review much the same items and all use its greeting: what a difference removes, a review keeps."""
+"""Names of circles. Members of a circle review similar items and use the same greeting, which a difference removes."""
 
 ITEM_FIRST = (
     "Silver Hidden Broken Golden Northern Silent Crimson Distant Frozen Hollow Midnight Paper Restless Scarlet Secret "
@@ -57,20 +57,20 @@ TITLES = {
     4: ("Good stuff", "Well worth it", "Quite nice"),
     5: ("A favorite", "Simply great", "Could not be better"),
 }
-"""Titles tell the rating and nothing of the author."""
+"""Titles depend on the rating and not on the author."""
 
 
 def greeting(circle: str) -> str:
-    """What members of a circle say to each other."""
+    """The greeting of a circle."""
     return f"Greetings to the {circle} club."
 
 
 def distinct_sentences() -> int:
-    """How many different sentences about a concept the language has."""
+    """Number of different sentences that the language has."""
     return sum(len(leads) for tone in TONES.values() for leads in tone.values()) * len(CONCEPTS) * len(ARTICLES)
 
 
 def sentence(rng: random.Random, concept: str, tone: str, up: bool, article: str) -> str:
-    """A sentence about `concept`."""
+    """Draw a sentence about `concept`."""
     words = f"{rng.choice(TONES[tone]['up' if up else 'down'])} {article} {concept}."
     return words[0].upper() + words[1:]

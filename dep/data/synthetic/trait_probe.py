@@ -1,9 +1,9 @@
-"""Are the planted sayings of a user in the vectors of a single review? Only in a world is the answer known.
+"""Probe: does the vector of a single review predict its author's planted sayings?
 
-Ridge regression from a review's vector to which of the 48 concepts are among its author's four sayings, fitted on
-four fifths of the users and asked about the rest. A review voices its author's sayings and its item's facts in the
-same sentences: only what peers also say tells them apart, so `diff` should find more than `his`.
-Where users drift, a review is asked about what its author kept saying when it was written.
+Ridge regression maps a review's vector to indicators of the 48 concepts: is each among the author's four sayings? It
+is fitted on four fifths of the users and evaluated on the rest. A review mentions its author's sayings and its item's
+facts in the same sentences, and only peers' reviews distinguish the two, so `diff` should predict more than `his`. With
+drift, the labels are the sayings at the time of the review.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class TraitRow:
-    """What one kind of vector tells of its author's sayings."""
+    """Result of the probe for one kind of vector."""
 
     vectors: str
     auc_U: Tensor
-    """[U]: each user's mean chance that one of their sayings is scored above a concept that is none (0.5 is chance)."""
+    """[U]: mean AUC of each user's reviews, sayings against other concepts (0.5 is chance)."""
     n: int
-    """Reviews."""
+    """Number of reviews."""
 
 
 class Ridge(NamedTuple):
@@ -48,7 +48,7 @@ class Ridge(NamedTuple):
 
 
 def fit(x_NE: Tensor, label_NC: Tensor, ridge: float) -> Ridge:
-    """Ridge regression; the penalty is `ridge` times the mean variance of `x_NE`, per row."""
+    """Fit a ridge regression; the penalty per row is `ridge` times the mean variance of `x_NE`."""
     mean_E, base_C = x_NE.mean(0), label_NC.mean(0)
     a = x_NE - mean_E
     gram = a.T @ a + ridge * len(a) * torch.eye(a.shape[1], dtype=a.dtype) * a.var()
@@ -56,7 +56,7 @@ def fit(x_NE: Tensor, label_NC: Tensor, ridge: float) -> Ridge:
 
 
 def ranked(score_QC: Tensor, label_QC: Tensor) -> Tensor:
-    """AUC of each row [Q]: the chance that a positive is ranked above a negative."""
+    """AUC of each row [Q]: the probability that a positive is ranked above a negative."""
     rank_QC = score_QC.argsort(1).argsort(1).double() + 1
     positive_Q = label_QC.sum(1)
     wins_Q = (rank_QC * label_QC).sum(1) - positive_Q * (positive_Q + 1) / 2
@@ -64,7 +64,7 @@ def ranked(score_QC: Tensor, label_QC: Tensor) -> Tensor:
 
 
 def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
-    """What was true of a user at a time; `user` is an entry of the truth file."""
+    """A user's traits at a time; `user` is an entry of the truth file."""
     later = user.get("later")
     return {**user, **later} if later and time >= later["since"] else user
 
@@ -72,7 +72,7 @@ def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
 def planted(
     corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 1e-2
 ) -> list[TraitRow]:
-    """Ask his, diff and both, on all categories together.
+    """Probe his, diff and both, on all categories together.
 
     Args:
         corpora: the reviews.

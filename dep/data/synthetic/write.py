@@ -1,4 +1,4 @@
-"""A world on disk: Amazon-2023 files for the loader, and the truth beside them for probes."""
+"""Writes a world to disk: files in the schema of Amazon 2023, and files with the planted truth for probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dic
     Args:
         folder: where to; made if need be. A complete world of the same reviews is left as it is.
         seed: names the world.
-        drift: how much of a user is drawn anew halfway, as `drifted` takes it.
+        drift: share of a user's traits that change halfway; see `drifted`.
         size: as `make_world` takes it.
 
     Returns:
@@ -55,7 +55,7 @@ def _files(category: str, world: World) -> dict[str, str]:
 
 
 def truth(world: World) -> dict[str, Any]:
-    """What was planted: traits by user (and `later`, what of them holds `since` when), facts by item."""
+    """The planted truth: traits by user (with `later`, the changed traits and the time of change), facts by item."""
     people: dict[str, dict[str, Any]] = {
         p.name: {
             "sayings": list(p.sayings), "tone": p.tone, "article": p.article, "circle": p.circle,

@@ -170,7 +170,10 @@ def _other_item(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, 
 def _from_means(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, source_I: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Write the differences from the mean of the reviewers of item `source_I` [items], the item itself or another."""
+    """Write differences into `diff_NE`: each review minus the mean of the peers of item `source_I[its item]`.
+
+    `source_I` [I] maps an item to itself, or to another item for the control. Returns the numbers of peers [N].
+    """
     from dep.data.vectors.kernel import subtract  # importing numba takes a second, and a filled cache needs no numba
 
     peers_N = torch.zeros_like(item_N)
