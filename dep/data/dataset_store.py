@@ -40,13 +40,13 @@ def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[Re
         if known.get("key") != key:
             raise DepError(f"{manifest}: made from another source or protocol; delete {folder} and run again")
         try:
-            return _read(folder, known["categories"]), folder
+            return _read(folder, known["categories"])._replace(notes=tuple(known.get("notes", ()))), folder
         except (OSError, pa.ArrowException) as error:
             raise DepError(f"{folder}: damaged ({error}); delete it and run again") from error
     dataset = prepare(source, config)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, dataset)
-    write_json(manifest, {"key": key, "categories": list(dataset.corpora)})
+    write_json(manifest, {"key": key, "categories": list(dataset.corpora), "notes": list(dataset.notes)})
     return dataset, folder
 
 

@@ -41,6 +41,8 @@ class ReviewDataset(NamedTuple):
     examples: list[Example]
     pool: dict[str, Tensor]
     """Category -> [N] bool, true on rows that count as a peer's review."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user about rows and fields that the source lacks."""
 
 
 def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
@@ -50,13 +52,26 @@ def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
         DepError: no user passes the filters, or `peer_pool` needs reviews that a split source lacks.
     """
     if not isinstance(source, PresplitSource):
-        return apply(source.load(), config)
+        corpora = source.load()
+        notes = [*getattr(source, "notes", ()), *_absent_fields(corpora, config)]
+        return apply(corpora, config)._replace(notes=tuple(notes))
     if config.peer_pool == "all":
         raise DepError(
             f"peer_pool: expected 'kept', 'history' or 'test_profile' for {source.kind!r}, found 'all'; it was "
             "published without the reviews of users who did not pass its filters"
         )
-    return _finish(source.load(), source.examples(), config)
+    dataset = _finish(source.load(), source.examples(), config)
+    return dataset._replace(notes=tuple(getattr(source, "notes", ())))
+
+
+def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[str]:
+    """Notes about filters that are off because no item of a category has the field that they read."""
+    notes = []
+    for category, corpus in sorted(corpora.items()):
+        for field, on in (("title", True), ("description", config.min_description_chars > 0)):
+            if on and not any(getattr(item, field) for item in corpus.items.values()):
+                notes.append(f"{category}: no item has a {field}, so the filter of items by {field} is off")
+    return notes
 
 
 def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> ReviewDataset:

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
-from dep.data.prompts.chat_request import ChatRequest, Line, review_lines
+from dep.data.prompts.chat_request import ChatRequest, Line, rating_line, review_lines
 from dep.data.prompts.settings import PromptConfig
 from dep.data.prompts.template import MARKS, SLOT_LINES, slot_line, system_text
 from dep.data.prompts.text_encoding import Part, Parts, TextEncoder
@@ -202,10 +202,8 @@ class PromptBuilder:
         fields = [("Item Title", request.item.title), ("Item Description", request.item.description)]
         fields += [("User Profile", request.profile)] if self.config.profile else []
         head = [*user, *map(self.line, fields)]
-        tail = [
-            self.line(("Output Review Rating", f"{request.rating:.1f}")),
-            self.line(("Output Review Title", request.title)),
-        ]
+        output = [*rating_line("Output Review Rating", request.rating), ("Output Review Title", request.title)]
+        tail = list(map(self.line, output))
         ids = self._chat(frame, [*head, *tail])
         room = self.config.max_input_tokens - len(ids)
         cuts = self.config.overflow == "cut"

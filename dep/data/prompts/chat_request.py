@@ -29,6 +29,11 @@ class ChatRequest:
         return "".join(line if isinstance(line, str) else f"[{line[0]}]: {line[1].strip()}\n" for line in lines)
 
 
+def rating_line(label: str, rating: float) -> tuple[Line, ...]:
+    """The line of a rating; none for a missing one (NaN)."""
+    return () if rating != rating else ((label, f"{rating:.1f}"),)
+
+
 def review_lines(number: int, slot: Slot, text: bool = True) -> tuple[Line, ...]:
     """Lines of Figure 6's block of a past review, without the lines that hold vectors.
 
@@ -43,7 +48,7 @@ def review_lines(number: int, slot: Slot, text: bool = True) -> tuple[Line, ...]
         f"[Review {number}]:\n",
         ("Item Title", slot.item.title),
         ("Item Description", slot.item.description),
-        ("Review Rating", f"{review.rating:.1f}"),
+        *rating_line("Review Rating", review.rating),
         ("Review Title", review.title),
         *text_lines,
     )

@@ -5,17 +5,18 @@ A release is a subclass that names its file patterns, its columns, and how it re
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from dep.data.sources import files
-from dep.types import Corpus, Item
-from dep.utils.errors import MissingFile
+from dep.data.sources import files, values
+from dep.data.sources.records import records
+from dep.types import Corpus, Item, Review
+from dep.utils.errors import DepError, MissingFile
 
 
 class Columns(NamedTuple):
-    """Names of a release's columns; of several names, the first that a row fills is read."""
+    """Names of a release's columns; of several names, the first that a row has a value for is read."""
 
     user: str
     item: tuple[str, ...]
@@ -26,7 +27,7 @@ class Columns(NamedTuple):
 
 
 class AmazonSettings(Protocol):
-    """What every release's settings hold."""
+    """Settings of every release."""
 
     folder: str
     categories: list[str]
@@ -48,12 +49,16 @@ class Amazon:
     reviews_shown: ClassVar[str]
     """Name of a review file, for messages."""
     metadata_required: ClassVar[bool]
+    rule: ClassVar[str] = ""
+    """Fields that `counts` looks at, for messages."""
 
     def __init__(self, config: AmazonSettings) -> None:
         self.config = config
+        self.notes: list[str] = []
 
     def load(self) -> dict[str, Corpus]:
-        """Every usable review of every category, sorted by (user, time, item)."""
+        """Read all usable reviews of all categories, sorted by (user, time, item)."""
+        self.notes.clear()
         return {category: self._corpus(category, *paths) for category, paths in self._paths().items()}
 
     def fingerprint(self) -> str:
@@ -72,13 +77,13 @@ class Amazon:
         """Name of the metadata file of a category, without `.gz`."""
         raise NotImplementedError
 
-    def parse_metadata(self, line: str) -> Any:
-        """The value of a line of metadata."""
-        return json.loads(line)
-
-    def item(self, row: dict[str, Any]) -> Item | None:
-        """The item of a row of metadata; None if the release's rule drops it."""
+    def item(self, name: str, row: dict[str, Any]) -> Item:
+        """The item of a row of metadata."""
         raise NotImplementedError
+
+    def counts(self, row: dict[str, Any]) -> bool:
+        """Whether the release's rule lets a row of metadata count."""
+        return True
 
     def _paths(self) -> dict[str, tuple[Path, Path | None]]:
         folder = Path(self.config.folder)
@@ -97,19 +102,73 @@ class Amazon:
         return paths
 
     def _corpus(self, category: str, reviews_path: Path, metadata_path: Path | None) -> Corpus:
-        c = self.columns
-        reviews = []
-        for row in files.records(reviews_path):
+        reviews = self._reviews(category, reviews_path)
+        names = {review.item for review in reviews}
+        items = self._items(category, metadata_path, names) if metadata_path else {}
+        return files.corpus(category, reviews, items)
+
+    def _reviews(self, category: str, path: Path) -> list[Review]:
+        c, reviews = self.columns, []
+        first: dict[str, Any] = {}
+        skipped: Counter[str] = Counter()
+        for row in records(path):
+            first = first or row
             item = next((row[name] for name in c.item if row.get(name)), None)
-            review = files.review(
+            review = values.review(
                 row.get(c.user), item, row.get(c.text), row.get(c.rating), row.get(c.title), row.get(c.time),
-                ms=self.time_unit_ms,
+                ms=self.time_unit_ms, skipped=skipped,
             )  # fmt: skip
             if review:
                 reviews.append(review)
-        names = {review.item for review in reviews}
-        items = {}
-        for row in files.records(metadata_path, parse=self.parse_metadata) if metadata_path else ():
-            if row.get(c.item[0]) in names and (found := self.item(row)) is not None:
-                items[found.item] = found
-        return files.corpus(category, reviews, items)
+        total = len(reviews) + sum(skipped.values())
+        if not reviews:
+            found = f"{total} rows; the first has {', '.join(map(str, first)) or 'no fields'}" if total else "no rows"
+            raise DepError(
+                str(path), f"reviews with {c.user}, {' or '.join(c.item)}, {c.text} and {c.time}", found,
+                "name the source that these files are of (source.kind), or rename the fields",
+            )  # fmt: skip
+        for field, count in skipped.most_common():
+            self.notes.append(
+                f"{category}: {count:,} of {total:,} rows of {path.name} have no {field} and are left out"
+            )
+        unrated = sum(review.rating != review.rating for review in reviews)
+        if unrated:
+            self.notes.append(f"{category}: {unrated:,} of {len(reviews):,} reviews have no rating from 1 to 5")
+        return reviews
+
+    def _items(self, category: str, path: Path, names: set[str]) -> dict[str, Item]:
+        """Items of the reviews by name, with the fields of several rows of one item joined."""
+        by_rule: dict[bool, dict[str, Item]] = {True: {}, False: {}}
+        first: dict[str, Any] = {}
+        for row in records(path):
+            first = first or row
+            item = values.name(next((row[field] for field in self.columns.item if row.get(field)), None))
+            if item in names:
+                group = by_rule[self.counts(row)]
+                group[item] = _joined(group.get(item), self.item(item, row))
+        used = by_rule[True] or by_rule[False]
+        if first and not used:
+            fields = ", ".join(map(str, first))
+            raise DepError(
+                str(path), f"rows of the reviewed items by {' or '.join(self.columns.item)}, as {sorted(names)[0]!r}",
+                f"none; its first row has {fields}", "give the metadata of this category, or remove the file",
+            )  # fmt: skip
+        if by_rule[False] and not by_rule[True]:
+            self.notes.append(
+                f"{category}: {self.rule} is empty in every row of {path.name}; the items are used anyway"
+            )
+        elif dropped := len(by_rule[False].keys() - by_rule[True].keys()):
+            self.notes.append(f"{category}: {dropped:,} items count as without metadata, since {self.rule} is empty")
+        if missing := len(names - used.keys()):
+            self.notes.append(f"{category}: {missing:,} of {len(names):,} reviewed items are not in {path.name}")
+        for field in ("title", "description"):
+            if (without := sum(not getattr(item, field) for item in used.values())) and used:
+                self.notes.append(f"{category}: {without:,} of {len(used):,} items in {path.name} have no {field}")
+        return used
+
+
+def _joined(earlier: Item | None, later: Item) -> Item:
+    """One item of two rows: the later row's fields, and the earlier one's where the later has none."""
+    if earlier is None:
+        return later
+    return Item(later.item, later.title or earlier.title, later.description or earlier.description)

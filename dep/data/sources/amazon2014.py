@@ -7,13 +7,11 @@ Metadata is optional. The published metadata has Python literals (single quotes)
 
 from __future__ import annotations
 
-import ast
-import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dep.data.sources import files
 from dep.data.sources.amazon import Amazon, Columns
+from dep.data.sources.values import string
 from dep.types import Item
 from dep.utils.registry import ComponentConfig
 
@@ -31,7 +29,7 @@ class Amazon2014(Amazon):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Where the files are."""
+        """Folder and categories."""
 
         kind: Literal["amazon2014"] = "amazon2014"
         folder: str
@@ -51,13 +49,6 @@ class Amazon2014(Amazon):
         """`meta_<category>.json`."""
         return f"meta_{category}.json"
 
-    def parse_metadata(self, line: str) -> Any:
-        """JSON, or a Python literal."""
-        try:
-            return json.loads(line)
-        except json.JSONDecodeError:
-            return ast.literal_eval(line.strip())
-
-    def item(self, row: dict[str, Any]) -> Item | None:
-        """Every row counts."""
-        return Item(row["asin"], files.string(row.get("title")), files.string(row.get("description")))
+    def item(self, name: str, row: dict[str, Any]) -> Item:
+        """Title and description of a row."""
+        return Item(name, string(row.get("title")), string(row.get("description")))

@@ -3,9 +3,9 @@
     reviews  user_id parent_asin text rating title timestamp (ms)
     items    parent_asin title description (list) categories rating_number
 
-As in the preprocessing that the paper builds on, a product is its `parent_asin`, a description that opens
-with the heading "Product Description" loses it, and an item with an empty `categories` or `rating_number`
-has no metadata.
+As in the preprocessing that the paper builds on, a product is its `parent_asin`, the heading "Product Description" is
+removed from a description, and an item with an empty `categories` or `rating_number` counts as without metadata. In a
+category where these fields are empty in every row (All_Beauty), the rule cannot be meant and is not applied.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dep.data.sources import files
 from dep.data.sources.amazon import Amazon, Columns
+from dep.data.sources.values import string
 from dep.types import Item
 from dep.utils.registry import ComponentConfig
 
@@ -28,10 +28,11 @@ class Amazon2023(Amazon):
     reviews_glob = "*.jsonl*"
     reviews_shown = "<category>.jsonl[.gz]"
     metadata_required = True
+    rule = "`categories` or `rating_number`"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Where the files are."""
+        """Folder and categories."""
 
         kind: Literal["amazon2023"] = "amazon2023"
         folder: str
@@ -51,11 +52,13 @@ class Amazon2023(Amazon):
         """`meta_<category>.jsonl`."""
         return f"meta_{category}.jsonl"
 
-    def item(self, row: dict[str, Any]) -> Item | None:
-        """None if a field that the release always has is present but empty; a row without the field passes."""
-        if not all(row.get(name, True) for name in ("categories", "rating_number")):
-            return None
+    def item(self, name: str, row: dict[str, Any]) -> Item:
+        """Title and description of a row, without the heading of a description."""
         description = row.get("description")
         if isinstance(description, list) and description and description[0] == "Product Description":
             description = description[1:]
-        return Item(row["parent_asin"], files.string(row.get("title")), files.string(description))
+        return Item(name, string(row.get("title")), string(description))
+
+    def counts(self, row: dict[str, Any]) -> bool:
+        """Whether `categories` and `rating_number` have values; a row without the fields counts."""
+        return all(row.get(name, True) for name in ("categories", "rating_number"))

@@ -1,4 +1,4 @@
-"""What every source is: where raw reviews come from."""
+"""The protocol of sources of raw reviews."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from dep.types import Corpus, Example
 
 
 class Source(Protocol):
-    """Raw reviews by category, before any filter."""
+    """Raw reviews by category, before any filter.
+
+    A source may have `notes`: sentences for the user about rows that `load` left out or could not use.
+    """
 
     kind: str
 
     def load(self) -> dict[str, Corpus]:
-        """Every usable review of every category, sorted by (user, time, item)."""
+        """Read all usable reviews of all categories, sorted by (user, time, item)."""
 
     def fingerprint(self) -> str:
-        """A SHA-256 of the content that `load` reads, whatever the folder is called."""
+        """SHA-256 of the content that `load` reads, whatever the folder is called."""
 
 
 @runtime_checkable
 class PresplitSource(Source, Protocol):
-    """A source that was filtered and split by those who published it."""
+    """A source that is published filtered and split."""
 
     def examples(self) -> list[Example]:
-        """Every published example, its rows those of `load()`."""
+        """All published examples; their rows index the reviews of `load()`."""

@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,9 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from dep.data.sources import files
+from dep.data.sources.values import name, review, string
 from dep.types import Corpus, Example, Item, Review, Split
 from dep.utils.errors import DepError, MissingFile
 from dep.utils.fields import RUNTIME
+from dep.utils.hashing import text_digest
 from dep.utils.progress import stage
 from dep.utils.registry import ComponentConfig
 
@@ -33,12 +33,11 @@ _HELP = (
 
 
 class _Row(NamedTuple):
-    """One published example, its reviews named by item."""
+    """One published example."""
 
     split: Split
-    user: str
-    target: str
-    profile: tuple[str, ...]
+    target: Review
+    profile: tuple[Review, ...]
 
 
 class _Published(NamedTuple):
@@ -67,22 +66,20 @@ class DPL:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.notes: list[str] = []
 
     def load(self) -> dict[str, Corpus]:
-        """Every published review, once, sorted by (user, time, item)."""
+        """Return all published reviews, each once, sorted by (user, time, item)."""
         return self._published.corpora
 
     def examples(self) -> list[Example]:
-        """Every published example: eight train targets, one val and one test target a user."""
+        """Return all published examples: eight train targets, one val and one test target of a user."""
         return self._published.examples
 
     def fingerprint(self) -> str:
-        """A SHA-256 of all reviews, items and examples: a hub copy and its local twin have the same."""
-        total = hashlib.sha256()
-        for category, corpus in self.load().items():
-            total.update(f"{category}\0{corpus.reviews}\0{corpus.items}".encode())
-        total.update(repr(self.examples()).encode())
-        return total.hexdigest()
+        """SHA-256 of all reviews, items and examples; a hub copy and its local twin have the same."""
+        parts = [f"{category}\0{corpus.reviews}\0{corpus.items}" for category, corpus in self.load().items()]
+        return text_digest("".join([*parts, repr(self.examples())]))
 
     @cached_property
     def _published(self) -> _Published:
@@ -90,46 +87,53 @@ class DPL:
         examples: list[Example] = []
         for category in self.config.categories:
             corpora[category], rows = self._category(category)
-            where = {(r.user, r.item): row for row, r in enumerate(corpora[category].reviews)}
-            for split, user, target, profile in rows:
-                past = sorted(where[user, item] for item in profile)  # rows of a user are in order of time
-                examples.append(Example(category, split, where[user, target], tuple(past)))
+            row_of = {_identity(review): row for row, review in enumerate(corpora[category].reviews)}
+            leaks = 0
+            for split, target, profile in rows:
+                past = [review for review in profile if not _same(review, target)]
+                leaks += len(past) < len(profile)
+                # rows of a user are in order of time
+                rows_of_past = sorted({row_of[_identity(review)] for review in past})
+                examples.append(Example(category, split, row_of[_identity(target)], tuple(rows_of_past)))
+            if leaks:
+                self.notes.append(
+                    f"{category}: the profiles of {leaks:,} examples held the review to write; it is left out of them"
+                )
         order = {split: place for place, split in enumerate(get_args(Split))}
         examples.sort(key=lambda e: (order[e.split], e.category, e.row))
         return _Published(corpora, examples)
 
     def _category(self, category: str) -> tuple[Corpus, list[_Row]]:
-        reviews: dict[tuple[str, str], Review] = {}
+        reviews: dict[tuple[str, str, int, str], Review] = {}
         rows: list[_Row] = []
         for split in get_args(Split):
             for row in self._stream(self.config.main, category, split, _MAIN_COLUMNS):
-                user = sys.intern(row["user_id"])
-                written = [*row["profile"], row["data"]]
-                for entry in written:
-                    if (user, entry["asin"]) not in reviews:
-                        one = files.review(
-                            user,
-                            entry["asin"],
-                            entry["text"],
-                            entry["rating"],
-                            entry["title"],
-                            entry["timestamp"],
-                        )
-                        if one is None:
-                            raise DepError(
-                                f"{self.config.main} {category}/{split}: a review of {user} on "
-                                f"{entry['asin']!r} has no text or time. {_HELP}"
-                            )
-                        reviews[user, one.item] = one
-                *past, target = (sys.intern(entry["asin"]) for entry in written)
-                rows.append(_Row(split, user, target, tuple(past)))
-        seen = {item for _, item in reviews}
+                *past, target = [
+                    self._review(category, split, row["user_id"], e) for e in (*row["profile"], row["data"])
+                ]
+                *past, target = [reviews.setdefault(_identity(one), one) for one in (*past, target)]
+                rows.append(_Row(split, target, tuple(past)))
+        unrated = sum(review.rating != review.rating for review in reviews.values())
+        if unrated:
+            self.notes.append(f"{category}: {unrated:,} of {len(reviews):,} reviews have no rating from 1 to 5")
+        seen = {review.item for review in reviews.values()}
         items = {
-            row["asin"]: Item(row["asin"], files.string(row["title"]), files.string(row["description"]))
+            item: Item(item, string(row["title"]), string(row["description"]))
             for row in self._stream(self.config.meta, category, "full", _META_COLUMNS)
-            if row["asin"] in seen
+            if (item := name(row["asin"])) in seen
         }
+        if missing := len(seen - items.keys()):
+            self.notes.append(f"{category}: {missing:,} of {len(seen):,} reviewed items are not in {self.config.meta}")
         return files.corpus(category, list(reviews.values()), items), rows
+
+    def _review(self, category: str, split: str, user: Any, entry: dict[str, Any]) -> Review:
+        found = review(user, entry["asin"], entry["text"], entry["rating"], entry["title"], entry["timestamp"])
+        if found is None:
+            raise DepError(
+                f"{self.config.main} {category}/{split}: a review of {user} on {entry['asin']!r} has no text or time. "
+                f"{_HELP}"
+            )
+        return found
 
     def _stream(self, name: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         if not Path(name).is_dir() and not self.config.allow_download:
@@ -139,33 +143,45 @@ class DPL:
         return _stream(name, category, split, columns)
 
 
-def _stream(name: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The rows of one split, from a local folder where there is one of that name, else from the hub.
+def _identity(review: Review) -> tuple[str, str, int, str]:
+    """A user may review one item several times: time and text tell the reviews apart."""
+    return review.user, review.item, review.time, review.text
+
+
+def _same(past: Review, target: Review) -> bool:
+    """Whether a review of a profile is the target, or a copy of its text."""
+    return past.text == target.text
+
+
+def _stream(source: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The rows of one split, from a local folder of that name if there is one, else from the hub.
 
     Raises:
-        FileNotFoundError: neither has it.
-        ValueError: it lacks a column.
+        MissingFile: neither has it.
+        DepError: it lacks a column.
     """
     import datasets
 
-    folder = Path(name) / category
+    folder = Path(source) / category
     try:
         if (folder / "dataset_dict.json").is_file():
             rows = datasets.load_from_disk(str(folder))[split]
-        elif Path(name).is_dir():
+        elif Path(source).is_dir():
             found = sorted(p for p in folder.glob(f"{split}*") if p.suffix in {".parquet", ".jsonl"})
             if not found:
                 raise MissingFile(f"no {split}*.parquet or {split}*.jsonl; {files.listing(folder)}")
             loader = "parquet" if found[0].suffix == ".parquet" else "json"
             rows = datasets.load_dataset(loader, data_files=[str(p) for p in found], split="train")
         else:
-            rows = datasets.load_dataset(name, category, split=split)
+            rows = datasets.load_dataset(source, category, split=split)
     except Exception as error:  # the hub's client has no common base for "absent", "offline" and "refused"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MissingFile(f"cannot read {name!r}, category {category!r}, split {split!r}: {reason}. {_HELP}") from error
+        raise MissingFile(
+            f"cannot read {source!r}, category {category!r}, split {split!r}: {reason}. {_HELP}"
+        ) from error
     if missing := [column for column in columns if column not in rows.column_names]:
         raise DepError(
-            f"{name!r}, category {category!r}, split {split!r}: expected columns {', '.join(columns)}, found "
+            f"{source!r}, category {category!r}, split {split!r}: expected columns {', '.join(columns)}, found "
             f"{', '.join(rows.column_names)}; {', '.join(missing)} missing. {_HELP}"
         )
     with stage(f"reading {category} {split}", len(rows), show=len(rows) > 5000) as advance:

@@ -55,10 +55,10 @@ class Peers:
         self, corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], pool: Mapping[str, Tensor]
     ) -> None:
         self.corpora, self.vectors = corpora, vectors
-        self._row: dict[str, dict[tuple[str, str, int], int]] = {}
+        self._row: dict[str, dict[tuple[str, str, int, str], int]] = {}
         self._rows: dict[str, dict[str, list[int]]] = {}
         for category, corpus in corpora.items():
-            self._row[category] = {(r.user, r.item, r.time): at for at, r in enumerate(corpus.reviews)}
+            self._row[category] = {(r.user, r.item, r.time, r.text): at for at, r in enumerate(corpus.reviews)}
             rows_by_item = self._rows.setdefault(category, {})
             for at, review in enumerate(corpus.reviews):
                 if bool(pool[category][at]):
@@ -69,5 +69,5 @@ class Peers:
         reviews, his_NE = self.corpora[category].reviews, self.vectors[category].his_NE
         past = slot.review
         others = [at for at in self._rows[category].get(past.item, []) if reviews[at].user != past.user]
-        own = self._row[category][past.user, past.item, past.time]
+        own = self._row[category][past.user, past.item, past.time, past.text]
         return [reviews[others[i]].text for i in representatives(his_NE[own], his_NE[others], count, seed)]

@@ -23,6 +23,8 @@ def prepare(resources: Resources, run: RunConfig) -> None:
         splits[row.split] = splits.get(row.split, 0) + row.examples
     shares = ", ".join(f"{count} {split}" for split, count in splits.items())
     resources.console.print(f"[bold]prepare[/] {sizes}\n        examples: {shares}; in {resources.prepared_folder}")
+    for note in prepared.notes:
+        resources.console.print(f"        [yellow]{note}[/]", highlight=False)
 
 
 def embed(resources: Resources, configs: Mapping[str, RunConfig]) -> None:

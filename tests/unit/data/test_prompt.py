@@ -175,3 +175,12 @@ def test_a_batch_holds_the_tokens_labels_and_vectors_of_each_row_padded_on_eithe
     assert batch.present["diff"].tolist() == [[False, False], [True, True], [False, False]]
     assert batch.vectors["diff"][1, :, 0].tolist() == [3.0, 5.0]
     assert batch.slot_index["his"][1].tolist() == [0, 1]
+
+
+def test_a_missing_rating_leaves_its_line_out(tokenizer) -> None:
+    review = Review("u", "i", "Fine.", float("nan"), "t", 1)
+    request = Request("k", "c", "u", Item("i", "A harp"), float("nan"), "t", "", (Slot(review, Item("i", "A harp")),))
+    text = tokenizer.decode(PromptBuilder(tokenizer, PromptConfig(history=1)).build(request).ids)
+    assert "nan" not in text
+    assert "Rating" not in text.partition("[Item Title]")[2].replace("review rating", "")
+    assert "Fine." in text

@@ -273,7 +273,7 @@ def test_a_source_that_comes_split_keeps_its_rows_and_split() -> None:
     assert prepared.corpora["Toys"] == source.corpus
     assert prepared.examples == source.examples()[1:], "of the training targets the most recent"
     assert [row for row in range(12) if not prepared.pool["Toys"][row]] == [5, 6]
-    with pytest.raises(ValueError, match="expected 'kept' or 'history'"):
+    with pytest.raises(ValueError, match="expected 'kept', 'history' or 'test_profile'"):
         prepare(source, ProtocolConfig(peer_pool="all"))
 
 

@@ -117,14 +117,14 @@ def test_two_copies_of_a_file_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", ["[1, 2]", "{half", "7"])
 def test_a_bad_line_is_named(tmp_path: Path, bad: str) -> None:
     _write(tmp_path / "reviews_Toys.json", [_row2014(), bad])
-    with pytest.raises(ValueError, match=r"reviews_Toys\.json, near line"):
+    with pytest.raises(ValueError, match=r"reviews_Toys\.json, line 2"):
         Amazon2014(Amazon2014.Config(folder=str(tmp_path))).load()
 
 
 def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
     whole = gzip.compress("".join(json.dumps(_row2014(f"u{n}")) + "\n" for n in range(500)).encode())
     (tmp_path / "reviews_Toys.json.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"reviews_Toys\.json\.gz, near line"):
+    with pytest.raises(ValueError, match=r"reviews_Toys\.json\.gz, after line"):
         Amazon2014(Amazon2014.Config(folder=str(tmp_path))).load()
 
 
@@ -268,3 +268,29 @@ def test_only_dpl_comes_split() -> None:
     assert not any(isinstance(source, PresplitSource) for source in sources.values())
     assert isinstance(DPL(DPL.Config()), PresplitSource)
     assert {"amazon2014", "amazon2023", "dpl"} <= set(SOURCES)
+
+
+@pytest.mark.usefixtures("datasets_cache")
+def test_dpl_keeps_two_reviews_of_one_item_apart_and_no_target_stands_in_its_profile(tmp_path: Path) -> None:
+    def entry(item: str, time: int, text: str, rating: float | None = 5.0) -> dict:
+        return {"asin": item, "title": "t", "timestamp": time, "rating": rating, "text": text}
+
+    older, newer, other = entry("i", 1, "older"), entry("i", 3, "newer"), entry("j", 2, "other", None)
+    rows = [{"user_id": "u", "profile": [older, other], "data": newer}]
+    leaky = [{"user_id": "v", "profile": [older, newer], "data": newer}]
+    main = {"train": rows, "val": leaky, "test": rows}
+    _save(tmp_path / "main", main, to_disk=False)
+    meta = [{"asin": name, "title": name, "description": "d"} for name in ("i", "j")]
+    _save(tmp_path / "meta", {"full": meta}, to_disk=False)
+    source = DPL(DPL.Config(main=str(tmp_path / "main"), meta=str(tmp_path / "meta"), categories=["Books"]))
+    reviews = source.load()["Books"].reviews
+    for example in source.examples():
+        assert reviews[example.row].text == "newer"
+        assert example.row not in example.profile
+    assert {tuple(reviews[row].text for row in e.profile) for e in source.examples()} == {
+        ("older", "other"), ("older",),
+    }  # fmt: skip
+    assert source.notes == [
+        "Books: 1 of 5 reviews have no rating from 1 to 5",
+        "Books: the profiles of 1 examples held the review to write; it is left out of them",
+    ]

@@ -1,0 +1,106 @@
+"""Rows of a review file: JSON lines as published, and what people make of them.
+
+Read as well: gzip, a byte order mark, Python literals, commas at the ends of lines, and a whole file that is one JSON
+array. Anything else is refused with file, line and what was expected.
+"""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from dep.utils.errors import DepError
+from dep.utils.progress import stage
+
+_BAR_FROM_BYTES = 16 * 2**20
+_WHOLE_UP_TO = 1 << 30
+"""Largest file, in bytes on disk, that is read as one JSON array."""
+_EXPECTED = "one JSON object a line, as {...}"
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the rows of a file, gzipped if its name says so.
+
+    Raises:
+        DepError: a line is no row, or the file is damaged or not UTF-8; names file and line.
+    """
+    size = path.stat().st_size
+    done = number = 0
+    with ExitStack() as stack:
+        raw = stack.enter_context(path.open("rb"))
+        unzipped = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        lines = io.TextIOWrapper(unzipped, encoding="utf-8-sig")
+        advance = stack.enter_context(stage(f"reading {path.name}", size, show=size > _BAR_FROM_BYTES))
+        try:
+            for number, line in enumerate(lines, 1):
+                if number % 4096 == 0:
+                    advance(raw.tell() - done)
+                    done = raw.tell()
+                begins_array = line.lstrip().startswith("[") or line.strip() == "{"
+                if number == 1 and begins_array and size <= _WHOLE_UP_TO:
+                    yield from _array(path, line + lines.read())
+                    break
+                yield from _rows(path, number, line)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DepError(
+                f"{path}, after line {number}", "a whole gzip file", f"a damaged one ({error})", "fetch the file again"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise DepError(
+                f"{path}, after line {number}", "text in UTF-8", f"the byte 0x{error.object[error.start]:02x}",
+                f"convert it, as by `iconv -f latin1 -t utf-8 {path.name}`",
+            ) from error  # fmt: skip
+        advance(size - done)
+
+
+def _rows(path: Path, number: int, line: str) -> list[dict[str, Any]]:
+    """The rows of a line: none for an empty one, several for an array."""
+    text = line.strip().rstrip(",").rstrip()
+    if not text or text in ("[", "]"):
+        return []
+    value = _parsed(path, number, text)
+    rows = value if isinstance(value, list) else [value]
+    for row in rows:
+        if not isinstance(row, dict):
+            raise DepError(f"{path}, line {number}", _EXPECTED, f"a {type(row).__name__}", "mend or remove the line")
+    return rows
+
+
+def _parsed(path: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+    except RecursionError:
+        reason = "values nested too deeply"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
+        raise DepError(
+            f"{path}, line {number}", _EXPECTED, f"{shown!r} ({reason})", "mend or remove the line"
+        ) from None
+
+
+def _array(path: Path, text: str) -> list[dict[str, Any]]:
+    """The rows of a file that is one JSON array or that spreads objects over lines."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise DepError(str(path), _EXPECTED, "values nested too deeply", "mend the file") from None
+    except json.JSONDecodeError as error:
+        lines = [row for at, line in enumerate(text.splitlines(), 1) for row in _rows(path, at, line)]
+        if lines:
+            return lines
+        raise DepError(f"{path}, line {error.lineno}", _EXPECTED, error.msg, "mend the line") from error
+    rows = value if isinstance(value, list) else [value]
+    if not all(isinstance(row, dict) for row in rows):
+        raise DepError(str(path), "a JSON array of objects", "other values in it", "write one JSON object a line")
+    return rows

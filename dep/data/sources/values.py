@@ -1,0 +1,118 @@
+"""Values of raw reviews: a field of a file as the text, name, number of stars or time that it means."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from dep.types import Review
+
+_DATES = ("%m %d, %Y", "%Y/%m/%d", "%d.%m.%Y", "%b %d, %Y", "%B %d, %Y")
+"""Forms of a date other than ISO 8601; the first is that of `reviewTime` in the 2014 release."""
+_LAST_MS = 32_503_680_000_000
+"""The year 3000: a larger time is not one."""
+
+
+def string(value: Any) -> str:
+    """A field as text: lists joined by spaces, null as nothing; half of a surrogate pair becomes U+FFFD."""
+    if isinstance(value, list):
+        return " ".join(string(part) for part in value).strip()
+    return well_formed(value).strip() if isinstance(value, str) else ""
+
+
+def well_formed(text: str) -> str:
+    """Text that can be written as UTF-8: surrogate pairs are joined, lone surrogates become U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def name(value: Any) -> str:
+    """A user's or item's identifier as text: numbers as written, lone surrogates as escapes; empty if there is none."""
+    if isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else (str(value) if math.isfinite(value) else "")
+    if isinstance(value, int):
+        return str(value)
+    # an escape keeps two identifiers apart that differ only in a lone surrogate
+    return value.strip().encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""
+
+
+def stars(value: Any) -> float:
+    """A rating from 1 to 5; NaN if it is missing or no such number."""
+    try:
+        rating = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return rating if 1 <= rating <= 5 else math.nan
+
+
+def milliseconds(value: Any, unit_ms: int) -> int | None:
+    """A time in milliseconds since 1970; None if it is missing or no time.
+
+    Args:
+        value: a number, or a text with a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `03 13, 2011`).
+        unit_ms: milliseconds per unit of a number.
+    """
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return _date(value.strip()) if isinstance(value, str) else None
+    if not math.isfinite(number) or abs(number) * unit_ms > _LAST_MS:
+        return None
+    whole = value if isinstance(value, int) else int(number)
+    return int(whole) * unit_ms
+
+
+def _date(text: str) -> int | None:
+    moment = None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        for form in _DATES:
+            try:
+                moment = datetime.strptime(text, form)
+                break
+            except ValueError:
+                continue
+    if moment is None:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def review(
+    user: Any,
+    item: Any,
+    text: Any,
+    rating: Any,
+    title: Any,
+    time: Any,
+    ms: int = 1,
+    skipped: Counter[str] | None = None,
+) -> Review | None:
+    """A `Review`, or None if user, item, text or time is missing.
+
+    Args:
+        user: identifier of the author.
+        item: identifier of the item.
+        text: the review.
+        rating: 1 to 5; another value becomes NaN.
+        title: of the review.
+        time: see `milliseconds`.
+        ms: milliseconds per unit of `time`.
+        skipped: counts the first missing field of a row without a review.
+    """
+    who, what, when = name(user), name(item), milliseconds(time, ms)
+    written = well_formed(text) if isinstance(text, str) and text.strip() else ""
+    missing = "user" if not who else "item" if not what else "text" if not written else "time" if when is None else ""
+    if missing or when is None:
+        if skipped is not None:
+            skipped[missing] += 1
+        return None
+    # Names recur in many rows: one copy of each saves gigabytes on a large category.
+    return Review(sys.intern(who), sys.intern(what), written, stars(rating), string(title), when)
