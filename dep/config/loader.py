@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from dep.config.schema import SLOTS, ConfigError, RunConfig, as_dict, check, label, pairs
-from dep.config.words import read_override, read_yaml
+from dep.config.words import plain, read_override, read_yaml
 from dep.evaluation.metrics import METRICS, load_metric
 from dep.utils.errors import DepError
 
@@ -135,6 +135,7 @@ def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
         raise ConfigError(f"{prefix}{where}{_first_lines(error)}{_keys(error, _schema(tuple(kinds)))}") from error
     assert isinstance(typed, RunConfig)
+    typed.prompt.template_arguments = plain(typed.prompt.template_arguments)
     check(typed, prefix)
     return typed
 

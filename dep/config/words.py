@@ -62,6 +62,18 @@ def read_override(word: str) -> tuple[str, Any]:
         raise DepError(key, "a list as [a, b], a mapping as {a: b}, or a quoted text", text, "mend it") from error
 
 
+def plain(value: Any) -> Any:
+    """A value as YAML itself reads it, for settings that have no type, such as arguments of a chat template."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
+
+
 def _with_home(value: Any) -> Any:
     """`value` with `~/` at the beginning of texts as the user's home folder, which no shell expands behind a `=`."""
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
 """The protocol: filters and splits of DPL, which the paper uses.
 
     1. items: a title, and a description of 100 to 2000 characters (each only if the source has any)
-    2. reviews: 200 characters, a rating, a title and a time, on such an item
+    2. reviews: 200 characters, a rating, a title (each only if the source has any) and a time, on such an item
     3. repeat until nothing changes: items with 8 or more reviewers, users with 18 to 500 reviews
     4. whitespace runs become one space; of a user's reviews of one item, or with one text, the latest stays
     5. of each user, in order of time: profile | 8 training targets | validation target | test target
@@ -71,6 +71,9 @@ def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[s
         for field, on in (("title", True), ("description", config.min_description_chars > 0)):
             if on and not any(getattr(item, field) for item in corpus.items.values()):
                 notes.append(f"{category}: no item has a {field}, so the filter of items by {field} is off")
+        for field, fact in (("rating", _has_rating), ("title", _has_title)):
+            if not any(fact(review) for review in corpus.reviews):
+                notes.append(f"{category}: no review has a {field}, so the filter of reviews by {field} is off")
     return notes
 
 
@@ -133,11 +136,24 @@ def _usable(corpus: Corpus, config: ProtocolConfig) -> list[Review]:
         and (not has_descriptions or len(item.description) >= config.min_description_chars)
         and (most is None or len(item.description) <= most)
     }
+    rated, titled = (any(fact(r) for r in corpus.reviews) for fact in (_has_rating, _has_title))
     return [
         r
         for r in corpus.reviews
-        if len(r.text) >= config.min_text_chars and r.rating == r.rating and r.title and r.time and r.item in items
+        if len(r.text) >= config.min_text_chars
+        and (_has_rating(r) or not rated)
+        and (_has_title(r) or not titled)
+        and r.time
+        and r.item in items
     ]
+
+
+def _has_rating(review: Review) -> bool:
+    return review.rating == review.rating
+
+
+def _has_title(review: Review) -> bool:
+    return bool(review.title)
 
 
 def _core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], set[str]]:

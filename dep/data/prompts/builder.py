@@ -202,7 +202,8 @@ class PromptBuilder:
         fields = [("Item Title", request.item.title), ("Item Description", request.item.description)]
         fields += [("User Profile", request.profile)] if self.config.profile else []
         head = [*user, *map(self.line, fields)]
-        output = [*rating_line("Output Review Rating", request.rating), ("Output Review Title", request.title)]
+        output = list(rating_line("Output Review Rating", request.rating))
+        output += [("Output Review Title", request.title)] if request.title else []
         tail = list(map(self.line, output))
         ids = self._chat(frame, [*head, *tail])
         room = self.config.max_input_tokens - len(ids)

@@ -1,4 +1,4 @@
-"""Where reviews come from: one file a format. `SOURCES.build(config).load()` gives the raw corpora."""
+"""Sources of reviews, one file for each format. `SOURCES.build(config).load()` reads the raw corpora."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dep.data.sources.amazon2023 import Amazon2023
 from dep.data.sources.base import PresplitSource, Source
 from dep.data.sources.dpl import DPL
 from dep.data.sources.synthetic import SyntheticSource
+from dep.data.sources.table import TableSource
 from dep.utils.registry import Registry
 
 __all__ = ["SOURCES", "PresplitSource", "Source", "SyntheticSource"]
@@ -16,3 +17,4 @@ SOURCES.add(SyntheticSource.Config, "dep.data.sources.synthetic:SyntheticSource"
 SOURCES.add(Amazon2014.Config, "dep.data.sources.amazon2014:Amazon2014")
 SOURCES.add(Amazon2023.Config, "dep.data.sources.amazon2023:Amazon2023")
 SOURCES.add(DPL.Config, "dep.data.sources.dpl:DPL")
+SOURCES.add(TableSource.Config, "dep.data.sources.table:TableSource")

@@ -1,7 +1,7 @@
 """Rows of a review file: JSON lines as published, and what people make of them.
 
-Read as well: gzip, a byte order mark, Python literals, commas at the ends of lines, and a whole file that is one JSON
-array. Anything else is refused with file, line and what was expected.
+Read as well: gzip and xz, a byte order mark, Python literals, commas at the ends of lines, and a whole file that is one
+JSON array. Anything else is refused with file, line and what was expected.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import ast
 import gzip
 import io
 import json
+import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dep.utils.errors import DepError
 from dep.utils.progress import stage
@@ -26,7 +27,7 @@ _EXPECTED = "one JSON object a line, as {...}"
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the rows of a file, gzipped if its name says so.
+    """Read the rows of a file.
 
     Raises:
         DepError: a line is no row, or the file is damaged or not UTF-8; names file and line.
@@ -35,8 +36,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
     done = number = 0
     with ExitStack() as stack:
         raw = stack.enter_context(path.open("rb"))
-        unzipped = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-        lines = io.TextIOWrapper(unzipped, encoding="utf-8-sig")
+        lines = io.TextIOWrapper(uncompressed(path, raw), encoding="utf-8-sig")
         advance = stack.enter_context(stage(f"reading {path.name}", size, show=size > _BAR_FROM_BYTES))
         try:
             for number, line in enumerate(lines, 1):
@@ -48,16 +48,24 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
                     yield from _array(path, line + lines.read())
                     break
                 yield from _rows(path, number, line)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
             raise DepError(
-                f"{path}, after line {number}", "a whole gzip file", f"a damaged one ({error})", "fetch the file again"
-            ) from error
+                f"{path}, after line {number}", "a whole compressed file", f"a damaged one ({error})",
+                "fetch the file again",
+            ) from error  # fmt: skip
         except UnicodeDecodeError as error:
             raise DepError(
                 f"{path}, after line {number}", "text in UTF-8", f"the byte 0x{error.object[error.start]:02x}",
                 f"convert it, as by `iconv -f latin1 -t utf-8 {path.name}`",
             ) from error  # fmt: skip
         advance(size - done)
+
+
+def uncompressed(path: Path, raw: IO[bytes]) -> IO[bytes]:
+    """The content of a file, decompressed if its name ends in .gz or .xz."""
+    if path.suffix == ".gz":
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    return lzma.LZMAFile(raw) if path.suffix == ".xz" else raw
 
 
 def _rows(path: Path, number: int, line: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dep.types import Review
 
-_DATES = ("%m %d, %Y", "%Y/%m/%d", "%d.%m.%Y", "%b %d, %Y", "%B %d, %Y")
+_DATES = ("%m %d, %Y", "%d %B %Y", "%Y/%m/%d", "%d.%m.%Y", "%b %d, %Y", "%B %d, %Y")
 """Forms of a date other than ISO 8601; the first is that of `reviewTime` in the 2014 release."""
 _LAST_MS = 32_503_680_000_000
 """The year 3000: a larger time is not one."""

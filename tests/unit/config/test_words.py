@@ -63,6 +63,12 @@ def test_a_category_called_on_keeps_its_name(tmp_path: Path) -> None:
     assert load([tmp_path / "run.yaml"]).source.categories == ["On", "No", "2014"]  # type: ignore[attr-defined]
 
 
+def test_arguments_of_a_chat_template_have_the_types_of_yaml() -> None:
+    word = "prompt.template_arguments={enable_thinking: false, depth: 2, tone: warm}"
+    arguments = load([CONF / "demo.yaml"], [word]).prompt.template_arguments
+    assert arguments == {"enable_thinking": False, "depth": 2, "tone": "warm"}
+
+
 def test_a_file_that_is_no_yaml_is_named_with_the_line(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("name: [a\nseeds: [0]\n")
     with pytest.raises(DepError, match=r"run\.yaml.*line 2"):
