@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from dep.data.sources import files, values
-from dep.data.sources.records import records
+from dep.data.sources.rows import records
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError, MissingFile
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dep.data.sources import files
-from dep.data.sources.records import records, uncompressed
+from dep.data.sources.rows import records, uncompressed
 from dep.data.sources.values import name, review, string
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError, MissingFile

@@ -13,7 +13,7 @@ import pytest
 from dep.data.dataset_store import load_dataset
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import Amazon2014, Amazon2023
-from dep.data.sources.records import records
+from dep.data.sources.rows import records
 from dep.data.sources.values import milliseconds, name, string
 from dep.utils.errors import DepError
 
