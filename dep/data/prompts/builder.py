@@ -63,7 +63,8 @@ class PromptBuilder:
         branches: Sequence[Branch] = (),
         frame: ChatFrame | None = None,
     ) -> None:
-        missing = [t for t in SPECIAL_TOKENS if t not in tokenizer.get_added_vocab()]
+        added = tokenizer.get_added_vocab()
+        missing = [t for t in SPECIAL_TOKENS if t not in added]
         if missing and branches:
             raise DepError(
                 "tokenizer", f"the added tokens {list(SPECIAL_TOKENS)}", f"none of {missing}",
@@ -73,6 +74,7 @@ class PromptBuilder:
         self.branches = shown_branches(config, branches)
         self._system = system_text(config, self.branches)
         self._tokenizer = tokenizer
+        self._slot_id = {branch: added[SLOT_TOKENS[branch]] for branch in self.branches}
         self._frames: dict[str, ChatFrame] = {} if frame is None else {self._system: frame}
         self._end: int | None = tokenizer.eos_token_id
 
@@ -233,7 +235,7 @@ class PromptBuilder:
             user_tokens=count,
         )  # fmt: skip
         for branch in self.branches:
-            held = ids.count(self._tokenizer.get_vocab()[SLOT_TOKENS[branch]])
+            held = ids.count(self._slot_id[branch])
             placed = [block for block in blocks * times if branch in block.branches][:held]  # the rest was cut off
             if placed:
                 prompt.vectors[branch] = [getattr(block.slot, branch) for block in placed]

@@ -93,7 +93,8 @@ def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPE
         tokenizer = _tokenizer(config, model_config)
     except OSError as error:
         raise MissingFile(_missing(config, name, error)) from error
-    missing = [token for token in special_tokens if token not in tokenizer.get_vocab()]
+    vocabulary = tokenizer.get_vocab()
+    missing = [token for token in special_tokens if token not in vocabulary]
     tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
     return tokenizer
 
