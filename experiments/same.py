@@ -51,6 +51,8 @@ _NAMES = {
     "adapter.his_": "adapter.standardizers.his.", "adapter.diff_": "adapter.standardizers.diff.",
 }  # fmt: skip
 """Earlier part of trained tensors' names -> present part."""
+_ADDED = ("asked", "kept")
+"""Fields of predictions that later commits added."""
 _CURVES = ("train_", "val_", "lr")
 """Prefixes of the columns of metrics.csv that are compared; speeds are not."""
 _COSTS = ("gflops", "kv_bytes", "user_bytes")
@@ -172,7 +174,8 @@ def values(folder: Path) -> Iterator[tuple[str, Any]]:
         where = str(path.relative_to(folder))
         if path.name in ("predictions.jsonl", "scores.jsonl"):
             for at, line in enumerate(path.read_text("utf-8").splitlines()):
-                yield f"{where}:{at}", line
+                row = {name: value for name, value in json.loads(line).items() if name not in _ADDED}
+                yield f"{where}:{at}", json.dumps(row)
         elif path.suffix == ".safetensors":
             yield from _tensors(where, path)
         elif path.name == "metrics.csv":

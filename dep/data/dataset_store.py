@@ -25,6 +25,9 @@ from dep.utils.atomic_io import replacing, write_json
 from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
 
+_READER = 2
+"""Version of how sources are read and filtered; a change of either raises it."""
+
 
 def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[ReviewDataset, Path]:
     """Load filtered corpora and examples from disk, or prepare and store them.
@@ -32,7 +35,7 @@ def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[Re
     Returns:
         The data set, and its folder.
     """
-    key = json_digest([source.fingerprint(), asdict(config)])
+    key = json_digest([source.fingerprint(), asdict(config), _READER])
     folder = root / f"prepared-{key[:12]}"
     manifest = folder / "manifest.json"
     if manifest.is_file():

@@ -49,8 +49,8 @@ class Amazon:
     reviews_shown: ClassVar[str]
     """Name of a review file, for messages."""
     metadata_required: ClassVar[bool]
-    rule: ClassVar[str] = ""
-    """Fields that `counts` looks at, for messages."""
+    rule: ClassVar[tuple[str, ...]] = ()
+    """Fields of metadata: an item that has one and leaves it empty counts as without metadata."""
 
     def __init__(self, config: AmazonSettings) -> None:
         self.config = config
@@ -80,10 +80,6 @@ class Amazon:
     def item(self, name: str, row: dict[str, Any]) -> Item:
         """The item of a row of metadata."""
         raise NotImplementedError
-
-    def counts(self, row: dict[str, Any]) -> bool:
-        """Whether the release's rule lets a row of metadata count."""
-        return True
 
     def _paths(self) -> dict[str, tuple[Path, Path | None]]:
         folder = Path(self.config.folder)
@@ -138,28 +134,33 @@ class Amazon:
 
     def _items(self, category: str, path: Path, names: set[str]) -> dict[str, Item]:
         """Items of the reviews by name, with the fields of several rows of one item joined."""
-        by_rule: dict[bool, dict[str, Item]] = {True: {}, False: {}}
+        items: dict[str, Item] = {}
+        empty: dict[str, set[str]] = {}
+        filled: set[str] = set()
         first: dict[str, Any] = {}
         for row in records(path):
             first = first or row
             item = values.name(next((row[field] for field in self.columns.item if row.get(field)), None))
             if item in names:
-                group = by_rule[self.counts(row)]
-                group[item] = _joined(group.get(item), self.item(item, row))
-        used = by_rule[True] or by_rule[False]
-        if first and not used:
+                items[item] = _joined(items.get(item), self.item(item, row))
+                lacks = {field for field in self.rule if not row.get(field, True)}
+                empty[item] = empty.get(item, lacks) & lacks
+                filled |= {field for field in self.rule if row.get(field)}
+        if first and not items:
             fields = ", ".join(map(str, first))
             raise DepError(
                 str(path), f"rows of the reviewed items by {' or '.join(self.columns.item)}, as {sorted(names)[0]!r}",
                 f"none; its first row has {fields}", "give the metadata of this category, or remove the file",
             )  # fmt: skip
-        if by_rule[False] and not by_rule[True]:
-            self.notes.append(
-                f"{category}: {self.rule} is empty in every row of {path.name}; the items are used anyway"
-            )
-        elif dropped := len(by_rule[False].keys() - by_rule[True].keys()):
-            self.notes.append(f"{category}: {dropped:,} items count as without metadata, since {self.rule} is empty")
-        if missing := len(names - used.keys()):
+        used = {name: item for name, item in items.items() if not empty[name] & filled}
+        for field in self.rule:
+            count = sum(field in lacks for lacks in empty.values())
+            if count and field not in filled:
+                self.notes.append(f"{category}: `{field}` is empty in all rows of {path.name}, so its rule is off")
+        if dropped := len(items) - len(used):
+            fields = " or ".join(f"`{field}`" for field in self.rule if field in filled)
+            self.notes.append(f"{category}: {dropped:,} items count as without metadata, since {fields} is empty")
+        if missing := len(names - items.keys()):
             self.notes.append(f"{category}: {missing:,} of {len(names):,} reviewed items are not in {path.name}")
         for field in ("title", "description"):
             if (without := sum(not getattr(item, field) for item in used.values())) and used:

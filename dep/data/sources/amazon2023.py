@@ -5,7 +5,7 @@
 
 As in the preprocessing that the paper builds on, a product is its `parent_asin`, the heading "Product Description" is
 removed from a description, and an item with an empty `categories` or `rating_number` counts as without metadata. In a
-category where these fields are empty in every row (All_Beauty), the rule cannot be meant and is not applied.
+category where one of these fields is empty in every row (as `categories` in All_Beauty), the rule ignores it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Amazon2023(Amazon):
     reviews_glob = "*.jsonl*"
     reviews_shown = "<category>.jsonl[.gz]"
     metadata_required = True
-    rule = "`categories` or `rating_number`"
+    rule = ("categories", "rating_number")
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
@@ -58,7 +58,3 @@ class Amazon2023(Amazon):
         if isinstance(description, list) and description and description[0] == "Product Description":
             description = description[1:]
         return Item(name, string(row.get("title")), string(description))
-
-    def counts(self, row: dict[str, Any]) -> bool:
-        """Whether `categories` and `rating_number` have values; a row without the fields counts."""
-        return all(row.get(name, True) for name in ("categories", "rating_number"))

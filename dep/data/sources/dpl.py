@@ -109,7 +109,7 @@ class DPL:
         for split in get_args(Split):
             for row in self._stream(self.config.main, category, split, _MAIN_COLUMNS):
                 *past, target = [
-                    self._review(category, split, row["user_id"], e) for e in (*row["profile"], row["data"])
+                    self._review(category, split, row["user_id"], e) for e in (*(row["profile"] or ()), row["data"])
                 ]
                 *past, target = [reviews.setdefault(_identity(one), one) for one in (*past, target)]
                 rows.append(_Row(split, target, tuple(past)))
@@ -127,11 +127,11 @@ class DPL:
         return files.corpus(category, list(reviews.values()), items), rows
 
     def _review(self, category: str, split: str, user: Any, entry: dict[str, Any]) -> Review:
-        found = review(user, entry["asin"], entry["text"], entry["rating"], entry["title"], entry["timestamp"])
+        asin, text, rating, title, time = map(entry.get, ("asin", "text", "rating", "title", "timestamp"))
+        found = review(user, asin, text, rating, title, time)
         if found is None:
             raise DepError(
-                f"{self.config.main} {category}/{split}: a review of {user} on {entry['asin']!r} has no text or time. "
-                f"{_HELP}"
+                f"{self.config.main} {category}/{split}: a review of {user} on {asin!r} has no text or time. {_HELP}"
             )
         return found
 
@@ -149,8 +149,8 @@ def _identity(review: Review) -> tuple[str, str, int, str]:
 
 
 def _same(past: Review, target: Review) -> bool:
-    """Whether a review of a profile is the target, or a copy of its text."""
-    return past.text == target.text
+    """Whether a review of a profile is the target or a copy of its text, whatever the white space."""
+    return past.text.split() == target.text.split()
 
 
 def _stream(source: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:

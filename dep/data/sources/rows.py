@@ -56,9 +56,20 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
         except UnicodeDecodeError as error:
             raise DepError(
                 f"{path}, after line {number}", "text in UTF-8", f"the byte 0x{error.object[error.start]:02x}",
-                f"convert it, as by `iconv -f latin1 -t utf-8 {path.name}`",
+                _conversion(path),
             ) from error  # fmt: skip
         advance(size - done)
+
+
+def _conversion(path: Path) -> str:
+    """What to do with a file that is not UTF-8, by its first bytes."""
+    with path.open("rb") as raw:
+        begin = raw.read(6)
+    for magic, ending in ((b"\x1f\x8b", ".gz"), (b"\xfd7zXZ", ".xz")):
+        if begin.startswith(magic):
+            return f"it is compressed: name it {path.name}{ending}"
+    encoding = "utf-16" if begin[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
+    return f"convert it, as by `iconv -f {encoding} -t utf-8 {path.name}`"
 
 
 def uncompressed(path: Path, raw: IO[bytes]) -> IO[bytes]:
@@ -86,6 +97,8 @@ def _parsed(path: Path, number: int, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at column {error.colno}"
+    except ValueError as error:  # a number of thousands of digits
+        reason = str(error)
     except RecursionError:
         reason = "values nested too deeply"
     try:

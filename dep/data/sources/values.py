@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -17,9 +18,11 @@ _LAST_MS = 32_503_680_000_000
 
 
 def string(value: Any) -> str:
-    """A field as text: lists joined by spaces, null as nothing; half of a surrogate pair becomes U+FFFD."""
+    """A field as text: lists joined by spaces, numbers as written, null as nothing; lone surrogates become U+FFFD."""
     if isinstance(value, list):
         return " ".join(string(part) for part in value).strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return str(value)
     return well_formed(value).strip() if isinstance(value, str) else ""
 
 
@@ -37,7 +40,7 @@ def name(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     # an escape keeps two identifiers apart that differ only in a lone surrogate
-    return value.strip().encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and value.strip() else ""
 
 
 def stars(value: Any) -> float:
@@ -53,11 +56,14 @@ def milliseconds(value: Any, unit_ms: int) -> int | None:
     """A time in milliseconds since 1970; None if it is missing or no time.
 
     Args:
-        value: a number, or a text with a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `03 13, 2011`).
+        value: a number, or a text with a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `20110313`,
+            `03 13, 2011`).
         unit_ms: milliseconds per unit of a number.
     """
     if isinstance(value, bool):
         return None
+    if isinstance(value, str) and re.fullmatch(r"(19|20)\d{6}", value.strip()):
+        return _date(value.strip())
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

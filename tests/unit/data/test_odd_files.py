@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import math
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def test_every_common_form_of_a_file_gives_the_same_reviews(tmp_path: Path, cont
         (1300000000.0, 1300000000000), ("2011-03-13", 1299974400000), ("2011-03-13T07:06:40Z", 1300000000000),
         ("2011-03-13 07:06:40", 1300000000000), ("2011-03-13T08:06:40+01:00", 1300000000000),
         ("03 13, 2011", 1299974400000), (math.inf, None), (math.nan, None), ("Infinity", None), (1e300, None),
-        (None, None), ("soon", None), (True, None), ("", None),
+        ("20110313", 1299974400000), (None, None), ("soon", None), (True, None), ("", None),
     ],
 )  # fmt: skip
 def test_a_time_is_read_in_every_form_that_means_one(value: Any, ms: int | None) -> None:
@@ -73,7 +74,17 @@ def test_a_time_is_read_in_every_form_that_means_one(value: Any, ms: int | None)
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(7, "7"), (7.0, "7"), (" B00 ", "B00"), (None, ""), (True, ""), (math.nan, ""), ([1], ""), (2**70, str(2**70))],
+    [
+        (7, "7"),
+        (7.0, "7"),
+        (" B00 ", " B00 "),
+        ("  ", ""),
+        (None, ""),
+        (True, ""),
+        (math.nan, ""),
+        ([1], ""),
+        (2**70, str(2**70)),
+    ],
 )
 def test_a_numeric_identifier_is_a_name(value: Any, expected: str) -> None:
     assert name(value) == expected
@@ -119,6 +130,7 @@ def test_a_gzip_file_that_is_damaged_anywhere_is_named(tmp_path: Path, at: float
         ("[1, 2]", "a JSON array of objects"),
         ("", "found no rows"),
         ("\n \n", "found no rows"),
+        ('{"n": ' + "9" * 5000 + "}", r"line 1: expected one JSON object a line"),
         (json.dumps(NEW), "with reviewerID.*found 1 rows; the first has user_id, parent_asin.*source.kind"),
         ("{\n'a': ", "reviews_Toys.json"),
         ("[" * 100_000, "reviews_Toys.json"),
@@ -134,6 +146,23 @@ def test_what_cannot_be_meant_is_refused_with_file_line_and_expectation(
 def test_text_that_is_not_utf_8_is_refused_with_the_way_to_convert_it(tmp_path: Path) -> None:
     with pytest.raises(DepError, match="the byte 0xf6; convert it, as by `iconv"):
         load(tmp_path, line().encode() + b'\n{"reviewText": "sch\xf6n"}')
+
+
+@pytest.mark.parametrize(
+    ("content", "way_out"),
+    [
+        (line().encode("utf-16"), "iconv -f utf-16"), (gzip.compress(line().encode()), "name it reviews_Toys.json.gz"),
+        (lzma.compress(line().encode()), "name it reviews_Toys.json.xz"),
+    ],
+)  # fmt: skip
+def test_another_encoding_or_a_hidden_archive_is_recognised(tmp_path: Path, content: bytes, way_out: str) -> None:
+    with pytest.raises(DepError, match=way_out):
+        load(tmp_path, content)
+
+
+def test_a_numeric_title_is_a_text(tmp_path: Path) -> None:
+    corpus, _ = load(tmp_path, line(summary=2012))
+    assert corpus.reviews[0].title == "2012"
 
 
 def test_rows_without_a_field_are_counted_and_said(tmp_path: Path) -> None:
@@ -163,10 +192,12 @@ def item(n: int, **fields: Any) -> dict[str, Any]:
 def test_a_rule_that_would_drop_every_item_is_not_applied_and_said(tmp_path: Path) -> None:
     items, notes = beauty(tmp_path, item(0, categories=[]), item(1, categories=[]))
     assert [items[name].title for name in ("i0", "i1")] == ["T0", "T1"]
-    assert "is empty in" in notes[0]
+    assert "is empty in all rows of meta_Beauty.jsonl, so its rule is off" in notes[0]
     items, notes = beauty(tmp_path, item(0, categories=[]), item(1))
     assert [items[name].title for name in ("i0", "i1")] == ["", "T1"]
     assert "1 items count as without metadata" in notes[0]
+    items, notes = beauty(tmp_path, item(0, categories=[], rating_number=0), item(1, categories=[], rating_number=3))
+    assert [items[name].title for name in ("i0", "i1")] == ["", "T1"], "one empty field switches off no other"
 
 
 def test_a_later_row_without_a_title_wipes_no_earlier_one(tmp_path: Path) -> None:

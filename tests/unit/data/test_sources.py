@@ -277,7 +277,7 @@ def test_dpl_keeps_two_reviews_of_one_item_apart_and_no_target_stands_in_its_pro
 
     older, newer, other = entry("i", 1, "older"), entry("i", 3, "newer"), entry("j", 2, "other", None)
     rows = [{"user_id": "u", "profile": [older, other], "data": newer}]
-    leaky = [{"user_id": "v", "profile": [older, newer], "data": newer}]
+    leaky = [{"user_id": "v", "profile": [older, newer | {"text": " newer "}], "data": newer}]
     main = {"train": rows, "val": leaky, "test": rows}
     _save(tmp_path / "main", main, to_disk=False)
     meta = [{"asin": name, "title": name, "description": "d"} for name in ("i", "j")]
@@ -291,6 +291,6 @@ def test_dpl_keeps_two_reviews_of_one_item_apart_and_no_target_stands_in_its_pro
         ("older", "other"), ("older",),
     }  # fmt: skip
     assert source.notes == [
-        "Books: 1 of 5 reviews have no rating from 1 to 5",
+        "Books: 1 of 6 reviews have no rating from 1 to 5",
         "Books: the profiles of 1 examples held the review to write; it is left out of them",
     ]
