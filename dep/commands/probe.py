@@ -47,7 +47,7 @@ def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
 
 
 def _planted(resources: Resources, rows: list[TraitRow]) -> list[dict[str, Any]]:
-    """Print and return how well each kind of vector finds the planted sayings, compared with his."""
+    """Print and return how well each kind of vector finds the planted sayings, and its difference from `his`."""
     title = "Which concepts are the author's own sayings? AUC from one review, held-out users"
     table = Table(title=title, title_justify="left")
     for column in ("vectors", "AUC", "95%", "less his", "95% ", "reviews"):

@@ -241,7 +241,7 @@ def _most_recent(examples: list[Example], corpora: dict[str, Corpus], count: int
 
 
 def _draw(examples: list[Example], count: int | None, seed: int) -> list[Example]:
-    """`count` of the examples in their order, or all where there are no more."""
+    """Draw `count` examples and keep their order; all examples if there are no more."""
     if count is None or count >= len(examples):
         return examples
     return [examples[place] for place in sorted(random.Random(seed).sample(range(len(examples)), count))]

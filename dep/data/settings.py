@@ -19,7 +19,7 @@ class ProtocolConfig:
     min_user_reviews: int = 18
     """Fewest reviews of a user."""
     max_user_reviews: int | None = 500
-    """Most reviews of a user; who wrote more is left out altogether; null for no limit."""
+    """Largest number of reviews of a user; who wrote more is left out altogether; null for no limit."""
     min_item_reviewers: int = 8
     """Fewest reviewers of an item."""
     min_profile_reviewers: int = 5

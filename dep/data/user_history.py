@@ -23,7 +23,7 @@ class UserHistoryReader:
         prepared: the corpora and the examples.
         cache: the vector store, which embeds texts of items and requests once.
         vectors: the reviews' vectors by category.
-        longest: most reviews of a history; the newest are kept.
+        longest: largest number of reviews of a history; the newest are kept.
     """
 
     def __init__(

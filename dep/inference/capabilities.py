@@ -85,7 +85,7 @@ def architecture_capabilities(config: PretrainedConfig) -> Capabilities | None:
 
 
 def can_continue(model: PreTrainedModel) -> bool:
-    """Whether a forward pass can continue from cached keys and values: exact, and no layer runs twice."""
+    """Whether a forward pass may continue from cached keys and values: the result is exact, and no layer runs twice."""
     recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
     return not recomputes and capabilities(model).prefix
 

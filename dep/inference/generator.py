@@ -119,7 +119,7 @@ class Generate:
                 advance(len(batch.keys))
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
-        """Batches of sorted prompts; of equal length where the architecture does not treat padding exactly."""
+        """Batches of the sorted prompts; all of one length if padding would change this architecture's results."""
         groups = [prompts]
         if not capabilities(self.backbone).padding:
             groups = [list(group) for _, group in groupby(prompts, key=lambda prompt: len(prompt.ids))]

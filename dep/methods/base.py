@@ -62,7 +62,7 @@ class Method:
         return requests
 
     def calls(self, history: int) -> int:
-        """Most texts that a language model writes before the review, for a request with `history` past reviews."""
+        """Largest number of calls of a language model before the review, for a request with `history` past reviews."""
         return 0
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:

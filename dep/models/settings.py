@@ -93,4 +93,4 @@ class SoftPromptConfig:
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Settings of LoRA, for the adapter `lora` and for User-LLM's strategy of that name."""
     slots: int = 8
-    """Most past reviews that the `constant` adapter has vectors for."""
+    """Largest number of past reviews that the `constant` adapter has vectors for."""

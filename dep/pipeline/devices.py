@@ -1,4 +1,4 @@
-"""Devices that a plan estimates for: known GPUs for a large backbone, this machine, measured, for a small one."""
+"""Devices of a plan's estimates: known GPUs for a large backbone; this machine, measured, for a small backbone."""
 
 from __future__ import annotations
 

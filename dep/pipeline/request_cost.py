@@ -84,7 +84,7 @@ def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
 
 
 def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
-    """Count the bytes to store for a user's next request: the texts, vectors and profile that enter this one.
+    """Count the bytes that a system must keep of a user to serve such a request: texts, vectors and profile.
 
     Args:
         request: the request.

@@ -62,8 +62,9 @@ class Verdict:
 def verdicts(results: Results, category: str) -> dict[tuple[str, str], list[Verdict]]:
     """Return the comparisons of one category by pair of arm names, in the order of the metrics.
 
-    A family of Holm's correction is all pairs of one metric. It does not span metrics: metrics of the same texts are
-    correlated, and the smallest p-value that the resamples can give would not pass so many tests.
+    A family of Holm's correction is all pairs of one metric. Metrics are not
+    corrected for together: those of the same texts are correlated, and the number of resamples bounds the p-value from
+    below, so that no result could stay significant in so large a family.
     """
     pairs: dict[tuple[str, str], list[Verdict]] = {}
     for metric in metrics_of(results):

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: written beside and renamed, and read without running code."""
+"""Checkpoint files of a training: written atomically, and read without running code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AtomicCheckpoints(pl.plugins.TorchCheckpointIO):
     """Lightning's checkpoint files, complete as soon as they have their name: a kill leaves the earlier one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write beside and rename."""
+        """Write under a temporary name, then rename."""
         with replacing(Path(path)) as temporary:
             super().save_checkpoint(checkpoint, temporary, storage_options)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _AT_ONCE = 8
-"""Most texts in a batch for OpenVINO: the activations of more texts do not fit into a processor's cache."""
+"""Largest batch of texts for OpenVINO: the activations of more texts do not fit into a processor's cache."""
 
 
 @dataclass(kw_only=True)

@@ -154,7 +154,7 @@ class PromptBuilder:
             number: the number that the block's heading shows, from 1.
             k: the slot's index in the request.
             slot: the past review.
-            limit: most tokens of its text; None for no limit.
+            limit: largest number of tokens of its text; None for no limit.
         """
         review = slot.review
         if limit is not None:

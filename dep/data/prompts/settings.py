@@ -49,13 +49,13 @@ class PromptConfig:
     """The tokenizer's own chat template, or one of two literal forms: `qwen`, Qwen's; `public_code`, Qwen's as the
     authors' code writes it, with a line break before the end of the system's turn and none after it."""
     max_input_tokens: int = 2048
-    """Most tokens of a prompt; the oldest reviews are left out until it fits."""
+    """Largest number of tokens of a prompt; the oldest reviews are left out until it fits."""
     max_target_tokens: int = 2048
-    """Most tokens of a review that is trained on or scored; the rest is cut."""
+    """Largest number of tokens of a review that is trained on or scored; the rest is cut."""
     max_review_tokens: int | None = 256
-    """Most tokens of a past review's text; a longer one is cut at a whole word, and if no past review fits, the text of
-    the newest that can be made to fit is cut further. null: texts stay whole, and the first review that does not fit
-    ends the list, as in the authors' code."""
+    """Largest number of tokens of a past review's text. A longer text is cut at a whole word. If no past review fits,
+    the text of the newest that can be made to fit is cut further. null: texts stay whole, and the first review that
+    does not fit ends the list, as in the authors' code."""
     template_arguments: dict[str, bool | int | str] = field(default_factory=lambda: {"enable_thinking": False})
     """Arguments for the tokenizer's chat template, by the names that the template reads. The default keeps Qwen3,
     SmolLM3 and others from thinking before they answer; `date_string` fixes the date that Llama 3 writes."""

@@ -13,7 +13,7 @@ class Retriever(Protocol):
     kind: str
 
     def fingerprint(self) -> str:
-        """What its choice depends on beside its settings: weights of a model; empty for most."""
+        """Fingerprint of what the choice depends on besides the settings, such as a model; empty for most."""
         return ""
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:

@@ -5,7 +5,7 @@
 
 As in the preprocessing that the paper builds on, a product is its `parent_asin`, the heading "Product Description" is
 removed from a description, and an item with an empty `categories` or `rating_number` counts as without metadata. In a
-category where one of these fields is empty in every row (as `categories` in All_Beauty), the rule ignores it.
+category where one of these fields is empty in every row (as `categories` in All_Beauty), the rule ignores that field.
 """
 
 from __future__ import annotations

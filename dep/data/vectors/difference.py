@@ -148,7 +148,7 @@ def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor)
 
 
 def _another(items: int) -> Tensor:
-    """[items]: for each item, the item whose reviewers replace its own: the one before it in a random circle."""
+    """For each item [I], the item whose reviewers serve as its peers: the previous one in a random circular order."""
     circle = torch.randperm(items, generator=torch.Generator().manual_seed(0))
     return torch.empty_like(circle).scatter(0, circle, circle.roll(1))
 

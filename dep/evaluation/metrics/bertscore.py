@@ -183,7 +183,7 @@ def packaged_model() -> str:
 
 
 def cut_after(model: PreTrainedModel, layer: int) -> None:
-    """Remove every transformer layer of `model` after the first `layer`.
+    """Keep the first `layer` transformer layers of `model` and remove the others.
 
     Raises:
         DepError: the model has fewer layers, or its list of layers cannot be found.

@@ -19,7 +19,7 @@ WINDOW = 4
 """Tokens of an attention window in a miniature."""
 VOCABULARY, POSITIONS = 96, 64
 _LARGEST = 20_000_000
-"""Most parameters of a miniature: a larger one has a size under a name that is missing below."""
+"""Largest number of parameters of a miniature: a larger one has a size under a name that is missing below."""
 _WIDTH, _HEADS, _HEAD, _SPREAD = 32, 4, 8, 0.3
 
 

@@ -64,6 +64,6 @@ class SparseAutoencoderConfig(_AutoencoderFields):
 
 @dataclass(kw_only=True)
 class NoCompressorConfig(ComponentConfig):
-    """No compressor has no settings."""
+    """Settings of the choice without a compressor; there is nothing to set."""
 
     kind: Literal["none"] = "none"
