@@ -57,7 +57,7 @@ class TrainConfig:
     the `short` rest (the public code; one device). `short` also counts steps as the public code does: each epoch as
     many as it has full windows, so that the last epoch ends a few steps early."""
     max_tokens_per_forward: int = field(default=0, metadata=RUNTIME)
-    """Largest number of real tokens that the LLM reads at a time; 0: a whole micro batch. It bounds memory where prompts
+    """Largest number of real tokens that the LLM reads at a time; 0: a whole micro batch. It bounds memory if prompts
     differ in length, and changes no number."""
     packing: Literal["auto", "always", "never"] = "auto"
     """Whether the examples of a micro batch are concatenated into one row without padding; `auto` does so with flash
