@@ -236,7 +236,7 @@ def _arm(name: str, folder: Path, below: DictConfig, above: DictConfig, earlier:
 def _warm_start(
     name: str, config: RunConfig, folder: Path, below: DictConfig, above: DictConfig, earlier: tuple[str, ...]
 ) -> RunConfig | None:
-    """Load the configuration of the arm whose adapter `config` starts from; None where it starts untrained.
+    """Load the configuration of the warm start that `config` names; None if its adapter starts untrained.
 
     Raises:
         ConfigError: there is no such arm, the chain of warm starts is a cycle, or the warm start takes all epochs.

@@ -109,7 +109,7 @@ def _memory(cost: Cost, card: Card) -> str:
 
 
 def _notes(card: Card, load: Load, fitting: Load) -> list[str]:
-    """List the settings to lower so that the arm fits the card."""
+    """List the settings to lower so that the arm fits the GPU."""
     notes = []
     if fitting.batch < load.batch:
         notes.append(f"on {card.name}, set generate.batch_size={fitting.batch}")

@@ -65,7 +65,7 @@ class TextEncoder:
         self._skeleton = lru_cache(memo)(self._specials_of)
 
     def encode_lines(self, lines: Sequence[Parts]) -> list[int]:
-        """Ids of the text that `lines` form together. They are encoded separately, and remembered, where that is exact.
+        """Token ids of the joined text of `lines`. A line is encoded separately, and cached, if that gives the same ids.
 
         Args:
             lines: pieces of the text, in order.

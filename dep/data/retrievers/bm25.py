@@ -30,7 +30,7 @@ class BM25:
         self.config = config or self.Config()
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """The `k` rows of the highest scores, best first; of equal ones the newer first."""
+        """The `k` rows with the highest scores, best first; ties go to the newer review."""
         import bm25s
 
         newest = list(example.profile[::-1])

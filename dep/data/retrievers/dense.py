@@ -44,7 +44,7 @@ class Dense:
         return str(self.embedder.fingerprint()) if self.config.model else ""
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """The `k` rows of the largest inner products, largest first; of equal ones the newer first."""
+        """The `k` rows with the largest inner products, largest first; ties go to the newer review."""
         import torch
 
         newest = list(example.profile[::-1])

@@ -21,7 +21,7 @@ def document(corpus: Corpus, row: int) -> str:
 
 
 def best(newest: Sequence[int], scores: Sequence[float], k: int) -> list[int]:
-    """The `k` rows of the highest scores, best first; of equal ones the newer first.
+    """The `k` rows with the highest scores, best first; ties go to the newer review.
 
     Args:
         newest: rows, newest first.

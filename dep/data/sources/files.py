@@ -1,4 +1,4 @@
-"""Files of a source: find them, hash them, and put what was read in order."""
+"""Files of a source: finds and hashes them, and sorts the reviews that were read."""
 
 from __future__ import annotations
 

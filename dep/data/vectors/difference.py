@@ -187,7 +187,7 @@ def _from_means(
 def _uniform_earlier(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, time_N: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Write the differences from the mean over peers of each peer's mean vector of earlier reviews of the item."""
+    """Write differences from earlier peers: a peer counts with the mean vector of their earlier reviews of the item."""
     peers_N = torch.zeros_like(item_N)
     order = torch.argsort(item_N, stable=True)
     for rows_M in torch.split(order, torch.unique_consecutive(item_N[order], return_counts=True)[1].tolist()):
