@@ -65,7 +65,7 @@ class TextEncoder:
         self._skeleton = lru_cache(memo)(self._specials_of)
 
     def encode_lines(self, lines: Sequence[Parts]) -> list[int]:
-        """Token ids of the joined text of `lines`. A line is encoded separately, and cached, if that gives the same ids.
+        """Token ids of the joined text of `lines`. Lines are encoded one by one, and cached, if the ids are the same.
 
         Args:
             lines: pieces of the text, in order.
