@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from dep.data.collate import Collator
+from dep.inference.capabilities import capabilities
 from dep.models.adapters.files import read_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.past_reviews import PastReviews
@@ -49,6 +50,7 @@ def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], coll
     Returns:
         Mean operations over `prompts`; 0 where there are none.
     """
+    capabilities(module.backbone)  # its first call tries the architecture, which is no part of a request
     batches = [collate([prompt]).to(module.device) for prompt in prompts]
     totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
     return fmean(totals) if totals else 0.0
