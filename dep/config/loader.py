@@ -187,11 +187,11 @@ def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tup
     Raises:
         ConfigError: as for `load`; also where `compare` names something that is not an arm of the run.
     """
-    run = load(files, overrides)
-    folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
     below, above = merge(files), merge((), overrides)
+    run = _typed(_merged(below, above))
+    folder = locate(files[0]).parent / "arm" if files else Path("conf/arm")
     if not run.arms:
-        if merge(files).get("arms"):
+        if below.get("arms"):
             raise ConfigError("arms: expected names of arms, found none; omit the override to run those of the file")
         run.warm_start_config = _warm_start(run.method.kind, run, folder, below, above, ())
         return run, {run.method.kind: run}

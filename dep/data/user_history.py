@@ -10,10 +10,15 @@ from torch import Tensor
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.texts import query
 from dep.data.vectors.store import Vectors, VectorStore
-from dep.types import Example, UserHistory
+from dep.types import Example, Item, UserHistory
 
-_DAY = 86_400_000
+DAY_MS = 86_400_000
 """Milliseconds."""
+
+
+def item_text(item: Item) -> str:
+    """What is embedded of an item: its title and description."""
+    return f"{item.title}. {item.description}".strip()
 
 
 class UserHistoryReader:
@@ -39,7 +44,7 @@ class UserHistoryReader:
         self._queries: dict[str, Tensor] = {}
         for category, corpus in self.corpora.items():
             items = [corpus.items[review.item] for review in corpus.reviews]
-            texts = [f"{item.title}. {item.description}".strip() for item in items]
+            texts = list(map(item_text, items))
             self._items[category] = cache.texts(category, "items", texts)
             asked = sorted((e for e in prepared.examples if e.category == category), key=lambda e: e.row)
             found = cache.texts(category, "requests", [query(example, corpus) for example in asked])
@@ -85,7 +90,7 @@ class UserHistoryReader:
             his=self.vectors[category].his_NE[rows],
             item=self._items[category][rows],
             rating=torch.tensor([reviews[row].rating for row in rows]).nan_to_num(3.0),
-            days=torch.tensor([(now - reviews[row].time) / _DAY for row in rows]),
+            days=torch.tensor([(now - reviews[row].time) / DAY_MS for row in rows]),
             category=self._number[category],
             query=self._queries[category][target],
         )

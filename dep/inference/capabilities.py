@@ -205,9 +205,7 @@ def _decoding(model: PreTrainedModel, embeds: list[Tensor]) -> tuple[Decoding, b
 def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tensor:
     """Logits [new, B, V] of a greedy text of each row, which are padded on the left."""
     record = _Recorder()
-    embeds_BTD = pad_sequence(rows, batch_first=True, padding_side="left")
-    ones = [row_TD.new_ones(len(row_TD), dtype=torch.long) for row_TD in rows]
-    mask_BT = pad_sequence(ones, batch_first=True, padding_side="left")
+    embeds_BTD, mask_BT = _padded(rows, "left")
     if mode == "cache":
         decode(model, embeds_BTD, mask_BT, record, (), _NEW, _SHARED)
     elif mode == "generate":
@@ -219,7 +217,7 @@ def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tens
 
 def _prefix_is_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
     """Whether a right-padded batch gives the same logits after a beginning that was read first."""
-    embeds_BTD, mask_BT = _padded_right(embeds)
+    embeds_BTD, mask_BT = _padded(embeds, "right")
     lead = PrefixSpan(_SHARED, _SHARED + 1)
     cache = keys_and_values(model, embeds_BTD, lead)
     at = {name: value[:, lead.still :] for name, value in positions(model, mask_BT).items()}
@@ -233,17 +231,17 @@ def _prefix_is_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
 
 def _right_padded(model: PreTrainedModel, embeds: list[Tensor]) -> list[Tensor]:
     """Logits [T, V] of each row of a right-padded batch, as in a training step."""
-    embeds_BTD, mask_BT = _padded_right(embeds)
+    embeds_BTD, mask_BT = _padded(embeds, "right")
     logits = model(
         inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False, **positions(model, mask_BT)
     ).logits  # fmt: skip
     return [logits[b, : len(row)] for b, row in enumerate(embeds)]
 
 
-def _padded_right(embeds: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _padded(rows: list[Tensor], side: Literal["left", "right"]) -> tuple[Tensor, Tensor]:
     """Rows as a batch [B, T, D], and its attention mask [B, T]."""
-    embeds_BTD = pad_sequence(embeds, batch_first=True)
-    mask_BT = pad_sequence([row_TD.new_ones(len(row_TD), dtype=torch.long) for row_TD in embeds], batch_first=True)
+    ones = [row_TD.new_ones(len(row_TD), dtype=torch.long) for row_TD in rows]
+    embeds_BTD, mask_BT = (pad_sequence(part, batch_first=True, padding_side=side) for part in (rows, ones))
     return embeds_BTD, mask_BT
 
 
@@ -273,5 +271,5 @@ def _holds(claim: Callable[[], bool]) -> bool:
     """Whether a trial ran and held; a shortcut that raises is not available."""
     try:
         return claim()
-    except Exception:
+    except Exception:  # of any kind: whatever stops a shortcut, the plain way remains
         return False

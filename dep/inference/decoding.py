@@ -17,7 +17,7 @@ one for an architecture.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol, cast
 
 import torch
@@ -123,11 +123,7 @@ def decode(
         logits_BV, cache = _read(model, embeds_BTD, mask_BT, shared)
     for _ in range(max_new_tokens):
         token_B1 = draws.draw(logits_BV.float())
-        for row, token in zip(rows, token_B1[:, 0].tolist(), strict=True):
-            if row not in ended:
-                texts[row].append(token)
-                if token in stop:
-                    ended.add(row)
+        _append(texts, ended, rows, token_B1, stop)
         active = [at for at, row in enumerate(rows) if row not in ended]
         if not active or len(texts[rows[active[0]]]) == max_new_tokens:
             break
@@ -158,11 +154,7 @@ def reread(
             inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False, **positions(model, mask_BT)
         ).logits  # fmt: skip
         token_B1 = draws.draw(logits[:, -1].float())
-        for row, token in enumerate(token_B1[:, 0].tolist()):
-            if row not in ended:
-                texts[row].append(token)
-                if token in stop:
-                    ended.add(row)
+        _append(texts, ended, range(len(texts)), token_B1, stop)
         if len(ended) == len(texts):
             break
         embeds_BTD = torch.cat([embeds_BTD, model.get_input_embeddings()(token_B1)], 1)
@@ -213,6 +205,17 @@ def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, injected_ids: Co
     moving = torch.tensor(sorted(injected_ids), device=ids_BT.device)
     same_L = (begin_BL == begin_BL[:1]).all(0) & ~torch.isin(begin_BL[0], moving)
     return run_length(same_L)
+
+
+def _append(
+    texts: list[list[int]], ended: set[int], rows: Sequence[int], token_B1: Tensor, stop: Collection[int]
+) -> None:
+    """Add the tokens of `rows` to the texts that go on, and note which texts end with theirs."""
+    for row, token in zip(rows, token_B1[:, 0].tolist(), strict=True):
+        if row not in ended:
+            texts[row].append(token)
+            if token in stop:
+                ended.add(row)
 
 
 def _select(cache: DynamicCache, rows: Tensor) -> None:

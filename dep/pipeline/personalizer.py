@@ -16,6 +16,8 @@ from torch import Tensor
 from dep.config.schema import build
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder
+from dep.data.retrievers.texts import query_text
+from dep.data.user_history import DAY_MS, item_text
 from dep.inference.generator import Generate
 from dep.pipeline.adapter_folder import load_adapter
 from dep.pipeline.arm import Arm
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from dep.training.module import PersonalizationModule
-
-_DAY = 86_400_000
-"""Milliseconds of a day."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +121,15 @@ class Personalizer:
 
     def _user_history(self, history: Sequence[PastReview], item: Item, title: str) -> UserHistory:
         recent = list(history)[-self._prompt.max_user_history :]
-        items = [f"{past.item}. {past.description}".strip() for past in recent]
-        query = " ".join(part for part in (item.title, item.description, title) if part)
+        items = [item_text(Item("", past.item, past.description)) for past in recent]
         last = max((past.time for past in recent), default=0)
         return UserHistory(
             his=self._encode([past.text for past in recent]),
             item=self._encode(items),
             rating=torch.tensor([past.rating for past in recent]).float(),
-            days=torch.tensor([(last - past.time) / _DAY for past in recent]),
+            days=torch.tensor([(last - past.time) / DAY_MS for past in recent]),
             category=0,
-            query=self._encode([query])[0],
+            query=self._encode([query_text(item, title)])[0],
         )
 
     def _encode(self, texts: list[str]) -> Tensor:

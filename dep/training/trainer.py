@@ -69,8 +69,6 @@ class Train:
         pl.seed_everything(self.config.seed, verbose=False)
         last = folder / "checkpoints" / "last.ckpt"
         resume = last if last.exists() else None
-        if last.is_file():
-            read_checkpoint(last)  # refuses a damaged one by name
         with warnings.catch_warnings():
             for message in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
@@ -148,9 +146,11 @@ class Train:
 def _finished_rows(folder: Path) -> list[dict[str, Any]]:
     """Rows of metrics.csv up to the last checkpoint, as text by column."""
     table, last = folder / "metrics.csv", folder / "checkpoints" / "last.ckpt"
-    if not table.is_file() or not last.is_file():
+    if not last.is_file():
         return []
-    steps = read_checkpoint(last)["global_step"]
+    steps = read_checkpoint(last)["global_step"]  # refuses a damaged one by name, before Lightning reads it
+    if not table.is_file():
+        return []
     with table.open(newline="") as file:
         return [row for row in csv.DictReader(file) if int(row["step"]) < steps]
 

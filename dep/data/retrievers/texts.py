@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dep.types import Corpus, Example
+from dep.types import Corpus, Example, Item
 
 
 def query(example: Example, corpus: Corpus) -> str:
     """Title and description of the target's item and the title of the target review; not its text."""
     review = corpus.reviews[example.row]
-    item = corpus.items[review.item]
-    return " ".join(part for part in (item.title, item.description, review.title) if part)
+    return query_text(corpus.items[review.item], review.title)
+
+
+def query_text(item: Item, title: str) -> str:
+    """What is known of a request: title and description of the item, and the title of the review."""
+    return " ".join(part for part in (item.title, item.description, title) if part)
 
 
 def document(corpus: Corpus, row: int) -> str:

@@ -127,9 +127,7 @@ class Amazon:
             self.notes.append(
                 f"{category}: {count:,} of {total:,} rows of {path.name} have no {field} and are left out"
             )
-        unrated = sum(review.rating != review.rating for review in reviews)
-        if unrated:
-            self.notes.append(f"{category}: {unrated:,} of {len(reviews):,} reviews have no rating from 1 to 5")
+        self.notes += files.unrated(category, reviews)
         return reviews
 
     def _items(self, category: str, path: Path, names: set[str]) -> dict[str, Item]:
@@ -154,8 +152,7 @@ class Amazon:
             )  # fmt: skip
         used = {name: item for name, item in items.items() if not empty[name] & filled}
         for field in self.rule:
-            count = sum(field in lacks for lacks in empty.values())
-            if count and field not in filled:
+            if field not in filled and any(field in lacks for lacks in empty.values()):
                 self.notes.append(f"{category}: `{field}` is empty in all rows of {path.name}, so its rule is off")
         if dropped := len(items) - len(used):
             fields = " or ".join(f"`{field}`" for field in self.rule if field in filled)

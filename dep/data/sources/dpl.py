@@ -113,9 +113,7 @@ class DPL:
                 ]
                 *past, target = [reviews.setdefault(_identity(one), one) for one in (*past, target)]
                 rows.append(_Row(split, target, tuple(past)))
-        unrated = sum(review.rating != review.rating for review in reviews.values())
-        if unrated:
-            self.notes.append(f"{category}: {unrated:,} of {len(reviews):,} reviews have no rating from 1 to 5")
+        self.notes += files.unrated(category, reviews.values())
         seen = {review.item for review in reviews.values()}
         items = {
             item: Item(item, string(row["title"]), string(row["description"]))

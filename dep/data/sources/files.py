@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from dep.types import Corpus, Item, Review
@@ -41,6 +41,12 @@ def digest(paths: Iterable[Path]) -> str:
     """SHA-256 over the name, size and content of each file."""
     parts = (f"{path.name}\0{path.stat().st_size}\0{file_digest(path)}\0" for path in paths)
     return text_digest("".join(parts))
+
+
+def unrated(category: str, reviews: Collection[Review], scale: str = " from 1 to 5") -> list[str]:
+    """The note on reviews without a rating; none if all have one."""
+    count = sum(review.rating != review.rating for review in reviews)
+    return [f"{category}: {count:,} of {len(reviews):,} reviews have no rating{scale}"] if count else []
 
 
 def corpus(category: str, reviews: list[Review], items: dict[str, Item]) -> Corpus:

@@ -137,9 +137,7 @@ class TableSource:
         for absent, count in skipped.most_common():
             self.notes.append(f"{count:,} of {total:,} rows of {path.name} have no {absent} and are left out")
         for category, rows in sorted(reviews.items()):
-            unrated = sum(one.rating != one.rating for one in rows)
-            if unrated:
-                self.notes.append(f"{category}: {unrated:,} of {len(rows):,} reviews have no rating")
+            self.notes += files.unrated(category, rows, scale="")
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

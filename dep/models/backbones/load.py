@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,7 +22,7 @@ from transformers import (
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.gqa_attention import use_gqa_attention
 from dep.models.backbones.layers import decoder_layers
-from dep.models.backbones.vocabulary import add_tokens
+from dep.models.backbones.vocabulary import add_to_tokenizer, add_tokens
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
 from dep.utils.errors import DepError, MissingFile
@@ -93,9 +92,7 @@ def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPE
         tokenizer = _tokenizer(config, model_config)
     except OSError as error:
         raise MissingFile(_missing(config, name, error)) from error
-    vocabulary = tokenizer.get_vocab()
-    missing = [token for token in special_tokens if token not in vocabulary]
-    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
+    add_to_tokenizer(tokenizer, special_tokens)
     return tokenizer
 
 

@@ -24,6 +24,14 @@ _NOISE = 0.1
 """Standard deviation of the noise in new rows, in units of that of the existing rows."""
 
 
+def add_to_tokenizer(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[str]:
+    """Give each of `tokens` an id in `tokenizer`, in place; returns those that it lacked."""
+    vocabulary = tokenizer.get_vocab()
+    missing = [token for token in tokens if token not in vocabulary]
+    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
+    return missing
+
+
 def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]:
     """Give each of `tokens` an id in `tokenizer` and a row in `model`; existing ones are left unchanged.
 
@@ -35,10 +43,8 @@ def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token
     Returns:
         The ids that were added.
     """
-    vocabulary = tokenizer.get_vocab()
-    missing = [token for token in tokens if token not in vocabulary]
-    existing_rows = max(vocabulary.values()) + 1
-    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
+    existing_rows = max(tokenizer.get_vocab().values()) + 1
+    missing = add_to_tokenizer(tokenizer, tokens)
     vocabulary = tokenizer.get_vocab()
     new_ids = [vocabulary[token] for token in missing]
     rows = max([existing_rows - 1, *new_ids]) + 1
