@@ -171,6 +171,13 @@ class Prompt:
     """Vectors of past reviews that the request asked for and that did not fit."""
     asked: int = 0
     """How many past reviews the request asked for; `kept` of them are in the prompt."""
+    cuts: tuple[int, ...] = ()
+    """Positions in `ids`, increasing, up to which keys and values may be kept: no soft token stands before them."""
+
+    @property
+    def computed(self) -> int:
+        """How many of the prompt's tokens are computed each time: those after the last cut."""
+        return len(self.ids) - (self.cuts[-1] if self.cuts else 0)
 
 
 class UserHistoryBatch(NamedTuple):
@@ -215,6 +222,7 @@ class Batch:
     `user_history`: what `present["user"]`'s tokens are made of.
     `noise[branch]`: [B, K, E] float, added to what the compressor sees; only while training, and only if asked for.
     `cut_vectors`, `cut_present`: as `vectors` and `present`, of past reviews that did not fit; they fill no slot token.
+    `cuts`: `Prompt.cuts` of each row, counted from its first real token.
     `window_examples`, `window_tokens`: examples and target tokens of the optimizer step of a training batch, else 0.
     """
 
@@ -229,6 +237,7 @@ class Batch:
     user_history: UserHistoryBatch | None = None
     cut_vectors: dict[Branch, Tensor] = field(default_factory=dict)
     cut_present: dict[Branch, Tensor] = field(default_factory=dict)
+    cuts: list[tuple[int, ...]] = field(default_factory=list)
     window_examples: int = 0
     window_tokens: int = 0
 
@@ -252,6 +261,7 @@ class Batch:
             else UserHistoryBatch(*(tensor.to(device) for tensor in self.user_history)),
             move(self.cut_vectors),
             move(self.cut_present),
+            self.cuts,
             self.window_examples,
             self.window_tokens,
         )

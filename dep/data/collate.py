@@ -37,6 +37,7 @@ class Collator:
             ids=self._pad(rows, self.pad_id),
             attention_mask=self._pad([torch.ones_like(row) for row in rows], 0),
             labels=self._pad(labels, IGNORE),
+            cuts=[p.cuts for p in prompts],
         )
         branches = {branch: None for p in prompts for branch in p.vectors}
         for branch in branches:

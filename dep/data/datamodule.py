@@ -225,7 +225,7 @@ class ReviewData(pl.LightningDataModule):
         prompts = TrainingPrompts(self.requests("train"), self.builder)
         if not len(prompts):
             raise DepError("expected training examples, found none; lower the protocol's thresholds")
-        lengths = [len(p.ids) + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
+        lengths = [p.computed + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
         trainer = self.trainer
         assert trainer is not None, "Lightning sets the trainer before it asks for batches"
         windows = WindowSampler(

@@ -9,7 +9,8 @@ from typing import Any
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from dep.inference.capabilities import Capabilities, architecture_capabilities
+from dep.inference.capabilities import architecture_capabilities
+from dep.inference.trials import Capabilities
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architectures.md"
 COMPLETIONS: Mapping[str, Mapping[str, Any]] = {

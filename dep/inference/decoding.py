@@ -23,12 +23,11 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, PreTrainedModel
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from dep.inference.cache_layers import PreallocatedLayer, plain_cache
+from dep.inference.kept_prefixes import Prefix, Segment, assembled, extend, length
 from dep.inference.prefix_cache import positions, run_length
 
-_AHEAD = 64
-"""How many tokens a cache layer grows by."""
 _ROWS = 16
 """Prompts read at a time: few enough for a processor's cache, enough to fill a GPU."""
 _ENDED = 8
@@ -45,50 +44,6 @@ class TokenSampler(Protocol):
         """Drop the state of all other rows."""
 
 
-class PreallocatedLayer(DynamicLayer):
-    """Keys and values of a layer in preallocated tensors: new ones are written in place."""
-
-    _room: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """See DynamicLayer."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start = self.get_seq_length()
-        end = start + key_states.shape[-2]
-        if self._room is None or end > self._room[0].shape[-2]:
-            rows_heads = key_states.shape[:-2]
-            self._room = (
-                key_states.new_empty(*rows_heads, end + _AHEAD, key_states.shape[-1]),
-                value_states.new_empty(*rows_heads, end + _AHEAD, value_states.shape[-1]),  # MLA: another width
-            )
-            if start:
-                assert self.keys is not None, "it holds tokens"
-                assert self.values is not None, "it holds tokens"
-                self._room[0][..., :start, :], self._room[1][..., :start, :] = self.keys, self.values
-        self._room[0][..., start:end, :], self._room[1][..., start:end, :] = key_states, value_states
-        self.keys, self.values = (room[..., :end, :] for room in self._room)
-        return self.keys, self.values
-
-    def of_rows(self, at_BC: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, H, C, d] of each row's columns, copied from the layer's only row at `at_BC`."""
-        assert self.keys is not None, "it holds tokens"
-        assert self.values is not None, "it holds tokens"
-        return self.keys[0][:, at_BC].transpose(0, 1), self.values[0][:, at_BC].transpose(0, 1)
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """See DynamicLayer."""
-        super().batch_repeat_interleave(repeats)
-        self._room = None
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """See DynamicLayer."""
-        if self._room is not None:
-            end = self.get_seq_length()
-            self._room = self._room[0][indices], self._room[1][indices]
-            self.keys, self.values = (room[..., :end, :] for room in self._room)
-
-
 @torch.no_grad()
 def decode(
     model: PreTrainedModel,
@@ -98,6 +53,7 @@ def decode(
     stop: Collection[int],
     max_new_tokens: int,
     shared: int = 0,
+    prefixes: Sequence[Prefix] | None = None,
 ) -> list[list[int]]:
     """Continue a batch of prompts.
 
@@ -109,6 +65,7 @@ def decode(
         stop: token ids that end a row.
         max_new_tokens: longest text, in tokens.
         shared: length of the common beginning of all prompts, less than the shortest prompt (`common_beginning`).
+        prefixes: the kept beginning of each prompt (`prefix_store`); `shared` is then not used.
 
     Returns:
         For each row the ids of its text, the stop token included.
@@ -120,7 +77,8 @@ def decode(
         cache = DynamicCache(config=model.config)
         logits_BV = _next_logits(model, embeds_BTD, mask_BT, cache)
     else:
-        logits_BV, cache = _read(model, embeds_BTD, mask_BT, shared)
+        known = _shared_prefixes(model, embeds_BTD, mask_BT, shared) if prefixes is None else prefixes
+        logits_BV, cache = _read(model, embeds_BTD, mask_BT, known)
     for _ in range(max_new_tokens):
         token_B1 = draws.draw(logits_BV.float())
         _append(texts, ended, rows, token_B1, stop)
@@ -227,40 +185,19 @@ def _select(cache: DynamicCache, rows: Tensor) -> None:
             layer.reorder_cache(cast(torch.LongTensor, rows))
 
 
-def plain_cache(model: PreTrainedModel) -> DynamicCache | None:
-    """An empty cache whose layers keep all keys and values; None for a model with other states than those.
-
-    Layers with an attention window keep all tokens too: their mask hides what lies outside the window.
-    """
-    cache = DynamicCache(config=model.config)
-    if not cache.layers or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
-        return None
-    cache.layers = [PreallocatedLayer() for _ in cache.layers]
-    return cache
-
-
-def _read(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int) -> tuple[Tensor, DynamicCache]:
-    """Read the prompts: logits [B, V] after each, and the cache."""
-    common = plain_cache(model)
-    assert common is not None, "the model keeps nothing but keys and values"
-    columns = 0
-    if shared:
-        pads_B = mask_BT.shape[1] - mask_BT.sum(1)
-        first = int(pads_B[0])
-        begin_1SD = embeds_BTD[:1, first : first + shared]
-        model.base_model(inputs_embeds=begin_1SD, past_key_values=common, use_cache=True)
-        columns = int(pads_B.min()) + shared
-        at_BC = (torch.arange(columns, device=mask_BT.device) - pads_B.unsqueeze(1)).clamp(min=0)
+def _read(
+    model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, prefixes: Sequence[Prefix]
+) -> tuple[Tensor, DynamicCache]:
+    """Read the prompts after their known beginnings: logits [B, V] after each, and the cache."""
+    pads_B = mask_BT.shape[1] - mask_BT.sum(1)
+    known_B = torch.tensor([length(prefix) for prefix in prefixes], device=mask_BT.device)
+    columns = int((pads_B + known_B).min()) if bool((known_B > 0).all()) else 0
     caches, logits = [], []
     for rows in torch.arange(len(mask_BT)).split(_ROWS):
-        cache = plain_cache(model)
-        assert cache is not None, "the model keeps nothing but keys and values"
-        if shared:
-            for layer, once in zip(cache.layers, common.layers, strict=True):
-                assert isinstance(layer, PreallocatedLayer), "a plain cache has no other layers"
-                assert isinstance(once, PreallocatedLayer), "a plain cache has no other layers"
-                keys, values = once.of_rows(at_BC[rows])
-                layer.update(keys, values)
+        if columns:
+            cache = assembled(model, [prefixes[row] for row in rows], pads_B[rows], columns, gradients=False)
+        else:
+            cache = _plain(model)
         logits.append(_next_logits(model, embeds_BTD[rows, columns:], mask_BT[rows], cache))
         caches.append(cache)
     merged = caches[0]
@@ -270,6 +207,21 @@ def _read(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: i
             layer.values = torch.cat([layer.values, *(other.values for other in others)])
             layer._room = None
     return torch.cat(logits), merged
+
+
+def _shared_prefixes(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int) -> list[list[Segment]]:
+    """The common beginning of all rows, read once; nothing for `shared` = 0."""
+    if not shared:
+        return [[] for _ in embeds_BTD]
+    first = mask_BT.shape[1] - int(mask_BT[0].sum())
+    segment = extend(model, [[]], [embeds_BTD[0, first : first + shared]])[0]
+    return [[segment] for _ in embeds_BTD]
+
+
+def _plain(model: PreTrainedModel) -> DynamicCache:
+    cache = plain_cache(model)
+    assert cache is not None, "the model keeps nothing but keys and values"
+    return cache
 
 
 def _next_logits(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, cache: DynamicCache) -> Tensor:

@@ -22,8 +22,9 @@ from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.prompts.chat_frame import without_thinking
-from dep.inference.capabilities import capabilities
+from dep.inference.capabilities import can_keep, capabilities
 from dep.inference.decoding import common_beginning, decode, generate, reread
+from dep.inference.prefix_store import PrefixStore
 from dep.inference.settings import GenerateConfig
 from dep.models.backbones.vocabulary import suppressed_ids
 from dep.models.soft_prompt import SoftPrompt
@@ -79,6 +80,7 @@ class Generate:
         backbone: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         soft_prompt: SoftPrompt,
+        prefixes: PrefixStore | None = None,
     ) -> None:
         """Store the parts, which are on one device.
 
@@ -87,7 +89,9 @@ class Generate:
             backbone: from `backbone.load`.
             tokenizer: its tokenizer.
             soft_prompt: from `build_soft_prompt`, trained or not.
+            prefixes: kept beginnings of prompts, if they are kept.
         """
+        self.prefixes = prefixes
         self.config = config
         self.backbone = backbone
         self.tokenizer = tokenizer
@@ -111,7 +115,7 @@ class Generate:
         Raises:
             ValueError: where `collate` pads on the right.
         """
-        waiting = sorted(prompts, key=lambda prompt: -len(prompt.ids))
+        waiting = sorted(prompts, key=lambda prompt: (-prompt.computed, -len(prompt.ids)))
         with stage("generate", len(waiting), show=self.config.progress) as advance:
             for group in self._batches(waiting):
                 batch = collate(group)
@@ -142,8 +146,11 @@ class Generate:
         mask_BT, longest = batch.attention_mask, self.config.max_new_tokens
         mode = capabilities(self.backbone).decoding
         if mode == "cache" and self.soft_prompt.prefix_safe:
-            shared = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids)
-            rows = decode(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, shared)
+            if self.prefixes and batch.cuts and all(batch.cuts) and can_keep(self.backbone):
+                shared, kept = 0, self.prefixes.prefixes(self.backbone, batch)
+            else:
+                shared, kept = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids), None
+            rows = decode(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, shared, kept)
         else:
             with self.soft_prompt.attached(self.backbone, batch):
                 if mode == "reread":

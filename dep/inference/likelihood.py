@@ -10,7 +10,7 @@ are computed first, without gradients (`prefix_cache`); rows may be packed (`pac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from dep.inference.capabilities import can_continue
 from dep.inference.cut_cross_entropy import cut_cross_entropy
+from dep.inference.kept_prefixes import Prefix, rest_of
 from dep.inference.microbatching import in_microbatches
 from dep.inference.packing import pack
 from dep.inference.prefix_cache import PrefixSpan, keys_and_values, positions
@@ -40,6 +41,7 @@ def example_nll(
     lead: PrefixSpan = _NO_LEAD,
     packed: bool = False,
     cut: bool = False,
+    prefixes: Sequence[Prefix] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Negative log likelihood of each example's target.
 
@@ -52,6 +54,8 @@ def example_nll(
         packed: put all rows into one, without padding (`pack`), for a model that `supports_packing`; `lead` is
             ignored.
         cut: compute the cross-entropy without logits in memory (`cut_cross_entropy`).
+        prefixes: the kept beginning of each row (`prefix_store`), for rows padded on the right; `lead` and `packed`
+            are then ignored.
 
     Returns:
         nll_sum [B] in nats and tokens [B], how many it sums over.
@@ -67,7 +71,12 @@ def example_nll(
         raise DepError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
     targets_M = labels_BT[:, 1:][predicts_BT[:, :-1]]
     rows_M = predicts_BT.nonzero()[:, 0]
-    arguments = _arguments(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
+    if prefixes is not None:
+        rest = rest_of(model, embeds_BTD, attention_mask_BT, prefixes, embeds_BTD.requires_grad)
+        known = {"inputs_embeds": rest.embeds_BSD, "attention_mask": rest.mask_BC, **rest.arguments}
+        arguments = known, predicts_BT.gather(1, rest.at_BS) & rest.real_BS
+    else:
+        arguments = _arguments(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
     nll_M = _token_nll(model, *arguments, targets_M, cut)
     return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
 

@@ -36,6 +36,13 @@ class BackboneConfig:
     compile: bool = field(default=False, metadata=RUNTIME)
     """Compile each layer with torch.compile: the first steps take minutes, the later ones are faster on a GPU. On a
     CPU it needs a C++ compiler."""
+    keep_prefixes: bool = field(default=False, metadata=RUNTIME)
+    """Keep the keys and values of each prompt up to its first soft token on disk (`<cache>/prefixes`): arms, seeds and
+    epochs compute them once. It saves most of the time on a CPU, and with `prompt.slots=late` most is kept."""
+    prefix_precision: Literal["model", "half"] = "model"
+    """What is kept: the numbers in the model's own format, or float32 in half precision, half the size on disk."""
+    prefix_gb: float = field(default=20.0, metadata=RUNTIME)
+    """Largest size of a backbone's kept prefixes on disk, in GB."""
     allow_download: bool = field(default=False, metadata=RUNTIME)
     """Whether a model may be downloaded from the hub; if off, only folders and the local cache are read."""
 

@@ -37,7 +37,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
         resources.prepared(config),
         resources.cache(config) if soft.branches else None,
         build(config, "retriever"),
-        PromptBuilder(tokenizer, prompt, soft.branches, arm.frame),
+        PromptBuilder(tokenizer, prompt, soft.branches, arm.frame, config.backbone.keep_prefixes),
         tokenizer.pad_token_id,
         batching,
     )
@@ -56,7 +56,7 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
         seed=arm.seed, statistics=data.statistics(standardized) if soft.standardize and vectors else None,
         categories=len(data.prepared.corpora), longest=prompt.max_user_history,
     )  # fmt: skip
-    return PersonalizationModule(model, soft_prompt, arm.settings)
+    return PersonalizationModule(model, soft_prompt, arm.settings, prefixes=resources.prefixes(config))
 
 
 def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
@@ -86,4 +86,4 @@ def build_generator(resources: Resources, arm: Arm, module: PersonalizationModul
         from dep.inference.vllm import VLLM
 
         return VLLM(settings, files(arm.config.backbone), module.backbone, tokenizer, module.soft_prompt)
-    return Generate(settings, module.backbone, tokenizer, module.soft_prompt)
+    return Generate(settings, module.backbone, tokenizer, module.soft_prompt, module.prefixes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from statistics import fmean
@@ -51,7 +52,7 @@ def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], coll
         Mean operations over `prompts`; 0 where there are none.
     """
     capabilities(module.backbone)  # its first call tries the architecture, which is no part of a request
-    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
     totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
     return fmean(totals) if totals else 0.0
 
@@ -66,7 +67,7 @@ def _counted(call: Callable[[], object]) -> float:
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
     """Mean seconds of one forward pass over a request and its real review, alone, on this machine under its load."""
-    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
     durations_s = []
     for batch in (*batches[:1], *batches):  # the first batch runs twice: once to warm up
         start = time.perf_counter()

@@ -17,9 +17,13 @@ from dep.data.protocol import ReviewDataset
 from dep.data.vectors.store import VectorStore
 from dep.evaluation.metrics import Metric, build_metrics
 from dep.inference.capabilities import refuse_unusable
+from dep.inference.prefix_store import PrefixStore
 from dep.models.backbones.load import load as load_backbone
 from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
+from dep.pipeline.content import backbone_fingerprint
+from dep.utils.fields import numeric
+from dep.utils.hashing import json_digest
 
 
 class Resources:
@@ -37,6 +41,7 @@ class Resources:
         self._caches: dict[str, VectorStore] = {}
         self._backbones: dict[str, Any] = {}
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
+        self._prefixes: dict[str, PrefixStore] = {}
         self._metrics: dict[str, dict[str, Metric]] = {}
 
     @cached_property
@@ -75,6 +80,18 @@ class Resources:
             refuse_unusable(model, config.backbone.name_or_path)
             self._backbones[key] = model, tokenizer
         return self._backbones[key]
+
+    def prefixes(self, config: RunConfig) -> PrefixStore | None:
+        """Kept beginnings of the configuration's backbone; None where they are not kept."""
+        backbone = config.backbone
+        if not backbone.keep_prefixes:
+            return None
+        key = json_digest([numeric(backbone) | {"name_or_path": backbone_fingerprint(config)}])
+        if key not in self._prefixes:
+            folder = Path(config.cache) / "prefixes" / key[:16]
+            half = backbone.prefix_precision == "half"
+            self._prefixes[key] = PrefixStore(folder, backbone.prefix_gb * 1e9, half)
+        return self._prefixes[key]
 
     def tokenizer(self, config: RunConfig) -> PreTrainedTokenizerBase:
         """The tokenizer of a backbone, whose weights need not be loaded."""

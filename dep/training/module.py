@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dep.inference.capabilities import capabilities
+from dep.inference.capabilities import can_keep, capabilities
+from dep.inference.kept_prefixes import Segment, length
 from dep.inference.likelihood import example_nll
 from dep.inference.microbatching import in_microbatches, split_rows
 from dep.inference.packing import PACKED, supports_packing
 from dep.inference.prefix_cache import PrefixSpan, prefix_span
+from dep.inference.prefix_store import PrefixStore
 from dep.models.adapters.files import (
     check_fingerprint,
     check_names,
@@ -52,6 +53,7 @@ class PersonalizationModule(pl.LightningModule):
         soft_prompt: SoftPrompt,
         config: TrainConfig,
         evaluate: Callable[[PersonalizationModule], Mapping[str, float]] | None = None,
+        prefixes: PrefixStore | None = None,
     ) -> None:
         """Freeze all parameters that are not trained.
 
@@ -60,6 +62,7 @@ class PersonalizationModule(pl.LightningModule):
             soft_prompt: the trainable part, from `build_soft_prompt`.
             config: training settings.
             evaluate: called with this module after each validation epoch; returns metrics to log (`val_meteor`).
+            prefixes: kept beginnings of prompts, if they are kept.
 
         Raises:
             DepError: `max_tokens_per_forward` is set, and the adapter trains inside the LLM's layers.
@@ -69,6 +72,7 @@ class PersonalizationModule(pl.LightningModule):
         self.soft_prompt = soft_prompt
         self.config = config
         self.evaluate = evaluate
+        self.prefixes = prefixes
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold only the trained part; on_load_checkpoint compares the names
         self.trains_llm_layers = not soft_prompt.prefix_safe
@@ -105,21 +109,36 @@ class PersonalizationModule(pl.LightningModule):
         return self._nll(batch, self.embed(batch))
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
-        lead = (
-            PrefixSpan() if self.trains_llm_layers or self.packs else prefix_span(batch, self.soft_prompt.injected_ids)
-        )
+        kept = self._kept_prefixes(batch)
+        plain = kept is not None or self.trains_llm_layers or self.packs
+        lead = PrefixSpan() if plain else prefix_span(batch, self.soft_prompt.injected_ids)
         mask_BT, labels_BT = batch.attention_mask, batch.labels
-        read = partial(example_nll, self.backbone, lead=lead, packed=self.packs, cut=self.config.cross_entropy == "cut")
+
+        def read(embeds_RTD: Tensor, rows_R: Tensor, used: Tensor | slice) -> tuple[Tensor, Tensor]:
+            return example_nll(
+                self.backbone, embeds_RTD[:, used], mask_BT[rows_R][:, used], labels_BT[rows_R][:, used],
+                lead, packed=self.packs and kept is None, cut=self.config.cross_entropy == "cut",
+                prefixes=None if kept is None else [kept[row] for row in rows_R.tolist()],
+            )  # fmt: skip
+
         if not self.config.max_tokens_per_forward:
             with self.soft_prompt.attached(self.backbone, batch):
-                return read(soft.inputs_embeds, mask_BT, labels_BT)
-        parts = split_rows(mask_BT.sum(1).tolist(), self.config.max_tokens_per_forward, padded=not self.packs)
+                return read(soft.inputs_embeds, torch.arange(len(mask_BT), device=mask_BT.device), slice(None))
+        computed = mask_BT.sum(1).tolist()
+        if kept is not None:
+            computed = [tokens - length(prefix) for tokens, prefix in zip(computed, kept, strict=True)]
+        padded = kept is not None or not self.packs
+        parts = split_rows(computed, self.config.max_tokens_per_forward, padded)
+        nll_B = in_microbatches(
+            soft.inputs_embeds, parts, lambda embeds_RTD, rows_R: read(embeds_RTD, rows_R, mask_BT[rows_R].any(0))[0]
+        )
+        return nll_B, (labels_BT[:, 1:] != IGNORE).sum(1)
 
-        def nll(embeds_RTD: Tensor, rows_R: Tensor) -> Tensor:
-            used = mask_BT[rows_R].any(0)
-            return read(embeds_RTD[:, used], mask_BT[rows_R][:, used], labels_BT[rows_R][:, used])[0]
-
-        return in_microbatches(soft.inputs_embeds, parts, nll), (labels_BT[:, 1:] != IGNORE).sum(1)
+    def _kept_prefixes(self, batch: Batch) -> list[list[Segment]] | None:
+        """The kept beginning of each row; None if beginnings are not kept."""
+        if self.prefixes is None or not batch.cuts or not all(batch.cuts) or self.trains_llm_layers:
+            return None
+        return self.prefixes.prefixes(self.backbone, batch) if can_keep(self.backbone) else None
 
     @property
     def packs(self) -> bool:

@@ -6,8 +6,9 @@
     model    the review
 
 In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
-vector of the difference (p_diff). Long texts of past reviews are cut to `max_review_tokens`. If the input is still too
-long, blocks are left out: the newest ones that fit stay. The ids of a prompt are those of its whole text.
+vector of the difference (p_diff); with `slots: late` these stand after the blocks (`late_section`). Texts of past
+reviews are cut to `max_review_tokens`. If the input is still too long, blocks are left out: the newest ones that fit
+stay. The ids of a prompt are those of its whole text.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.chat_request import ChatRequest, Line, rating_line, review_lines
+from dep.data.prompts.cuts import cut_positions
+from dep.data.prompts.late_section import late_heading, late_line, user_lines
 from dep.data.prompts.settings import PromptConfig
 from dep.data.prompts.template import MARKS, SLOT_LINES, slot_line, system_text
 from dep.data.prompts.text_encoding import Part, Parts, TextEncoder
-from dep.types import HIS_END, HIS_START, SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
+from dep.types import SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
 from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
@@ -35,11 +38,16 @@ _ITEM_FIELDS = ("Item Title", "Item Description")
 
 
 class Block(NamedTuple):
-    """A past review in the prompt: which of the request's slots, its lines, and the branches whose slots it holds."""
+    """A past review in the prompt.
+
+    `k` is its index among the request's slots. `branches` are those whose soft tokens it has: in its `lines`, or with
+    `slots: late` in `late`, the line that stands after all blocks.
+    """
 
     k: int
     slot: Slot
     lines: list[Parts]
+    late: list[Parts]
     branches: list[Branch]
 
 
@@ -51,6 +59,7 @@ class PromptBuilder:
         config: what the prompt holds.
         branches: which embeddings a block holds: `his`, `diff`, both or none.
         frame: the chat frame of the system text, if it was rendered before.
+        keeps_prefixes: whether prompts say where keys and values may be kept (`Prompt.cuts`).
 
     Raises:
         DepError: the tokenizer lacks a special token, or its chat template cannot be used.
@@ -62,6 +71,7 @@ class PromptBuilder:
         config: PromptConfig,
         branches: Sequence[Branch] = (),
         frame: ChatFrame | None = None,
+        keeps_prefixes: bool = False,
     ) -> None:
         added = tokenizer.get_added_vocab()
         missing = [t for t in SPECIAL_TOKENS if t not in added]
@@ -74,6 +84,9 @@ class PromptBuilder:
         self.branches = shown_branches(config, branches)
         self._system = system_text(config, self.branches)
         self._tokenizer = tokenizer
+        self._late = config.slots == "late"
+        self._keeps_prefixes = keeps_prefixes
+        self._soft_ids = {added[token] for token in SPECIAL_TOKENS if token in added}
         self._slot_id = {branch: added[SLOT_TOKENS[branch]] for branch in self.branches}
         self._frames: dict[str, ChatFrame] = {} if frame is None else {self._system: frame}
         self._end: int | None = tokenizer.eos_token_id
@@ -162,15 +175,14 @@ class PromptBuilder:
         first, other = MARKS[self.config.list_markers]
         heading, *fields = review_lines(number, replace(slot, review=review), self.config.text)
         lines = [self.line(heading, first), *(self.line(line, other) for line in fields)]
-        filled: list[Branch] = []
-        for branch in SLOT_LINES:
-            if branch in self.branches and getattr(slot, branch) is not None:
-                lines.append((Part("".join(slot_line(branch, self.config)), True),))
-                filled.append(branch)
-        return Block(k, slot, lines, filled)
+        filled = [b for b in SLOT_LINES if b in self.branches and getattr(slot, b) is not None]
+        if self._late:
+            return Block(k, slot, lines, late_line(filled), filled)
+        lines += [(Part("".join(slot_line(branch, self.config)), True),) for branch in filled]
+        return Block(k, slot, lines, [], filled)
 
     def slot_ids(self, branch: Branch) -> list[int]:
-        """Ids of the line that holds a branch's slot token."""
+        """Ids of the line in a block that holds a branch's slot token."""
         return list(self._encoder.encode((Part("".join(slot_line(branch, self.config)), True),)))
 
     def target(self, text: str) -> list[int]:
@@ -199,15 +211,14 @@ class PromptBuilder:
                 "the tokenizer's chat template", "one that shows the user's message once", f"it {times} times",
                 "set prompt.chat=qwen, or give the tokenizer another chat_template",
             )  # fmt: skip
-        slots = SLOT_TOKENS["user"] * count
-        user: list[Parts] = [(Part(f"[User Embedding]:\n{HIS_START}{slots}{HIS_END}\n", True),)] if count else []
         fields = [("Item Title", request.item.title), ("Item Description", request.item.description)]
         fields += [("User Profile", request.profile)] if self.config.profile else []
-        head = [*user, *map(self.line, fields)]
+        user = user_lines(count)
+        head = [*([] if self._late else user), *map(self.line, fields)]
         output = list(rating_line("Output Review Rating", request.rating))
         output += [("Output Review Title", request.title)] if request.title else []
-        tail = list(map(self.line, output))
-        ids = self._chat(frame, [*head, *tail])
+        tail = [*(user if self._late else []), *map(self.line, output)]
+        ids, first = self._chat(frame, [*head, *tail]), [*head]
         room = self.config.max_input_tokens - len(ids)
         cuts = self.config.overflow == "cut"
         if room < 0 and not cuts:
@@ -219,20 +230,21 @@ class PromptBuilder:
         asked = request.slots[: self.config.history]
         blocks = self._fitting(frame, asked, room)
         while blocks:  # lengths of single lines may be a little off; the whole text's is exact
-            lines = [line for block in blocks for line in block.lines]
-            whole = self._chat(frame, [*head, _HEADING, *lines, *tail])
+            past, late = self._section(blocks)
+            whole = self._chat(frame, [*head, *past, *late, *tail])
             if len(whole) <= self.config.max_input_tokens:
-                ids = whole
+                ids, first = whole, [*head, *past]
                 break
             blocks.pop()
         if cuts:
             if asked and not blocks:
                 blocks = [self.block(1, 0, asked[0], self.config.max_review_tokens)]
-                ids = self._chat(frame, [*head, _HEADING, *blocks[0].lines, *tail])
+                past, late = self._section(blocks)
+                ids, first = self._chat(frame, [*head, *past, *late, *tail]), [*head, *past]
             ids = ids[: self.config.max_input_tokens]
         prompt = Prompt(
             request.key, ids, self.target(request.text), kept=len(blocks), asked=len(asked), user_history=history,
-            user_tokens=count,
+            user_tokens=count, cuts=self._cuts(frame, ids, first),
         )  # fmt: skip
         for branch in self.branches:
             held = ids.count(self._slot_id[branch])
@@ -245,6 +257,20 @@ class PromptBuilder:
                 prompt.cut_vectors[branch] = cut
         return prompt
 
+    def _section(self, blocks: Sequence[Block]) -> tuple[list[Parts], list[Parts]]:
+        """The lines of the past reviews, and those of their soft tokens where these stand after them."""
+        late = [line for block in blocks for line in block.late]
+        heading = late_heading(self.branches, self.config.guidance) if late else []
+        return [_HEADING, *(line for block in blocks for line in block.lines)], [*heading, *late]
+
+    def _cuts(self, frame: ChatFrame, ids: Sequence[int], first: Sequence[Parts]) -> tuple[int, ...]:
+        """`Prompt.cuts`: the ends of the system text, and of the item and past reviews, and the first soft token."""
+        if not self._keeps_prefixes:
+            return ()
+        before: Parts = (Part(frame.pieces[0], True),)
+        texts = [[*frame.begins, *self._encoder.encode_lines(lines)] for lines in ([before], [before, *first])]
+        return cut_positions(ids, texts, self._soft_ids)
+
     def _fitting(self, frame: ChatFrame, slots: Sequence[Slot], room: int) -> list[Block]:
         """The blocks of the past reviews that fit into `room` tokens, newest first.
 
@@ -253,14 +279,16 @@ class PromptBuilder:
         """
         limit, blocks = self.config.max_review_tokens, list[Block]()
         room -= self._size(frame, [_HEADING])
+        room -= self._size(frame, late_heading(self.branches, self.config.guidance)) if self._late else 0
         for k, slot in enumerate(slots):
             block = self.block(len(blocks) + 1, k, slot, limit)
-            size = self._size(frame, block.lines)
+            size = self._size(frame, [*block.lines, *block.late])
             if size > room and limit is not None and not blocks and self.config.text:
-                rest = self._size(frame, self.block(1, k, slot, 0).lines)
+                bare = self.block(1, k, slot, 0)
+                rest = self._size(frame, [*bare.lines, *bare.late])
                 left = (room - rest) // (len(frame.pieces) - 1) - _SLACK
                 block = self.block(1, k, slot, max(0, min(limit, left)))
-                size = self._size(frame, block.lines)
+                size = self._size(frame, [*block.lines, *block.late])
             if size <= room:
                 blocks.append(block)
                 room -= size

@@ -33,6 +33,10 @@ class PromptConfig:
     list_markers: ListMarkers = "none"
     """What begins the lines of a past review's block: nothing, `flat`, "- " (Figure 6), or `indented`, "- " and for the
     lines below the heading two blanks more (the authors' code)."""
+    slots: Literal["inline", "late"] = "inline"
+    """Where soft tokens stand: `inline`, in the block of their review (Figure 6), or `late`, after all past reviews
+    under one heading. With `late`, everything before them is equal in all arms, epochs and seeds, so that
+    `backbone.keep_prefixes` computes it once."""
     embedding_line: Literal["below", "same"] = "below"
     """Where a soft token and its boundary tokens stand: on the line `below` their heading (Figure 6) or on the `same`
     line (the authors' code)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dep.data.prompts.settings import ListMarkers, PromptConfig
 from dep.types import DIFF_END, DIFF_SLOT, DIFF_START, HIS_END, HIS_SLOT, HIS_START, Branch
@@ -30,7 +31,12 @@ def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
 
 
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
-    """Figure 6's system text. It names the fields and embeddings that the prompt shows, and no others."""
+    """Figure 6's system text. It names the fields and embeddings that the prompt shows, and no others.
+
+    With `slots: late` it names no embeddings: the lines that hold them name them, and all arms share one system text.
+    """
+    if config.slots == "late":
+        config, branches = replace(config, slots="inline", user_tokens=0), ()
     if not config.history:
         embedding = "an embedding of the user, " if config.user_tokens else ""
         return (

@@ -146,7 +146,7 @@ def _likelihoods(
     how many past reviews were `asked` for and `kept`.
     """
     prompts = data.prompts(requests)
-    order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
+    order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: p.computed + len(p.target))
     size = arm.config.evaluate.batch_size
     likelihoods: dict[str, dict[str, float | int]] = {}
     with stage("likelihood", len(order), show=arm.config.generate.progress) as advance:
