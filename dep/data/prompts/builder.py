@@ -38,10 +38,9 @@ _ITEM_FIELDS = ("Item Title", "Item Description")
 
 
 class Block(NamedTuple):
-    """A past review in the prompt.
+    """A past review in the prompt: the request's slot `k`.
 
-    `k` is its index among the request's slots. `branches` are those whose soft tokens it has: in its `lines`, or with
-    `slots: late` in `late`, the line that stands after all blocks.
+    The soft tokens of `branches` are in its `lines`, or with `slots: late` in `late`, a line after all blocks.
     """
 
     k: int
