@@ -1,15 +1,17 @@
-"""What an architecture can do exactly: each shortcut is tried on a miniature and compared with the plain model.
+"""Finds out by trial which shortcuts give exact results for an architecture.
 
-    reference        one row alone, one forward pass a token, no padding, no cache
-    soft tokens      input embeddings that belong to no token
-    padding          rows of unequal length in one batch, padded on the left
-    cache            keys and values of the prompt, then token by token (`decoding.decode`)
-    generate         the states that `transformers.generate` carries
-    prefix           a beginning read once, its keys and values continued (`prefix_cache`)
-    packing          rows one after another in one row (`packing`)
+Each shortcut is tried on a miniature, a tiny random copy of the architecture, and its logits are compared with those of
+the plain model. The plain model reads one prompt alone, with a forward pass over everything for each token, without
+padding and without a cache.
 
-No list of model names decides: what a shortcut changes shows in the logits of a random model of two layers. A shortcut
-that changes them is not used for the architecture; an architecture that fails without shortcuts is refused.
+    padding     prompts of unequal length in one batch, padded on the left
+    cache       keys and values of the prompt are kept while tokens are added (`decoding.decode`)
+    generate    transformers' own loop, `transformers.generate`
+    prefix      the beginning that prompts share is read once, and its keys and values are used again (`prefix_cache`)
+    packing     several prompts one after another in one row of a batch (`packing`)
+
+A shortcut that changes the logits is not used for the architecture. An architecture whose plain model fails on soft
+tokens is refused. No list of model names is needed.
 """
 
 from __future__ import annotations
@@ -32,35 +34,35 @@ from dep.models.backbones.miniature import POSITIONS, VOCABULARY, miniature
 from dep.utils.errors import DepError
 
 _LENGTHS = (13, 7, 10)
-"""Tokens of the rows of a trial: longer than a miniature's attention window, and unequal."""
+"""Lengths of the trial's prompts in tokens; they are unequal and exceed a miniature's attention window."""
 _SHARED = 5
-"""Tokens that all rows begin with."""
+"""Number of tokens with which all prompts of a trial begin."""
 _NEW = 4
-"""Tokens that a trial writes."""
+"""Number of tokens that a trial generates."""
 _CLOSE = 1e-3
-"""Largest difference of logits, relative to the largest logit; float32 rounds to 1e-5."""
+"""Largest allowed difference of logits, relative to the largest logit; rounding in float32 causes 1e-5."""
 _CLOSE_IN_HALF = 0.05
 
 Decoding = Literal["cache", "generate", "reread"]
-"""`cache`: our loop over a preallocated cache; `generate`: transformers'; `reread`: a forward pass over everything for
-each token."""
+"""How text is generated. `cache`: our own loop with a preallocated cache. `generate`: transformers' loop. `reread`: a
+forward pass over everything for each token."""
 
 
 class Capabilities(NamedTuple):
-    """What is exact for an architecture; `refused` says why it cannot be used at all (empty where it can)."""
+    """Which shortcuts are exact for an architecture; `refused` says why it cannot be used at all, or is empty."""
 
     refused: str = ""
     decoding: Decoding = "reread"
     padding: bool = False
-    """Whether rows of unequal length can be written in one batch; else rows of equal length are."""
+    """Whether a batch may hold prompts of unequal length; if not, only prompts of one length are generated together."""
     prefix: bool = False
     packing: bool = False
     hard_positions: bool = False
-    """Whether a prompt longer than the configuration's positions fails (learned positions)."""
+    """Whether a prompt fails that is longer than the configuration's positions, as with learned positions."""
 
 
 def capabilities(model: PreTrainedModel) -> Capabilities:
-    """What is exact for a loaded model's architecture, tried on a miniature, or on the model itself without one."""
+    """Return the capabilities of a loaded model, found on a miniature, or on the model if no miniature can be built."""
     known = architecture_capabilities(model.config)
     if known is None:
         if model not in _tried_themselves:
@@ -70,7 +72,7 @@ def capabilities(model: PreTrainedModel) -> Capabilities:
 
 
 def architecture_capabilities(config: PretrainedConfig) -> Capabilities | None:
-    """What is exact for the architecture that `config` describes; None where no miniature of it can be built."""
+    """Return the capabilities of the architecture that `config` describes; None if no miniature of it can be built."""
     text = config.get_text_config(decoder=True)
     fields = text.to_json_string(use_diff=False)
     if fields not in _known:
@@ -85,20 +87,23 @@ def architecture_capabilities(config: PretrainedConfig) -> Capabilities | None:
 
 
 def can_continue(model: PreTrainedModel) -> bool:
-    """Whether a forward pass may continue from cached keys and values: the result is exact, and no layer runs twice."""
+    """Return whether a forward pass may use cached keys and values.
+
+    It may if the result is exact and no layer runs again in the backward pass.
+    """
     recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
     return not recomputes and capabilities(model).prefix
 
 
 def refuse_unusable(model_or_config: PreTrainedModel | PretrainedConfig, name: str) -> None:
-    """Refuse a backbone that cannot be used.
+    """Raise an error if a backbone cannot be used.
 
     Args:
-        model_or_config: a loaded model, or only its configuration: an architecture without a miniature then passes.
-        name: of the backbone, for the message.
+        model_or_config: a loaded model or its configuration. A configuration of which no miniature can be built passes.
+        name: the backbone's name, for the error message.
 
     Raises:
-        DepError: says what the architecture lacks.
+        DepError: the backbone cannot be used; the message says what its architecture lacks.
     """
     if isinstance(model_or_config, PretrainedConfig):
         config, known = model_or_config, architecture_capabilities(model_or_config)
@@ -114,17 +119,17 @@ def refuse_unusable(model_or_config: PreTrainedModel | PretrainedConfig, name: s
 
 
 _known: dict[str, Capabilities | None] = {}
-"""By the fields of a configuration."""
+"""Capabilities that were found before, by the fields of the configuration."""
 _tried_themselves: WeakKeyDictionary[PreTrainedModel, Capabilities] = WeakKeyDictionary()
 
 
 @torch.no_grad()
 def tried(model: PreTrainedModel) -> Capabilities:
-    """Try everything on a model.
+    """Try all shortcuts on a model.
 
     Args:
-        model: a `miniature`, or a loaded model whose configuration cannot be shrunk; half precision hides small
-            differences, and a short trial those of long attention windows.
+        model: a `miniature`, or a loaded model if no miniature can be built. Trials on a loaded model are less sure:
+            half precision hides small differences, and the prompts are shorter than its attention windows.
     """
     draw = torch.Generator().manual_seed(1)
     start = torch.randint(3, VOCABULARY, (_SHARED,), generator=draw)
@@ -145,7 +150,7 @@ def tried(model: PreTrainedModel) -> Capabilities:
 
 
 def _refusal(model: PreTrainedModel, rows: list[Tensor]) -> str:
-    """Why the plain model cannot be given soft tokens; empty where it can."""
+    """Say why the plain model cannot read soft tokens; empty if it can."""
     if "inputs_embeds" not in inspect.signature(model.forward).parameters:
         return "a model that takes token ids only"
     embed, row = model.get_input_embeddings(), rows[0]
@@ -171,27 +176,27 @@ def _refusal(model: PreTrainedModel, rows: list[Tensor]) -> str:
 
 
 class _Recorder(LogitsProcessor):
-    """Chooses the likeliest token and records the logits of every step."""
+    """Chooses the most likely token and records the logits of every step."""
 
     def __init__(self) -> None:
         self.steps: list[Tensor] = []
 
     def draw(self, logits_BV: Tensor) -> Tensor:
-        """Token ids [B, 1]."""
+        """Return the most likely token ids [B, 1]."""
         self.steps.append(logits_BV)
         return logits_BV.argmax(-1, keepdim=True)
 
     def keep(self, rows: list[int]) -> None:
-        """No row ends in a trial."""
+        """Do nothing, since no text ends within a trial."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Called by `transformers.generate`."""
+        """Record the scores of a step of `transformers.generate`."""
         self.draw(scores)
         return scores
 
 
 def _decoding(model: PreTrainedModel, embeds: list[Tensor]) -> tuple[Decoding, bool]:
-    """The fastest exact way to write, and whether it takes rows of unequal length."""
+    """Return the fastest exact way to generate, and whether it allows prompts of unequal length in a batch."""
     unequal, equal = embeds, [row_TD[: min(_LENGTHS)] for row_TD in embeds]
     expected = [torch.cat([_written(model, [row_TD], "reread") for row_TD in rows], 1) for rows in (unequal, equal)]
     modes: tuple[Decoding, ...] = ("cache", "generate")
@@ -203,7 +208,7 @@ def _decoding(model: PreTrainedModel, embeds: list[Tensor]) -> tuple[Decoding, b
 
 
 def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tensor:
-    """Logits [new, B, V] of a greedy text of each row, which are padded on the left."""
+    """Generate greedily from left-padded prompts and return the logits [new, B, V] of every step."""
     record = _Recorder()
     embeds_BTD, mask_BT = _padded(rows, "left")
     if mode == "cache":
@@ -216,7 +221,7 @@ def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tens
 
 
 def _prefix_is_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
-    """Whether a right-padded batch gives the same logits after a beginning that was read first."""
+    """Return whether the logits of a right-padded batch stay the same if the prompts' beginning is read separately."""
     embeds_BTD, mask_BT = _padded(embeds, "right")
     lead = PrefixSpan(_SHARED, _SHARED + 1)
     cache = keys_and_values(model, embeds_BTD, lead)
@@ -230,7 +235,7 @@ def _prefix_is_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
 
 
 def _right_padded(model: PreTrainedModel, embeds: list[Tensor]) -> list[Tensor]:
-    """Logits [T, V] of each row of a right-padded batch, as in a training step."""
+    """Return the logits [T, V] of each prompt, computed in one right-padded batch as in a training step."""
     embeds_BTD, mask_BT = _padded(embeds, "right")
     logits = model(
         inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False, **positions(model, mask_BT)
@@ -239,20 +244,20 @@ def _right_padded(model: PreTrainedModel, embeds: list[Tensor]) -> list[Tensor]:
 
 
 def _padded(rows: list[Tensor], side: Literal["left", "right"]) -> tuple[Tensor, Tensor]:
-    """Rows as a batch [B, T, D], and its attention mask [B, T]."""
+    """Pad prompts to a batch [B, T, D]; also return its attention mask [B, T]."""
     ones = [row_TD.new_ones(len(row_TD), dtype=torch.long) for row_TD in rows]
     embeds_BTD, mask_BT = (pad_sequence(part, batch_first=True, padding_side=side) for part in (rows, ones))
     return embeds_BTD, mask_BT
 
 
 def _logits(model: PreTrainedModel, embeds_TD: Tensor) -> Tensor:
-    """Logits [T, V] of a row alone, in one plain forward pass."""
+    """Return the logits [T, V] of a prompt that is read alone, in one plain forward pass."""
     logits: Tensor = model(inputs_embeds=embeds_TD[None], use_cache=False).logits[0]
     return logits
 
 
 def _soft(model: PreTrainedModel, ids_T: Tensor) -> Tensor:
-    """Embeddings [T, D] of a row with two soft tokens after the common beginning."""
+    """Embed a prompt [T, D], and replace some of its tokens after the common beginning by soft tokens."""
     embeds_TD: Tensor = model.get_input_embeddings()(ids_T[None])[0].clone()
     draw = torch.Generator().manual_seed(int(ids_T.sum()))
     at = slice(_SHARED + 1, None, 3)
@@ -268,7 +273,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _holds(claim: Callable[[], bool]) -> bool:
-    """Whether a trial ran and held; a shortcut that raises is not available."""
+    """Return whether a trial succeeds; a shortcut that raises an error counts as failed."""
     try:
         return claim()
     except Exception:  # of any kind: whatever stops a shortcut, the plain way remains
