@@ -35,7 +35,7 @@ class DPL(PAG):
         """Seed of the initial centres of k-means."""
 
     def calls(self, history: int) -> int:
-        """Return one text for each past review, and one for the profile."""
+        """Return the number of past reviews, each of which gets a text, plus 1 for the profile."""
         return history + 1
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:

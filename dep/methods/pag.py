@@ -34,7 +34,7 @@ class PAG(RAG):
         return replace(prompt, profile=True), soft
 
     def calls(self, history: int) -> int:
-        """Return one, for the profile."""
+        """Return 1, since the LLM writes one text, the profile, before the review."""
         return 1
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:

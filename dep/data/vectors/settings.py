@@ -23,9 +23,9 @@ class DifferenceConfig:
     `shown`: for peers the same as `pool`, for the author the reviews that the prompt shows, so that a prompt depends on
     no other."""
     min_reviewers: int = 1
-    """A review gets no difference if fewer users have a review of its item that counts as a peer's. The author is one
-    of these users if the author's review counts. With 2 (the authors' code), such a review needs one peer, any other
-    two."""
+    """A review gets no difference if fewer users than this have a review of its item that counts as a peer's. The
+    author is one of these users if the author's review counts. With 2 (the authors' code), such a review needs one
+    peer, any other two."""
     time: Time = "any"
     """Which reviews of peers count: those of `any` time, as in the paper and the authors' code, or only those that are
     `earlier` than the author's review (this needs the weighting `uniform`)."""

@@ -87,7 +87,7 @@ def suppressed_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 @torch.no_grad()
 def embedding_norm(embed: nn.Module, rows: int) -> float:
-    """Estimate the mean norm of the first `rows` token embeddings in the scale in which the LLM's layers receive them."""
+    """Estimate the mean norm of the first `rows` token embeddings, as the LLM's first layer receives them."""
     device = next(embed.parameters()).device
     sample = torch.arange(0, rows, max(1, rows // _SAMPLE), device=device)
     return float(embed(sample).float().norm(dim=-1).mean())

@@ -15,7 +15,7 @@ from dep.utils.errors import DepError
 class SparseAutoencoder(Autoencoder):
     """`sae`: an autoencoder with a loss (Eq. 10) that keeps the mean activation of each unit near ρ (the paper).
 
-    To the loss of `ae` it adds Σ_j KL(ρ ‖ ρ̂_j) / d' for each branch, where ρ̂_j is the mean activation of unit j
+    To the loss of `ae` it adds Σ_j KL(ρ ‖ ρ̂_j) / d' for each branch, where ρ̂_j is unit j's mean activation
     and d' is the number of units.
     """
 

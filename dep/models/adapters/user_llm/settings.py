@@ -29,7 +29,7 @@ class UserLLMConfig:
     latents: int = 0
     """Number of latents of the Perceiver; 0 for no Perceiver, with one embedding for each past review."""
     every: int = 2
-    """n, where cross-attention is added before every n-th layer of the LLM."""
+    """Cross-attention is added before every n-th layer of the LLM; this is n."""
     heads: int = 4
     """Number of attention heads in a cross-attention block."""
     strategy: Literal["encoder_and_projector", "projector", "lora"] = "encoder_and_projector"
