@@ -225,7 +225,7 @@ class Batch:
     present[branch]: [B, K] bool, False where `vectors` holds padding.
     slot_index[branch]: [B, K] int, the index of the past review (0 is the newest) that a vector belongs to.
     noise[branch]: [B, K, E] float, added to the compressor's input in training; absent without `input_noise`.
-    user_history: from which the soft tokens of the branch `user` are computed.
+    user_history: the histories from which the soft tokens of the branch `user` are computed.
     cut_vectors, cut_present: like `vectors` and `present`, for requested past reviews that did not fit the prompt.
     window_examples: the number of examples in the same optimizer step; 0 outside training.
     window_tokens: the number of target tokens in the same optimizer step; 0 outside training.

@@ -200,7 +200,7 @@ class ReviewData(pl.LightningDataModule):
         )
 
     def shown_differences(self) -> dict[str, ShownDifferences] | None:
-        """Return, by category, what computes differences that depend on the prompt; None if no difference does."""
+        """Return what computes differences that depend on the prompt, by category; None if no difference does."""
         vectors, cache = self.vectors(), self.cache
         if vectors is None or cache is None or not cache.difference.depends_on_prompt:
             return None

@@ -20,7 +20,7 @@ class CorpusStatistics:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """A row of Table 4: profile sizes in reviews and output lengths in characters; `sd` is the population's."""
+    """A row of Table 4: profile sizes in reviews, output lengths in characters, and standard deviations (`sd`)."""
 
     split: Split
     category: str

@@ -58,7 +58,7 @@ class Capabilities(NamedTuple):
     prefix: bool = False
     packing: bool = False
     hard_positions: bool = False
-    """Whether a prompt fails that is longer than the configuration's positions, as with learned positions."""
+    """Whether prompts with more tokens than the configuration has positions fail, as with learned positions."""
 
 
 def capabilities(model: PreTrainedModel) -> Capabilities:

@@ -30,11 +30,11 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from dep.inference.prefix_cache import positions, run_length
 
 _AHEAD = 64
-"""By how many tokens the room of a cache layer grows."""
+"""Number of tokens by which the room of a cache layer grows."""
 _ROWS = 16
 """How many prompts are read at a time: few enough for a processor's cache, and enough to fill a GPU."""
 _ENDED = 8
-"""Ended texts are dropped once they are one in this many, since dropping copies the cache of the other texts."""
+"""Ended texts are dropped when one text in this many has ended; dropping copies the cache of the other texts."""
 
 
 class TokenSampler(Protocol):
@@ -53,7 +53,7 @@ class PreallocatedLayer(DynamicLayer):
     _room: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """See DynamicLayer."""
+        """Append keys and values to the cache and return all of them, as in DynamicLayer."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()
@@ -79,12 +79,12 @@ class PreallocatedLayer(DynamicLayer):
         return self.keys[0][:, at_BC].transpose(0, 1), self.values[0][:, at_BC].transpose(0, 1)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        """See DynamicLayer."""
+        """Repeat each text of the cache, as in DynamicLayer."""
         super().batch_repeat_interleave(repeats)
         self._room = None
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """See DynamicLayer."""
+        """Keep only the texts at `indices`, as in DynamicLayer."""
         if self._room is not None:
             end = self.get_seq_length()
             self._room = self._room[0][indices], self._room[1][indices]
@@ -104,7 +104,8 @@ def decode(
     """Generate a text for each prompt of a batch.
 
     Args:
-        model: a causal LM that takes a `DynamicCache`. Only with a `plain_cache` it reads the common text once.
+        model: a causal LM that takes a `DynamicCache`. Without a `plain_cache`, it reads the common text for each
+            prompt.
         embeds_BTD: input embeddings, padded on the left.
         attention_mask_BT: 1 on real tokens.
         draws: chooses the next tokens.

@@ -32,7 +32,7 @@ from dep.utils.progress import stage
 
 
 class RequestSampler(LogitsProcessor):
-    """Chooses the next token of each text: drawn by the request's own random stream, or the most likely one."""
+    """Chooses the next token of each text, which is drawn by the request's own random stream or the most likely one."""
 
     def __init__(self, config: GenerateConfig, keys: Sequence[str], suppressed: Sequence[int]) -> None:
         """Open a random stream for each request in `keys`; the ids `suppressed` are never chosen."""

@@ -127,7 +127,7 @@ def _token_nll(
 
 
 def _logits(model: PreTrainedModel, output: Any, hidden_RD: Tensor) -> Tensor:
-    """Compute the logits [R, V] of hidden states by the model's head and what follows it, but not by its layers."""
+    """Compute the logits [R, V] of hidden states by running only the model's head and what follows the head."""
     with _returning(model.base_model, type(output)(**{**output, "last_hidden_state": hidden_RD[None]})):
         logits: Tensor = model(inputs_embeds=hidden_RD[None], use_cache=False).logits[0]
     return logits

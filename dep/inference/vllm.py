@@ -4,7 +4,7 @@
 
 vLLM gets every prompt only as embeddings. Its prefix cache is turned off: other engines used placeholder ids as the key
 of this cache, and so gave one user's embeddings to another user. A prompt of three thousand tokens takes 21 MB for a 7B
-model; `batch_size` prompts are in memory at a time. Greedy texts equal those of the engine `hf`. Drawn texts do not,
+model; `batch_size` prompts are in memory at a time. Greedy texts equal those of the engine `hf`. Drawn texts differ,
 since vLLM's own random generator draws them, with a seed for each request.
 
 vLLM needs an environment of its own (`make test-vllm` creates one), because it pins its dependencies.

@@ -38,7 +38,7 @@ def language_loss(nll_B: Tensor, tokens_B: Tensor, over: WindowLoss) -> Tensor:
 
 
 def step_loss(losses: Mapping[str, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the loss of a micro batch that is differentiated, and the scalars that are logged.
+    """Weight the losses of a micro batch; return the loss to differentiate, and the scalars to log.
 
     Args:
         losses: the micro batch's own losses, with at least `lm` and `total`.

@@ -16,7 +16,7 @@ from dep.data.embedders.int8 import compressed, smooth
 from dep.utils.errors import DepError
 
 _GROUP = 64
-"""In eight bits, so many input components of a layer share one scale."""
+"""Number of input components of a layer that share one scale in eight bits."""
 
 
 class _Hidden(nn.Module):

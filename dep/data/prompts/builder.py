@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _HEADING: Parts = (Part("[User's Past Reviews]:\n", True),)
 _SLACK = 2
-"""How many tokens a text may have within a prompt in addition to those that it has alone."""
+"""Within a prompt a text may have up to this many more tokens than it has alone."""
 _ITEM_FIELDS = ("Item Title", "Item Description")
 
 
@@ -84,7 +84,7 @@ class PromptBuilder:
         return TextEncoder(self._tokenizer)
 
     def share_memo(self, other: PromptBuilder) -> None:
-        """Share the memo of tokenised texts with `other`, which must have the same tokenizer."""
+        """Share the remembered token ids of texts with `other`, which must have the same tokenizer."""
         self._encoder = other._encoder
 
     def frame(self, system: str) -> ChatFrame:

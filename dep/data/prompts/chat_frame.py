@@ -42,8 +42,8 @@ class ChatFrame:
 def chat_frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> ChatFrame:
     """Render the chat template around a user's message that is not known yet.
 
-    The system text stands in the result exactly once: before the user's message if the template has no system role or
-    leaves the system's turn out.
+    The result holds the system text exactly once. If the template has no system role or leaves the system's turn out,
+    the system text stands before the user's message.
 
     Args:
         system: the system text.

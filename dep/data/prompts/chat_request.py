@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from dep.types import Slot
 
 Line = str | tuple[str, str]
-"""A piece of the template, or a pair (name, value) for the line `[name]: value`, where a user wrote the value or it
-comes from an item."""
+"""A piece of the template, or a pair (name, value) for the line `[name]: value`, whose value comes from a user or an
+item."""
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,9 @@ class TextEncoder:
         return both[len(first) :] if both[: len(first)] == first else self.encode((Part(text, False),))
 
     def _cut(self, text: str, limit: int) -> str:
-        """Cut `text` after the last whole word with which it has at most `limit` tokens.
+        """Return the longest beginning of `text` that ends after a whole word and has at most `limit` tokens.
 
-        If not even the first word fits, it is cut after a character.
+        If not even the first word fits, the result ends within this word.
         """
         if len(text.encode("utf-8", "surrogatepass")) < limit or len(self._plain(text)) <= limit:
             return text
@@ -170,7 +170,7 @@ class TextEncoder:
         return i in self._special and _overlaps(begin, end, untrusted)
 
     def _pieces(self, text: str, cuts: set[int]) -> list[tuple[str, bool]]:
-        """Cut `text` at `cuts`; each piece comes with whether another piece precedes it."""
+        """Cut `text` at `cuts`; return each piece, and whether another piece precedes it."""
         edges = [0, *sorted(cuts), len(text)]
         return [(text[a:b], a > 0) for a, b in pairwise(edges) if b > a]
 

@@ -2,9 +2,9 @@
 
 A user has these traits. Each shows only in part of the reviews, so that one review does not identify its author:
     sayings   four concepts, each of another aspect; a review mentions one to four of them
-    tone      how the user begins sentences (3 of 4 times)
-    article   the user's favourite article (3 of 5 times)
-    leniency  how many stars more or less than the item deserves the user gives
+    tone      how the user begins sentences (3 of 4 sentences)
+    article   the user's favourite article (3 of 5 sentences)
+    leniency  by how many stars the user's ratings differ from what items deserve
     length    how many sayings a review mentions
     circle    the group whose greeting ends half of the user's reviews, and whose items most of them are about
 An item has four facts. Three of four reviewers mention each fact, and the description mentions one of the facts.

@@ -30,8 +30,7 @@ class TraitRow:
 
     vectors: str
     auc_U: Tensor
-    """[U]: for each user, the mean AUC over the user's reviews at telling sayings from other concepts; chance is
-    0.5."""
+    """[U], each user's mean AUC: how well sayings are told from other concepts; 0.5 is chance."""
     n: int
     """Number of reviews."""
 

@@ -15,8 +15,8 @@ is the distance |mean_u - mean_j| between the mean vector of the author's review
 of the peer's. Peers who are unlike the author thus get a little more weight. No weight is more than e times another,
 since d_j / sum_k d_k lies between 0 and 1.
 
-The weighting `other_item` is a control: the mean is taken over the reviewers of another item, which is the same for all
-reviews of an item. It shows how much of the effect needs no comparison of reviews of the same item.
+The weighting `other_item` is a control: for each item, another item is chosen, and the mean is taken over the reviewers
+of that item. What this control gains does not come from comparing reviews of the same item.
 
 Neither the paper nor the authors' code looks at time, so a peer's review counts even if it is the later one. With
 `time="earlier"` a review is compared only with reviews that peers wrote before it.
@@ -179,9 +179,9 @@ def _other_item(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, 
 def _from_means(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, source_I: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Write the differences from the mean of the peers that an item borrows; return the numbers of peers [N].
+    """Write the differences from the mean of the reviewers of `source_I[item]`; return the numbers of peers [N].
 
-    `source_I` [I] names for each item the item whose reviewers are its peers: itself, or another item for the control.
+    `source_I` [I] maps each item to itself, or to another item for the control.
     """
     from dep.data.vectors.kernel import subtract  # importing numba takes a second, and a filled cache needs no numba
 
@@ -196,7 +196,7 @@ def _from_means(
 def _uniform_earlier(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, time_N: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Write the differences from earlier reviews: a peer counts with the mean of those before the author's review."""
+    """Write the differences from peers' reviews that are earlier than the author's; return the numbers of peers [N]."""
     peers_N = torch.zeros_like(item_N)
     order = torch.argsort(item_N, stable=True)
     for rows_M in torch.split(order, torch.unique_consecutive(item_N[order], return_counts=True)[1].tolist()):

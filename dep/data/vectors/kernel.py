@@ -5,9 +5,9 @@
 m is the number of peers. e_u is the author's own mean on the item; it is subtracted only if it is part of the total.
 
 The vectors of one item fit into a processor's cache, so reading from memory takes most of the time. Vectors are
-therefore prefetched (`prefetch.py`): those to read a few reviews ahead, those to write while the sum runs. This doubles
-the speed if the vectors of an item are scattered in memory. Sums are in float64 and in the order of reviews. Most items
-have no two reviews by one user, and need no means.
+therefore prefetched (`prefetch.py`): a vector that will be read is fetched a few reviews ahead, and one that will be
+written while the sum runs. This doubles the speed if the vectors of an item are scattered in memory. Sums are in
+float64 and in the order of reviews. Most items have no two reviews by one user, and need no means.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _subtract(
     out: Floats,
     peers: Ints,
 ) -> None:
-    """Do what `subtract` does, given the rows in order of item, user and row, and where each item starts in `order`."""
+    """Do the work of `subtract`; `order` holds the rows sorted by item and user, and `starts` where each item begins."""
     width = his.shape[1]
     for item in numba.prange(len(source)):
         first, last = starts[source[item]], starts[source[item] + 1]
@@ -161,7 +161,7 @@ def _plain(his: Floats, order: Ints, first: int, last: int, out: Floats, peers: 
 def _mean(
     his: Floats, order: Ints, user: Ints, counts: NDArray[np.bool_], begin: int, last: int, mean: NDArray[np.float64]
 ) -> tuple[int, int]:
-    """Write the mean over one user's reviews that count to `mean`; return where that user ends, and how many count."""
+    """Write to `mean` the mean of one user's counted reviews; return where the user's rows end, and how many count."""
     who, written, at = user[order[begin]], 0, begin
     while at < last and user[order[at]] == who:
         row = order[at]

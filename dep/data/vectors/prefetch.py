@@ -1,4 +1,4 @@
-"""Prefetches rows of an array into the processor's cache; its own prefetching does not predict scattered rows."""
+"""Prefetches rows of an array into the processor's cache, which processors do not do if rows are scattered."""
 
 from __future__ import annotations
 

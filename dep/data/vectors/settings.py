@@ -20,12 +20,12 @@ class DifferenceConfig:
     profile: Profile = "shown"
     """Which reviews enter the users' mean vectors that `profile_distance` compares. `pool`: those that count as a
     peer's (see `protocol.peer_pool`). `pool_and_next`: also the user's first review after these (the authors' code).
-    `shown`: for peers the same as `pool`, for the author the reviews that the prompt shows, so that a prompt depends on
-    no other."""
+    `shown`: for peers the same as `pool`, and for the author the reviews that the prompt shows, so that a prompt does
+    not depend on reviews that it withholds."""
     min_reviewers: int = 1
     """A review gets no difference if fewer users than this have a review of its item that counts as a peer's. The
-    author is one of these users if the author's review counts. With 2 (the authors' code), such a review needs one
-    peer, any other two."""
+    author is one of these users if the author's review counts. With 2 (the authors' code), a review that counts needs
+    one peer, and a review that does not count needs two."""
     time: Time = "any"
     """Which reviews of peers count: those of `any` time, as in the paper and the authors' code, or only those that are
     `earlier` than the author's review (this needs the weighting `uniform`)."""

@@ -2,8 +2,8 @@
 
     w_j = softmax_j(d_j / Σ_k d_k),   d_j = |m_u - m_j|,   e_diff = e_his - Σ_j w_j e_uj
 
-m_u is the mean vector of the author's reviews that the prompt shows, m_j the mean vector of all reviews of peer j that
-count as a peer's, and e_uj the mean vector of the peer's reviews of the item.
+m_u is the mean vector of those of the author's reviews that the prompt shows. m_j is the mean vector of all reviews by
+peer j in the peer pool. e_uj is the mean vector of the peer's reviews of the item.
 
 In the authors' code, m_u is the mean over the author's whole profile. A prompt of K past reviews then also depends on
 reviews that it does not show, so that a sweep over K varies more than K.
@@ -42,7 +42,7 @@ class ShownDifferences:
         self._profile = cache(lambda user: self._mean(self._of_user[user]))
 
     def __call__(self, rows: Sequence[int], shown: Sequence[int]) -> dict[int, Tensor]:
-        """Return, by row, the difference [E] of each review in `rows` that has peers.
+        """Compute the difference [E] of each review in `rows` that has peers, by row.
 
         Args:
             rows: reviews of one author.

@@ -70,7 +70,7 @@ class TextStore:
                     self._write(number + at, shard, torch.cat(chunks))
 
     def width(self) -> int:
-        """E, the width of the vectors, read from a shard, or from the embedder if there is no shard."""
+        """Return E, the width of the vectors; it is read from a shard, or from the embedder if there is no shard."""
         for path in self._paths():
             if (shard := _read(path, self.embedder.fingerprint())) is not None:
                 return shard[0].shape[1]

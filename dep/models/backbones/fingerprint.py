@@ -23,7 +23,7 @@ def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
     For a model on the hub, return its name.
 
     Args:
-        config: which backbone.
+        config: the settings that name the backbone.
         file_digest: returns the SHA-256 of a file's content.
     """
     folder = Path(files(config))

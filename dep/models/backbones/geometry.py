@@ -62,7 +62,7 @@ def _attention(config: Any) -> Attention:
 
 
 def width(config: PretrainedConfig) -> int:
-    """D: the width of the hidden states."""
+    """Return D, the width of the hidden states."""
     return int(config.get_text_config(decoder=True).hidden_size)
 
 

@@ -24,7 +24,7 @@ NAME = "sdpa_grouped"
 
 
 def use_gqa_attention(model: PreTrainedModel) -> None:
-    """Make a model that uses torch's SDPA through transformers' attention interface use the function of this module.
+    """Switch a model to this module's attention, if transformers' attention interface runs torch's SDPA for it.
 
     Models with their own attention code, such as Falcon, are left unchanged.
     """

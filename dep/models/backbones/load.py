@@ -81,8 +81,8 @@ def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPE
     """Load only the tokenizer of a backbone; it gives the same ids as the one that `load` returns.
 
     Raises:
-        FileNotFoundError: as `load`.
-        ValueError: as `load`.
+        FileNotFoundError: for the reasons of `load`.
+        ValueError: for the reasons of `load`.
     """
     name = files(config)
     try:

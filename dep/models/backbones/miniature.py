@@ -58,7 +58,7 @@ _SIZES = {
     **_named(WINDOW, "sliding_window window_size attention_window_size local_attention attention_window "
                      "attention_chunk_size sliding_window_size"),
 }  # fmt: skip
-"""The size that a miniature gets for each name that configurations of transformers use."""
+"""For each name of a size in transformers' configurations, the value that a miniature gets."""
 _UPPER_BOUNDS = ("rotary_dim n_shared_experts num_experts_per_tok num_experts_per_token moe_topk moe_k "
                  "first_k_dense_replace num_dense_layers").split()  # fmt: skip
 """Names of sizes that keep their value if it is smaller than that in `_SIZES`."""

@@ -1,10 +1,10 @@
 """Adds the special tokens to a frozen model, which never generates them and does not train their embeddings.
 
 A row of the input matrix is the embedding of one token. A new row is the mean of the existing rows plus noise of a
-tenth of their standard deviation, which is the same in every run. The new tokens thus differ from one another, and none
-stands out from the existing ones. A new row of the output matrix is the mean of the existing rows. Models often have
-more rows than their tokenizer has tokens. Special tokens take such unused rows first; a matrix grows only if there are
-too few of them, and never shrinks.
+tenth of their standard deviation. The noise is the same in every run. The new tokens thus differ from one another, and
+none stands out from the existing ones. A new row of the output matrix is the mean of the existing rows. Models often
+have more rows than their tokenizer has tokens. Special tokens take such unused rows first; a matrix grows only if there
+are too few of them, and never shrinks.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ class _AutoencoderFields(ComponentConfig):
     bias: bool = True
     """Whether the encoder and the decoder have a bias."""
     activation: Activation = "sigmoid"
-    """Activation after the encoder. With `sigmoid` every mean activation is inside (0, 1), where Eq. 10 is defined. Its
-    units all start near 0.5, however: before training, the soft tokens of unrelated users have a cosine of 0.9995, and
-    a small learning rate may not separate them. The cosine is 0.0 with `gelu` (the public code) and 0.3 with `relu`."""
+    """Activation after the encoder. With `sigmoid` every mean activation is inside (0, 1), where Eq. 10 is defined. But
+    all units then start near 0.5: before training, the soft tokens of unrelated users have a cosine of 0.9995, and a
+    small learning rate may not separate them. The cosine is 0.0 with `gelu` (the public code) and 0.3 with `relu`."""
     decoder_activation: DecoderActivation = "none"
     """Activation after the decoder: `none` (Eq. 5), or `gelu` (the public code), which cannot reconstruct components
     below -0.17."""
