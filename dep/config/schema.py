@@ -104,7 +104,7 @@ _MINIMA = {
     "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
-"""The smallest valid value of each dotted key."""
+"""The smallest valid values of settings, by dotted key."""
 
 
 class ConfigError(DepError):

@@ -63,7 +63,7 @@ class UserHistoryReader:
             examples: training examples.
 
         Returns:
-            For each category, pairs of a history and [L] the row in `catalogue` of each review's item.
+            For each category a list of (history, rows), where rows [L] are the reviews' items as rows of `catalogue`.
         """
         newest: dict[tuple[str, str], Example] = {}
         for example in examples:

@@ -74,7 +74,7 @@ class Arm:
 
     @cached_property
     def training_view(self) -> Arm:
-        """The arm with the prompts that it is trained on, which hold `train.history` past reviews if that is set."""
+        """This arm as it is trained, that is, with `train.history` past reviews in a prompt if that is set."""
         history = self.config.train.history
         # An adapter with parameters for each slot index can serve no more slots than it was trained with.
         fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots

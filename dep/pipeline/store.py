@@ -130,7 +130,7 @@ class ArmStore:
         return name in self._state()
 
     def finish(self, stage: str, key: str) -> None:
-        """Record that `stage` is finished under `key`; the stage's files must be complete before."""
+        """Record that `stage` is finished under `key`; call this only after the stage's files are complete."""
         write_json(self.folder / "state.json", self._state() | {stage: key})
 
     def _state(self) -> dict[str, str]:

@@ -38,7 +38,7 @@ class PretrainMetrics(NamedTuple):
     item_by_frequency: float
     """Loss if items are predicted by their frequency in training."""
     item_by_chance: float
-    """Loss if all items are equally likely; it is the lower one if most items have few reviews in training."""
+    """Loss if all items are equally likely, which is a better guess than frequency if items have few reviews."""
     stars: float
     """Loss of predicting the stars."""
     stars_by_frequency: float
@@ -111,8 +111,7 @@ def measure(
     Args:
         encoder: the trained encoder.
         held_out: the events of the held-out users by category.
-        rest: the events of the training users, from whose frequencies (plus one for each item and star) baselines
-            predict.
+        rest: the events of the training users; the baselines predict by frequencies in these events, plus one.
         catalogues: for each category [I, E], the embeddings of its items.
         own: for each category [I, W], the learned vectors of its items.
     """

@@ -135,7 +135,7 @@ class TextEncoder:
         return any(begin == len(left) for _, (begin, _) in rules.pre_tokenize_str(left + right))
 
     def _specials_of(self, parts: Parts) -> list[int]:
-        """Return the special ids in the trusted parts, in order."""
+        """Return the ids of the special tokens in the trusted parts, in order."""
         text = "".join(part.text if part.trusted else "x" for part in parts)
         return [i for i in self._plain(text) if i in self._special]
 

@@ -13,7 +13,7 @@ class Retriever(Protocol):
     kind: str
 
     def fingerprint(self) -> str:
-        """Return a fingerprint of what the choice depends on besides settings, such as a model; empty if nothing."""
+        """Return a fingerprint of what else decides the choice than settings, such as a model; empty if nothing."""
         return ""
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:

@@ -18,7 +18,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Amazon2014(Amazon):
-    """Reviews of the 2014 release from a local folder."""
+    """Loader of the 2014 release from a local folder."""
 
     kind = "amazon2014"
     release = "2014"

@@ -86,7 +86,7 @@ def _subtract(
     out: Floats,
     peers: Ints,
 ) -> None:
-    """Do the work of `subtract`; `order` holds the rows sorted by item and user, and `starts` where each item begins."""
+    """Do the work of `subtract`; `order` holds the rows sorted by item and user, `starts` where each item begins."""
     width = his.shape[1]
     for item in numba.prange(len(source)):
         first, last = starts[source[item]], starts[source[item] + 1]

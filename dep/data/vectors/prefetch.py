@@ -1,4 +1,4 @@
-"""Prefetches rows of an array into the processor's cache, which processors do not do if rows are scattered."""
+"""Prefetches rows of an array into the processor's cache; the hardware does not foresee scattered rows."""
 
 from __future__ import annotations
 

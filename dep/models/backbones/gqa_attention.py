@@ -50,7 +50,7 @@ def _attend(
 
 
 def _for_groups(mask: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
-    """Repeat a mask for the queries of a group, as an additive mask; all layers with the same mask share the result."""
+    """Return an additive mask for the queries of a group; all layers with the same mask share the result."""
     cached: Tensor | None = getattr(mask, "for_groups", None)
     if cached is None:
         boolean = mask.dtype == torch.bool
