@@ -125,7 +125,7 @@ def _groups(arms: Sequence[Arm]) -> list[Group]:
 
 
 def _first_warm_start(arm: Arm) -> Arm:
-    """Return the arm with which the warm starts of `arm` begin."""
+    """Return the first arm in the chain of warm starts that ends with `arm`."""
     earlier = arm.training_view.warm_start
     return _first_warm_start(earlier) if earlier else arm
 

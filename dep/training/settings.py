@@ -35,7 +35,7 @@ class TrainConfig:
     epochs: int = 5
     """Number of passes over the training examples; the paper says 5 in its main text and at most 8 in its appendix."""
     warm_start_epochs: int = 0
-    """How many of the epochs train another arm, the one that `warm_start` names; this arm continues from that arm's
+    """Number of the `epochs` that are spent on the arm that `warm_start` names; this arm continues from that arm's
     adapter for the remaining epochs. Text explains most of the signal, so a warm start without text trains the adapter
     first. Arms with the same warm start share it. With 0 every arm starts untrained."""
     history: int = 0

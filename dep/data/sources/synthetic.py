@@ -63,7 +63,7 @@ class SyntheticSource:
         """The folder of this world, written on first use; `truth_<Category>.json` in it holds the users' traits."""
         size = {name: value for name, value in asdict(self.config).items() if name not in ("kind", "folder", "seed")}
         if not self.config.drift:
-            del size["drift"]  # the folder of a world without is the one that it had before there was any
+            del size["drift"]  # without drift, the folder is called as before drift existed
         short = json_digest(size)[:8]
         folder = Path(self.config.folder) / f"seed{self.config.seed}-{short}"
         write_world(folder, self.config.seed, **size)

@@ -32,8 +32,13 @@ def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dic
     worlds = {category: drifted(make_world(category, seed, **size), seed, drift) for category in CATEGORIES}
     files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
     digest = text_digest("".join(files.values()))
-    turned = {"drift": drift} if drift else {}  # worlds without are complete as they were before there was any
-    manifest = {"seed": seed, **size, **turned, "sha256": digest}  # another version of the language is another world
+    turned = {"drift": drift} if drift else {}  # worlds that were written before drift existed stay valid
+    manifest = {
+        "seed": seed,
+        **size,
+        **turned,
+        "sha256": digest,
+    }  # the hash tells another version of the language apart
     path = folder / MANIFEST
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == manifest:
         return worlds

@@ -220,8 +220,8 @@ def _uniform_earlier(
 def _by_profile_distance(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor, profile_N: Tensor | None = None
 ) -> Tensor:
-    profile_N = pool_N if profile_N is None else profile_N
     """Write the differences from the weighted mean of the peers, with the weights of the authors' code."""
+    profile_N = pool_N if profile_N is None else profile_N
     pair_N, first_P = _pairs(user_N, item_N)
     item_P, user_P = item_N[first_P], user_N[first_P]
     counts_P, _, peers_N = _peer_counts(pair_N, item_N, item_P, pool_N)
