@@ -22,7 +22,7 @@ def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedToken
 
 
 def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tensor:
-    """Compute Eq. 11 of a batch as the public code does: with rows of `row` tokens, all logits, and slots one by one."""
+    """Compute Eq. 11 of a batch as the public code does: rows of `row` tokens, all logits, slots one by one."""
     missing = row - batch.ids.shape[1]
     ids_BT, mask_BT, labels_BT = (
         pad(rows, (0, missing), value=value)
