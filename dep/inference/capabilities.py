@@ -58,7 +58,7 @@ class Capabilities(NamedTuple):
     prefix: bool = False
     packing: bool = False
     hard_positions: bool = False
-    """Whether prompts with more tokens than the configuration has positions fail, as with learned positions."""
+    """Whether the model fails on prompts longer than the configuration's number of positions (learned positions)."""
 
 
 def capabilities(model: PreTrainedModel) -> Capabilities:

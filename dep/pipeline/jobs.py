@@ -40,7 +40,7 @@ def jobs(arms: Sequence[Arm]) -> list[Job]:
 
 
 def _training_state(arm: Arm, trainers: dict[str, str]) -> str:
-    """Return the state of an arm's adapter; `trainers`, which maps adapter keys to the arm that trains, is extended."""
+    """Return the state of an arm's adapter; `trainers` records by adapter key which arm trains."""
     if not arm.method.trains:
         return "-"
     trainer = trainers.setdefault(adapter_key(arm), arm.name)

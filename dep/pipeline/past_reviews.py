@@ -16,7 +16,7 @@ class PastReviews(NamedTuple):
     requests: int
     """Number of requests that asked for at least one past review."""
     empty: int
-    """Number of these requests whose prompts hold no past review."""
+    """Number of requests that asked for past reviews and whose prompts hold none."""
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> PastReviews:

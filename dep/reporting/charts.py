@@ -16,7 +16,7 @@ Curve = Sequence[tuple[float, float]]
 COLOURS = 10
 _WIDTH, _VALUES, _ROW = 470, 62, 25
 _LETTER, _WIDEST = 7.0, 260.0
-"""Width of a letter in SVG units, and largest width of a label; longer labels are compressed to it."""
+"""Width of a letter and largest width of a label, in SVG units; wider labels are compressed to the largest width."""
 _ZERO_BASED = 0.2
 """If the values' range is at least this share of the largest value, bars from 0 are drawn, else dots on a cut axis."""
 

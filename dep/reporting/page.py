@@ -1,6 +1,6 @@
 """Writes report.html and report.md into a run's folder; each file is complete in itself.
 
-Reviews are untrusted text: the HTML template escapes every value, and the Markdown template passes it through `plain`.
+Reviews are untrusted text: the HTML template escapes each value, and the Markdown template passes each through `plain`.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Table:
 
     @property
     def n(self) -> int:
-        """The number of test reviews behind a value; if it differs between values, the largest."""
+        """The largest number of test reviews behind a value of the table."""
         return max(cell.n for cell in self.cells.values())
 
     def seeds(self, arm: str) -> int:

@@ -37,7 +37,7 @@ class Pace:
     seconds: float = 0.0
     """Length of the span in seconds."""
     waited: float = 0.0
-    """How many of these seconds were spent waiting for the next batch."""
+    """Seconds of the span that were spent waiting for the next batch."""
 
     def rates(self, peak: float = 0.0) -> dict[str, float]:
         """Compute the rates of this span by name.

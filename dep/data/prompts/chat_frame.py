@@ -35,7 +35,7 @@ class ChatFrame:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything in the frame; if the template writes the date, it changes every day."""
+        """SHA-256 of everything in the frame, which changes every day if the template writes the date."""
         return json_digest([self.pieces, self.lead, self.begins])
 
 

@@ -37,7 +37,7 @@ Parts = tuple[Part, ...]
 _ATTEMPTS = 8
 """How often a text is cut again if the tokenizer still forms a special token in it."""
 _ANCHORS = (".", "|", "0", "x", "\n")
-"""One of these is put before each piece of a cut text while it is encoded, so that the tokenizer adds no blank."""
+"""When a piece of a cut text is encoded, one of these texts is put before it, so that the tokenizer adds no blank."""
 _LINE_ENDS = tuple(f"{end}\n" for end in (*"aé好7.…!\"),-'_<>:🙂\u200d\n", "]: "))
 _LINE_STARTS = ("[Item Title]: x\n", "[Review 12]:\n", "[User's Past Reviews]:\n", "[x")
 """Samples of how lines end and begin. A tokenizer that separates all of these separates all lines of a prompt."""

@@ -8,7 +8,7 @@ from dep.types import Corpus, Example, Item
 
 
 def query(example: Example, corpus: Corpus) -> str:
-    """Return the title and description of the target's item and the title of the target review, without its text."""
+    """Return the title and description of the target's item and the title of the target review, but not its text."""
     review = corpus.reviews[example.row]
     return query_text(corpus.items[review.item], review.title)
 
