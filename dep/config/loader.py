@@ -142,7 +142,7 @@ def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
 
 @lru_cache
 def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -> DictConfig:
-    """Build the schema for slots of the given kinds; schemas are cached, since a run has dozens of arms and few kinds."""
+    """Build the schema for slots of the given kinds; it is cached, since a run has dozens of arms but few kinds."""
     schema = OmegaConf.structured(RunConfig)
     for slot, kind in kinds:
         fields = OmegaConf.structured(SLOTS[slot].config_class(kind))

@@ -26,7 +26,7 @@ class Arm:
     config: RunConfig
     seed: int
     source: str
-    """The fingerprint of the reviews, so that one configuration has other keys on other reviews."""
+    """The fingerprint of the reviews, which enters the keys of all results."""
 
     @property
     def label(self) -> str:
