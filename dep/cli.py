@@ -1,4 +1,4 @@
-"""`dep <verb> [configuration ...] [key=value ...]`: a table of verbs.
+"""The command line: `dep <verb> [configuration ...] [key=value ...]`.
 
 A configuration is a YAML file or its name (`demo` is conf/demo.yaml, in the current folder or in the package). Heavy
 packages are imported only after the verb is known, so that help appears at once.
@@ -18,7 +18,7 @@ from dep.utils.optional_deps import EXTRAS
 
 
 class Verb(NamedTuple):
-    """A verb: the module whose `main(command)` runs it, and one line of help."""
+    """A verb of the command line: the module whose `main(command)` runs it, and one line of help."""
 
     module: str
     help: str
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """Return the line to print in place of a traceback; empty for a bug."""
+    """Return the message to print for an error that the user can mend; empty for a bug, which prints its traceback."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package not in EXTRAS:

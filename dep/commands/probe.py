@@ -1,4 +1,4 @@
-"""`dep probe`: how much the vectors say about their author, measured without a language model."""
+"""`dep probe` measures, without a language model, how much reviews' vectors tell about their author."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dep.utils.atomic_io import write_json
 
 
 def main(command: Command) -> None:
-    """Probe the vectors of the run."""
+    """Probe the vectors of all reviews."""
     probe_all(command.resources, command.configs[0])
 
 
 def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
-    """Probe every category, print a table, write probe.json into the run's folder, and return its content."""
+    """Probe every category, print a table, and write the results to probe.json in the run's folder; return them."""
     prepared, cache = resources.prepared(run), resources.cache(run)
     corpora = prepared.corpora
     vectors = {category: cache.vectors(corpus, prepared.pool[category]) for category, corpus in corpora.items()}
@@ -47,7 +47,7 @@ def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
 
 
 def _planted(resources: Resources, rows: list[TraitRow]) -> list[dict[str, Any]]:
-    """Print and return how well each kind of vector finds the planted sayings, and its difference from `his`."""
+    """Print and return how well each kind of vector predicts its author's sayings, and its difference from `his`."""
     title = "Which concepts are the author's own sayings? AUC from one review, held-out users"
     table = Table(title=title, title_justify="left")
     for column in ("vectors", "AUC", "95%", "less his", "95% ", "reviews"):

@@ -1,9 +1,9 @@
-"""The LightningDataModule: vectors precomputed and cached per category, prompts, batches.
+"""The LightningDataModule: computes and caches vectors, builds prompts, and makes batches of them.
 
-The examples of an optimizer step depend only on seed and epoch, not on the micro batch or the number of devices: an
-epoch is a seeded permutation that is cut into windows of `effective_batch`. Within a window, rows of similar length
-form a micro batch. This saves padding and changes no number but a compressor's mean over the micro batch
-(`mean_over`).
+Each epoch draws a seeded permutation of the examples and cuts it into windows of `effective_batch` examples. A window
+is what one optimizer step trains on, so it depends neither on the size of micro batches nor on the number of devices.
+Within a window, examples of similar length form a micro batch, which saves padding. The only number that this changes
+is a compressor's mean over the micro batch (`mean_over`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dep.utils.lightning import pl
 
 
 class PromptDataset(Dataset[Prompt]):
-    """The prompts of some requests; a prompt is built when it is first read."""
+    """A torch data set of prompts, one for each request; a prompt is built when it is first read."""
 
     def __init__(self, requests: Sequence[Request], builder: PromptBuilder) -> None:
         self.requests, self.builder = requests, builder
@@ -45,7 +45,7 @@ class PromptDataset(Dataset[Prompt]):
 
 
 class MicroBatch(list[int]):
-    """The examples of a micro batch; `window` holds all examples of its optimizer step."""
+    """The positions of a micro batch's examples; `window` holds those of all examples in the same optimizer step."""
 
     def __init__(self, rows: Iterable[int], window: Sequence[int]) -> None:
         super().__init__(rows)
@@ -53,19 +53,21 @@ class MicroBatch(list[int]):
 
 
 class TrainingPrompts(PromptDataset):
-    """Prompts that are read by micro batches."""
+    """A data set of prompts that a training loop reads one micro batch at a time."""
 
     def __getitems__(self, rows: MicroBatch) -> list[tuple[Prompt, int, int]]:
-        """The prompts of a micro batch, each with the number of examples and target tokens of its optimizer step."""
+        """Return a micro batch as (prompt, examples, target tokens); the two numbers count the whole optimizer step."""
         tokens = sum(len(self[at].target) for at in rows.window)
         return [(self[at], len(rows.window), tokens) for at in rows]
 
 
 class WindowSampler(Sampler[list[int]]):
-    """Micro batches of one rank, from windows of `effective_batch` examples in which examples are sorted by length.
+    """Yields the micro batches of one rank.
 
-    With `fill` the last window is filled up from the front of the permutation, so that all optimizer steps average over
-    equally many examples; without, it stays short (one rank only). `passed` is the number of epochs of the warm start.
+    The epoch's permutation is cut into windows of `effective_batch` examples, which are sorted by length. With `fill`,
+    the last window is filled up from the front of the permutation, so that all optimizer steps average over equally
+    many examples. Without, the last window stays short, which works on one rank only. `passed` is the number of epochs
+    that the warm start has trained before.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class WindowSampler(Sampler[list[int]]):
 
 @dataclass(frozen=True)
 class Batching:
-    """Sizes of batches, and the order of examples."""
+    """Settings of batches: their sizes, the seed of their order, and the noise on vectors."""
 
     effective_batch: int
     micro_batch: int
@@ -123,15 +125,15 @@ class Batching:
 
 
 class ReviewData(pl.LightningDataModule):
-    """Data module of one arm.
+    """The data module of one arm, that is, of one method with its settings.
 
     Args:
         prepared: filtered corpora and examples.
         cache: the vector store; None for a method without vectors.
         retriever: chooses past reviews.
-        builder: builds prompts; its `config.history` is the number of past reviews to retrieve.
+        builder: builds prompts; its `config.history` says how many past reviews are retrieved.
         pad_id: the tokenizer's padding id.
-        batching: sizes and seed.
+        batching: sizes of batches, and their seed.
     """
 
     def __init__(
@@ -155,7 +157,7 @@ class ReviewData(pl.LightningDataModule):
         self.vectors()
 
     def vectors(self) -> Mapping[str, Vectors] | None:
-        """Vectors of all categories, cached; None for a method without vectors."""
+        """Return the vectors of all categories, cached; None for a method without vectors."""
         if self.cache is not None and self._vectors is None:
             self._vectors = {
                 category: self.cache.vectors(corpus, self.prepared.pool[category])
@@ -164,7 +166,7 @@ class ReviewData(pl.LightningDataModule):
         return self._vectors
 
     def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
-        """Mean and standard deviation [E] of each branch, over the reviews in the training examples' profiles."""
+        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles."""
         vectors = self.vectors() or {}
         rows: dict[str, set[int]] = {}
         for example in self.prepared.examples:
@@ -183,7 +185,7 @@ class ReviewData(pl.LightningDataModule):
         return found
 
     def requests(self, split: Split) -> Requests:
-        """The requests of one split."""
+        """Return the requests of one split."""
         examples = [example for example in self.prepared.examples if example.split == split]
         prompt = self.builder.config
         return Requests(
@@ -198,7 +200,7 @@ class ReviewData(pl.LightningDataModule):
         )
 
     def shown_differences(self) -> dict[str, ShownDifferences] | None:
-        """By category, what computes differences from the reviews of a prompt; None if they are those of `vectors`."""
+        """Return what computes differences that depend on the prompt, by category; None if no difference does."""
         vectors, cache = self.vectors(), self.cache
         if vectors is None or cache is None or not cache.difference.depends_on_prompt:
             return None
@@ -208,7 +210,7 @@ class ReviewData(pl.LightningDataModule):
         }
 
     def user_history(self) -> UserHistoryReader | None:
-        """What reads all that a user did before, where the prompt has room for it."""
+        """Return the reader of users' whole histories; None if prompts carry no such history."""
         if self._past is None and self.builder.config.reads_user_history:
             vectors = self.vectors()
             assert self.cache is not None, "a user's embedding is made of vectors"
@@ -217,11 +219,11 @@ class ReviewData(pl.LightningDataModule):
         return self._past
 
     def prompts(self, requests: Sequence[Request]) -> PromptDataset:
-        """The prompts of `requests`."""
+        """Return the prompts of `requests`."""
         return PromptDataset(requests, self.builder)
 
     def train_dataloader(self) -> DataLoader[Prompt]:
-        """Micro batches of this rank, in the order of this epoch."""
+        """Return the loader of this rank's micro batches, in the order of the current epoch."""
         prompts = TrainingPrompts(self.requests("train"), self.builder)
         if not len(prompts):
             raise DepError("expected training examples, found none; lower the protocol's thresholds")
@@ -247,6 +249,6 @@ class ReviewData(pl.LightningDataModule):
         return DataLoader(prompts, batch_sampler=windows, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Prompt]:
-        """All validation examples, the same on every rank."""
+        """Return the loader of all validation examples; it is the same on every rank."""
         prompts = self.prompts(self.requests("val"))
         return DataLoader(prompts, batch_size=self.batching.eval_batch, collate_fn=self.collate)

@@ -1,4 +1,4 @@
-"""Checks a backbone against a run's settings before any work, from its configuration file alone."""
+"""Checks before any work, from its configuration file alone, that a backbone fits a run's settings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dep.utils.errors import DepError
 
 
 def check_backbones(configs: Mapping[str, RunConfig]) -> None:
-    """Refuse architectures that cannot be used, and prompts that exceed a model's learned positions.
+    """Raise an error for an architecture that cannot be used, or for prompts that exceed a model's learned positions.
 
     Args:
-        configs: of the arms, by name.
+        configs: the configuration of each arm by its name.
 
     Raises:
-        DepError: names the setting and a value that works.
-        FileNotFoundError: a backbone has no configuration file here.
+        DepError: a backbone does not fit; the message names the setting and a value that works.
+        FileNotFoundError: a backbone's configuration file is not on this machine.
     """
     for name, config in configs.items():
         shape = architecture(config.backbone)
@@ -31,7 +31,7 @@ def check_backbones(configs: Mapping[str, RunConfig]) -> None:
 
 
 def _check_positions(name: str, config: RunConfig, limit: int) -> None:
-    """Compare the longest row that a run may build with the model's positions."""
+    """Check that a model has enough positions for the longest prompt and text that a run may build."""
     arm = Arm(name, config, 0, "")
     prompt = arm.configured[0]
     written = {"prompt.max_target_tokens": prompt.max_target_tokens}

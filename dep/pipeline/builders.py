@@ -1,4 +1,4 @@
-"""Builders of an arm's data module, module, profile context and generator: functions of resources and arm alone."""
+"""Functions that build what an arm needs: its data module, module, profile context and generator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
 
 
 def build_module(resources: Resources, arm: Arm, data: ReviewData) -> PersonalizationModule:
-    """Build the module of `arm`: its backbone with an untrained adapter, initialised from the arm's seed."""
+    """Build the module of `arm`: its backbone, with an untrained adapter whose weights follow from the arm's seed."""
     config, (prompt, soft) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
     vectors = data.vectors()
@@ -60,7 +60,7 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
 
 
 def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
-    """Build the writer, instructions and peers that the method of `arm` needs to write profiles."""
+    """Build the writer, the instructions and the peers with which the method of `arm` writes profiles."""
     config, (prompt, _) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
     writer: Writer
@@ -79,7 +79,7 @@ def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
 
 
 def build_generator(resources: Resources, arm: Arm, module: PersonalizationModule, **overrides: Any) -> Generate:
-    """Build the generator that `generate.engine` names; `overrides` replace fields of its settings."""
+    """Build the generator that `generate.engine` names; `overrides` replace some of its settings."""
     _, tokenizer = resources.backbone(arm.config)
     settings = replace(arm.config.generate, seed=arm.seed, **overrides)
     if settings.engine == "vllm":

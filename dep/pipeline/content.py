@@ -1,4 +1,4 @@
-"""Fingerprints of content that a configuration only names: LLM, embedder, retriever and metrics."""
+"""Computes fingerprints of what a configuration only names: the LLM, the embedder, the retriever and the metrics."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _METRICS: dict[str, dict[str, str]] = {}
 
 
 def backbone_fingerprint(config: RunConfig) -> str:
-    """SHA-256 of the backbone's files; for a model of a hub, which has no files here, its name."""
+    """Return the SHA-256 of the backbone's files, or the name of a backbone that is on a hub."""
     return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
 
 
 def embedder_fingerprint(config: RunConfig) -> str:
-    """The embedder's fingerprint; the hash of its settings where its files are not on this machine."""
+    """Return the embedder's fingerprint, or a hash of its settings if its files are not on this machine."""
     key = identity(config, "embedder")
     if key not in _EMBEDDERS:
         try:
@@ -41,7 +41,7 @@ def embedder_fingerprint(config: RunConfig) -> str:
 
 
 def retriever_fingerprint(config: RunConfig) -> str:
-    """The retriever's own fingerprint; empty if it has none, or if its files are not on this machine."""
+    """Return the retriever's fingerprint; empty if it has none, or if its files are not on this machine."""
     fingerprint = getattr(build(config, "retriever"), "fingerprint", str)
     try:
         return str(fingerprint())
@@ -50,7 +50,7 @@ def retriever_fingerprint(config: RunConfig) -> str:
 
 
 def metric_signatures(config: RunConfig) -> dict[str, str]:
-    """Signature of each metric by name, including the versions of libraries and of WordNet."""
+    """Return the signature of each metric by name; signatures include the versions of libraries and of WordNet."""
     key = identity(config, "evaluate.metrics", "evaluate.texts")
     if key not in _METRICS:
         metrics = build_metrics(config.evaluate.metrics, config.evaluate.texts)
@@ -59,15 +59,16 @@ def metric_signatures(config: RunConfig) -> dict[str, str]:
 
 
 def rendered_frame(config: RunConfig, prompt: PromptConfig, branches: Sequence[Branch]) -> ChatFrame | None:
-    """The chat frame of an arm's prompts as the backbone's tokenizer renders it now; a template may write the date.
+    """Render the chat template of an arm's prompts by the backbone's tokenizer.
 
     Args:
-        config: names the backbone.
-        prompt: the arm's prompt.
-        branches: the arm's soft tokens.
+        config: the configuration that names the backbone.
+        prompt: the settings of the arm's prompt.
+        branches: the kinds of the arm's soft tokens.
 
     Returns:
-        The frame, or None if the tokenizer is not on this machine; whatever loads the backbone reports that.
+        The rendered template as of now (it may hold the date), or None if the tokenizer is not on this machine. What
+        loads the backbone later reports this.
 
     Raises:
         DepError: the chat template cannot be used.
@@ -83,20 +84,21 @@ def rendered_frame(config: RunConfig, prompt: PromptConfig, branches: Sequence[B
 
 @lru_cache
 def _tokenizer(name: str, allow_download: bool, times: tuple[int, ...]) -> Any:
-    """The tokenizer of a backbone; `times` are those of its files, so that changed files are read again."""
+    """Load the tokenizer of a backbone; `times` are the times of its files, so that changed files are loaded again."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(name, local_files_only=not allow_download, trust_remote_code=False)
 
 
 def file_digest(path: Path, cache: Path) -> str:
-    """Compute the sha256 of a file's content.
+    """Compute the SHA-256 of a file's content.
 
-    The digest is cached in `digests.json` under path, size and modification time, so that a file is read once.
+    The digest is stored in `digests.json` under the file's path, size and modification time, so that an unchanged file
+    is read only once.
 
     Args:
         path: the file.
-        cache: folder of `digests.json`.
+        cache: the folder of `digests.json`.
     """
     path = path.resolve()
     state = path.stat()

@@ -1,4 +1,4 @@
-"""Content that the arms of a run share, loaded once: reviews, vectors, backbones and metrics."""
+"""Loads what the arms of a run share, and only once: reviews, vectors, backbones and metrics."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from dep.utils.hashing import json_digest
 
 
 class Resources:
-    """Content that the arms of a run share; each part is loaded on first use and cached.
+    """Holds what the arms of a run share; each part is loaded when it is first used.
 
     Args:
         config: the run's configuration.
-        console: console for the stages' output.
+        console: the console on which stages print.
     """
 
     def __init__(self, config: RunConfig, console: Console) -> None:
@@ -46,34 +46,34 @@ class Resources:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of the reviews."""
+        """The fingerprint of the reviews."""
         return str(self.source.fingerprint())
 
     @cached_property
     def device(self) -> torch.device:
-        """Device of generation and scoring: CUDA where available."""
+        """The device of generation and scoring: CUDA if there is one."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def arms(self, configs: Mapping[str, RunConfig], seeds: Iterable[int]) -> list[Arm]:
-        """Build every arm at every seed."""
+        """Return every arm at every seed."""
         return [Arm(name, config, seed, self.fingerprint) for name, config in configs.items() for seed in seeds]
 
     def prepared(self, config: RunConfig) -> ReviewDataset:
-        """Filtered reviews and their examples, under the configuration's protocol."""
+        """Return the reviews, filtered and split by the configuration's protocol."""
         key = identity(config, "protocol")
         if key not in self._prepared:
             self._prepared[key], self.prepared_folder = load_dataset(Path(config.cache), self.source, config.protocol)
         return self._prepared[key]
 
     def cache(self, config: RunConfig) -> VectorStore:
-        """The vector store for the configuration's embedder and difference settings."""
+        """Return the vector store for the configuration's embedder and its settings of differences."""
         key = identity(config, "embedder", "difference")
         if key not in self._caches:
             self._caches[key] = VectorStore(Path(config.cache), build(config, "embedder"), config.difference)
         return self._caches[key]
 
     def backbone(self, config: RunConfig) -> Any:
-        """(model, tokenizer) of the configuration's backbone."""
+        """Return the model and the tokenizer of the configuration's backbone."""
         key = identity(config, "backbone")
         if key not in self._backbones:
             model, tokenizer = load_backbone(config.backbone)
@@ -94,7 +94,7 @@ class Resources:
         return self._prefixes[key]
 
     def tokenizer(self, config: RunConfig) -> PreTrainedTokenizerBase:
-        """The tokenizer of a backbone, whose weights need not be loaded."""
+        """Return the tokenizer of the configuration's backbone, without loading weights."""
         key = identity(config, "backbone")
         if key not in self._tokenizers:
             loaded = self._backbones.get(key)
@@ -102,7 +102,7 @@ class Resources:
         return self._tokenizers[key]
 
     def metrics(self, config: RunConfig) -> dict[str, Metric]:
-        """Metrics by column; metrics of texts are included only where texts are generated."""
+        """Return the metrics by column; metrics of texts are included only if texts are generated."""
         key = identity(config, "evaluate.metrics")
         if key not in self._metrics:
             self._metrics[key] = build_metrics(config.evaluate.metrics, config.evaluate.texts)

@@ -1,4 +1,4 @@
-"""Parts of the benchmarks: an untrained soft prompt of the paper's kind, and the training loss of public code."""
+"""Parts that benchmarks share: an untrained soft prompt like the paper's, and the training loss of the public code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedToken
 
 
 def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tensor:
-    """Compute Eq. 11 of a batch like public code: rows padded to `row` tokens, all logits, slots written one by one."""
+    """Compute Eq. 11 of a batch as the public code does: rows of `row` tokens, all logits, slots one by one."""
     missing = row - batch.ids.shape[1]
     ids_BT, mask_BT, labels_BT = (
         pad(rows, (0, missing), value=value)

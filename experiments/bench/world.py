@@ -1,4 +1,4 @@
-"""Input of the benchmarks: requests of a small world with random vectors, and a random backbone."""
+"""Makes the input of the benchmarks: requests of a small world with random vectors, and a random backbone."""
 
 from __future__ import annotations
 

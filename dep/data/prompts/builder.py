@@ -1,14 +1,21 @@
-"""Figure 6 of the paper: a request and its past reviews as the token ids of one chat turn.
+"""Turns a request and its past reviews into the token ids of one chat turn, as in Figure 6 of the paper.
 
     system   the task, and (`guidance`) what the embeddings in the prompt denote
     user     [Item Title] [Item Description] [User's Past Reviews] K blocks, newest first
              [Output Review Rating] [Output Review Title]
     model    the review
 
+<<<<<<< HEAD
 In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
 vector of the difference (p_diff); with `slots: late` these stand after the blocks (`late_section`). Texts of past
 reviews are cut to `max_review_tokens`. If the input is still too long, blocks are left out: the newest ones that fit
 stay. The ids of a prompt are those of its whole text.
+=======
+A block is the part of the prompt that shows one past review. In a block, `<his_token_start>` slot `<his_token_end>` is
+the place of the review's soft token (p_his, Eq. 6), and the same line with `diff` is that of the difference (p_diff).
+Texts of past reviews are cut to `max_review_tokens`. If the prompt is still too long, the newest blocks that fit stay
+and the others are left out. The ids are those that the tokenizer gives for the whole text of the prompt.
+>>>>>>> w-docs
 """
 
 from __future__ import annotations
@@ -33,15 +40,19 @@ if TYPE_CHECKING:
 
 _HEADING: Parts = (Part("[User's Past Reviews]:\n", True),)
 _SLACK = 2
-"""Tokens that a text may have more within a prompt than alone."""
+"""Within a prompt a text may have up to this many more tokens than it has alone."""
 _ITEM_FIELDS = ("Item Title", "Item Description")
 
 
 class Block(NamedTuple):
+<<<<<<< HEAD
     """A past review in the prompt: the request's slot `k`.
 
     The soft tokens of `branches` are in its `lines`, or with `slots: late` in `late`, a line after all blocks.
     """
+=======
+    """A past review in the prompt: index and slot in the request, its lines, and the branches that have a vector."""
+>>>>>>> w-docs
 
     k: int
     slot: Slot
@@ -55,10 +66,16 @@ class PromptBuilder:
 
     Args:
         tokenizer: the tokenizer; with branches it must have the special tokens of `dep.types`.
+<<<<<<< HEAD
         config: what the prompt holds.
         branches: which embeddings a block holds: `his`, `diff`, both or none.
         frame: the chat frame of the system text, if it was rendered before.
         keeps_prefixes: whether prompts say where keys and values may be kept (`Prompt.cuts`).
+=======
+        config: the settings of the prompt.
+        branches: the soft tokens that a block holds: `his`, `diff`, both or none.
+        frame: the rendered chat template around the user's message, if it was rendered before.
+>>>>>>> w-docs
 
     Raises:
         DepError: the tokenizer lacks a special token, or its chat template cannot be used.
@@ -95,17 +112,17 @@ class PromptBuilder:
         return TextEncoder(self._tokenizer)
 
     def share_memo(self, other: PromptBuilder) -> None:
-        """Share the memo of tokenised texts with `other`, which must have the same tokenizer."""
+        """Share the remembered token ids of texts with `other`, which must have the same tokenizer."""
         self._encoder = other._encoder
 
     def frame(self, system: str) -> ChatFrame:
-        """The chat template around a message with this system text."""
+        """Render the chat template with this system text; the result is kept."""
         if system not in self._frames:
             self._frames[system] = chat_frame(system, self.config, self._tokenizer)
         return self._frames[system]
 
     def line(self, line: Line, mark: str = "") -> Parts:
-        """A line of the template, or a field: `[name]: value` and a line break; `mark` stands before it."""
+        """Turn a line of the template, or a field as `[name]: value`, into parts that begin with `mark`."""
         if isinstance(line, str):
             return (Part(mark + line, True),)
         name, value = line
@@ -115,7 +132,7 @@ class PromptBuilder:
         return value.strip() if self.config.strip_fields else value
 
     def ask(self, question: ChatRequest) -> list[int]:
-        """Ids of a question. If it is longer than `max_input_tokens`, its last blocks are left out.
+        """Return the ids of a question; its last blocks are left out if it is longer than `max_input_tokens`.
 
         Raises:
             DepError: the question is too long even without blocks.
@@ -140,13 +157,13 @@ class PromptBuilder:
         return ids
 
     def _shortened(self, line: Line) -> Line:
-        """A field of a question's block, cut to `max_review_tokens` if it holds what users wrote."""
+        """Cut a field of a question to `max_review_tokens` if a user wrote it."""
         if isinstance(line, str) or line[0] in _ITEM_FIELDS or self.config.max_review_tokens is None:
             return line
         return line[0], self._encoder.cut(line[1].strip(), self.config.max_review_tokens)
 
     def _chat(self, frame: ChatFrame, lines: Sequence[Parts]) -> list[int]:
-        """Ids of one turn: the frame with `lines` as the user's message, up to where the answer begins."""
+        """Return the ids of a chat turn whose user message is `lines`, up to where the answer begins."""
         before, *others = frame.pieces
         framed: list[Parts] = [(Part(before, True),)]
         for piece in others:
@@ -154,19 +171,19 @@ class PromptBuilder:
         return [*frame.begins, *self._encoder.encode_lines(framed)]
 
     def _size(self, frame: ChatFrame, lines: Sequence[Parts]) -> int:
-        """How many tokens `lines` add to a prompt."""
+        """Return how many tokens `lines` add to a prompt."""
         return (len(frame.pieces) - 1) * sum(self._encoder.length(line) for line in lines)
 
     def block(self, number: int, k: int, slot: Slot, limit: int | None) -> Block:
-        """The block of a past review.
+        """Build the block that shows a past review.
 
-        A branch without a vector (an item that nobody else reviewed) has no line in the block.
+        A branch for which the slot has no vector has no line in the block.
 
         Args:
             number: the number that the block's heading shows, from 1.
             k: the slot's index in the request.
             slot: the past review.
-            limit: largest number of tokens of its text; None for no limit.
+            limit: the largest number of tokens of the review's text; None for no limit.
         """
         review = slot.review
         if limit is not None:
@@ -181,11 +198,15 @@ class PromptBuilder:
         return Block(k, slot, lines, [], filled)
 
     def slot_ids(self, branch: Branch) -> list[int]:
+<<<<<<< HEAD
         """Ids of the line in a block that holds a branch's slot token."""
+=======
+        """Return the ids of the line that holds the slot token of `branch`."""
+>>>>>>> w-docs
         return list(self._encoder.encode((Part("".join(slot_line(branch, self.config)), True),)))
 
     def target(self, text: str) -> list[int]:
-        """Ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
+        """Return the ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
         frame = self.frame(self._system)
         if self.config.strip_fields:
             ids = list(self._encoder.continuation(frame.pieces[-1], frame.lead + text.strip()))
@@ -195,10 +216,10 @@ class PromptBuilder:
         return [*ids[:most], *end] if self.config.close_cut_targets else [*ids, *end][:most]
 
     def build(self, request: Request) -> Prompt:
-        """The prompt of `request`.
+        """Build the prompt of `request`.
 
         Raises:
-            DepError: with `overflow="drop"`, the item, rating and title alone are longer than `max_input_tokens`; or
+            DepError: the item, rating and title alone are longer than `max_input_tokens` (with `overflow="drop"`), or
                 the chat template shows the message, and with it the user's embedding, more than once.
         """
         frame = self.frame(self._system)
@@ -271,10 +292,10 @@ class PromptBuilder:
         return cut_positions(ids, texts, self._soft_ids)
 
     def _fitting(self, frame: ChatFrame, slots: Sequence[Slot], room: int) -> list[Block]:
-        """The blocks of the past reviews that fit into `room` tokens, newest first.
+        """Return the blocks that fit into `room` tokens, newest first.
 
-        Where texts may be cut, a review that does not fit is passed over; until one fits, texts are cut to the room
-        that there is.
+        If texts may be cut (`max_review_tokens`), a review that does not fit is skipped. As long as no review has
+        fitted, each text is cut to the room that is left.
         """
         limit, blocks = self.config.max_review_tokens, list[Block]()
         room -= self._size(frame, [_HEADING])
@@ -297,5 +318,5 @@ class PromptBuilder:
 
 
 def shown_branches(config: PromptConfig, branches: Sequence[Branch]) -> tuple[Branch, ...]:
-    """The branches whose embeddings the blocks of past reviews hold."""
+    """Return the branches whose soft tokens the blocks of past reviews hold."""
     return tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()

@@ -1,4 +1,4 @@
-"""Texts of the prompt in Figure 6 of the paper."""
+"""The texts of the prompt in Figure 6 of the paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLOT_LINES: dict[Branch, tuple[str, str, str, str]] = {
     "diff": ("[Review Difference Embedding]:\n", DIFF_START, DIFF_SLOT, DIFF_END),
 }
 MARKS: dict[ListMarkers, tuple[str, str]] = {"none": ("", ""), "flat": ("- ", "- "), "indented": ("- ", "  - ")}
-"""What begins the heading of a past review's block, and its other lines."""
+"""For each setting of `list_markers`: what begins the heading of a past review, and what begins its other lines."""
 _DENOTES: dict[Branch, str] = {
     "his": "[Review Embedding] denotes a soft prompt of the review text",
     "diff": "[Review Difference Embedding] denotes a soft prompt showing the difference between the review text and "
@@ -22,7 +22,7 @@ _DENOTES: dict[Branch, str] = {
 
 
 def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
-    """The pieces of a block's lines that hold a branch's soft token: heading, boundary tokens, slot token."""
+    """Return the pieces of the lines that hold the soft token of `branch`: heading, boundary tokens and slot token."""
     heading, *tokens = SLOT_LINES[branch]
     mark = MARKS[config.list_markers][1]
     if config.embedding_line == "same":
@@ -31,12 +31,16 @@ def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
 
 
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
+<<<<<<< HEAD
     """Figure 6's system text. It names the fields and embeddings that the prompt shows, and no others.
 
     With `slots: late` it names no embeddings: the lines that hold them name them, and all arms share one system text.
     """
     if config.slots == "late":
         config, branches = replace(config, slots="inline", user_tokens=0), ()
+=======
+    """Return the system text of Figure 6, which names only the fields and embeddings that the prompt shows."""
+>>>>>>> w-docs
     if not config.history:
         embedding = "an embedding of the user, " if config.user_tokens else ""
         return (

@@ -1,4 +1,4 @@
-"""Sources of reviews, one file for each format. `SOURCES.build(config).load()` reads the raw corpora."""
+"""Sources read raw reviews; each format has a file here. `SOURCES.build(config).load()` returns the corpora."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Rows of a review file: JSON lines as published, and what people make of them.
+"""Reads the entries of a review file, which holds one JSON object on each line.
 
-Read as well: gzip and xz, a byte order mark, Python literals, commas at the ends of lines, and a whole file that is one
-JSON array. Anything else is refused with file, line and what was expected.
+Variants of this format are read too: files compressed with gzip or xz, a byte order mark, Python literals, commas at
+the ends of lines, and a file that is one JSON array. Anything else raises an error that names the file and the line.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from dep.utils.progress import stage
 
 _BAR_FROM_BYTES = 16 * 2**20
 _WHOLE_UP_TO = 1 << 30
-"""Largest file, in bytes on disk, that is read as one JSON array."""
+"""A file above this size in bytes is not read as one JSON array."""
 _EXPECTED = "one JSON object a line, as {...}"
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the rows of a file.
+    """Yield the entries of a file.
 
     Raises:
-        DepError: a line is no row, or the file is damaged or not UTF-8; names file and line.
+        DepError: a line is no entry, or the file is damaged or not in UTF-8; the message names file and line.
     """
     size = path.stat().st_size
     done = number = 0
@@ -62,7 +62,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _conversion(path: Path) -> str:
-    """What to do with a file that is not UTF-8, by its first bytes."""
+    """Say how to convert a file that is not in UTF-8; its first bytes show which encoding it has."""
     with path.open("rb") as raw:
         begin = raw.read(6)
     for magic, ending in ((b"\x1f\x8b", ".gz"), (b"\xfd7zXZ", ".xz")):
@@ -73,14 +73,14 @@ def _conversion(path: Path) -> str:
 
 
 def uncompressed(path: Path, raw: IO[bytes]) -> IO[bytes]:
-    """The content of a file, decompressed if its name ends in .gz or .xz."""
+    """Return the content of a file, decompressed if its name ends in .gz or .xz."""
     if path.suffix == ".gz":
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     return lzma.LZMAFile(raw) if path.suffix == ".xz" else raw
 
 
 def _rows(path: Path, number: int, line: str) -> list[dict[str, Any]]:
-    """The rows of a line: none for an empty one, several for an array."""
+    """Parse a line into entries: an empty line holds none, an array several."""
     text = line.strip().rstrip(",").rstrip()
     if not text or text in ("[", "]"):
         return []
@@ -111,7 +111,7 @@ def _parsed(path: Path, number: int, text: str) -> Any:
 
 
 def _array(path: Path, text: str) -> list[dict[str, Any]]:
-    """The rows of a file that is one JSON array or that spreads objects over lines."""
+    """Parse a file that is one JSON array, or whose JSON objects extend over several lines."""
     try:
         value = json.loads(text)
     except RecursionError:

@@ -1,9 +1,9 @@
-"""Probe: does the vector of a single review predict its author's planted sayings?
+"""A probe that measures how well the vector of one review predicts the sayings of its author.
 
-Ridge regression maps a review's vector to indicators of the 48 concepts: is each among the author's four sayings? It
-is fitted on four fifths of the users and evaluated on the rest. A review mentions its author's sayings and its item's
-facts in the same sentences, and only peers' reviews distinguish the two, so `diff` should predict more than `his`. With
-drift, the labels are the sayings at the time of the review.
+For each of the 48 concepts, a ridge regression predicts from the review's vector whether the concept is among the four
+sayings of the author. The regression is fitted on four fifths of the users and evaluated on the rest. A review mentions
+sayings and facts in the same kinds of sentence, and only peers' reviews distinguish the two, so `diff` should predict
+more than `his`. With drift, the labels are the sayings that the author had when the review was written.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class TraitRow:
-    """Result of the probe for one kind of vector."""
+    """The result of the probe for one kind of vector."""
 
     vectors: str
     auc_U: Tensor
-    """[U]: mean AUC of each user's reviews, sayings against other concepts (0.5 is chance)."""
+    """[U], each user's mean AUC: how well sayings are told from other concepts; 0.5 is chance."""
     n: int
     """Number of reviews."""
 
 
 class Ridge(NamedTuple):
-    """x -> (x - mean) weight + base."""
+    """A fitted ridge regression, which maps x to (x - mean) weight + base."""
 
     mean_E: Tensor
     weight_EC: Tensor
     base_C: Tensor
 
     def __call__(self, x_NE: Tensor) -> Tensor:
-        """Scores [N, C]."""
+        """Return the scores [N, C] of the C concepts."""
         return (x_NE - self.mean_E) @ self.weight_EC + self.base_C
 
 
 def fit(x_NE: Tensor, label_NC: Tensor, ridge: float) -> Ridge:
-    """Fit a ridge regression; the penalty per row is `ridge` times the mean variance of `x_NE`."""
+    """Fit a ridge regression; its penalty is `ridge` times the number of rows times the variance of `x_NE`."""
     mean_E, base_C = x_NE.mean(0), label_NC.mean(0)
     a = x_NE - mean_E
     gram = a.T @ a + ridge * len(a) * torch.eye(a.shape[1], dtype=a.dtype) * a.var()
@@ -56,7 +56,7 @@ def fit(x_NE: Tensor, label_NC: Tensor, ridge: float) -> Ridge:
 
 
 def ranked(score_QC: Tensor, label_QC: Tensor) -> Tensor:
-    """AUC of each row [Q]: the probability that a positive is ranked above a negative."""
+    """Return the AUC of each row [Q]: the probability that a positive label is ranked above a negative one."""
     rank_QC = score_QC.argsort(1).argsort(1).double() + 1
     positive_Q = label_QC.sum(1)
     wins_Q = (rank_QC * label_QC).sum(1) - positive_Q * (positive_Q + 1) / 2
@@ -64,7 +64,7 @@ def ranked(score_QC: Tensor, label_QC: Tensor) -> Tensor:
 
 
 def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
-    """A user's traits at a time; `user` is an entry of the truth file."""
+    """Return the traits that a user has at `time`; `user` is an entry of the truth file."""
     later = user.get("later")
     return {**user, **later} if later and time >= later["since"] else user
 
@@ -72,16 +72,16 @@ def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
 def planted(
     corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 1e-2
 ) -> list[TraitRow]:
-    """Probe his, diff and both, on all categories together.
+    """Run the probe on `his`, on `diff` and on both, over all categories together.
 
     Args:
         corpora: the reviews.
-        vectors: their vectors.
-        folder: where the world's truth files are.
-        ridge: weight of the penalty, per review.
+        vectors: the vectors of the reviews.
+        folder: the folder that holds the world's truth files.
+        ridge: weight of the penalty for each review.
 
     Returns:
-        One row a kind of vector, all on the same reviews and users.
+        One result for each kind of vector, all on the same reviews and users.
     """
     truth = {c: json.loads((folder / f"truth_{c}.json").read_text(encoding="utf-8"))["users"] for c in corpora}
     his, diff, label, user = [], [], [], []

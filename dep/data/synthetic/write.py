@@ -1,4 +1,4 @@
-"""Writes a world to disk: files in the schema of Amazon 2023, and files with the planted truth for probes."""
+"""Writes a world to disk: reviews in the schema of Amazon 2023, and the users' traits as truth files for probes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ MANIFEST = "world.json"
 
 
 def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dict[str, World]:
-    """Write `<Category>.jsonl`, `meta_<Category>.jsonl`, `truth_<Category>.json`; the manifest last.
+    """Write `<Category>.jsonl`, `meta_<Category>.jsonl` and `truth_<Category>.json`, and then the manifest.
 
     Args:
-        folder: where to; made if need be. A complete world of the same reviews is left as it is.
-        seed: names the world.
-        drift: share of a user's traits that change halfway; see `drifted`.
-        size: as `make_world` takes it.
+        folder: the folder to write to. If it already holds a complete world of the same reviews, nothing is written.
+        seed: the seed of the world.
+        drift: the share of a user's traits that changes halfway; see `drifted`.
+        size: the sizes that `make_world` takes.
 
     Returns:
-        The world of each category.
+        One world for each category.
     """
     worlds = {category: drifted(make_world(category, seed, **size), seed, drift) for category in CATEGORIES}
     files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
     digest = text_digest("".join(files.values()))
-    turned = {"drift": drift} if drift else {}  # worlds without are complete as they were before there was any
-    manifest = {"seed": seed, **size, **turned, "sha256": digest}  # another version of the language is another world
+    turned = {"drift": drift} if drift else {}  # worlds that were written before drift existed stay valid
+    manifest = {
+        "seed": seed,
+        **size,
+        **turned,
+        "sha256": digest,
+    }  # the hash tells another version of the language apart
     path = folder / MANIFEST
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == manifest:
         return worlds
@@ -55,7 +60,10 @@ def _files(category: str, world: World) -> dict[str, str]:
 
 
 def truth(world: World) -> dict[str, Any]:
-    """The planted truth: traits by user (with `later`, the changed traits and the time of change), facts by item."""
+    """Return the traits of each user and the facts of each item.
+
+    With drift, a user also has `later`, which holds the changed traits and the time of the change.
+    """
     people: dict[str, dict[str, Any]] = {
         p.name: {
             "sayings": list(p.sayings), "tone": p.tone, "article": p.article, "circle": p.circle,

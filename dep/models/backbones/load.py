@@ -1,6 +1,6 @@
-"""Loads the frozen LLM of Eq. 7: a causal LM of transformers whose forward takes `inputs_embeds`.
+"""Loads the frozen LLM of Eq. 7, which is a causal LM of transformers that accepts `inputs_embeds`.
 
-Whether an architecture can be used is tried before it is loaded (`dep.inference.capabilities`).
+Before a model is loaded, `dep.inference.capabilities` finds out by trial whether its architecture can be used.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from dep.utils.errors import DepError, MissingFile
 from dep.utils.optional_deps import missing_package
 
 DEMO = Path(__file__).resolve().parent / "tiny"
-"""Folder of the backbone `demo`, the small one that comes with the package."""
+"""The folder of the backbone `demo`, the small one that comes with the package."""
 _DTYPES: dict[str, Any] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def load(
     config: BackboneConfig, special_tokens: tuple[str, ...] = SPECIAL_TOKENS
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a backbone: frozen, in eval mode, with `special_tokens` in tokenizer and embedding.
+    """Load a frozen backbone in eval mode, and add `special_tokens` to its tokenizer and embedding.
 
     Code that comes with a model is not run, and only safetensors weights are read.
 
@@ -48,7 +48,7 @@ def load(
         The model (on the CPU, or where quantization placed it) and its tokenizer, which has a pad token.
 
     Raises:
-        FileNotFoundError: the model is not on this machine and may not or cannot be downloaded.
+        FileNotFoundError: the model is not on this machine, and its download is not allowed or fails.
         ValueError: the tokenizer has no end token.
     """
     name = files(config)
@@ -78,11 +78,11 @@ def load(
 
 
 def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPECIAL_TOKENS) -> PreTrainedTokenizerBase:
-    """Load a backbone's tokenizer alone; its ids are those of `load`.
+    """Load only the tokenizer of a backbone; it gives the same ids as the one that `load` returns.
 
     Raises:
-        FileNotFoundError: as `load`.
-        ValueError: as `load`.
+        FileNotFoundError: for the reasons of `load`.
+        ValueError: for the reasons of `load`.
     """
     name = files(config)
     try:
@@ -97,7 +97,7 @@ def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPE
 
 
 def _tokenizer(config: BackboneConfig, model_config: PretrainedConfig) -> PreTrainedTokenizerBase:
-    """The tokenizer of a backbone, with an end token and a pad token."""
+    """Load the tokenizer of a backbone and make sure that it has an end token and a pad token."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         files(config), local_files_only=not config.allow_download, trust_remote_code=False
     )
@@ -120,7 +120,7 @@ def _tokenizer(config: BackboneConfig, model_config: PretrainedConfig) -> PreTra
 
 
 def files(config: BackboneConfig) -> str:
-    """The folder of a backbone's files, or its name on the hub."""
+    """Return the folder that holds a backbone's files, or its name on the hub."""
     return str(DEMO) if config.name_or_path == "demo" else config.name_or_path
 
 
