@@ -9,16 +9,16 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 _AHEAD = 64
-"""How many tokens a preallocated layer grows by."""
+"""Number of tokens by which the room of a cache layer grows."""
 
 
 class PreallocatedLayer(DynamicLayer):
-    """Keys and values of a layer in preallocated tensors: new ones are written in place."""
+    """The cache of one layer, with preallocated tensors in which new keys and values are written in place."""
 
     _room: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """See DynamicLayer."""
+        """Append keys and values to the cache and return all of them, as in DynamicLayer."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()
@@ -38,12 +38,12 @@ class PreallocatedLayer(DynamicLayer):
         return self.keys, self.values
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        """See DynamicLayer."""
+        """Repeat each text of the cache, as in DynamicLayer."""
         super().batch_repeat_interleave(repeats)
         self._room = None
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """See DynamicLayer."""
+        """Keep only the texts at `indices`, as in DynamicLayer."""
         if self._room is not None:
             end = self.get_seq_length()
             self._room = self._room[0][indices], self._room[1][indices]
@@ -51,9 +51,9 @@ class PreallocatedLayer(DynamicLayer):
 
 
 def plain_cache(model: PreTrainedModel, layer: type[DynamicLayer] = PreallocatedLayer) -> DynamicCache | None:
-    """An empty cache whose layers keep all keys and values; None for a model with other states than those.
+    """Return an empty cache whose layers keep all keys and values; None for a model that keeps other states.
 
-    Layers with an attention window keep all tokens too: their mask hides what lies outside the window.
+    Layers with an attention window also keep all tokens; their mask hides what lies outside the window.
 
     Args:
         model: a causal LM of transformers.

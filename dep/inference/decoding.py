@@ -30,11 +30,6 @@ from dep.inference.cache_layers import PreallocatedLayer, plain_cache
 from dep.inference.kept_prefixes import Prefix, Segment, assembled, extend, length
 from dep.inference.prefix_cache import positions, run_length
 
-<<<<<<< HEAD
-=======
-_AHEAD = 64
-"""Number of tokens by which the room of a cache layer grows."""
->>>>>>> w-docs
 _ROWS = 16
 """How many prompts are read at a time: few enough for a processor's cache, and enough to fill a GPU."""
 _ENDED = 8
@@ -51,53 +46,6 @@ class TokenSampler(Protocol):
         """Keep only the states of the texts at the indices `rows`."""
 
 
-<<<<<<< HEAD
-=======
-class PreallocatedLayer(DynamicLayer):
-    """The cache of one layer, with preallocated tensors in which new keys and values are written in place."""
-
-    _room: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Append keys and values to the cache and return all of them, as in DynamicLayer."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start = self.get_seq_length()
-        end = start + key_states.shape[-2]
-        if self._room is None or end > self._room[0].shape[-2]:
-            rows_heads = key_states.shape[:-2]
-            self._room = (
-                key_states.new_empty(*rows_heads, end + _AHEAD, key_states.shape[-1]),
-                value_states.new_empty(*rows_heads, end + _AHEAD, value_states.shape[-1]),  # MLA: another width
-            )
-            if start:
-                assert self.keys is not None, "it holds tokens"
-                assert self.values is not None, "it holds tokens"
-                self._room[0][..., :start, :], self._room[1][..., :start, :] = self.keys, self.values
-        self._room[0][..., start:end, :], self._room[1][..., start:end, :] = key_states, value_states
-        self.keys, self.values = (room[..., :end, :] for room in self._room)
-        return self.keys, self.values
-
-    def of_rows(self, at_BC: Tensor) -> tuple[Tensor, Tensor]:
-        """Copy the cached prompt's keys and values at the positions `at_BC` to C columns of B prompts [B, H, C, d]."""
-        assert self.keys is not None, "it holds tokens"
-        assert self.values is not None, "it holds tokens"
-        return self.keys[0][:, at_BC].transpose(0, 1), self.values[0][:, at_BC].transpose(0, 1)
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Repeat each text of the cache, as in DynamicLayer."""
-        super().batch_repeat_interleave(repeats)
-        self._room = None
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep only the texts at `indices`, as in DynamicLayer."""
-        if self._room is not None:
-            end = self.get_seq_length()
-            self._room = self._room[0][indices], self._room[1][indices]
-            self.keys, self.values = (room[..., :end, :] for room in self._room)
-
-
->>>>>>> w-docs
 @torch.no_grad()
 def decode(
     model: PreTrainedModel,
@@ -117,16 +65,11 @@ def decode(
         embeds_BTD: input embeddings, padded on the left.
         attention_mask_BT: 1 on real tokens.
         draws: chooses the next tokens.
-<<<<<<< HEAD
-        stop: token ids that end a row.
-        max_new_tokens: longest text, in tokens.
-        shared: length of the common beginning of all prompts, less than the shortest prompt (`common_beginning`).
-        prefixes: the kept beginning of each prompt (`prefix_store`); `shared` is then not used.
-=======
         stop: the ids of tokens that end a text.
         max_new_tokens: largest number of tokens in a text.
         shared: the number of tokens with which all prompts begin (`common_beginning`); less than the shortest prompt.
->>>>>>> w-docs
+        prefixes: the kept beginning of each prompt (`prefix_store`); `shared` is then not used.
+
 
     Returns:
         The ids of each text, including the token that ended it.
@@ -247,40 +190,13 @@ def _select(cache: DynamicCache, rows: Tensor) -> None:
             layer.reorder_cache(cast(torch.LongTensor, rows))
 
 
-<<<<<<< HEAD
 def _read(
     model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, prefixes: Sequence[Prefix]
 ) -> tuple[Tensor, DynamicCache]:
-    """Read the prompts after their known beginnings: logits [B, V] after each, and the cache."""
+    """Read what follows the known beginning of each prompt; return the logits [B, V] after each, and the cache."""
     pads_B = mask_BT.shape[1] - mask_BT.sum(1)
     known_B = torch.tensor([length(prefix) for prefix in prefixes], device=mask_BT.device)
     columns = int((pads_B + known_B).min()) if bool((known_B > 0).all()) else 0
-=======
-def plain_cache(model: PreTrainedModel) -> DynamicCache | None:
-    """Return an empty cache whose layers keep all keys and values; None for a model that keeps other states.
-
-    Layers with an attention window also keep all tokens; their mask hides what lies outside the window.
-    """
-    cache = DynamicCache(config=model.config)
-    if not cache.layers or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
-        return None
-    cache.layers = [PreallocatedLayer() for _ in cache.layers]
-    return cache
-
-
-def _read(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int) -> tuple[Tensor, DynamicCache]:
-    """Read the prompts; return the logits [B, V] after each prompt, and the cache."""
-    common = plain_cache(model)
-    assert common is not None, "the model keeps nothing but keys and values"
-    columns = 0
-    if shared:
-        pads_B = mask_BT.shape[1] - mask_BT.sum(1)
-        first = int(pads_B[0])
-        begin_1SD = embeds_BTD[:1, first : first + shared]
-        model.base_model(inputs_embeds=begin_1SD, past_key_values=common, use_cache=True)
-        columns = int(pads_B.min()) + shared
-        at_BC = (torch.arange(columns, device=mask_BT.device) - pads_B.unsqueeze(1)).clamp(min=0)
->>>>>>> w-docs
     caches, logits = [], []
     for rows in torch.arange(len(mask_BT)).split(_ROWS):
         if columns:

@@ -84,18 +84,12 @@ class Generate:
         """Store the parts, which must be on one device.
 
         Args:
-<<<<<<< HEAD
-            config: how to decode.
-            backbone: from `backbone.load`.
-            tokenizer: its tokenizer.
-            soft_prompt: from `build_soft_prompt`, trained or not.
-            prefixes: kept beginnings of prompts, if they are kept.
-=======
             config: the settings of generation.
             backbone: the LLM, from `backbones.load`.
             tokenizer: the backbone's tokenizer.
             soft_prompt: the soft prompt, from `build_soft_prompt`, trained or not.
->>>>>>> w-docs
+            prefixes: kept beginnings of prompts; None if no beginnings are kept.
+
         """
         self.prefixes = prefixes
         self.config = config

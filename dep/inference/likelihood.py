@@ -49,22 +49,14 @@ def example_nll(
     Args:
         model: a causal LM of transformers.
         embeds_BTD: input embeddings.
-<<<<<<< HEAD
-        attention_mask_BT: 1 on real tokens, padding on either side.
-        labels_BT: the target tokens in place, IGNORE elsewhere.
-        lead: from `prefix_span`: leading positions that need no gradient and are computed first.
-        packed: put all rows into one, without padding (`pack`), for a model that `supports_packing`; `lead` is
-            ignored.
-        cut: compute the cross-entropy without logits in memory (`cut_cross_entropy`).
-        prefixes: the kept beginning of each row (`prefix_store`), for rows padded on the right; `lead` and `packed`
-            are then ignored.
-=======
         attention_mask_BT: 1 on real tokens; padding may be on either side.
         labels_BT: the target tokens at their positions, and IGNORE elsewhere.
         lead: the leading positions that need no gradient and are computed first, from `prefix_span`.
         packed: whether the examples are packed, for a model that `supports_packing`; `lead` is then ignored.
         cut: whether `cut_cross_entropy` computes the loss.
->>>>>>> w-docs
+        prefixes: the kept beginning of each prompt (`prefix_store`), for prompts padded on the right; `lead` and
+            `packed` are then ignored.
+
 
     Returns:
         The sum over the target's tokens [B] in nats, and the number of these tokens [B].

@@ -1,4 +1,7 @@
-"""Trials of a model: each shortcut is compared with the plain model.
+"""Tries which shortcuts a model computes exactly.
+
+The logits of each shortcut are compared with those of the plain model. The plain model reads one prompt alone, with a
+forward pass over everything for each token, without padding and without a cache.
 
 reference        one row alone, one forward pass a token, no padding, no cache
 soft tokens      input embeddings that belong to no token
@@ -29,42 +32,42 @@ from dep.inference.prefix_cache import PrefixSpan, keys_and_values, positions
 from dep.models.backbones.miniature import POSITIONS, VOCABULARY
 
 _LENGTHS = (13, 7, 10)
-"""Tokens of the rows of a trial: longer than a miniature's attention window, and unequal."""
+"""Lengths of the trial's prompts in tokens; they are unequal and exceed a miniature's attention window."""
 _SHARED = 5
-"""Tokens that all rows begin with."""
+"""Number of tokens with which all prompts of a trial begin."""
 _NEW = 4
-"""Tokens that a trial writes."""
+"""Number of tokens that a trial generates."""
 _CLOSE = 1e-3
-"""Largest difference of logits, relative to the largest logit; float32 rounds to 1e-5."""
+"""Largest allowed difference of logits, relative to the largest logit; rounding in float32 causes 1e-5."""
 _CLOSE_IN_HALF = 0.05
 
 Decoding = Literal["cache", "generate", "reread"]
-"""`cache`: our loop over a preallocated cache; `generate`: transformers'; `reread`: a forward pass over everything for
-each token."""
+"""How text is generated. `cache`: our own loop with a preallocated cache. `generate`: transformers' loop. `reread`: a
+forward pass over everything for each token."""
 
 
 class Capabilities(NamedTuple):
-    """What is exact for an architecture; `refused` says why it cannot be used at all (empty where it can)."""
+    """Which shortcuts are exact for an architecture; `refused` says why it cannot be used at all, or is empty."""
 
     refused: str = ""
     decoding: Decoding = "reread"
     padding: bool = False
-    """Whether rows of unequal length can be written in one batch; else rows of equal length are."""
+    """Whether a batch may hold prompts of unequal length; if not, only prompts of one length are generated together."""
     prefix: bool = False
     kept_prefixes: bool = False
     """Whether beginnings of unequal length can be kept and put together again (`kept_prefixes`)."""
     packing: bool = False
     hard_positions: bool = False
-    """Whether a prompt longer than the configuration's positions fails (learned positions)."""
+    """Whether the model fails on prompts longer than the configuration's number of positions (learned positions)."""
 
 
 @torch.no_grad()
 def tried(model: PreTrainedModel) -> Capabilities:
-    """Try everything on a model.
+    """Try all shortcuts on a model.
 
     Args:
-        model: a `miniature`, or a loaded model whose configuration cannot be shrunk; half precision hides small
-            differences, and a short trial those of long attention windows.
+        model: a `miniature`, or a loaded model if no miniature can be built. Trials on a loaded model are less sure:
+            half precision hides small differences, and the prompts are shorter than its attention windows.
     """
     draw = torch.Generator().manual_seed(1)
     start = torch.randint(3, VOCABULARY, (_SHARED,), generator=draw)
@@ -86,7 +89,7 @@ def tried(model: PreTrainedModel) -> Capabilities:
 
 
 def _refusal(model: PreTrainedModel, rows: list[Tensor]) -> str:
-    """Why the plain model cannot be given soft tokens; empty where it can."""
+    """Say why the plain model cannot read soft tokens; empty if it can."""
     if "inputs_embeds" not in inspect.signature(model.forward).parameters:
         return "a model that takes token ids only"
     embed, row = model.get_input_embeddings(), rows[0]
@@ -112,27 +115,27 @@ def _refusal(model: PreTrainedModel, rows: list[Tensor]) -> str:
 
 
 class _Recorder(LogitsProcessor):
-    """Chooses the likeliest token and records the logits of every step."""
+    """Chooses the most likely token and records the logits of every step."""
 
     def __init__(self) -> None:
         self.steps: list[Tensor] = []
 
     def draw(self, logits_BV: Tensor) -> Tensor:
-        """Token ids [B, 1]."""
+        """Return the most likely token ids [B, 1]."""
         self.steps.append(logits_BV)
         return logits_BV.argmax(-1, keepdim=True)
 
     def keep(self, rows: list[int]) -> None:
-        """No row ends in a trial."""
+        """Do nothing, since no text ends within a trial."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Called by `transformers.generate`."""
+        """Record the scores of a step of `transformers.generate`."""
         self.draw(scores)
         return scores
 
 
 def _decoding(model: PreTrainedModel, embeds: list[Tensor]) -> tuple[Decoding, bool]:
-    """The fastest exact way to write, and whether it takes rows of unequal length."""
+    """Return the fastest exact way to generate, and whether it allows prompts of unequal length in a batch."""
     unequal, equal = embeds, [row_TD[: min(_LENGTHS)] for row_TD in embeds]
     expected = [torch.cat([_written(model, [row_TD], "reread") for row_TD in rows], 1) for rows in (unequal, equal)]
     modes: tuple[Decoding, ...] = ("cache", "generate")
@@ -144,7 +147,7 @@ def _decoding(model: PreTrainedModel, embeds: list[Tensor]) -> tuple[Decoding, b
 
 
 def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tensor:
-    """Logits [new, B, V] of a greedy text of each row, which are padded on the left."""
+    """Generate greedily from left-padded prompts and return the logits [new, B, V] of every step."""
     record = _Recorder()
     embeds_BTD, mask_BT = _padded(rows, "left")
     if mode == "cache":
@@ -157,7 +160,7 @@ def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tens
 
 
 def _prefix_is_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
-    """Whether a right-padded batch gives the same logits after a beginning that was read first."""
+    """Return whether the logits of a right-padded batch stay the same if the prompts' beginning is read separately."""
     embeds_BTD, mask_BT = _padded(embeds, "right")
     lead = PrefixSpan(_SHARED, _SHARED + 1)
     cache = keys_and_values(model, embeds_BTD, lead)
@@ -171,7 +174,7 @@ def _prefix_is_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
 
 
 def _kept_prefixes_are_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
-    """Whether rows give the same logits after beginnings of unequal length, each kept in two segments."""
+    """Return whether prompts give the same logits after beginnings of unequal length, each kept in two segments."""
     if plain_cache(model) is None:
         return False
     starts = [(_SHARED + len(row_TD)) // 2 for row_TD in embeds]
@@ -188,7 +191,7 @@ def _kept_prefixes_are_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bo
 
 
 def _right_padded(model: PreTrainedModel, embeds: list[Tensor]) -> list[Tensor]:
-    """Logits [T, V] of each row of a right-padded batch, as in a training step."""
+    """Return the logits [T, V] of each prompt, computed in one right-padded batch as in a training step."""
     embeds_BTD, mask_BT = _padded(embeds, "right")
     logits = model(
         inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False, **positions(model, mask_BT)
@@ -197,20 +200,20 @@ def _right_padded(model: PreTrainedModel, embeds: list[Tensor]) -> list[Tensor]:
 
 
 def _padded(rows: list[Tensor], side: Literal["left", "right"]) -> tuple[Tensor, Tensor]:
-    """Rows as a batch [B, T, D], and its attention mask [B, T]."""
+    """Pad prompts to a batch [B, T, D]; also return its attention mask [B, T]."""
     ones = [row_TD.new_ones(len(row_TD), dtype=torch.long) for row_TD in rows]
     embeds_BTD, mask_BT = (pad_sequence(part, batch_first=True, padding_side=side) for part in (rows, ones))
     return embeds_BTD, mask_BT
 
 
 def _logits(model: PreTrainedModel, embeds_TD: Tensor) -> Tensor:
-    """Logits [T, V] of a row alone, in one plain forward pass."""
+    """Return the logits [T, V] of a prompt that is read alone, in one plain forward pass."""
     logits: Tensor = model(inputs_embeds=embeds_TD[None], use_cache=False).logits[0]
     return logits
 
 
 def _soft(model: PreTrainedModel, ids_T: Tensor) -> Tensor:
-    """Embeddings [T, D] of a row with two soft tokens after the common beginning."""
+    """Embed a prompt [T, D], and replace some of its tokens after the common beginning by soft tokens."""
     embeds_TD: Tensor = model.get_input_embeddings()(ids_T[None])[0].clone()
     draw = torch.Generator().manual_seed(int(ids_T.sum()))
     at = slice(_SHARED + 1, None, 3)
@@ -226,7 +229,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _holds(claim: Callable[[], bool]) -> bool:
-    """Whether a trial ran and held; a shortcut that raises is not available."""
+    """Return whether a trial succeeds; a shortcut that raises an error counts as failed."""
     try:
         return claim()
     except Exception:  # of any kind: whatever stops a shortcut, the plain way remains

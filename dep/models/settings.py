@@ -34,20 +34,17 @@ class BackboneConfig:
     """Whether only each layer's input is stored and its other activations are computed again in the backward pass; this
     takes far less memory and a third more time."""
     compile: bool = field(default=False, metadata=RUNTIME)
-<<<<<<< HEAD
-    """Compile each layer with torch.compile: the first steps take minutes, the later ones are faster on a GPU. On a
-    CPU it needs a C++ compiler."""
-    keep_prefixes: bool = field(default=False, metadata=RUNTIME)
-    """Keep the keys and values of each prompt up to its first soft token on disk (`<cache>/prefixes`): arms, seeds and
-    epochs compute them once. It saves most of the time on a CPU, and with `prompt.slots=late` most is kept."""
-    prefix_precision: Literal["model", "half"] = "model"
-    """What is kept: the numbers in the model's own format, or float32 in half precision, half the size on disk."""
-    prefix_gb: float = field(default=20.0, metadata=RUNTIME)
-    """Largest size of a backbone's kept prefixes on disk, in GB."""
-=======
     """Whether each layer is compiled with torch.compile: the first steps then take minutes, and later ones are faster
     on a GPU. On a CPU this needs a C++ compiler."""
->>>>>>> w-docs
+    keep_prefixes: bool = field(default=False, metadata=RUNTIME)
+    """Whether the keys and values of each prompt up to its first soft token are kept on disk (`<cache>/prefixes`).
+    Epochs, seeds and arms then compute them once. On a CPU this saves most of the time of a training step if
+    `prompt.slots` is `late`."""
+    prefix_precision: Literal["model", "half"] = "model"
+    """The number format of what is kept. `model`: the format of the model. `half`: half precision for a model in
+    float32; it takes half the room and changes results in the fourth digit."""
+    prefix_gb: float = field(default=20.0, metadata=RUNTIME)
+    """Largest size on disk, in GB, of what is kept for a backbone."""
     allow_download: bool = field(default=False, metadata=RUNTIME)
     """Whether a model may be downloaded from the hub; if not, only local folders and the hub's local cache are read."""
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dep.config.schema import RunConfig, build, identity
-from dep.data.prompts.builder import shown_branches
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.settings import PromptConfig
-from dep.data.prompts.template import system_text
+from dep.data.prompts.template import shown_branches, system_text
 from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.fingerprint import stamp
 from dep.models.backbones.load import files

@@ -66,13 +66,8 @@ def _counted(call: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-<<<<<<< HEAD
-    """Mean seconds of one forward pass over a request and its real review, alone, on this machine under its load."""
-    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
-=======
     """Measure the mean seconds of a forward pass over one request and its real review on this machine."""
-    batches = [collate([prompt]).to(module.device) for prompt in prompts]
->>>>>>> w-docs
+    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
     durations_s = []
     for batch in (*batches[:1], *batches):  # the first batch runs twice: once to warm up
         start = time.perf_counter()

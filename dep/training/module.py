@@ -59,16 +59,11 @@ class PersonalizationModule(pl.LightningModule):
 
         Args:
             backbone: the LLM, from `dep.models.backbones.load`.
-<<<<<<< HEAD
-            soft_prompt: the trainable part, from `build_soft_prompt`.
-            config: training settings.
-            evaluate: called with this module after each validation epoch; returns metrics to log (`val_meteor`).
-            prefixes: kept beginnings of prompts, if they are kept.
-=======
             soft_prompt: the trained part, from `build_soft_prompt`.
             config: the settings of training.
             evaluate: called with this module after each validation epoch; returns metrics to log, such as `val_meteor`.
->>>>>>> w-docs
+            prefixes: kept beginnings of prompts; None if no beginnings are kept.
+
 
         Raises:
             DepError: `max_tokens_per_forward` is set although the adapter trains inside the LLM's layers.

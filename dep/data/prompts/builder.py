@@ -5,17 +5,11 @@
              [Output Review Rating] [Output Review Title]
     model    the review
 
-<<<<<<< HEAD
-In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
-vector of the difference (p_diff); with `slots: late` these stand after the blocks (`late_section`). Texts of past
-reviews are cut to `max_review_tokens`. If the input is still too long, blocks are left out: the newest ones that fit
-stay. The ids of a prompt are those of its whole text.
-=======
 A block is the part of the prompt that shows one past review. In a block, `<his_token_start>` slot `<his_token_end>` is
 the place of the review's soft token (p_his, Eq. 6), and the same line with `diff` is that of the difference (p_diff).
+With `slots: late` these stand after all blocks (`late_section`).
 Texts of past reviews are cut to `max_review_tokens`. If the prompt is still too long, the newest blocks that fit stay
 and the others are left out. The ids are those that the tokenizer gives for the whole text of the prompt.
->>>>>>> w-docs
 """
 
 from __future__ import annotations
@@ -30,7 +24,7 @@ from dep.data.prompts.chat_request import ChatRequest, Line, rating_line, review
 from dep.data.prompts.cuts import cut_positions
 from dep.data.prompts.late_section import late_heading, late_line, user_lines
 from dep.data.prompts.settings import PromptConfig
-from dep.data.prompts.template import MARKS, SLOT_LINES, slot_line, system_text
+from dep.data.prompts.template import MARKS, SLOT_LINES, shown_branches, slot_line, system_text
 from dep.data.prompts.text_encoding import Part, Parts, TextEncoder
 from dep.types import SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
 from dep.utils.errors import DepError
@@ -45,14 +39,10 @@ _ITEM_FIELDS = ("Item Title", "Item Description")
 
 
 class Block(NamedTuple):
-<<<<<<< HEAD
-    """A past review in the prompt: the request's slot `k`.
+    """A past review in the prompt: index and slot in the request, its lines, and the branches that have a vector.
 
-    The soft tokens of `branches` are in its `lines`, or with `slots: late` in `late`, a line after all blocks.
+    `late` is the line of its soft tokens if these stand after all blocks; otherwise `lines` holds them.
     """
-=======
-    """A past review in the prompt: index and slot in the request, its lines, and the branches that have a vector."""
->>>>>>> w-docs
 
     k: int
     slot: Slot
@@ -66,16 +56,11 @@ class PromptBuilder:
 
     Args:
         tokenizer: the tokenizer; with branches it must have the special tokens of `dep.types`.
-<<<<<<< HEAD
-        config: what the prompt holds.
-        branches: which embeddings a block holds: `his`, `diff`, both or none.
-        frame: the chat frame of the system text, if it was rendered before.
-        keeps_prefixes: whether prompts say where keys and values may be kept (`Prompt.cuts`).
-=======
         config: the settings of the prompt.
         branches: the soft tokens that a block holds: `his`, `diff`, both or none.
         frame: the rendered chat template around the user's message, if it was rendered before.
->>>>>>> w-docs
+        keeps_prefixes: whether prompts have `cuts`, where kept beginnings may end.
+
 
     Raises:
         DepError: the tokenizer lacks a special token, or its chat template cannot be used.
@@ -198,11 +183,7 @@ class PromptBuilder:
         return Block(k, slot, lines, [], filled)
 
     def slot_ids(self, branch: Branch) -> list[int]:
-<<<<<<< HEAD
-        """Ids of the line in a block that holds a branch's slot token."""
-=======
         """Return the ids of the line that holds the slot token of `branch`."""
->>>>>>> w-docs
         return list(self._encoder.encode((Part("".join(slot_line(branch, self.config)), True),)))
 
     def target(self, text: str) -> list[int]:
@@ -315,8 +296,3 @@ class PromptBuilder:
             elif limit is None:
                 break
         return blocks
-
-
-def shown_branches(config: PromptConfig, branches: Sequence[Branch]) -> tuple[Branch, ...]:
-    """Return the branches whose soft tokens the blocks of past reviews hold."""
-    return tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()

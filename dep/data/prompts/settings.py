@@ -32,17 +32,12 @@ class PromptConfig:
     the authors' code: those of the i-th past review that has peers, so that after a review without peers the text and
     the vectors belong to different reviews."""
     list_markers: ListMarkers = "none"
-<<<<<<< HEAD
-    """What begins the lines of a past review's block: nothing, `flat`, "- " (Figure 6), or `indented`, "- " and for the
-    lines below the heading two blanks more (the authors' code)."""
-    slots: Literal["inline", "late"] = "inline"
-    """Where soft tokens stand: `inline`, in the block of their review (Figure 6), or `late`, after all past reviews
-    under one heading. With `late`, everything before them is equal in all arms, epochs and seeds, so that
-    `backbone.keep_prefixes` computes it once."""
-=======
     """What the lines of a past review begin with. `none`: nothing. `flat`: "- " (Figure 6). `indented`: "- ", after two
     blanks in the lines below the heading (the authors' code)."""
->>>>>>> w-docs
+    slots: Literal["inline", "late"] = "inline"
+    """The place of soft tokens. `inline`: in the block of their review (Figure 6). `late`: after all past reviews under
+    one heading. Everything before them is then equal in all arms, epochs and seeds, and `backbone.keep_prefixes`
+    computes it once."""
     embedding_line: Literal["below", "same"] = "below"
     """Where a soft token and its boundary tokens stand: on the line `below` their heading (Figure 6) or on the `same`
     line (the authors' code)."""

@@ -31,16 +31,12 @@ def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
 
 
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
-<<<<<<< HEAD
-    """Figure 6's system text. It names the fields and embeddings that the prompt shows, and no others.
+    """Return the system text of Figure 6, which names only the fields and embeddings that the prompt shows.
 
-    With `slots: late` it names no embeddings: the lines that hold them name them, and all arms share one system text.
+    With `slots: late` it names no embeddings, so that all arms share one system text.
     """
     if config.slots == "late":
         config, branches = replace(config, slots="inline", user_tokens=0), ()
-=======
-    """Return the system text of Figure 6, which names only the fields and embeddings that the prompt shows."""
->>>>>>> w-docs
     if not config.history:
         embedding = "an embedding of the user, " if config.user_tokens else ""
         return (
@@ -63,3 +59,8 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
         f"{text}\nNote: {' and '.join(_DENOTES[b] for b in _DENOTES if b in branches)}. "
         f"{' and '.join(names)} should serve as hints for personalized review text generation."
     )
+
+
+def shown_branches(config: PromptConfig, branches: Sequence[Branch]) -> tuple[Branch, ...]:
+    """Return the branches whose soft tokens the blocks of past reviews hold."""
+    return tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()
