@@ -156,7 +156,7 @@ def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -
 
 
 def _own_metrics(raw: DictConfig) -> tuple[str, ...]:
-    """List the metrics that `raw` names and the registry lacks, such as `my_module:MyMetric`."""
+    """List the metrics requested in `raw` that are not in the registry, such as `my_module:MyMetric`."""
     names = OmegaConf.select(raw, "evaluate.metrics.names")
     return tuple(str(name) for name in names if name not in METRICS) if OmegaConf.is_list(names) else ()
 

@@ -144,7 +144,7 @@ def as_dict(config: RunConfig) -> dict[str, Any]:
 
 
 def identity(config: RunConfig, *keys: str) -> str:
-    """Hash the parts of a configuration that the dotted `keys` name, without fields that change no result."""
+    """Hash some parts of a configuration, given by dotted `keys`; fields that do not affect results are left out."""
     plain = numeric(config)
     parts = {}
     for key in keys:

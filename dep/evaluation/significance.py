@@ -151,7 +151,7 @@ def with_ones(values: ArrayLike) -> Array:
 
 
 def mean_of_sums(sums: Array) -> Array:
-    """Compute the mean [...] from sums [..., 2] of rows `(value, 1)`."""
+    """Compute the mean from sums [..., 2] of rows `(value, 1)`; its shape is [...]."""
     return np.asarray(sums[..., 0] / sums[..., 1])
 
 

@@ -1,14 +1,16 @@
 """Finds out by trial which shortcuts give exact results for an architecture (`trials`).
 
+The shortcuts are:
 
     padding     prompts of unequal length in one batch, padded on the left
     cache       keys and values of the prompt are kept while tokens are added (`decoding.decode`)
     generate    transformers' own loop, `transformers.generate`
     prefix      the beginning that prompts share is read once, and its keys and values are used again (`prefix_cache`)
+    kept        beginnings of unequal length are stored and used again (`kept_prefixes`)
     packing     several prompts one after another in one row of a batch (`packing`)
 
-A shortcut that changes the logits is not used for the architecture. An architecture whose plain model fails on soft
-tokens is refused. No list of model names is needed.
+A shortcut that changes the logits is not used for the architecture. An architecture that
+cannot read soft tokens even without shortcuts is refused. No list of model names is needed.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from dep.types import IGNORE, Batch
 class PrefixSpan(NamedTuple):
     """How many leading positions are equal in all prompts (`shared`), and how many need no gradient (`still`).
 
-    `shared` is at most `still`, which ends before the first position that predicts a token of a review.
+    The `shared` positions are the first of the `still` ones. These stand before the first soft token, and before the
+    first position that predicts a token of a review.
     """
 
     shared: int = 0

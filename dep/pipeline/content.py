@@ -18,6 +18,7 @@ from dep.types import Branch
 from dep.utils import hashing
 from dep.utils.atomic_io import read_json, write_json
 from dep.utils.errors import DepError
+from dep.utils.fields import numeric
 
 _EMBEDDERS: dict[str, str] = {}
 _METRICS: dict[str, dict[str, str]] = {}
@@ -26,6 +27,16 @@ _METRICS: dict[str, dict[str, str]] = {}
 def backbone_fingerprint(config: RunConfig) -> str:
     """Return the SHA-256 of the backbone's files, or the name of a backbone that is on a hub."""
     return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
+
+
+def backbone_identity(config: RunConfig) -> dict[str, Any]:
+    """Return the backbone's settings that affect results, with a digest of its files and the measured format."""
+    settings: dict[str, Any] = numeric(config.backbone)
+    if config.backbone.dtype == "fastest":
+        from dep.models.backbones.number_format import fastest
+
+        settings["dtype"] = fastest()
+    return settings | {"name_or_path": backbone_fingerprint(config)}
 
 
 def embedder_fingerprint(config: RunConfig) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dep.config.schema import identity
 from dep.pipeline.arm import Arm
-from dep.pipeline.content import backbone_fingerprint, embedder_fingerprint, metric_signatures, retriever_fingerprint
+from dep.pipeline.content import backbone_identity, embedder_fingerprint, metric_signatures, retriever_fingerprint
 from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 
@@ -70,7 +70,7 @@ def score_key(arm: Arm) -> str:
 
 def _content(arm: Arm) -> list[Any]:
     """Return the fingerprints of reviews, LLM and embedder, and the versions of the code that reads them."""
-    backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
+    backbone = backbone_identity(arm.config)
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
     retriever = retriever_fingerprint(arm.config)
     frame = arm.frame.digest if arm.frame else None

@@ -66,7 +66,7 @@ def _counted(call: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Measure the mean seconds of a forward pass over one request and its real review on this machine."""
+    """Time a forward pass over each request and its real review, one at a time; return the mean in seconds."""
     batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
     durations_s = []
     for batch in (*batches[:1], *batches):  # the first batch runs twice: once to warm up

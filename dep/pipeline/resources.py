@@ -21,8 +21,7 @@ from dep.inference.prefix_store import PrefixStore
 from dep.models.backbones.load import load as load_backbone
 from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
-from dep.pipeline.content import backbone_fingerprint
-from dep.utils.fields import numeric
+from dep.pipeline.content import backbone_identity
 from dep.utils.hashing import json_digest
 
 
@@ -86,7 +85,7 @@ class Resources:
         backbone = config.backbone
         if not backbone.keep_prefixes:
             return None
-        key = json_digest([numeric(backbone) | {"name_or_path": backbone_fingerprint(config)}])
+        key = json_digest([backbone_identity(config)])
         if key not in self._prefixes:
             folder = Path(config.cache) / "prefixes" / key[:16]
             half = backbone.prefix_precision == "half"

@@ -1,4 +1,4 @@
-"""Where the keys and values of a prompt's beginning may be kept (`backbone.keep_prefixes`)."""
+"""Finds the positions up to which the keys and values of a prompt can be kept (`backbone.keep_prefixes`)."""
 
 from __future__ import annotations
 

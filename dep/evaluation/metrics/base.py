@@ -91,7 +91,7 @@ class Metric(ABC):
 
     @classmethod
     def reduce(cls, sums: Array) -> Array:
-        """Compute the metric [...] from summed statistics [..., S]; metrics with `statistic_names` override this."""
+        """Compute the metric from summed statistics [..., S]; metrics with `statistic_names` override this."""
         return mean_of_sums(sums)
 
     @classmethod

@@ -72,7 +72,7 @@ class Bleu(TextMetric):
 
     @classmethod
     def reduce(cls, sums: Array) -> Array:
-        """Compute corpus BLEU [...] from summed counts [..., 10]."""
+        """Compute corpus BLEU from summed counts [..., 10]; the result has the shape [...]."""
         return bleu_of_sums(sums)
 
     def _sentences(self, predictions: Sequence[str], references: Sequence[str], progress: bool) -> list[BLEUScore]:
@@ -82,7 +82,7 @@ class Bleu(TextMetric):
 
 
 def bleu_of_sums(sums: Array) -> Array:
-    """Compute corpus BLEU [...] in [0, 100] from summed counts [..., 10], in the order of STATISTICS.
+    """Compute corpus BLEU in [0, 100] from summed counts [..., 10], in the order of STATISTICS; its shape is [...].
 
     The result equals that of `sacrebleu.BLEU.compute_bleu(..., smooth_method="exp")`, but many sums are handled at
     once.

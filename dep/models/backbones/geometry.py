@@ -67,7 +67,7 @@ def width(config: PretrainedConfig) -> int:
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
-    """Return the largest number of positions in the configuration; None if it names none."""
+    """Return how many positions the model has according to its configuration; None if that sets no limit."""
     text = config.get_text_config(decoder=True)
     names = ("max_position_embeddings", "max_seq_len", "max_target_positions")
     limits = (getattr(text, name, None) for name in names)

@@ -22,6 +22,7 @@ from transformers import (
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.gqa_attention import use_gqa_attention
 from dep.models.backbones.layers import decoder_layers
+from dep.models.backbones.number_format import resolved
 from dep.models.backbones.vocabulary import add_to_tokenizer, add_tokens
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
@@ -58,7 +59,7 @@ def load(
         tokenizer = _tokenizer(config, model_config)
         model = AutoModelForCausalLM.from_pretrained(
             name,
-            dtype=_DTYPES[config.dtype],
+            dtype=_DTYPES[resolved(config.dtype)],
             attn_implementation=_attention(config, model_config),
             use_safetensors=True,
             **_quantization(config),
@@ -129,8 +130,9 @@ def _attention(config: BackboneConfig, model_config: Any) -> str | None:
         raise DepError(message)
     if config.attn_implementation != "auto":
         return config.attn_implementation
-    half = config.dtype == "bfloat16" or (
-        config.dtype == "auto" and getattr(model_config, "dtype", None) in (torch.bfloat16, torch.float16)
+    dtype = resolved(config.dtype)
+    half = dtype == "bfloat16" or (
+        dtype == "auto" and getattr(model_config, "dtype", None) in (torch.bfloat16, torch.float16)
     )
     if half and torch.cuda.is_available() and find_spec("flash_attn") is not None:
         return "flash_attention_2"
