@@ -152,7 +152,7 @@ def _same_examples(name_a: str, a: Table, name_b: str, b: Table) -> None:
 
 
 def _places(*arms: list[Table]) -> list[tuple[str, list[str], str]]:
-    """Return (category, keys of its examples, metric) for each metric of which all `arms` have scores; ALL comes last."""
+    """Return (category, keys of its examples, metric) for each metric that all `arms` have; ALL comes last."""
     keys = sorted(arms[0][0])
     by_category: dict[str, list[str]] = {}
     for key in keys:
