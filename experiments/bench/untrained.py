@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
@@ -12,12 +14,20 @@ from dep.models.losses import total_loss
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
 from dep.training.module import PersonalizationModule
-from dep.types import IGNORE, Batch
+from dep.types import IGNORE, Batch, Branch
 
 
-def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, width: int) -> SoftPrompt:
+def soft_prompt(
+    history: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    width: int,
+    adapter: str = "dep",
+    branches: Sequence[Branch] = ("his", "diff"),
+) -> SoftPrompt:
     """Build an untrained soft prompt for vectors of `width` components and `history` slots."""
-    settings, compressor, projector = SoftPromptConfig(slots=history), SparseAutoencoderConfig(), ProjectorConfig()
+    settings = SoftPromptConfig(slots=history, adapter=adapter, branches=list(branches))
+    compressor, projector = SparseAutoencoderConfig(), ProjectorConfig()
     return build_soft_prompt(settings, compressor, projector, width=width, model=model, tokenizer=tokenizer)
 
 
