@@ -9,7 +9,7 @@ drift, the labels are the sayings at the time of the review.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ class TraitRow:
     """[U]: mean AUC of each user's reviews, sayings against other concepts (0.5 is chance)."""
     n: int
     """Number of reviews."""
+    trait: str = "sayings"
 
 
 class Ridge(NamedTuple):
@@ -96,10 +97,26 @@ def planted(
             label.append([concept in sayings for concept in CONCEPTS])
             user.append(f"{category}/{review.user}")
     his_NE, diff_NE, label_NC = torch.cat(his), torch.cat(diff), torch.tensor(label).double()
+    return probe_labels(his_NE, diff_NE, label_NC, user, ridge)
+
+
+def probe_labels(
+    his_NE: Tensor, diff_NE: Tensor, label_NC: Tensor, user: Sequence[str], ridge: float, trait: str = "sayings"
+) -> list[TraitRow]:
+    """Probe his, diff and both for labels of reviews.
+
+    Args:
+        his_NE: vectors of reviews.
+        diff_NE: their differences from peers.
+        label_NC: indicators; every row has at least one 1 and one 0.
+        user: author of each review; no author is in both a fold's training and its test part.
+        ridge: weight of the penalty, per review.
+        trait: what the labels say.
+    """
     code = {name: at for at, name in enumerate(sorted(set(user)))}
     user_N = torch.tensor([code[name] for name in user])
     kinds = {"his": his_NE, "diff": diff_NE, "both": torch.cat([his_NE, diff_NE], 1)}
-    return [TraitRow(kind, _auc(x, label_NC, user_N, ridge), len(user_N)) for kind, x in kinds.items()]
+    return [TraitRow(kind, _auc(x, label_NC, user_N, ridge), len(user_N), trait) for kind, x in kinds.items()]
 
 
 def _auc(x_NE: Tensor, label_NC: Tensor, user_N: Tensor, ridge: float) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from dep.data.synthetic.english.phrase_files import (
     PLACEHOLDER,
@@ -51,14 +53,26 @@ class Phrase:
     sentence: bool
 
 
+class Choice(NamedTuple):
+    """The phrases that fit somewhere, and those of them that fit there only."""
+
+    fitting: tuple[Phrase, ...]
+    own: tuple[Phrase, ...]
+
+    def pick(self, rng: random.Random, own_rate: float) -> Phrase:
+        """Draw a phrase, with probability `own_rate` from `own` if there are any."""
+        phrases = self.own if self.own and rng.random() < own_rate else self.fitting
+        return phrases[int(rng.random() * len(phrases))]
+
+
 @dataclass(frozen=True)
 class Point:
     """Something that may be said of any item: a fact of some items, a saying of some users."""
 
     name: str
     aspect: str
-    said: dict[str, dict[str, tuple[Phrase, ...]]]
-    """Sign (`+`, `-`) -> tone -> phrases in that tone or in none."""
+    said: dict[tuple[str, str], Choice]
+    """(Sign, tone) -> phrases in that tone or in none."""
     titles: dict[str, tuple[str, ...]]
     description: tuple[Phrase, ...]
 
@@ -69,9 +83,9 @@ class Lexicon:
 
     category: str
     points: list[Point] = field(default_factory=list)
-    by_stars: dict[str, dict[tuple[int, str], tuple[Phrase, ...]]] = field(default_factory=dict)
+    by_stars: dict[str, dict[tuple[int, str], Choice]] = field(default_factory=dict)
     """Kind -> (stars, tone) -> phrases."""
-    named: dict[str, dict[tuple[str, str], tuple[Phrase, ...]]] = field(default_factory=dict)
+    named: dict[str, dict[tuple[str, str], Choice]] = field(default_factory=dict)
     """Kind -> (heading, tone) -> phrases."""
     fillers: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     """Scope -> placeholder -> texts."""
@@ -119,8 +133,8 @@ def load(root: Path, name: str, note: Callable[[DepError], None] = lambda error:
             except DepError as error:
                 errors.append(error)
     if errors:
-        for error in errors:
-            note(error)
+        for wrong_line in errors:
+            note(wrong_line)
         raise errors[0]
     result.distinct = len(seen) + len(fillers)
     for kind in BY_STARS:
@@ -183,33 +197,36 @@ def _phrase(line: Line) -> Phrase:
     return Phrase(line.text, tuple(dict.fromkeys(PLACEHOLDER.findall(line.text))), is_sentence(line.text))
 
 
-def _named(
-    kind: str, headings: tuple[str, ...], lines: list[Line], folder: Path
-) -> dict[tuple[str, str], tuple[Phrase, ...]]:
-    table: dict[tuple[str, str], list[Phrase]] = {(heading, tone): [] for heading in headings for tone in TONES}
+def _choice(phrases: list[tuple[Phrase, bool]]) -> Choice:
+    return Choice(tuple(phrase for phrase, _ in phrases), tuple(phrase for phrase, own in phrases if own))
+
+
+def _named(kind: str, headings: tuple[str, ...], lines: list[Line], folder: Path) -> dict[tuple[str, str], Choice]:
+    table: dict[tuple[str, str], list[tuple[Phrase, bool]]] = {(h, tone): [] for h in headings for tone in TONES}
     for line in lines:
         for tone in line.tags[1:] or TONES:
-            table[line.tags[0], tone].append(_phrase(line))
+            table[line.tags[0], tone].append((_phrase(line), len(line.tags) > 1))
     for (heading, tone), phrases in table.items():
         if not phrases:
             raise DepError(f"{folder.name}/{kind}.txt", f"phrases below [{heading} {tone}]", "none", "write some")
-    return {key: tuple(phrases) for key, phrases in table.items()}
+    return {key: _choice(phrases) for key, phrases in table.items()}
 
 
-def _by_stars(kind: str, lines: list[Line], folder: Path) -> dict[tuple[int, str], tuple[Phrase, ...]]:
-    table: dict[tuple[int, str], list[Phrase]] = {(int(s), tone): [] for s in STARS for tone in TONES}
+def _by_stars(kind: str, lines: list[Line], folder: Path) -> dict[tuple[int, str], Choice]:
+    table: dict[tuple[int, str], list[tuple[Phrase, bool]]] = {(int(s), tone): [] for s in STARS for tone in TONES}
     for line in lines:
         phrase = _phrase(line)
-        for stars in [t for t in line.tags if t in STARS] or STARS:
-            for tone in [t for t in line.tags if t in TONES] or TONES:
-                table[int(stars), tone].append(phrase)
+        all_stars, tones = [t for t in line.tags if t in STARS], [t for t in line.tags if t in TONES]
+        for star in all_stars or STARS:
+            for tone in tones or TONES:
+                table[int(star), tone].append((phrase, bool(tones) or len(all_stars) == 1))
     for (stars, tone), phrases in table.items():
         if len(phrases) < LEAST[kind]:
             raise DepError(
                 f"{folder.name}/{kind}.txt", f"at least {LEAST[kind]} phrases for {stars} stars in the tone {tone}",
                 str(len(phrases)), f"write some below a heading such as [{stars} {tone}]",
             )  # fmt: skip
-    return {key: tuple(phrases) for key, phrases in table.items()}
+    return {key: _choice(phrases) for key, phrases in table.items()}
 
 
 def _points(lines: list[Line], folder: Path) -> list[Point]:
@@ -230,11 +247,11 @@ def _points(lines: list[Line], folder: Path) -> list[Point]:
                 name,
                 own[0].path.stem,
                 {
-                    sign: {
-                        tone: tuple(_phrase(x) for x in own if x.sign == sign and x.tone in ("", tone))
-                        for tone in TONES
-                    }
+                    (sign, tone): _choice(
+                        [(_phrase(x), x.tone == tone) for x in own if x.sign == sign and x.tone in ("", tone)]
+                    )
                     for sign in ("+", "-")
+                    for tone in TONES
                 },
                 {sign: tuple(x.text for x in own if x.sign == f"T{sign}") for sign in ("+", "-")},
                 tuple(_phrase(x) for x in own if x.sign == "d"),

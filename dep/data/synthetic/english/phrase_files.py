@@ -4,11 +4,11 @@ A file has sections. `[...]` begins a section and names its tags; each further l
 `== name` begins a point, and each line below it begins with a sign. Lines that begin with `#` are comments.
 
     [4 5 warm]                                  == print
-    I loved every page of it.                   + the print is large enough to read
-    it kept me company all week                 - dry: somebody has saved a great deal of ink
+    I loved every page of it.                   + the print is large enough
+    it kept me company all week                 - dry: somebody has saved a lot of ink
 
-A phrase that ends in `.`, `!` or `?` is a sentence and stands alone; any other phrase is a clause with subject and verb,
-which the writer may join to others. `{name}` is a placeholder.
+A phrase that ends in `.`, `!` or `?` is a sentence and stands alone; any other is a clause with subject and verb, which
+the writer may join to others. `{name}` is a placeholder.
 """
 
 from __future__ import annotations
