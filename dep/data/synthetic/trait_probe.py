@@ -97,33 +97,41 @@ def planted(
             label.append([concept in sayings for concept in CONCEPTS])
             user.append(f"{category}/{review.user}")
     his_NE, diff_NE, label_NC = torch.cat(his), torch.cat(diff), torch.tensor(label).double()
-    return probe_labels(his_NE, diff_NE, label_NC, user, ridge)
+    return probe_labels(his_NE, diff_NE, {"sayings": label_NC}, user, ridge)
 
 
 def probe_labels(
-    his_NE: Tensor, diff_NE: Tensor, label_NC: Tensor, user: Sequence[str], ridge: float, trait: str = "sayings"
+    his_NE: Tensor, diff_NE: Tensor, labels: Mapping[str, Tensor], user: Sequence[str], ridge: float
 ) -> list[TraitRow]:
-    """Probe his, diff and both for labels of reviews.
+    """Probe his, diff and both for traits of the reviews' authors.
 
     Args:
         his_NE: vectors of reviews.
         diff_NE: their differences from peers.
-        label_NC: indicators; every row has at least one 1 and one 0.
+        labels: trait -> indicators [N, C]; every row has at least one 1 and one 0.
         user: author of each review; no author is in both a fold's training and its test part.
         ridge: weight of the penalty, per review.
-        trait: what the labels say.
+
+    Returns:
+        One row for each trait and kind of vector.
     """
     code = {name: at for at, name in enumerate(sorted(set(user)))}
     user_N = torch.tensor([code[name] for name in user])
     kinds = {"his": his_NE, "diff": diff_NE, "both": torch.cat([his_NE, diff_NE], 1)}
-    return [TraitRow(kind, _auc(x, label_NC, user_N, ridge), len(user_N), trait) for kind, x in kinds.items()]
+    auc = {kind: _auc(x_NE, labels, user_N, ridge) for kind, x_NE in kinds.items()}
+    return [TraitRow(kind, auc[kind][trait], len(user_N), trait) for trait in labels for kind in kinds]
 
 
-def _auc(x_NE: Tensor, label_NC: Tensor, user_N: Tensor, ridge: float) -> Tensor:
+def _auc(x_NE: Tensor, labels: Mapping[str, Tensor], user_N: Tensor, ridge: float) -> dict[str, Tensor]:
+    """Mean AUC of each user [U] by trait; one regression for the labels of all traits."""
     users = int(user_N.max()) + 1
-    auc_N = torch.zeros(len(user_N), dtype=torch.float64)
+    sizes = [label_NC.shape[1] for label_NC in labels.values()]
+    label_NC, score_NC = torch.cat(list(labels.values()), 1), x_NE.new_zeros(len(x_NE), sum(sizes))
     for fold in range(FOLDS):
         asked = user_N % FOLDS == fold
-        auc_N[asked] = ranked(fit(x_NE[~asked], label_NC[~asked], ridge)(x_NE[asked]), label_NC[asked])
-    total = torch.zeros(users, dtype=torch.float64).index_add_(0, user_N, auc_N)
-    return total / torch.bincount(user_N, minlength=users)
+        score_NC[asked] = fit(x_NE[~asked], label_NC[~asked], ridge)(x_NE[asked])
+    result = {}
+    for (trait, own_NC), own_score_NC in zip(labels.items(), score_NC.split(sizes, 1), strict=True):
+        total = x_NE.new_zeros(users).index_add_(0, user_N, ranked(own_score_NC, own_NC))
+        result[trait] = total / torch.bincount(user_N, minlength=users)
+    return result

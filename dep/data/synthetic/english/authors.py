@@ -17,10 +17,11 @@ SAYINGS, FACTS = 4, 4
 PUNCTUATION = ("plain", "plain", "plain", "ellipses", "exclamations", "exclamations", "dashes")
 CASE = ("normal",) * 7 + ("lower", "capitals", "capitals")
 CONTRACTIONS = ("contracted",) * 5 + ("written out", "written out", "bare")
-LAYOUT = ("line",) * 8 + ("breaks", "breaks")
+LAYOUT = ("line",) * 16 + ("breaks",) * 3 + ("lists",) * 2
 TITLE = ("verdict", "verdict", "point", "words")
 PLANS = (
-    "OVRC", "ORVC", "VRAC", "ORAV", "AORVC", "VORC", "RVC", "RAVC", "ORARC", "VRRA", "ORC", "RRV", "OARRVC", "VOARC",
+    "OVRC", "ORVC", "VRAC", "ORAV", "AORVC", "VRC", "RVC", "RAVC", "ORARC", "VRAR", "ORC", "RARV", "OARVC", "VARC",
+    "RC",
 )  # fmt: skip
 """Orders of opening, verdict, remarks, aside and closing; where R stands twice, the remarks are divided."""
 T = TypeVar("T")
@@ -99,7 +100,7 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
         aspects=few(rng, tuple(dict.fromkeys(point.aspect for point in lexicon.points)), 2),
         tone=tone,
         leniency=spread(rng, 0.7),
-        length=int(30 + 80 * rng.random() * rng.random() + 15 * rng.random()),
+        length=int(30 + 90 * rng.random() * rng.random() + 20 * rng.random()),
         punctuation=pick(rng, PUNCTUATION),
         case=pick(rng, CASE),
         contractions=pick(rng, CONTRACTIONS),

@@ -1,4 +1,4 @@
-"""`python -m dep.data.synthetic.english.check books [n]`: prints every wrong line of a folder of phrases, or n reviews."""
+"""`python -m dep.data.synthetic.english.check books [n]`: prints wrong lines of a folder of phrases, or n reviews."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Draft:
 
     def _remarks(self) -> list[Remark]:
         rng, person, points = self.rng, self.person, self.writer.points
-        count = max(2, min(9, round(self.words / 13)))
+        count = max(2, min(9, round(self.words / 11)))
         agreeing = {"+": self.rating >= 3, "-": self.rating <= 3}
         signs: dict[str, str] = dict(self.product.facts)
         facts = [n for n, sign in signs.items() if rng.random() < (FACT_RATE if agreeing[sign] else OPPOSED_RATE)]
@@ -120,7 +120,7 @@ class Draft:
         for name in chosen:
             sign = signs.get(name) or ("+" if rng.random() < PRAISE[self.rating - 1] else "-")
             phrase = person.wording.get((name, sign))
-            if phrase is None or rng.random() > WORDING_RATE:
+            if phrase is None or rng.random() > WORDING_RATE or self.used.intersection(phrase.slots):
                 phrase = self._pick(points[name].said[sign, self.tone], 0.4)
             self.used.update(_ABOUT_LIFE.intersection(phrase.slots))
             remarks.append(Remark(points[name], sign, phrase))
@@ -171,7 +171,7 @@ class Draft:
         return escaped(text) if rng.random() < 0.1 else text
 
     def _parts(self, plan: str) -> list[list[str]]:
-        rng, room = self.rng, self.words - 11 * len(self.remarks)
+        rng, room = self.rng, self.words - 9 * len(self.remarks)
         halves = self._halves(plan.count("R"))
         parts: list[list[str]] = []
         for letter in plan:
@@ -194,13 +194,14 @@ class Draft:
     def _joined(self, remarks: list[Remark]) -> list[str]:
         """The remarks as sentences: in pairs, after connectives, or plain."""
         rng, sentences, last, at = self.rng, [], "", 0
+        if self.person.layout == "lists" and len({remark.sign for remark in remarks}) == 2:
+            return self._listed(remarks)
         while at < len(remarks):
             one, other = remarks[at], remarks[at + 1] if at + 1 < len(remarks) else None
             at += 1
             text = self._filled(one.phrase)
             if not one.phrase.sentence:
-                both = other is not None and not other.phrase.sentence and rng.random() < 0.45
-                if both and other is not None and len(text) + len(other.phrase.text) < 150:
+                if other is not None and self._fit(one, other):
                     kind = "and" if one.sign == other.sign else "but"
                     join = (
                         pick(rng, self.person.joins[kind]) if rng.random() < 0.6 else self._named("connectives", kind)
@@ -216,6 +217,21 @@ class Draft:
                 if reaction not in sentences:
                     sentences.append(reaction)
         return sentences
+
+    def _listed(self, remarks: list[Remark]) -> list[str]:
+        """The remarks as a list of praise and a list of blame."""
+        lists = []
+        for sign, heading in (("+", "Pros"), ("-", "Cons")):
+            parts = [self._filled(remark.phrase).rstrip(".!") for remark in remarks if remark.sign == sign]
+            lists.append(f"{heading}: " + ", ".join(parts))
+        return lists
+
+    def _fit(self, one: Remark, other: Remark) -> bool:
+        """Whether two remarks are joined: more often those of one aspect or of opposite signs."""
+        if other.phrase.sentence or len(one.phrase.text) + len(other.phrase.text) > 150:
+            return False
+        near = one.point.aspect == other.point.aspect or one.sign != other.sign
+        return self.rng.random() < (0.6 if near else 0.25)
 
     def _named(self, kind: str, heading: str, own_rate: float = 0.0) -> Phrase:
         return self.writer.lexicon.named[kind][heading, self.tone].pick(self.rng, own_rate)

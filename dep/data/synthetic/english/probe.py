@@ -51,13 +51,14 @@ def planted(
         rows = (vectors[category].peers_N > 0).nonzero()[:, 0].tolist()
         authors = [corpus.reviews[row].user for row in rows]
         his_NE, diff_NE = (x[rows].double() for x in (vectors[category].his_NE, vectors[category].diff_NE))
+        labels = {}
         for trait in ("sayings", "aspects", *VALUES):
             values = VALUES.get(trait) or tuple(sorted({value for user in users.values() for value in user[trait]}))
-            label_NC = torch.tensor([_has(users[author], trait, values) for author in authors]).double()
-            for row in probe_labels(his_NE, diff_NE, label_NC, authors, ridge, trait):
-                before = result.get((trait, row.vectors))
-                auc_U = torch.cat([before.auc_U, row.auc_U]) if before else row.auc_U
-                result[trait, row.vectors] = replace(row, auc_U=auc_U, n=row.n + (before.n if before else 0))
+            labels[trait] = torch.tensor([_has(users[author], trait, values) for author in authors]).double()
+        for row in probe_labels(his_NE, diff_NE, labels, authors, ridge):
+            before = result.get((row.trait, row.vectors))
+            auc_U = torch.cat([before.auc_U, row.auc_U]) if before else row.auc_U
+            result[row.trait, row.vectors] = replace(row, auc_U=auc_U, n=row.n + (before.n if before else 0))
     return list(result.values())
 
 

@@ -86,7 +86,7 @@ def cased(rng: random.Random, text: str, habit: str) -> str:
     if habit == "lower":
         return text.lower()
     if habit == "capitals":
-        return _LOUD.sub(lambda m: m[0].upper() if rng.random() < 0.2 else m[0], text)
+        return _LOUD.sub(lambda m: m[0].upper() if rng.random() < 0.3 else m[0], text)
     return text
 
 

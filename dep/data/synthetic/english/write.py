@@ -20,9 +20,8 @@ _LONG = 1_000
 """Users from which on writing a category takes more than two seconds."""
 
 
-def content() -> str:
+def content(here: Path = Path(__file__).parent) -> str:
     """SHA-256 of the phrases and of the code that joins them: another version of either is another world."""
-    here = Path(__file__).parent
     files = sorted(path.relative_to(here).as_posix() for kind in ("*.py", "*.txt") for path in here.rglob(kind))
     return sequence_digest(f"{name} {file_digest(here / name)}" for name in files)
 
