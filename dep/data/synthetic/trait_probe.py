@@ -97,18 +97,18 @@ def planted(
             label.append([concept in sayings for concept in CONCEPTS])
             user.append(f"{category}/{review.user}")
     his_NE, diff_NE, label_NC = torch.cat(his), torch.cat(diff), torch.tensor(label).double()
-    return probe_labels(his_NE, diff_NE, {"sayings": label_NC}, user, ridge)
+    return probe_labels(his_NE, diff_NE, {"sayings": (label_NC, 1 - label_NC)}, user, ridge)
 
 
 def probe_labels(
-    his_NE: Tensor, diff_NE: Tensor, labels: Mapping[str, Tensor], user: Sequence[str], ridge: float
+    his_NE: Tensor, diff_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user: Sequence[str], ridge: float
 ) -> list[TraitRow]:
     """Probe his, diff and both for traits of the reviews' authors.
 
     Args:
         his_NE: vectors of reviews.
         diff_NE: their differences from peers.
-        labels: trait -> indicators [N, C]; every row has at least one 1 and one 0.
+        labels: trait -> indicators [N, C] of what the author has, and of what it is ranked against.
         user: author of each review; no author is in both a fold's training and its test part.
         ridge: weight of the penalty, per review.
 
@@ -122,16 +122,27 @@ def probe_labels(
     return [TraitRow(kind, auc[kind][trait], len(user_N), trait) for trait in labels for kind in kinds]
 
 
-def _auc(x_NE: Tensor, labels: Mapping[str, Tensor], user_N: Tensor, ridge: float) -> dict[str, Tensor]:
+def _auc(x_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user_N: Tensor, ridge: float) -> dict[str, Tensor]:
     """Mean AUC of each user [U] by trait; one regression for the labels of all traits."""
     users = int(user_N.max()) + 1
-    sizes = [label_NC.shape[1] for label_NC in labels.values()]
-    label_NC, score_NC = torch.cat(list(labels.values()), 1), x_NE.new_zeros(len(x_NE), sum(sizes))
+    sizes = [has_NC.shape[1] for has_NC, _ in labels.values()]
+    label_NC, score_NC = torch.cat([has_NC for has_NC, _ in labels.values()], 1), x_NE.new_zeros(len(x_NE), sum(sizes))
     for fold in range(FOLDS):
         asked = user_N % FOLDS == fold
         score_NC[asked] = fit(x_NE[~asked], label_NC[~asked], ridge)(x_NE[asked])
     result = {}
-    for (trait, own_NC), own_score_NC in zip(labels.items(), score_NC.split(sizes, 1), strict=True):
-        total = x_NE.new_zeros(users).index_add_(0, user_N, ranked(own_score_NC, own_NC))
+    for (trait, (has_NC, rival_NC)), own_score_NC in zip(labels.items(), score_NC.split(sizes, 1), strict=True):
+        total = x_NE.new_zeros(users).index_add_(0, user_N, beaten(own_score_NC, has_NC, rival_NC))
         result[trait] = total / torch.bincount(user_N, minlength=users)
     return result
+
+
+def beaten(score_NC: Tensor, has_NC: Tensor, rival_NC: Tensor) -> Tensor:
+    """AUC of each row [N]: how often one that the author has scores above a rival; 0.5 where either is missing."""
+    parts = []
+    for score, has, rival in zip(score_NC.split(512), has_NC.split(512), rival_NC.split(512), strict=True):
+        above = (score[:, :, None] > score[:, None, :]).to(score.dtype)
+        pairs = has.sum(1) * rival.sum(1)
+        wins = torch.einsum("nij,ni,nj->n", above, has, rival)
+        parts.append(torch.where(pairs > 0, wins / pairs.clamp(min=1), 0.5))
+    return torch.cat(parts)

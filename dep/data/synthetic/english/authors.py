@@ -13,7 +13,7 @@ from typing import TypeVar
 from dep.data.synthetic.english.lexicon import Lexicon, Phrase
 from dep.data.synthetic.english.phrase_files import TONES
 
-SAYINGS, FACTS = 4, 4
+SAYINGS, FACTS = 4, 5
 PUNCTUATION = ("plain", "plain", "plain", "ellipses", "exclamations", "exclamations", "dashes")
 CASE = ("normal",) * 7 + ("lower", "capitals", "capitals")
 CONTRACTIONS = ("contracted",) * 5 + ("written out", "written out", "bare")
@@ -91,13 +91,16 @@ def few(rng: random.Random, options: tuple[T, ...], count: int) -> tuple[T, ...]
 def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
     """Draw a user's traits and habits."""
     tone = pick(rng, TONES)
-    sayings = few(rng, tuple(lexicon.points), SAYINGS)
+    aspects = few(rng, tuple(dict.fromkeys(point.aspect for point in lexicon.points)), 2)
+    cared = few(rng, tuple(point for point in lexicon.points if point.aspect in aspects), SAYINGS // 2)
+    others = tuple(point for point in lexicon.points if point not in cared)
+    sayings = (*cared, *few(rng, others, SAYINGS - len(cared)))
     named = lexicon.named
     smiles = rng.random() < 0.25
     return Person(
         name=name,
         sayings=tuple(point.name for point in sayings),
-        aspects=few(rng, tuple(dict.fromkeys(point.aspect for point in lexicon.points)), 2),
+        aspects=aspects,
         tone=tone,
         leniency=spread(rng, 0.7),
         length=int(30 + 90 * rng.random() * rng.random() + 20 * rng.random()),
@@ -119,14 +122,21 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
     )
 
 
+def headline(text: str) -> str:
+    """A title with capitals, small words aside."""
+    small = ("a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with")
+    words = text.split(" ")
+    return " ".join(w if n and w in small else w[0].upper() + w[1:] for n, w in enumerate(words))
+
+
 def make_product(rng: random.Random, lexicon: Lexicon, name: str) -> Product:
     """Draw a product; its description tells its first fact of praise, if it has one."""
     items = {kind: choice.fitting for (kind, _), choice in lexicon.named["items"].items()}
     fillers = {key: pick(rng, texts) for key, texts in lexicon.fillers.get("item", {}).items()}
-    title = pick(rng, items["titles"]).text.format_map(fillers)
+    title = headline(pick(rng, items["titles"]).text.format_map(fillers))
     fillers |= {"noun": pick(rng, items["nouns"]).text, "maker": pick(rng, items["makers"]).text, "title": title}
-    quality = 4.7 - 2.9 * rng.random() * rng.random()
-    share = min(0.9, max(0.15, (quality - 1.8) / 2.8))
+    quality = 5.0 - 2.9 * rng.random() * rng.random()
+    share = min(0.9, max(0.15, (quality - 2.1) / 2.8))
     points = few(rng, tuple(lexicon.points), FACTS)
     facts = tuple((point.name, "+" if rng.random() < share else "-") for point in points)
     told = next((point for point, (_, sign) in zip(points, facts, strict=True) if sign == "+"), None)

@@ -34,7 +34,7 @@ LEAST = {"openings": 3, "verdicts": 3, "asides": 3, "closings": 2, "titles": 3}
 POINT_LEAST = {"+": 3, "-": 3, "T+": 1, "T-": 1, "d": 1}
 NAMED = {
     "connectives": ("and", "but", "plus", "minus", "turn-plus", "turn-minus"),
-    "tics": ("tics",),
+    "tics": ("tics", "plus", "minus"),
     "reactions": ("+", "-"),
     "emoji": ("+", "-"),
     "signoffs": ("signoffs",),
@@ -185,7 +185,7 @@ def _check(kind: str, line: Line, known: frozenset[str]) -> None:
 
 def _check_new(kind: str, line: Line, seen: dict[str, Line]) -> None:
     heading = line.tags[0] if kind in NAMED else ""
-    apart = f"{kind} {heading}" if kind in ("titles", "emoji", "connectives") else line.sign[:1] == "T"
+    apart = f"{kind} {heading}" if kind in ("titles", "emoji", "connectives", "tics") else line.sign[:1] == "T"
     key = f"{apart} {line.text.casefold().rstrip('.!?')}"
     if key in seen:
         first = seen[key]

@@ -32,9 +32,12 @@ VALUES = {
 
 
 def planted(
-    corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 1e-2
+    corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 0.1
 ) -> list[TraitRow]:
     """Probe his, diff and both for every trait; a category's users are scored by a probe of that category.
+
+    `sayings, not facts` ranks the author's sayings against the facts of the reviewed product: a review says both in
+    the same words, and only peers tell them apart.
 
     Args:
         corpora: the reviews.
@@ -47,14 +50,20 @@ def planted(
     """
     result: dict[tuple[str, str], TraitRow] = {}
     for category, corpus in corpora.items():
-        users = json.loads((folder / f"truth_{category}.json").read_text(encoding="utf-8"))["users"]
+        truth = json.loads((folder / f"truth_{category}.json").read_text(encoding="utf-8"))
+        users, items = truth["users"], truth["items"]
         rows = (vectors[category].peers_N > 0).nonzero()[:, 0].tolist()
         authors = [corpus.reviews[row].user for row in rows]
         his_NE, diff_NE = (x[rows].double() for x in (vectors[category].his_NE, vectors[category].diff_NE))
         labels = {}
         for trait in ("sayings", "aspects", *VALUES):
             values = VALUES.get(trait) or tuple(sorted({value for user in users.values() for value in user[trait]}))
-            labels[trait] = torch.tensor([_has(users[author], trait, values) for author in authors]).double()
+            has_NC = torch.tensor([_has(users[author], trait, values) for author in authors]).double()
+            labels[trait] = has_NC, 1 - has_NC
+            if trait == "sayings":
+                facts = [items[corpus.reviews[row].item]["facts"] for row in rows]
+                fact_NC = torch.tensor([[value in of_item for value in values] for of_item in facts]).double()
+                labels["sayings, not facts"] = has_NC, fact_NC * (1 - has_NC)
         for row in probe_labels(his_NE, diff_NE, labels, authors, ridge):
             before = result.get((row.trait, row.vectors))
             auc_U = torch.cat([before.auc_U, row.auc_U]) if before else row.auc_U

@@ -77,7 +77,7 @@ def ended(rng: random.Random, text: str, person: Person, rating: int) -> str:
     elif last == "." and habit == "ellipses" and draw < 0.4:
         text = text[:-1] + ("...." if draw < 0.05 else "...")
     if habit == "dashes" and rng.random() < 0.7:
-        text = re.sub(r", (?=but |and |plus |though |although |only |yet )|; |: ", person.dash, text, count=1)
+        text = re.sub(r", (?=but |and |plus |though |although |only |yet )|; ", person.dash, text, count=1)
     return text
 
 

@@ -9,7 +9,8 @@ from statistics import mean, median
 import pytest
 
 from dep.data.synthetic.english.authors import FACTS, SAYINGS, make_person, make_product
-from dep.data.synthetic.english.compose import LONGEST, Fillers, Writer, Written
+from dep.data.synthetic.english.compose import Writer, Written
+from dep.data.synthetic.english.draft import LONGEST, Fillers
 from dep.data.synthetic.english.lexicon import CATEGORIES, FOLDER, Choice, Lexicon, lexicon
 from dep.data.synthetic.english.phrase_files import TONES
 from dep.data.synthetic.english.surface import contracted, ended, mistyped, with_article
@@ -116,7 +117,7 @@ def test_lenient_authors_give_more_stars(written: list[Written]) -> None:
 
 def test_habits_of_typing_show_in_an_authors_reviews(written: list[Written]) -> None:
     def of(field: str, value: str) -> list[str]:
-        return [w.text for w in written if getattr(w.person, field) == value and not w.person.emoji]
+        return [w.text for w in written if getattr(w.person, field) == value and not (w.person.emoji or w.person.typos)]
 
     def share(pattern: str, texts: list[str]) -> float:
         return mean(bool(re.search(pattern, text)) for text in texts)
