@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dep.types import Corpus, Example
+
+if TYPE_CHECKING:
+    from dep.data.synthetic.trait_probe import TraitRow
+    from dep.data.vectors.store import Vectors
 
 
 class Source(Protocol):
@@ -28,3 +33,11 @@ class PresplitSource(Source, Protocol):
 
     def examples(self) -> list[Example]:
         """Return all published examples; the rows in them are positions in the reviews that `load()` returns."""
+
+
+@runtime_checkable
+class PlantedSource(Source, Protocol):
+    """A world whose users have known traits."""
+
+    def planted(self, corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors]) -> list[TraitRow]:
+        """Measure how well each kind of vector shows the traits of the author of a review."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dep.data.sources.amazon2023 import Amazon2023
 from dep.data.synthetic.write import write_world
@@ -13,6 +14,10 @@ from dep.types import Corpus
 from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
 from dep.utils.registry import ComponentConfig
+
+if TYPE_CHECKING:
+    from dep.data.synthetic.trait_probe import TraitRow
+    from dep.data.vectors.store import Vectors
 
 
 class SyntheticSource:
@@ -57,6 +62,12 @@ class SyntheticSource:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the world's files."""
         return self._files.fingerprint()
+
+    def planted(self, corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors]) -> list[TraitRow]:
+        """Probe the vectors for the planted sayings."""
+        from dep.data.synthetic.trait_probe import planted
+
+        return planted(corpora, vectors, self.path)
 
     @cached_property
     def path(self) -> Path:

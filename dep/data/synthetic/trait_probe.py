@@ -9,7 +9,7 @@ more than `his`. With drift, the labels are the sayings that the author had when
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ class TraitRow:
     """[U], each user's mean AUC: how well sayings are told from other concepts; 0.5 is chance."""
     n: int
     """Number of reviews."""
+    trait: str = "sayings"
 
 
 class Ridge(NamedTuple):
@@ -96,17 +97,52 @@ def planted(
             label.append([concept in sayings for concept in CONCEPTS])
             user.append(f"{category}/{review.user}")
     his_NE, diff_NE, label_NC = torch.cat(his), torch.cat(diff), torch.tensor(label).double()
+    return probe_labels(his_NE, diff_NE, {"sayings": (label_NC, 1 - label_NC)}, user, ridge)
+
+
+def probe_labels(
+    his_NE: Tensor, diff_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user: Sequence[str], ridge: float
+) -> list[TraitRow]:
+    """Probe his, diff and both for traits of the reviews' authors.
+
+    Args:
+        his_NE: vectors of reviews.
+        diff_NE: their differences from peers.
+        labels: trait -> indicators [N, C] of what the author has, and of what it is ranked against.
+        user: author of each review; no author is in both a fold's training and its test part.
+        ridge: weight of the penalty, per review.
+
+    Returns:
+        One row for each trait and kind of vector.
+    """
     code = {name: at for at, name in enumerate(sorted(set(user)))}
     user_N = torch.tensor([code[name] for name in user])
     kinds = {"his": his_NE, "diff": diff_NE, "both": torch.cat([his_NE, diff_NE], 1)}
-    return [TraitRow(kind, _auc(x, label_NC, user_N, ridge), len(user_N)) for kind, x in kinds.items()]
+    auc = {kind: _auc(x_NE, labels, user_N, ridge) for kind, x_NE in kinds.items()}
+    return [TraitRow(kind, auc[kind][trait], len(user_N), trait) for trait in labels for kind in kinds]
 
 
-def _auc(x_NE: Tensor, label_NC: Tensor, user_N: Tensor, ridge: float) -> Tensor:
+def _auc(x_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user_N: Tensor, ridge: float) -> dict[str, Tensor]:
+    """Mean AUC of each user [U] by trait; one regression for the labels of all traits."""
     users = int(user_N.max()) + 1
-    auc_N = torch.zeros(len(user_N), dtype=torch.float64)
+    sizes = [has_NC.shape[1] for has_NC, _ in labels.values()]
+    label_NC, score_NC = torch.cat([has_NC for has_NC, _ in labels.values()], 1), x_NE.new_zeros(len(x_NE), sum(sizes))
     for fold in range(FOLDS):
         asked = user_N % FOLDS == fold
-        auc_N[asked] = ranked(fit(x_NE[~asked], label_NC[~asked], ridge)(x_NE[asked]), label_NC[asked])
-    total = torch.zeros(users, dtype=torch.float64).index_add_(0, user_N, auc_N)
-    return total / torch.bincount(user_N, minlength=users)
+        score_NC[asked] = fit(x_NE[~asked], label_NC[~asked], ridge)(x_NE[asked])
+    result = {}
+    for (trait, (has_NC, rival_NC)), own_score_NC in zip(labels.items(), score_NC.split(sizes, 1), strict=True):
+        total = x_NE.new_zeros(users).index_add_(0, user_N, beaten(own_score_NC, has_NC, rival_NC))
+        result[trait] = total / torch.bincount(user_N, minlength=users)
+    return result
+
+
+def beaten(score_NC: Tensor, has_NC: Tensor, rival_NC: Tensor) -> Tensor:
+    """AUC of each row [N]: how often one that the author has scores above a rival; 0.5 where either is missing."""
+    parts = []
+    for score, has, rival in zip(score_NC.split(512), has_NC.split(512), rival_NC.split(512), strict=True):
+        above = (score[:, :, None] > score[:, None, :]).to(score.dtype)
+        pairs = has.sum(1) * rival.sum(1)
+        wins = torch.einsum("nij,ni,nj->n", above, has, rival)
+        parts.append(torch.where(pairs > 0, wins / pairs.clamp(min=1), 0.5))
+    return torch.cat(parts)

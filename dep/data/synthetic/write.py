@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dep.data.synthetic.drift import drifted
-from dep.data.synthetic.generator import Thing, World, Written, make_world
+from dep.data.synthetic.generator import World, make_world
 from dep.data.synthetic.language import CATEGORIES
+from dep.data.synthetic.rows import item_row, json_lines, review_row
 from dep.utils.atomic_io import write_text
 from dep.utils.hashing import text_digest
 
@@ -53,8 +53,12 @@ def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dic
 def _files(category: str, world: World) -> dict[str, str]:
     ratings = Counter(written.thing.name for written in world.written)
     return {
-        f"{category}.jsonl": _lines(map(_review, world.written)),
-        f"meta_{category}.jsonl": _lines(_item(category, t, ratings[t.name]) for t in world.things),
+        f"{category}.jsonl": json_lines(
+            review_row(w.person.name, w.thing.name, w.text, w.rating, w.title, w.time) for w in world.written
+        ),
+        f"meta_{category}.jsonl": json_lines(
+            item_row(category, t.name, t.title, t.description, ratings[t.name]) for t in world.things
+        ),
         f"truth_{category}.json": json.dumps(truth(world)),
     }
 
@@ -77,23 +81,3 @@ def truth(world: World) -> dict[str, Any]:
             "since": turn.time, "sayings": list(now.sayings), "tone": now.tone, "article": now.article,
         }  # fmt: skip
     return {"users": people, "items": {t.name: {"facts": list(t.facts), "circle": t.circle} for t in world.things}}
-
-
-def _review(written: Written) -> dict[str, Any]:
-    return {
-        "rating": float(written.rating), "title": written.title, "text": written.text, "images": [],
-        "asin": written.thing.name, "parent_asin": written.thing.name, "user_id": written.person.name,
-        "timestamp": written.time, "helpful_vote": 0, "verified_purchase": True,
-    }  # fmt: skip
-
-
-def _item(category: str, thing: Thing, ratings: int) -> dict[str, Any]:
-    return {
-        "main_category": category, "title": thing.title, "rating_number": ratings, "features": [],
-        "description": [thing.description], "price": None, "images": [], "store": None, "categories": [category],
-        "details": {}, "parent_asin": thing.name,
-    }  # fmt: skip
-
-
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
