@@ -20,8 +20,9 @@ class BackboneConfig:
     """Which frozen LLM, and how it is loaded."""
 
     name_or_path: str = "demo"
-    """A folder (config.json, tokenizer files, *.safetensors), a model name of the Hugging Face hub, or
-    `demo`."""
+    """A folder (config.json, tokenizer files, *.safetensors), a GGUF file (converted into the user's cache on its first
+    use), a model name of the Hugging Face hub, a model that `dep fetch` knows (`smollm2`), or `demo`. On the command
+    line `backbone=smollm2` is short for `backbone.name_or_path=smollm2`."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the frozen weights; `auto` keeps the format of the files."""
     attn_implementation: Literal["auto", "flash_attention_2", "flex_attention", "sdpa", "eager"] = "auto"
