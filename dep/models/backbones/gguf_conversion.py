@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,12 @@ from transformers import (
     PreTrainedModel,
 )
 
+from dep.models.backbones.known import check_reader
 from dep.models.backbones.safetensors_writer import SafetensorsWriter
 from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError
 from dep.utils.locks import file_lock
-from dep.utils.progress import stage
+from dep.utils.progress import Advance, stage
 
 _HALF = {"F16": torch.float16, "BF16": torch.bfloat16}
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, OSError)
@@ -56,28 +56,19 @@ def convert(gguf: Path, folder: Path, card: str = "") -> None:
             return
         for left_over in folder.parent.glob(f"{folder.name}.*.tmp"):  # of a process that was killed
             shutil.rmtree(left_over)
-        with replacing(folder) as temporary:
+        with replacing(folder) as temporary, stage(f"converting {gguf.name}", gguf.stat().st_size) as advance:
             temporary.mkdir(parents=True)
-            _convert(gguf, temporary)
+            _convert(gguf, temporary, advance)
             (temporary / "README.md").write_text(card, encoding="utf-8")
 
 
-def check_reader(name: str) -> None:
-    """Refuse to begin with `name` where the package that reads GGUF files is missing.
-
-    Raises:
-        DepError: it is not installed.
-    """
-    if find_spec("gguf") is None:
-        raise DepError(name, "the package gguf, which reads the model's file", "none", "pip install gguf")
-
-
-def _convert(gguf: Path, folder: Path) -> None:
+def _convert(gguf: Path, folder: Path, advance: Advance) -> None:
     check_reader(str(gguf))
     try:
         reader = _read(gguf)
     except _BROKEN as error:
         raise _refusal(gguf, "a whole GGUF file", error, "fetch the file again") from error
+    advance(gguf.stat().st_size - sum(int(tensor.n_bytes) for tensor in reader.tensors))
     if _count(reader, "split.count") > 1:
         raise DepError(str(gguf), "one file", "a part of several", "join them by llama.cpp's llama-gguf-split --merge")
     try:
@@ -86,7 +77,7 @@ def _convert(gguf: Path, folder: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
             with torch.device("meta"):
                 model = AutoModelForCausalLM.from_config(config, dtype=config.dtype)
-            _write_weights(gguf, reader, model, settings, folder)
+            _write_weights(reader, model, settings, folder / "model.safetensors", advance)
     except (*_BROKEN, NotImplementedError, ImportError) as error:
         if isinstance(error, OSError | MemoryError | DepError):
             raise
@@ -148,8 +139,8 @@ def _configuration(gguf: Path, reader: Any) -> tuple[PretrainedConfig, dict[str,
     return config, settings
 
 
-def _write_weights(gguf: Path, reader: Any, model: PreTrainedModel, settings: dict[str, Any], folder: Path) -> None:
-    """Dequantise every tensor into `model.safetensors`; `model` has shapes and no numbers.
+def _write_weights(reader: Any, model: PreTrainedModel, settings: dict[str, Any], path: Path, advance: Advance) -> None:
+    """Dequantise every tensor into the file `path`; `model` has shapes and no numbers.
 
     Matrices of a file without quantised tensors keep its half precision; everything else is float32.
     """
@@ -166,10 +157,7 @@ def _write_weights(gguf: Path, reader: Any, model: PreTrainedModel, settings: di
         if name not in tied
     }
     merged: dict[str, Any] = {"tensors": {}}  # a processor puts here what it makes of several tensors
-    with (
-        (folder / "model.safetensors").open("wb") as file,
-        stage(f"converting {gguf.name}", sum(int(tensor.n_elements) for tensor in reader.tensors)) as advance,
-    ):
+    with path.open("wb") as file:
         writer = SafetensorsWriter(file, layout)
         for tensor in reader.tensors:
             weights = dequantize(tensor.data, tensor.tensor_type)
@@ -179,7 +167,7 @@ def _write_weights(gguf: Path, reader: Any, model: PreTrainedModel, settings: di
             name = names.get(result.name)
             if name in layout:
                 writer.write(name, torch.from_numpy(result.weights.copy()))
-            advance(int(tensor.n_elements))
+            advance(int(tensor.n_bytes))
         for name, weight in merged["tensors"].items():
             if name in layout:
                 writer.write(name, weight)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from dep.utils.digest_memo import memoized_digest
-from dep.utils.errors import MissingFile
+from dep.utils.errors import DepError, MissingFile
 from dep.utils.package_index import WheelFile
 from dep.utils.user_cache import user_cache
 
@@ -97,6 +98,16 @@ def _converted(gguf: Path) -> Path:
 
         convert(gguf, folder, card(gguf.name, digest, "not stated here; see where the file comes from"))
     return folder
+
+
+def check_reader(name: str) -> None:
+    """Refuse to begin with `name` where the package that reads GGUF files is missing.
+
+    Raises:
+        DepError: it is not installed.
+    """
+    if find_spec("gguf") is None:
+        raise DepError(name, "the package gguf, which reads the model's file", "none", "pip install gguf")
 
 
 def card(title: str, gguf_sha256: str, licence: str, origin: str = "") -> str:

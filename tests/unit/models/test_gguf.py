@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -141,11 +142,11 @@ def test_two_processes_convert_one_file_once(
     path = write_gguf(tmp_path / "x.gguf")
     converted, convert = FORK.Value("i", 0), gguf_conversion._convert
 
-    def slow(gguf: Path, folder: Path) -> None:
+    def slow(*args: Any) -> None:
         with converted.get_lock():
             converted.value += 1
         time.sleep(0.5)
-        convert(gguf, folder)
+        convert(*args)
 
     monkeypatch.setattr(gguf_conversion, "_convert", slow)
     both = [FORK.Process(target=local_name, args=(str(path),)) for _ in range(2)]
