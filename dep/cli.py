@@ -32,6 +32,7 @@ VERBS = {
     "generate": Verb("dep.commands.generate", "measure the likelihood of the real reviews and generate reviews"),
     "evaluate": Verb("dep.commands.evaluate", "score the generated reviews"),
     "report": Verb("dep.commands.report", "write tables, intervals, comparisons and report.html from the scores"),
+    "fetch": Verb("dep.commands.fetch", "download a model or a public data set by name; alone: list what can be had"),
     "diff": Verb("dep.commands.diff", "print the fields in which two configurations differ: dep diff paper official"),
     "cost": Verb(
         "dep.commands.cost", "print each arm's parameters, operations, cache and memory, from the architecture"
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "  dep run demo                                       the built-in world, on a CPU, in minutes\n"
         "  dep run demo name=mine seeds=[0,1]                 another name, two seeds\n"
         "  dep probe digital_music source.folder=/data/music   do vectors identify their author?\n"
+        "  dep fetch smollm2                                  a small real LLM; then backbone=smollm2 in any run\n"
         "  dep run paper source.main=/data/DPL-main source.meta=/data/DPL-meta\n\n"
         "Every verb continues where it was interrupted and repeats no finished work.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

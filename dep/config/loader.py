@@ -49,6 +49,8 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
         raise ConfigError(f"{bad[0]!r}: expected a .yaml file or key=value")
     above = OmegaConf.create({})
     for key, value in map(read_override, overrides):
+        if key == "backbone" and isinstance(value, str):
+            key = "backbone.name_or_path"
         OmegaConf.update(above, key, value, force_add=True)
     return _merged(raw, above)
 

@@ -15,8 +15,7 @@ from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.fingerprint import stamp
 from dep.models.backbones.load import files
 from dep.types import Branch
-from dep.utils import hashing
-from dep.utils.atomic_io import read_json, write_json
+from dep.utils.digest_memo import memoized_digest
 from dep.utils.errors import DepError
 from dep.utils.fields import numeric
 
@@ -26,7 +25,7 @@ _METRICS: dict[str, dict[str, str]] = {}
 
 def backbone_fingerprint(config: RunConfig) -> str:
     """Return the SHA-256 of the backbone's files, or the name of a backbone that is on a hub."""
-    return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
+    return stamp(config.backbone, lambda path: memoized_digest(path, Path(config.cache)))
 
 
 def backbone_identity(config: RunConfig) -> dict[str, Any]:
@@ -98,32 +97,3 @@ def _tokenizer(name: str, allow_download: bool, times: tuple[int, ...]) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(name, local_files_only=not allow_download, trust_remote_code=False)
-
-
-def file_digest(path: Path, cache: Path) -> str:
-    """Compute the SHA-256 of a file's content.
-
-    The digest is stored in `digests.json` under the file's path, size and modification time, so that an unchanged file
-    is read only once.
-
-    Args:
-        path: the file.
-        cache: the folder of `digests.json`.
-    """
-    path = path.resolve()
-    state = path.stat()
-    return _file_digest(path, state.st_size, state.st_mtime_ns, cache.resolve())
-
-
-@lru_cache
-def _file_digest(path: Path, size: int, mtime_ns: int, cache: Path) -> str:
-    memo = cache / "digests.json"
-    try:
-        digests = read_json(memo)
-    except ValueError:  # a damaged file: compute the digests again
-        digests = {}
-    key = f"{path} {size} {mtime_ns}"
-    if key not in digests:
-        digests[key] = hashing.file_digest(path)
-        write_json(memo, digests)
-    return str(digests[key])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 import torch
-from dep.data.sources.synthetic_english import EnglishSource
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from dep.data.prompts.requests import Requests
@@ -14,6 +13,7 @@ from dep.data.retrievers import RETRIEVERS, Recency
 from dep.data.settings import ProtocolConfig
 from dep.data.sources.base import Source
 from dep.data.sources.synthetic import SyntheticSource
+from dep.data.sources.synthetic_english import EnglishSource
 from dep.data.vectors.store import Vectors
 from dep.models.backbones.gqa_attention import use_gqa_attention
 from dep.models.backbones.load import load

@@ -112,9 +112,10 @@ def architecture(config: BackboneConfig) -> PretrainedConfig:
     Raises:
         FileNotFoundError: none of these has the configuration.
     """
+    name = files(config)
     try:
         config_json: PretrainedConfig = AutoConfig.from_pretrained(
-            files(config), local_files_only=not config.allow_download, trust_remote_code=False
+            name, local_files_only=not config.allow_download, trust_remote_code=False
         )
         return config_json
     except OSError:

@@ -21,6 +21,7 @@ from transformers import (
 
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.gqa_attention import use_gqa_attention
+from dep.models.backbones.known import KNOWN, local_name
 from dep.models.backbones.layers import decoder_layers
 from dep.models.backbones.number_format import resolved
 from dep.models.backbones.vocabulary import add_to_tokenizer, add_tokens
@@ -121,8 +122,13 @@ def _tokenizer(config: BackboneConfig, model_config: PretrainedConfig) -> PreTra
 
 
 def files(config: BackboneConfig) -> str:
-    """Return the folder that holds a backbone's files, or its name on the hub."""
-    return str(DEMO) if config.name_or_path == "demo" else config.name_or_path
+    """Return the folder of a backbone's files, or its name on the hub; a GGUF file is converted on its first use.
+
+    Raises:
+        MissingFile: a known model is not fetched yet, or a GGUF file does not exist.
+        DepError: a GGUF file cannot be converted.
+    """
+    return str(DEMO) if config.name_or_path == "demo" else local_name(config.name_or_path)
 
 
 def _attention(config: BackboneConfig, model_config: Any) -> str | None:
@@ -164,7 +170,10 @@ def _missing(config: BackboneConfig, name: str, error: OSError) -> str:
         where = f"cannot be read from its folder ({str(error).splitlines()[0]})"
     elif config.allow_download:
         where = f"could not be downloaded ({str(error).splitlines()[0]})"
-    way_out = "set backbone.name_or_path to a folder with config.json, tokenizer.json and *.safetensors"
+    way_out = (
+        f"set backbone.name_or_path to one of {', '.join(KNOWN)} (which `dep fetch` fetches), a GGUF file, or a folder "
+        "with config.json, tokenizer.json and *.safetensors"
+    )
     if not config.allow_download:
         way_out += ", or backbone.allow_download=true to fetch it from the hub"
     return f"backbone {config.name_or_path!r} {where}; {way_out}"
