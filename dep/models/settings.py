@@ -24,7 +24,7 @@ class BackboneConfig:
     """Which frozen LLM is used, and how it is loaded."""
 
     name_or_path: str = "demo"
-    """A folder with config.json, tokenizer files and *.safetensors; a GGUF file, which is converted into the cache of the
+    """A folder with config.json, tokenizer files and *.safetensors; a GGUF file, converted into the cache of the
     user on its first use; a name on the Hugging Face hub; a model that `dep fetch` knows (`smollm2`); or `demo` for
     the small LLM that comes with the package. On the command line `backbone=smollm2` is short for
     `backbone.name_or_path=smollm2`."""
