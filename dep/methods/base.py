@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple, overload
 
 from dep.data.prompts.chat_request import ChatRequest
@@ -53,6 +54,11 @@ class Method:
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
+
+    @property
+    def adapter_file(self) -> Path | None:
+        """The file of an adapter that was trained before; None for a method that trains its own or needs none."""
+        return None
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Return the method's settings of prompt and soft prompt, given those of the run."""

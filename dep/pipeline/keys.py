@@ -11,11 +11,13 @@ Two arms with equal keys have equal results, and so they share a file in the cac
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from dep.config.schema import identity
 from dep.pipeline.arm import Arm
 from dep.pipeline.content import backbone_identity, embedder_fingerprint, metric_signatures, retriever_fingerprint
+from dep.utils.digest_memo import memoized_digest
 from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 
@@ -55,6 +57,8 @@ def prediction_key(arm: Arm) -> str:
     """Return the key of the generated texts and the likelihoods."""
     soft = arm.method.trains or bool(arm.configured[1].branches)
     trained: Any = adapter_key(arm) if soft else [*_content(arm), *map(numeric, arm.configured)]
+    if (file := arm.method.adapter_file) is not None:
+        trained = [trained, memoized_digest(file, Path(arm.config.cache))]
     if arm.training_view is not arm:
         trained = [trained, *map(numeric, arm.configured)]
     profile = ("profile",) if arm.method.profiles else ()

@@ -53,6 +53,8 @@ def generate(resources: Resources, arm: Arm) -> None:
         if not ArmStore(arm).done("adapter", adapter_key(arm)):
             raise MissingFile(f"{adapter}: {arm.label} has no adapter under this configuration; run `dep train` first")
         module.load_adapter(adapter)
+    elif arm.method.adapter_file is not None:
+        module.load_adapter(arm.method.adapter_file)
     module.to(resources.device).eval()
     requests = arm.method.transform_test_requests(data.requests("test"), arm.seed)
     steps: Mapping[str, list[dict[str, Any]]] = {}

@@ -14,6 +14,7 @@ from dep.pipeline import keys
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
 from dep.utils import digest_memo
+from dep.utils.errors import MissingFile
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -134,3 +135,18 @@ def test_the_rendered_chat_frame_is_in_the_keys_so_that_a_date_in_a_template_cha
     assert all_keys(arm(tmp_path, f"backbone.name_or_path={folder}")) == before
     today.__dict__["frame"] = frame
     assert differences(before, all_keys(today)) == [True, True, True]
+
+
+def test_another_adapter_in_the_same_folder_changes_what_a_trained_arm_predicts(tmp_path: Path) -> None:
+    def key() -> str:
+        return prediction_key(arm(tmp_path, "method.kind=trained", f"method.adapter={tmp_path}"))
+
+    (tmp_path / "adapter.safetensors").write_bytes(b"one")
+    first = key()
+    (tmp_path / "adapter.safetensors").write_bytes(b"other")
+    assert key() != first
+
+
+def test_a_trained_arm_without_its_adapter_names_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(MissingFile, match="expected a folder with adapter"):
+        prediction_key(arm(tmp_path, "method.kind=trained", f"method.adapter={tmp_path / 'none'}"))
