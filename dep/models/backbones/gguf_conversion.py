@@ -25,6 +25,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from dep.models.backbones.gguf_header import check_whole
 from dep.models.backbones.known import check_reader
 from dep.models.backbones.safetensors_writer import SafetensorsWriter
 from dep.utils.atomic_io import replacing
@@ -65,6 +66,7 @@ def convert(gguf: Path, folder: Path, card: str = "") -> None:
 def _convert(gguf: Path, folder: Path, advance: Advance) -> None:
     check_reader(str(gguf))
     try:
+        check_whole(gguf)
         reader = _read(gguf)
     except _BROKEN as error:
         raise _refusal(gguf, "a whole GGUF file", error, "fetch the file again") from error
