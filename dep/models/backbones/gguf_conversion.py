@@ -154,7 +154,7 @@ def _write_weights(reader: Any, model: PreTrainedModel, settings: dict[str, Any]
     names = get_gguf_hf_weights_map(model, processor)
     tied = (model._tied_weights_keys or {}) if getattr(model.config, "tie_word_embeddings", False) else {}
     layout = {
-        name: (tuple(weight.shape), model.config.dtype if weight.dim() > 1 else torch.float32)
+        name: (tuple(weight.shape), model.dtype if weight.dim() > 1 else torch.float32)
         for name, weight in model.state_dict().items()
         if name not in tied
     }
