@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -119,14 +120,13 @@ def _count(reader: Any, key: str) -> int:
 @contextmanager
 def _parsed_once(reader: Any) -> Iterator[None]:
     """Let transformers take what is parsed; it would parse the file three times, and build a table for each module."""
-    import gguf
-
-    originals = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader, gguf.get_tensor_name_map = lambda *_: reader, lru_cache(gguf.get_tensor_name_map)
+    package: Any = import_module("gguf")
+    originals = package.GGUFReader, package.get_tensor_name_map
+    package.GGUFReader, package.get_tensor_name_map = lambda *_: reader, lru_cache(package.get_tensor_name_map)
     try:
         yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = originals
+        package.GGUFReader, package.get_tensor_name_map = originals
 
 
 def _configuration(gguf: Path, reader: Any) -> tuple[PretrainedConfig, dict[str, Any]]:
