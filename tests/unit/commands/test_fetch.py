@@ -104,6 +104,24 @@ def test_the_hub_without_a_network_is_one_line(cache: Path, capsys: pytest.Captu
     assert "check the network" in message
 
 
+def test_a_set_of_the_hub_is_here_only_when_it_is_whole(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def snapshot(name: str, repo_type: str, local_dir: Path) -> None:
+        assert (name, repo_type) == ("SnowCharmQ/DPL-main", "dataset")
+        complete = (local_dir / "Books").exists()
+        (local_dir / "Books").mkdir(parents=True, exist_ok=True)
+        if not complete:
+            raise ConnectionError("the line broke")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert "found the line broke; check the network" in refused(capsys, "DPL-main")
+    assert not public_sets.public_sets()["DPL-main"].is_here
+    assert cli.main(["fetch", "DPL-main"]) == 0
+    assert f"source.main={cache / 'data' / 'DPL-main'}" in capsys.readouterr().out
+    assert (cache / "data" / "DPL-main" / "Books").is_dir()
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +88,13 @@ def test_a_truncated_file_gives_one_line_and_no_folder(write_gguf: Write, tmp_pa
     _refused(path, "fetch the file again")
 
 
-@pytest.mark.parametrize("content", [b"", b"GGUF", b"PK\3\4" + bytes(900), b"GGUF" + bytes(900), b"GGUF\3\0\0\0" * 99])
+ENDLESS = struct.pack("<4sIQQQ1sIIQ", b"GGUF", 3, 0, 1, 1, b"a", 9, 4, 1 << 40)
+"""A setting that is a list of 2^40 numbers; the package gguf would go through all of them."""
+
+
+@pytest.mark.parametrize(
+    "content", [b"", ENDLESS, b"GGUF", b"PK\3\4" + bytes(900), b"GGUF" + bytes(900), b"GGUF\3\0\0\0" * 99]
+)
 def test_a_foreign_file_gives_one_line(content: bytes, tmp_path: Path) -> None:
     pytest.importorskip("gguf", reason="needs the package gguf")
     (tmp_path / "x.gguf").write_bytes(content)
