@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,13 @@ from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.request_cost import costs
 from dep.pipeline.resources import Resources
 from dep.pipeline.store import ArmStore
-from dep.reporting import print_costs, print_table, write_report
+from dep.reporting import print_costs, print_table, print_texts, write_report
 from dep.types import Corpus
 from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
 from dep.utils.errors import DepError, MissingFile
 
 _PROVENANCE = ("started", "seconds", "command")
 """The fields of run.json that describe the call by which the results were made."""
-SHOWN = 3
-"""Number of requests for which the report shows the texts of all arms."""
 
 
 def report(
@@ -85,12 +84,15 @@ def report(
     if read_json(folder / "results.json") == results:  # a later call of a finished run keeps its provenance
         facts |= {name: value for name, value in read_json(folder / "run.json").items() if name in _PROVENANCE}
     write_json(folder / "run.json", facts)
-    write_json(folder / "showcase.json", _showcase(resources, arms))
+    showcase = _showcase(resources, arms)
+    write_json(folder / "showcase.json", showcase)
     write_json(folder / "results.json", results)
     write_json(folder / "made_from.json", made_from)
     path = write_report(folder)
     print_table(results, resources.console)
     print_costs(facts["costs"], resources.console, labels)
+    if run.evaluate.print_texts:
+        print_texts(showcase, resources.console, labels)
     if facts["warning"]:
         resources.console.print(f"[yellow]{facts['warning']}[/]")
     return path
@@ -212,7 +214,8 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
     prepared = resources.prepared(arms[0].config)
     longest = max(arms, key=lambda arm: arm.configured[0].history)
     requests = build_data(resources, longest).requests("test")
-    drawn = _draw_requests([(e.category, prepared.corpora[e.category].reviews[e.row].user) for e in requests.examples])
+    owners = [(e.category, prepared.corpora[e.category].reviews[e.row].user) for e in requests.examples]
+    drawn = _draw_requests(owners, arms[0].config.evaluate.shown)
     shown = []
     for at in drawn:
         request, example = requests[at], requests.examples[at]
@@ -238,20 +241,24 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
     return shown
 
 
-def _draw_requests(owners: Sequence[tuple[str, str]]) -> list[int]:
-    """Draw one request of each category with a fixed seed, and of different users if possible.
+def _draw_requests(owners: Sequence[tuple[str, str]], count: int) -> list[int]:
+    """Draw requests with a fixed seed, from each category in turn, and of different users if possible.
 
     Args:
         owners: the category and the user of each request.
+        count: how many requests are drawn; all of them if there are no more.
 
     Returns:
-        The indices of at most three requests.
+        The indices of the requests.
     """
     drawn: list[int] = []
-    for category in list(dict.fromkeys(category for category, _ in owners))[:SHOWN]:
-        members = [at for at, (other, _) in enumerate(owners) if other == category]
+    names = list(dict.fromkeys(category for category, _ in owners))
+    members = {name: [at for at, (other, _) in enumerate(owners) if other == name] for name in names}
+    for name in islice(cycle(names), count):
+        left = [at for at in members[name] if at not in drawn]
         seen_users = {owners[at][1] for at in drawn}
-        drawn.append(random.Random(0).choice([at for at in members if owners[at][1] not in seen_users] or members))
+        if left:
+            drawn.append(random.Random(0).choice([at for at in left if owners[at][1] not in seen_users] or left))
     return drawn
 
 

@@ -1,6 +1,6 @@
 """Writes the reports of a run: report.html, report.md and the tables in the terminal."""
 
 from dep.reporting.page import write_report
-from dep.reporting.terminal import print_costs, print_table
+from dep.reporting.terminal import print_costs, print_table, print_texts
 
-__all__ = ["print_costs", "print_table", "write_report"]
+__all__ = ["print_costs", "print_table", "print_texts", "write_report"]

@@ -38,8 +38,6 @@ _LOGGED = {
     "train_clamped_units": "Share of units whose mean activation is clamped",
 }
 """For each column of metrics.csv its heading on the page."""
-_SHOWN = 3
-"""Number of example requests on the page."""
 
 
 def write_report(run_dir: Path) -> Path:
@@ -111,7 +109,7 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "curves": _charts(logs),
         "curve_names": [labels.get(arm, arm) for arm in logs],
         "labels": labels,
-        "showcase": (_read(run_dir / "showcase.json") or _from_predictions(run_dir))[:_SHOWN],
+        "showcase": _read(run_dir / "showcase.json") or _from_predictions(run_dir)[:3],
         "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
     }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -62,6 +63,30 @@ def print_costs(costs: Mapping[str, Mapping[str, Any]], console: Console, labels
         grid.add_row(Text(shown[arm]), *cells)
     console.print(grid)
     console.print(Text(NOTE, "dim"))
+
+
+def print_texts(showcase: Sequence[Mapping[str, Any]], console: Console, labels: Mapping[str, str]) -> None:
+    """Print what each user wrote and what each arm generated for the request, side by side.
+
+    Args:
+        showcase: the content of showcase.json.
+        console: the console to print to.
+        labels: the label of each arm by its name.
+    """
+    for shown in showcase:
+        rating = shown["rating"]
+        stars = "" if rating is None or rating != rating else f", {rating:g} of 5"
+        titled = f", titled “{shown['title']}”" if shown["title"] else ""
+        grid = Grid(
+            title=Text(f"\nUser {shown['user']} on {shown['item_title'] or shown['key']}{stars}{titled}", "bold"),
+            title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        texts = {"What the user wrote": shown["reference"]}
+        texts |= {labels.get(arm, arm): text for arm, text in shown["predictions"].items()}
+        for name in texts:
+            grid.add_column(name, ratio=1, overflow="fold")
+        grid.add_row(*(Text(text or "(nothing)", "" if text else "dim") for text in texts.values()))
+        console.print(grid)
 
 
 def _grid(heading: str, title_style: str = "bold", show_header: bool = True) -> Grid:

@@ -47,10 +47,12 @@ def test_two_arms_with_the_same_label_keep_separate_costs(tmp_path: Path) -> Non
 
 def test_the_shown_requests_are_of_different_users_where_possible() -> None:
     owners = [("Books", "ann"), ("Music", "ann"), ("Music", "bob"), ("Films", "ann")]
-    assert _draw_requests(owners) == [0, 2, 3]
-    assert _draw_requests(owners) == _draw_requests(owners)
-    assert _draw_requests([]) == []
+    assert _draw_requests(owners, 3) == [0, 2, 3]
+    assert _draw_requests(owners, 3) == _draw_requests(owners, 3)
+    assert _draw_requests([], 3) == []
 
 
-def test_no_more_than_three_categories_are_shown() -> None:
-    assert len(_draw_requests([(name, name) for name in "abcde"])) == 3
+def test_as_many_requests_are_shown_as_asked_for_from_each_category_in_turn() -> None:
+    owners = [(category, f"{category}{user}") for category in "ab" for user in range(4)]
+    assert [owners[at][0] for at in _draw_requests(owners, 5)] == ["a", "b", "a", "b", "a"]
+    assert len({owners[at] for at in _draw_requests(owners, 6)}) == 6
