@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -76,3 +79,20 @@ def test_the_speed_of_a_model_of_135_million_parameters_is_timed_in_seconds_and_
     assert time.process_time() - began < 10
     assert flops > 1e8
     assert bandwidth > 1e6
+
+
+def test_a_plan_imports_no_package_that_it_has_no_use_for(folder, tmp_path: Path) -> None:
+    config = LlamaConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4)
+    backbone = folder(config)
+    unused = {
+        "lightning", "pytorch_lightning", "torchmetrics", "matplotlib", "sklearn", "scipy", "pandas", "datasets",
+        "sentence_transformers", "FlagEmbedding", "peft", "bitsandbytes",
+    }  # fmt: skip
+    command = ["run", "--plan", str(CONF / "demo.yaml"), backbone, *SMALL]
+    code = f"import sys; from dep.cli import main; assert not main({command}); print({unused} & set(sys.modules))"
+    env = os.environ | {"PYTHONPATH": str(CONF.parent)}
+    for allowed in ("{'pandas'}", "set()"):  # pyarrow imports pandas where it writes the prepared reviews
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+        assert run.stdout.splitlines()[-1] == allowed
