@@ -25,7 +25,7 @@ from dep.utils.atomic_io import replacing, write_json
 from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
 
-_READER = 2
+_READER = 3
 """Version of how sources are read and filtered; a change of either raises it."""
 
 

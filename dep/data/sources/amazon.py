@@ -140,7 +140,7 @@ class Amazon:
             first = first or row
             item = values.name(next((row[field] for field in self.columns.item if row.get(field)), None))
             if item in names:
-                items[item] = _joined(items.get(item), self.item(item, row))
+                files.add_item(items, self.item(item, row))
                 lacks = {field for field in self.rule if not row.get(field, True)}
                 empty[item] = empty.get(item, lacks) & lacks
                 filled |= {field for field in self.rule if row.get(field)}
@@ -163,10 +163,3 @@ class Amazon:
             if (without := sum(not getattr(item, field) for item in used.values())) and used:
                 self.notes.append(f"{category}: {without:,} of {len(used):,} items in {path.name} have no {field}")
         return used
-
-
-def _joined(earlier: Item | None, later: Item) -> Item:
-    """One item of two rows: the later row's fields, and the earlier one's where the later has none."""
-    if earlier is None:
-        return later
-    return Item(later.item, later.title or earlier.title, later.description or earlier.description)

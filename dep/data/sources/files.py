@@ -1,4 +1,4 @@
-"""Files of a source: finds and hashes them, and sorts the reviews that were read."""
+"""Files of a source: finds and hashes them, joins rows about one item, and sorts the reviews that were read."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def unrated(category: str, reviews: Collection[Review], scale: str = " from 1 to
     """The note on reviews without a rating; none if all have one."""
     count = sum(review.rating != review.rating for review in reviews)
     return [f"{category}: {count:,} of {len(reviews):,} reviews have no rating{scale}"] if count else []
+
+
+def add_item(items: dict[str, Item], row: Item) -> None:
+    """Add a row about an item: its fields replace those of earlier rows, except where it has none."""
+    earlier = items.get(row.item, row)
+    items[row.item] = Item(row.item, row.title or earlier.title, row.description or earlier.description)
 
 
 def corpus(category: str, reviews: list[Review], items: dict[str, Item]) -> Corpus:

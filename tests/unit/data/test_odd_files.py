@@ -48,9 +48,13 @@ TWO = [ROW, ROW | {"reviewerID": "b"}]
         ",\n".join(map(json.dumps, TWO)) + ",",
         "\r\n".join(map(json.dumps, TWO)) + "\r\n\r\n",
         "\n\n" + "\n\n".join(map(json.dumps, TWO)),
+        "\n".join(json.dumps(row, indent=2) for row in TWO),
+        "\n\n" + ",\r\n".join(json.dumps(row, indent=2) for row in TWO) + ",\n",
+        "".join(json.dumps(row).replace(", ", ",\n", 1) for row in TWO),
     ],
     ids=["byte order mark", "Python literals", "array", "indented array", "array by lines", "array from line one",
-         "commas", "Windows lines", "empty lines"],
+         "commas", "Windows lines", "empty lines", "indented objects", "indented objects with commas",
+         "no line break between objects"],
 )  # fmt: skip
 def test_every_common_form_of_a_file_gives_the_same_reviews(tmp_path: Path, content: str) -> None:
     corpus, notes = load(tmp_path, content)
@@ -133,6 +137,11 @@ def test_a_gzip_file_that_is_damaged_anywhere_is_named(tmp_path: Path, at: float
         ('{"n": ' + "9" * 5000 + "}", r"line 1: expected one JSON object a line"),
         (json.dumps(NEW), "with reviewerID.*found 1 rows; the first has user_id, parent_asin.*source.kind"),
         ("{\n'a': ", "reviews_Toys.json"),
+        (
+            json.dumps(ROW, indent=2) + '\n{\n  "asin": ,',
+            r"reviews_Toys\.json, line 10: expected one JSON.*Expecting value",
+        ),
+        (json.dumps(ROW, indent=2) + "\n7", r"line 9: expected one JSON object a line.*found a int"),
         ("[" * 100_000, "reviews_Toys.json"),
     ],
 )
@@ -160,9 +169,14 @@ def test_another_encoding_or_a_hidden_archive_is_recognised(tmp_path: Path, cont
         load(tmp_path, content)
 
 
-def test_a_numeric_title_is_a_text(tmp_path: Path) -> None:
-    corpus, _ = load(tmp_path, line(summary=2012))
+def test_a_numeric_title_or_text_is_a_text(tmp_path: Path) -> None:
+    rows = [line(summary=2012, reviewText=10), line(reviewText=4.5, reviewerID="b")]
+    corpus, notes = load(tmp_path, "\n".join(rows))
     assert corpus.reviews[0].title == "2012"
+    assert [review.text for review in corpus.reviews] == ["10", "4.5"]
+    assert notes == []
+    _, notes = load(tmp_path, "\n".join([line(), line(reviewText=True), line(reviewText=math.nan)]))
+    assert notes == ["Toys: 2 of 3 rows of reviews_Toys.json have no text and are left out"]
 
 
 def test_rows_without_a_field_are_counted_and_said(tmp_path: Path) -> None:
