@@ -128,14 +128,21 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
         ArmRequests.__init__(self, prepared, cache, retriever, builder)
         self.batching = batching
         self.collate = Collator(pad_id)
+        self._training: TrainingPrompts | None = None
 
     def prepare_data(self) -> None:
         """Compute and cache the vectors in one process; the other processes read the cache."""
         self.vectors()
 
+    def training_prompts(self) -> TrainingPrompts:
+        """The prompts of all training examples, the same object in each call."""
+        if self._training is None:
+            self._training = TrainingPrompts(self.requests("train"), self.builder)
+        return self._training
+
     def train_dataloader(self) -> DataLoader[Prompt]:
         """Micro batches of this rank, in the order of this epoch."""
-        prompts = TrainingPrompts(self.requests("train"), self.builder)
+        prompts = self.training_prompts()
         if not len(prompts):
             raise DepError("expected training examples, found none; lower the protocol's thresholds")
         lengths = [len(p.ids) + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]

@@ -111,7 +111,7 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
         `frozen` ones; `train_seconds` (pretraining included; of the last uninterrupted part of a training; the whole
         time for each arm that shares an adapter). Per request: `prompt_tokens` and `calls` of the LLM (those that write
         profiles included), `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`. For one
-        seed: `past_reviews`, the counts of `PastReviews`.
+        seed: `past_reviews`, the counts of `PastReviews`, and `training_past_reviews`, those of the training prompts.
     """
     by_name: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -140,6 +140,8 @@ def _arm_costs(arms: Sequence[Arm]) -> dict[str, Any]:
         _, metadata, _ = read_adapter(arms[0].folder / "adapter.safetensors")
         result |= {"trainable": metadata["trainable"] + metadata["pretrained"], "frozen": metadata["frozen"]}
         seconds = [read_json(arm.folder / "training.json").get("seconds") for arm in arms]
+        if trained := PastReviews.of_training(arms[0].folder):
+            result["training_past_reviews"] = trained._asdict()
         known = [value for value in seconds if value is not None]
         result["train_seconds"] = fmean(known) if known else None
     return result
