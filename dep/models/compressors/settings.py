@@ -13,6 +13,7 @@ MeanOver = Literal["batch", "example", "mixed"]
 DecoderActivation = Literal["none", "gelu"]
 ReconOver = Literal["branch", "mixed"]
 Outside = Literal["linear", "hard"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(kw_only=True)
@@ -36,6 +37,9 @@ class _AutoencoderFields(ComponentConfig):
     `branch`."""
     init: Init = "xavier"
     """Initial weights: `xavier` (the paper), `normal` (the public code: N(0, 0.02), zero biases) or torch's own."""
+    dtype: Precision = "float32"
+    """In which precision encoder and decoder compute: `bfloat16` in the public code. Trained weights, projector and
+    losses are float32 in both."""
 
 
 @dataclass(kw_only=True)
