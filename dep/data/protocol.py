@@ -65,15 +65,22 @@ def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
 
 
 def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[str]:
-    """Notes about filters that are off because no item of a category has the field that they read."""
+    """Notes about fields that all of a category lack, so that their filter is off, and about reviews without one."""
     notes = []
     for category, corpus in sorted(corpora.items()):
+        items, reviews, every = corpus.items.values(), corpus.reviews, len(corpus.reviews)
         for field, on in (("title", True), ("description", config.min_description_chars > 0)):
-            if on and not any(getattr(item, field) for item in corpus.items.values()):
+            if on and not any(getattr(item, field) for item in items):
                 notes.append(f"{category}: no item has a {field}, so the filter of items by {field} is off")
         for field, fact in (("rating", _has_rating), ("title", _has_title)):
-            if not any(fact(review) for review in corpus.reviews):
+            missing = every - sum(map(fact, reviews))
+            if missing == every:
                 notes.append(f"{category}: no review has a {field}, so the filter of reviews by {field} is off")
+            elif missing:
+                notes.append(f"{category}: {missing:,} of {every:,} reviews are left out, since they have no {field}")
+        untitled = {item.item for item in items if not item.title}
+        if 0 < len(untitled) < len(items) and (on_them := sum(review.item in untitled for review in reviews)):
+            notes.append(f"{category}: {on_them:,} of {every:,} reviews are left out, since their items have no title")
     return notes
 
 

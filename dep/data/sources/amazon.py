@@ -160,6 +160,9 @@ class Amazon:
         if missing := len(names - items.keys()):
             self.notes.append(f"{category}: {missing:,} of {len(names):,} reviewed items are not in {path.name}")
         for field in ("title", "description"):
-            if (without := sum(not getattr(item, field) for item in used.values())) and used:
+            without = sum(not getattr(item, field) for item in used.values())
+            if used and without == len(used):
+                self.notes.append(f"{category}: none of {without:,} items in {path.name} has a {field}")
+            elif without:
                 self.notes.append(f"{category}: {without:,} of {len(used):,} items in {path.name} have no {field}")
         return used

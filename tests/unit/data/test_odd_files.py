@@ -248,6 +248,31 @@ def test_a_filter_that_finds_no_field_says_that_it_is_off(tmp_path: Path) -> Non
     assert load_dataset(tmp_path / "cache", source, config)[0].notes == dataset.notes, "from the cache too"
 
 
+def test_reviews_that_lack_a_field_that_others_have_are_counted_as_left_out(tmp_path: Path) -> None:
+    rows = [NEW | {"user_id": f"u{u}", "parent_asin": f"i{n}", "timestamp": n + 1, "text": f"{u} on {n}"}
+            for u in range(3) for n in range(4)]  # fmt: skip
+    rows[0]["rating"] = None
+    rows[1]["title"] = rows[2]["title"] = ""
+    (tmp_path / "Beauty.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    meta = [item(n, title="" if n == 3 else "T", description=[]) for n in range(4)]
+    (tmp_path / "meta_Beauty.jsonl").write_text("\n".join(map(json.dumps, meta)))
+    source = Amazon2023(Amazon2023.Config(folder=str(tmp_path)))
+    config = ProtocolConfig(
+        min_text_chars=1, min_description_chars=0, min_user_reviews=3, min_item_reviewers=1, min_profile_reviewers=0,
+        min_profile=0, train_targets=1, val_examples=None,
+    )  # fmt: skip
+    dataset, _ = load_dataset(tmp_path / "cache", source, config)
+    assert len(dataset.corpora["Beauty"].reviews) == 12 - 1 - 2 - 3
+    assert dataset.notes == (
+        "Beauty: 1 of 12 reviews have no rating from 1 to 5",
+        "Beauty: 1 of 4 items in meta_Beauty.jsonl have no title",
+        "Beauty: none of 4 items in meta_Beauty.jsonl has a description",
+        "Beauty: 1 of 12 reviews are left out, since they have no rating",
+        "Beauty: 2 of 12 reviews are left out, since they have no title",
+        "Beauty: 3 of 12 reviews are left out, since their items have no title",
+    )
+
+
 def test_records_reads_nothing_twice(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("\n".join(line(reviewerID=f"u{n}") for n in range(9000)))
