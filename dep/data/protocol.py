@@ -77,10 +77,13 @@ def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[s
             if missing == every:
                 notes.append(f"{category}: no review has a {field}, so the filter of reviews by {field} is off")
             elif missing:
-                notes.append(f"{category}: {missing:,} of {every:,} reviews are left out, since they have no {field}")
+                counted = (
+                    "reviews" if field == "rating" else f"{missing:,} of {every:,} reviews"
+                )  # sources count ratings
+                notes.append(f"{category}: {counted} without a {field} are left out, since others have one")
         untitled = {item.item for item in items if not item.title}
         if 0 < len(untitled) < len(items) and (on_them := sum(review.item in untitled for review in reviews)):
-            notes.append(f"{category}: {on_them:,} of {every:,} reviews are left out, since their items have no title")
+            notes.append(f"{category}: {on_them:,} of {every:,} reviews on items without a title are left out")
     return notes
 
 

@@ -267,9 +267,9 @@ def test_reviews_that_lack_a_field_that_others_have_are_counted_as_left_out(tmp_
         "Beauty: 1 of 12 reviews have no rating from 1 to 5",
         "Beauty: 1 of 4 items in meta_Beauty.jsonl have no title",
         "Beauty: none of 4 items in meta_Beauty.jsonl has a description",
-        "Beauty: 1 of 12 reviews are left out, since they have no rating",
-        "Beauty: 2 of 12 reviews are left out, since they have no title",
-        "Beauty: 3 of 12 reviews are left out, since their items have no title",
+        "Beauty: reviews without a rating are left out, since others have one",
+        "Beauty: 2 of 12 reviews without a title are left out, since others have one",
+        "Beauty: 3 of 12 reviews on items without a title are left out",
     )
 
 
