@@ -77,9 +77,8 @@ def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[s
             if missing == every:
                 notes.append(f"{category}: no review has a {field}, so the filter of reviews by {field} is off")
             elif missing:
-                counted = (
-                    "reviews" if field == "rating" else f"{missing:,} of {every:,} reviews"
-                )  # sources count ratings
+                # the source has counted those without a rating
+                counted = "reviews" if field == "rating" else f"{missing:,} of {every:,} reviews"
                 notes.append(f"{category}: {counted} without a {field} are left out, since others have one")
         untitled = {item.item for item in items if not item.title}
         if 0 < len(untitled) < len(items) and (on_them := sum(review.item in untitled for review in reviews)):

@@ -117,7 +117,7 @@ class DPL:
                 where = f"{self.config.main} {category}/{split}, row {number}"
                 *past, target = [reviews.setdefault(_identity(one), one) for one in self._written(where, row)]
                 rows.append(_Row(split, target, tuple(past)))
-        rows, shared = _apart(rows)
+        rows, shared = _separated(rows)
         if shared:
             reviews = {_identity(one): one for row in rows for one in (*row.profile, row.target)}
             self.notes.append(
@@ -167,7 +167,7 @@ def _same(past: Review, target: Review) -> bool:
     return past.text.split() == target.text.split()
 
 
-def _apart(rows: Sequence[_Row]) -> tuple[list[_Row], int]:
+def _separated(rows: Sequence[_Row]) -> tuple[list[_Row], int]:
     """The rows with people who share a user's name kept apart, and how many such names there are.
 
     Two rows of one name are of one person if they share a review, or if others link them: what a user wrote before is

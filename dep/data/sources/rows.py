@@ -50,7 +50,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
                 if not begun and line.strip():
                     begun = True
                     if size <= _WHOLE_UP_TO and _continues(path, line):
-                        yield from _whole(path, number, line + lines.read())
+                        yield from _whole_text(path, number, line + lines.read())
                         break
                 yield from _rows(path, number, line)
         except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
@@ -127,7 +127,7 @@ def _continues(path: Path, line: str) -> bool:
     return False
 
 
-def _whole(path: Path, first: int, text: str) -> Iterator[dict[str, Any]]:
+def _whole_text(path: Path, first: int, text: str) -> Iterator[dict[str, Any]]:
     """The rows of a text whose first line has the number `first`: one JSON array, or one object after another."""
     try:
         value = json.loads(text)
