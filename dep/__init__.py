@@ -26,7 +26,7 @@ _MODULES = {
     "ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors",
     "PastReview": "dep.pipeline.personalizer", "Personalizer": "dep.pipeline.personalizer",
 }  # fmt: skip
-"""Public name -> module that defines it; names that are not listed are in `dep.api`."""
+"""The module that defines each public name; a name that is not listed is in `dep.api`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The public functions: differences on plain tensors, and runs from Python."""
+"""The public functions: compute differences of plain tensors, start a run, and read a finished run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def differences(vectors: Tensor, users: Sequence[str], items: Sequence[str]) -> 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """The results of a finished run.
 
     `rows` and `comparisons` are read from results.json.
     """

@@ -1,4 +1,4 @@
-"""`dep <verb> [configuration ...] [key=value ...]`: a table of verbs.
+"""The command line: `dep <verb> [configuration ...] [key=value ...]`.
 
 A configuration is a YAML file or its name (`demo` is conf/demo.yaml, in the current folder or in the package). Heavy
 packages are imported only after the verb is known, so that help appears at once.
@@ -18,7 +18,7 @@ from dep.utils.optional_deps import EXTRAS
 
 
 class Verb(NamedTuple):
-    """A verb: the module whose `main(command)` runs it, and one line of help."""
+    """A verb of the command line: the module whose `main(command)` runs it, and one line of help."""
 
     module: str
     help: str
@@ -32,6 +32,7 @@ VERBS = {
     "generate": Verb("dep.commands.generate", "measure the likelihood of the real reviews and generate reviews"),
     "evaluate": Verb("dep.commands.evaluate", "score the generated reviews"),
     "report": Verb("dep.commands.report", "write tables, intervals, comparisons and report.html from the scores"),
+    "fetch": Verb("dep.commands.fetch", "download a model or a public data set by name; alone: list what can be had"),
     "diff": Verb("dep.commands.diff", "print the fields in which two configurations differ: dep diff paper official"),
     "cost": Verb(
         "dep.commands.cost", "print each arm's parameters, operations, cache and memory, from the architecture"
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """Return the line to print in place of a traceback; empty for a bug."""
+    """Return the message to print for an error that the user can mend; empty for a bug, which prints its traceback."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package not in EXTRAS:
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "  dep run demo                                       the built-in world, on a CPU, in minutes\n"
         "  dep run demo name=mine seeds=[0,1]                 another name, two seeds\n"
         "  dep probe digital_music source.folder=/data/music   do vectors identify their author?\n"
+        "  dep fetch smollm2                                  a small real LLM; then backbone=smollm2 in any run\n"
         "  dep run paper source.main=/data/DPL-main source.meta=/data/DPL-meta\n\n"
         "Every verb continues where it was interrupted and repeats no finished work.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test"]
 Branch = Literal["his", "diff", "user"]
-"""Kind of soft token: of a review, of its difference from peers, or of the user's whole history (PPlug, User-LLM)."""
+"""What a soft token stands for: a review (`his`), its difference from peers (`diff`), or the whole history (`user`)."""
 IGNORE = -100
-"""Label of a token that the loss does not see."""
+"""Label of a token that the loss leaves out."""
 
 HIS_START, HIS_END = "<his_token_start>", "<his_token_end>"
 DIFF_START, DIFF_END = "<diff_token_start>", "<diff_token_end>"
 HIS_SLOT, DIFF_SLOT = "<his_slot>", "<diff_slot>"
 BOUNDARY_TOKENS = (HIS_START, HIS_END, DIFF_START, DIFF_END)
 SLOT_TOKENS: dict[Branch, str] = {"his": HIS_SLOT, "diff": DIFF_SLOT, "user": HIS_SLOT}
-"""A prompt with a user's embedding has none of single reviews, so that both can use the same placeholder."""
+"""The placeholder of each kind. No prompt holds both `his` and `user` embeddings, so these two share one."""
 SPECIAL_TOKENS = (*BOUNDARY_TOKENS, HIS_SLOT, DIFF_SLOT)
-"""Figure 6's four boundary tokens, and the two placeholders that vectors are written over."""
+"""Figure 6's four boundary tokens, and the two placeholders whose embeddings are replaced by soft tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Item:
 class Corpus:
     """All reviews and items of one category.
 
-    A review's index in `reviews` is its *row*: vector caches, examples and slots name a review by it.
+    The index of a review in `reviews` is called its *row*. Vector caches, examples and slots name a review by its row.
     """
 
     category: str
@@ -68,23 +68,25 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of one category, a row a review, memory-mapped.
+    """The memory-mapped vectors of one category; row n belongs to review n.
 
-    his_NE, diff_NE: [N, E]. peers_N: [N], how many peers a difference was taken from.
+    his_NE: [N, E], the embedding of each review.
+    diff_NE: [N, E], the difference from the mean of the peers.
+    peers_N: [N], the number of peers in that mean.
     """
 
     his_NE: Tensor
     diff_NE: Tensor
-    """Zero where `peers_N` is zero, since there is no difference without peers."""
+    """All components are zero where `peers_N` is zero, since there is no difference without peers."""
     peers_N: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One request: write what this user wrote about this item.
+    """A review to write (the target), and the reviews that its author wrote before it (the profile).
 
-    `row` is the target review's row in its category's corpus, `profile` the rows of everything the user wrote
-    earlier, oldest first. The target itself is never in `profile`.
+    `row` is the row of the target in the corpus of `category`. `profile` holds the rows of the author's earlier
+    reviews, oldest first; the target is never among them.
     """
 
     category: str
@@ -94,16 +96,16 @@ class Example:
 
     @property
     def key(self) -> str:
-        """Stable name of this example, the key of predictions and scores."""
+        """The name under which predictions and scores of this example are stored."""
         return f"{self.category}/{self.row}"
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A past review with its vectors: one object holds the text and its vectors, so that they cannot be mixed up.
+    """A past review together with its vectors; one object holds both, so that text and vectors cannot be mixed up.
 
-    `his` and `diff` are [E] float tensors; `diff` is None for an item that nobody else reviewed, `his` is None
-    where a method uses no vectors.
+    `his` and `diff` are [E] float tensors. `diff` is None if nobody else reviewed the item. Both are None for a method
+    that uses no vectors.
     """
 
     review: Review
@@ -114,12 +116,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class UserHistory:
-    """A user's L reviews before a request, oldest first, as vectors (PPlug, User-LLM).
+    """The L reviews that a user wrote before a request, oldest first, as vectors (for PPlug and User-LLM).
 
-    his, item: [L, E], embeddings of the reviews' texts and of their items' titles and descriptions.
-    rating, days: [L], stars, and days from the review to the request.
-    category: which of the categories, by number.
-    query: [E], embedding of what is known of the request: item and the review's title.
+    his: [L, E], the embedding of each review's text.
+    item: [L, E], the embedding of each item's title and description.
+    rating: [L], the stars.
+    days: [L], the days between the review and the request.
+    category: the index of the request's category.
+    query: [E], the embedding of the requested item and of the requested review's title.
     """
 
     his: Tensor
@@ -132,7 +136,7 @@ class UserHistory:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An example ready for the prompt: what to write about, and the slots (newest first) to write it from."""
+    """An example with all that a prompt needs: item, rating and title of the target, and past reviews, newest first."""
 
     key: str
     category: str
@@ -143,18 +147,21 @@ class Request:
     text: str
     slots: tuple[Slot, ...] = ()
     profile: str = ""
-    """The profile of the user that a language model wrote (PAG, DPL)."""
+    """A description of the user that a language model wrote (for PAG and DPL); empty for other methods."""
     user_history: UserHistory | None = None
-    """The user's whole history, for methods that read it."""
+    """The user's whole history as vectors, for methods that read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids of one request and, per branch, the vectors that fill its slot tokens, in the order they occur.
+    """The token ids of one request, and the vectors that become its soft tokens.
 
-    `ids` ends where the review begins; `target` is the review's ids with the closing token.
-    `vectors[branch]` holds one [E] tensor for each of that branch's slot tokens in `ids`;
-    `positions[branch]` the slot's index k (0 = newest review) of each.
+    A slot token is a placeholder in `ids`, whose embedding a soft token replaces.
+
+    ids: the prompt, up to where the review begins.
+    target: the review, with the token that ends it.
+    vectors[branch]: one [E] tensor for each slot token of that branch, in order of occurrence.
+    positions[branch]: for each of these vectors, the index of its past review (0 is the newest).
     """
 
     key: str
@@ -163,18 +170,29 @@ class Prompt:
     vectors: dict[Branch, list[Tensor]] = field(default_factory=dict)
     positions: dict[Branch, list[int]] = field(default_factory=dict)
     kept: int = 0
-    """How many past reviews fitted."""
+    """How many past reviews are in the prompt."""
     user_history: UserHistory | None = None
     user_tokens: int = 0
-    """How many slot tokens in `ids` are for what a method makes of `user_history`."""
+    """How many slot tokens in `ids` receive soft tokens that are computed from `user_history`."""
     cut_vectors: dict[Branch, list[Tensor]] = field(default_factory=dict)
-    """Vectors of past reviews that the request asked for and that did not fit."""
+    """The vectors of requested past reviews that did not fit into the prompt."""
     asked: int = 0
-    """How many past reviews the request asked for; `kept` of them are in the prompt."""
+    """How many past reviews were requested; `kept` of them fitted into the prompt."""
+    cuts: tuple[int, ...] = ()
+    """Increasing positions in `ids` where a kept beginning may end (`backbone.keep_prefixes`). The last is at most the
+    position of the first soft token."""
+
+    @property
+    def computed(self) -> int:
+        """The number of tokens of the prompt that are computed each time: those after the last cut."""
+        return len(self.ids) - (self.cuts[-1] if self.cuts else 0)
 
 
 class UserHistoryBatch(NamedTuple):
-    """The `UserHistory` of each row: [B, L, E], [B, L] and [B, E], padded at the end; `present` [B, L] bool."""
+    """The `UserHistory` of B examples, padded at the end to the longest; `present` [B, L] is False on padding.
+
+    Each field has the shape that it has in `UserHistory`, with B in front.
+    """
 
     his: Tensor
     item: Tensor
@@ -206,16 +224,20 @@ class UserHistoryBatch(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """The model's input. The collator chooses the side of the padding; `attention_mask` is 1 on real tokens.
+    """The model's input: prompts of B examples, padded to one length of T tokens.
 
-    ids, attention_mask, labels: [B, T] (labels are IGNORE outside the target review).
-    vectors[branch]: [B, K, E] float; present[branch]: [B, K] bool, True where a vector fills a slot token.
-    Slot tokens of a branch occur in row b exactly present[branch][b].sum() times, in order of k.
-    `slot_index[branch]`: [B, K] int, which past review (0 = newest) the vector at k belongs to.
-    `user_history`: what `present["user"]`'s tokens are made of.
-    `noise[branch]`: [B, K, E] float, added to what the compressor sees; only while training, and only if asked for.
-    `cut_vectors`, `cut_present`: as `vectors` and `present`, of past reviews that did not fit; they fill no slot token.
-    `window_examples`, `window_tokens`: examples and target tokens of the optimizer step of a training batch, else 0.
+    ids: [B, T], padded on the side that the collator chooses.
+    attention_mask: [B, T], 1 on real tokens and 0 on padding.
+    labels: [B, T], the ids of the target review, and IGNORE elsewhere.
+    vectors[branch]: [B, K, E] float. Example b has as many vectors as it has slot tokens of the branch, in their order.
+    present[branch]: [B, K] bool, False where `vectors` holds padding.
+    slot_index[branch]: [B, K] int, the index of the past review (0 is the newest) that a vector belongs to.
+    noise[branch]: [B, K, E] float, added to the compressor's input in training; absent without `input_noise`.
+    user_history: the histories from which the soft tokens of the branch `user` are computed.
+    cut_vectors, cut_present: like `vectors` and `present`, for requested past reviews that did not fit the prompt.
+    cuts: `Prompt.cuts` of each row, counted from the row's first real token.
+    window_examples: the number of examples in the same optimizer step; 0 outside training.
+    window_tokens: the number of target tokens in the same optimizer step; 0 outside training.
     """
 
     keys: list[str]
@@ -229,11 +251,12 @@ class Batch:
     user_history: UserHistoryBatch | None = None
     cut_vectors: dict[Branch, Tensor] = field(default_factory=dict)
     cut_present: dict[Branch, Tensor] = field(default_factory=dict)
+    cuts: list[tuple[int, ...]] = field(default_factory=list)
     window_examples: int = 0
     window_tokens: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
-        """This batch with every tensor on `device`."""
+        """Return a copy of this batch with every tensor on `device`."""
 
         def move(tensors: dict[Branch, Tensor]) -> dict[Branch, Tensor]:
             return {branch: tensor.to(device) for branch, tensor in tensors.items()}
@@ -252,6 +275,7 @@ class Batch:
             else UserHistoryBatch(*(tensor.to(device) for tensor in self.user_history)),
             move(self.cut_vectors),
             move(self.cut_present),
+            self.cuts,
             self.window_examples,
             self.window_tokens,
         )

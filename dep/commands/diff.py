@@ -1,4 +1,4 @@
-"""`dep diff`: the fields in which two configurations differ."""
+"""`dep diff` prints the fields in which two configurations differ."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dep.utils.errors import DepError
 
 
 def main(command: Command) -> None:
-    """Print a table of the fields that differ, each with its meaning."""
+    """Print a table of the fields that differ, each with its explanation."""
     from dep.config.compare import show
     from dep.config.loader import load
 

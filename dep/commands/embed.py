@@ -1,4 +1,4 @@
-"""`dep embed`: one stage of a run."""
+"""`dep embed` runs the stage that embeds all reviews."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from dep.commands.run import run_stages
 
 
 def main(command: Command) -> None:
-    """Compute the his and diff vectors of every review."""
+    """Compute each review's embedding (`his`) and its difference from peers (`diff`)."""
     run_stages(command, ["embed"])

@@ -1,4 +1,4 @@
-"""`dep evaluate`: one stage of a run."""
+"""`dep evaluate` runs the stage that scores generated reviews."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from dep.commands.run import run_stages
 
 
 def main(command: Command) -> None:
-    """Score the generated reviews."""
+    """Compute the metrics of all generated reviews."""
     run_stages(command, ["evaluate"])

@@ -1,4 +1,4 @@
-"""`dep generate`: one stage of a run."""
+"""`dep generate` runs the stage that generates reviews."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from dep.commands.run import run_stages
 
 
 def main(command: Command) -> None:
-    """Measure the likelihood of the real reviews and generate each arm's reviews."""
+    """Compute the likelihood of the real reviews, and generate each arm's reviews."""
     run_stages(command, ["generate"])

@@ -1,4 +1,4 @@
-"""`dep prepare`: one stage of a run."""
+"""`dep prepare` runs the stage that filters and splits raw reviews."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from dep.commands.run import run_stages
 
 
 def main(command: Command) -> None:
-    """Read the source, filter and split it, print its statistics."""
+    """Read the source, filter and split its reviews, and print statistics."""
     run_stages(command, ["prepare"])

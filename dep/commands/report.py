@@ -1,4 +1,4 @@
-"""`dep report`: one stage of a run."""
+"""`dep report` runs the stage that writes the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dep run`: all stages of a run, then its report. The other stage verbs run a part of these stages."""
+"""`dep run` runs all stages of a run; other verbs run some of these stages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 from dep.commands.base import Command
 
 ALL = ("prepare", "embed", "train", "generate", "evaluate", "report")
-"""All stages, in their order."""
+"""All stages in order."""
 
 
 def main(command: Command) -> None:
@@ -20,11 +20,11 @@ def main(command: Command) -> None:
 
 
 def run_stages(command: Command, stages: Collection[str]) -> None:
-    """Run some of the stages, or print the plan.
+    """Run some of the stages, or print the plan instead.
 
     Args:
         command: the parsed command line.
-        stages: names in `ALL`.
+        stages: names from `ALL`.
     """
     run, configs = command.configs
     resources, console = command.resources, command.console

@@ -1,4 +1,4 @@
-"""`dep train`: one stage of a run."""
+"""`dep train` runs the stage that trains adapters."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from dep.commands.run import run_stages
 
 
 def main(command: Command) -> None:
-    """Train the adapter of every arm that has one."""
+    """Train the adapter of every arm that has one, unless it is trained already."""
     run_stages(command, ["train"])

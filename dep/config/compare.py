@@ -1,4 +1,4 @@
-"""`dep diff`: the fields in which two configurations differ, each with its meaning from the settings' class."""
+"""Finds the fields in which two configurations differ, for `dep diff`; docstrings in settings explain the fields."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from rich.table import Table
 from dep.config.schema import SLOTS, RunConfig, as_dict
 
 _NAMES = ("name", "label", "arms", "compare")
-"""Fields that name a run and do not describe it."""
+"""Fields that name a run and do not describe it; they are not compared."""
 
 
 _WIDE = 120
-"""Columns of a console that is wide enough to show the meaning of each field."""
+"""The number of columns from which on a console also shows the meaning of each field."""
 
 
 def differing(a: RunConfig, b: RunConfig) -> list[tuple[str, Any, Any, str]]:
-    """List the fields that differ, as (dotted key, value in `a`, value in `b`, meaning); a missing value is `-`."""
+    """List the fields that differ as (dotted key, value in `a`, value in `b`, meaning); a missing value is `-`."""
     left, right = (dict(_leaves(as_dict(config))) for config in (a, b))
     meanings = _meanings(a) | _meanings(b)
     return [
@@ -37,7 +37,7 @@ def differing(a: RunConfig, b: RunConfig) -> list[tuple[str, Any, Any, str]]:
 
 
 def show(a: RunConfig, b: RunConfig, names: tuple[str, str], console: Console) -> None:
-    """Print the differences as a table."""
+    """Print the differences of two configurations as a table."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     wide = console.width >= _WIDE
     for name in ("", *names, *["meaning"] * wide):
@@ -58,7 +58,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 
 def _meanings(config: RunConfig) -> dict[str, str]:
-    """Map each dotted key to its docstring, for every field of every settings class in `config`."""
+    """Map the dotted key of each field in `config` to the field's docstring."""
     return dict(_documented(config))
 
 
@@ -77,7 +77,7 @@ def _documented(settings: Any, above: str = "") -> Iterator[tuple[str, str]]:
 
 
 def docstrings(kind: type) -> dict[str, str]:
-    """Map each field of a dataclass and its bases to the docstring below it."""
+    """Map each field of a dataclass, inherited ones included, to the docstring below the field."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         try:

@@ -1,8 +1,8 @@
-"""Load a run's configuration from YAML files and `key=value` overrides, and check it against the chosen classes.
+"""Loads a run's configuration from YAML files and `key=value` overrides, and checks it against the chosen classes.
 
-Only this module imports omegaconf. A typo, a value of the wrong type, or a key of another variant is refused here, and
-the error names the key. An *arm* is one system of a comparison: the run's configuration with `conf/arm/<name>.yaml`
-merged over it.
+A typo, a value of the wrong type, or a key of a class that is not chosen raises an error that names the key. An *arm*
+is one system of a comparison; its configuration is the run's, with `conf/arm/<name>.yaml` merged over it. Only this
+module imports omegaconf.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from dep.utils.errors import DepError
 
 
 def load(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> RunConfig:
-    """Merge YAML files, left to right, then `key=value` overrides, and check the result.
+    """Merge YAML files from left to right, then `key=value` overrides, and check the result.
 
     Raises:
-        ConfigError: a file is missing, or the chosen classes do not have a key or do not accept its value.
+        ConfigError: a file is missing, or the chosen classes have no such key or do not accept its value.
     """
     return _typed(merge(files, overrides))
 
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """Build a configuration from plain values and check it like one from files."""
+    """Build a configuration from plain values, and check it like one from files."""
     raw = OmegaConf.create(dict(values))
     assert isinstance(raw, DictConfig)
     return _typed(raw)
 
 
 def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictConfig:
-    """Merge files, then overrides, without checks. A file may name others under `base`, relative to itself."""
+    """Merge files and then overrides, without checks. A file is merged over those that its `base` names."""
     raw = OmegaConf.create({})
     for file in files:
         raw = _merged(raw, _read(locate(file)))
@@ -49,19 +49,21 @@ def merge(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> DictCon
         raise ConfigError(f"{bad[0]!r}: expected a .yaml file or key=value")
     above = OmegaConf.create({})
     for key, value in map(read_override, overrides):
+        if key == "backbone" and isinstance(value, str):
+            key = "backbone.name_or_path"
         OmegaConf.update(above, key, value, force_add=True)
     return _merged(raw, above)
 
 
 def packaged() -> Path:
-    """Folder of the package's own configurations: `dep/conf` in a wheel, `conf` beside `dep` in a checkout."""
+    """Return the folder of the package's own configurations: `dep/conf` in a wheel, `conf` beside `dep` elsewhere."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def locate(file: str | Path) -> Path:
-    """Find the file of a configuration, given a path or a name in `conf` of the current folder or of the package.
+    """Find a configuration's file by its path, or by its name in `conf` of the current folder or of the package.
 
     Raises:
         ConfigError: there is no such file.
@@ -85,7 +87,7 @@ def locate(file: str | Path) -> Path:
 
 
 def _arm_file(folder: Path, name: str) -> Path:
-    """Path of an arm's file: in the run's own folder, or else the package's file of that name."""
+    """Return the path of an arm's file: in the run's own `arm` folder, or else in that of the package."""
     own, packaged_file = folder / f"{name}.yaml", packaged() / "arm" / f"{name}.yaml"
     return packaged_file if not own.is_file() and packaged_file.is_file() else own
 
@@ -107,7 +109,7 @@ def _read(path: Path) -> DictConfig:
 
 
 def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
-    """Merge `above` over `below`; a slot whose kind changes loses its earlier fields, which are another class's."""
+    """Merge `above` over `below`; if the kind of a slot changes, the fields of the earlier kind are dropped."""
     for slot in SLOTS:
         old, new = below.get(slot), above.get(slot)
         if old is not None and new is not None and "kind" in new and new["kind"] != old.get("kind"):
@@ -119,7 +121,7 @@ def _merged(below: DictConfig, above: DictConfig) -> DictConfig:
 
 
 def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
-    """Check `raw` against the schema of its chosen components; `prefix` is prepended to error messages."""
+    """Check `raw` against the schema of the components that it chooses; error messages begin with `prefix`."""
     kinds = []
     for slot, registry in SLOTS.items():
         kind = (raw.get(slot) or {}).get("kind", registry.default)
@@ -142,7 +144,7 @@ def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
 
 @lru_cache
 def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -> DictConfig:
-    """Build the schema of a run whose slots have these kinds; cached, since a run has dozens of arms and few kinds."""
+    """Build the schema for slots of the given kinds; it is cached, since a run has dozens of arms but few kinds."""
     schema = OmegaConf.structured(RunConfig)
     for slot, kind in kinds:
         fields = OmegaConf.structured(SLOTS[slot].config_class(kind))
@@ -156,13 +158,13 @@ def _schema(kinds: tuple[tuple[str, str], ...], metrics: tuple[str, ...] = ()) -
 
 
 def _own_metrics(raw: DictConfig) -> tuple[str, ...]:
-    """List the named metrics that are not in the registry, such as `my_module:MyMetric`."""
+    """List the metrics requested in `raw` that are not in the registry, such as `my_module:MyMetric`."""
     names = OmegaConf.select(raw, "evaluate.metrics.names")
     return tuple(str(name) for name in names if name not in METRICS) if OmegaConf.is_list(names) else ()
 
 
 def _keys(error: OmegaConfBaseException, schema: DictConfig) -> str:
-    """Return the end of an error message: the valid keys, where a key is unknown and no similar one exists."""
+    """List the valid keys for an error message about an unknown key; empty if the message already suggests a key."""
     if not isinstance(error, ConfigKeyError) or "Did you mean" in str(error):
         return ""
     above = str(error.full_key or "").rpartition(".")[0]
@@ -177,15 +179,15 @@ def _first_lines(error: Exception) -> str:
 
 
 def to_yaml(config: RunConfig) -> str:
-    """Format the resolved configuration as YAML that `load` reads."""
+    """Format a configuration as YAML that `load` can read."""
     return OmegaConf.to_yaml(OmegaConf.create(as_dict(config)))
 
 
 def load_arms(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> tuple[RunConfig, dict[str, RunConfig]]:
-    """Load a run and its arms by name; an arm merges the files, then its own file, then the overrides.
+    """Load a run and its arms by name; for an arm, the run's files, the arm's file and the overrides are merged.
 
     Raises:
-        ConfigError: as for `load`; also where `compare` names something that is not an arm of the run.
+        ConfigError: for the reasons of `load`, or `compare` names something that is not an arm of the run.
     """
     below, above = merge(files), merge((), overrides)
     run = _typed(_merged(below, above))
@@ -222,10 +224,10 @@ def _arm(name: str, folder: Path, below: DictConfig, above: DictConfig, earlier:
 
     Args:
         name: the arm's name.
-        folder: folder of the run's own arm files.
+        folder: the folder of the run's own arm files.
         below: the run's configuration.
         above: the overrides.
-        earlier: names of the arms whose chain of warm starts leads to this one, to detect a cycle.
+        earlier: names of the arms for whose warm start this arm is loaded, by which a cycle is found.
     """
     path = _arm_file(folder, name)
     config = _typed(_merged(_merged(below, _read(path)), above), prefix=f"arm {name} ({path}): ")
@@ -236,10 +238,10 @@ def _arm(name: str, folder: Path, below: DictConfig, above: DictConfig, earlier:
 def _warm_start(
     name: str, config: RunConfig, folder: Path, below: DictConfig, above: DictConfig, earlier: tuple[str, ...]
 ) -> RunConfig | None:
-    """Load the configuration of the warm start that `config` names; None if its adapter starts untrained.
+    """Load the configuration of the arm that `config` names as its warm start; None if there is no warm start.
 
     Raises:
-        ConfigError: there is no such arm, the chain of warm starts is a cycle, or the warm start takes all epochs.
+        ConfigError: there is no such arm, warm starts form a cycle, or the warm start leaves no epoch for the arm.
     """
     if not config.warm_start or not config.train.warm_start_epochs:
         return None
@@ -261,7 +263,7 @@ def _warm_start(
 
 
 def _varied(vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:
-    """List every combination of values, as (suffix of the arm's name, overrides)."""
+    """List every combination of the values in `vary` as (suffix of the arm's name, overrides)."""
     combinations = list(product(*([(key, value) for value in values] for key, values in vary.items())))
     return [
         ("".join(f"@{key.rsplit('.', 1)[-1]}={value}" for key, value in chosen), [f"{k}={v}" for k, v in chosen])

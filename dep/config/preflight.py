@@ -1,4 +1,4 @@
-"""Preflight checks: packages and devices that a configuration needs and this machine lacks."""
+"""Preflight checks: finds packages and devices that a configuration needs and this machine lacks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dep.utils.optional_deps import NEEDS, missing_package
 
 
 def check(config: RunConfig, parts: Collection[str]) -> None:
-    """Refuse a configuration that would fail only after hours of work.
+    """Raise an error for a configuration that would otherwise fail after hours of work.
 
     Args:
-        config: the configuration of one arm.
-        parts: sections of the configuration that the pending stages read (`backbone`, `train`, `generate`).
+        config: the configuration of an arm.
+        parts: the sections of the configuration that pending stages read (`backbone`, `train`, `generate`).
 
     Raises:
-        ConfigError: a package or device is missing; the message names the setting and a value that does not need it.
+        ConfigError: a package or device is missing; the message names the setting, and a value that needs neither.
     """
     for setting in dict.fromkeys(setting for setting, _ in NEEDS):
         part, name = setting.split(".")

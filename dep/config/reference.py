@@ -1,7 +1,7 @@
-"""Reference of all configuration keys: `python -m dep.config.reference` writes docs/configuration.md.
+"""Writes docs/configuration.md, the reference of all configuration keys (`python -m dep.config.reference`).
 
-Types, defaults and meanings come from the settings' dataclasses and the docstrings below their fields; `--check` exits
-with code 1 if the file is stale.
+Types, defaults and meanings come from the dataclasses of settings and the docstrings below their fields. With `--check`
+nothing is written, and the exit code is 1 if the file is out of date.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _escaped(text: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the page, or check it with `--check`; return the exit code."""
+    """Write the page, or compare it with the file if `--check` is given; return the exit code."""
     text = page()
     if "--check" in argv:
         current = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""

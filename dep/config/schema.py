@@ -1,7 +1,7 @@
-"""Schema of a run's configuration: its fields, the registries that fill its slots, and the ranges of its values.
+"""The schema of a run's configuration: its fields, the registries of its slots, and the ranges of its values.
 
-A slot with a `kind` (source, embedder, retriever, compressor, method) holds the `Config` of the component of that kind.
-`loader.py` makes a RunConfig from files and overrides.
+A slot is a field whose `kind` chooses a component: source, embedder, retriever, compressor or method. It holds the
+`Config` of the chosen component. `loader.py` makes a RunConfig from files and overrides.
 """
 
 from __future__ import annotations
@@ -31,70 +31,72 @@ from dep.utils.registry import ComponentConfig, Registry
 SLOTS: dict[str, Registry[Any]] = {
     registry.slot: registry for registry in (SOURCES, EMBEDDERS, RETRIEVERS, COMPRESSORS, METHODS)
 }
-"""Slot name -> registry; each slot of a configuration holds the settings of one component of its registry."""
+"""The registry of each slot; the slot holds the settings of one component of this registry."""
 
 
 @dataclass
 class RunConfig:
-    """All settings of a run or of one arm."""
+    """All settings of a run or of an arm."""
 
     source: ComponentConfig = field(default_factory=ComponentConfig)
-    """Where reviews come from; `kind` chooses the class."""
+    """Where the reviews come from; `kind` chooses the format."""
     embedder: ComponentConfig = field(default_factory=ComponentConfig)
-    """f_emb; `kind` chooses the class."""
+    """The text embedding model f_emb; `kind` chooses how it is run."""
     retriever: ComponentConfig = field(default_factory=ComponentConfig)
-    """Which past reviews enter the prompt; `kind` chooses the class."""
+    """Which past reviews enter the prompt; `kind` chooses the strategy."""
     compressor: ComponentConfig = field(default_factory=ComponentConfig)
-    """Eq. 5; `kind` chooses the class."""
+    """How embeddings are compressed (Eq. 5); `kind` chooses the compressor."""
     method: ComponentConfig = field(default_factory=ComponentConfig)
-    """Which system of the comparison; `kind` chooses the class."""
+    """Which system generates the reviews; `kind` chooses the method."""
     name: str = "run"
-    """Folder under `runs`."""
+    """Name of the run's folder under `runs`."""
     label: str = ""
-    """Name of this arm in tables; empty: the method's label."""
+    """Name of this arm in tables; if empty, the method's label."""
     runs: str = "runs"
-    """Folder of all runs."""
+    """The folder that holds the folders of all runs."""
     cache: str = "cache"
-    """Folder of vectors, prepared data and trained adapters."""
+    """The folder for vectors, prepared data and trained adapters, which runs share."""
     arms: list[str] = field(default_factory=list)
-    """Names of files in conf/arm to compare in this run; empty: the run's own configuration is the only arm."""
+    """The arms of this run, by the names of their files in conf/arm; if empty, the run's configuration is the only
+    arm."""
     vary: dict[str, list[Any]] = field(default_factory=dict)
-    """Dotted keys and their values: every arm is run once for each combination, as `arm@history=2` (Figure 2)."""
+    """Values to try for some settings, by dotted key; each arm runs once with each combination, as `arm@history=2`."""
     warm_start: str = ""
-    """Arm whose trained adapter is the starting point of the training, which then takes `train.epochs` less
-    `train.warm_start_epochs` epochs; an arm in conf/arm, loaded with the same run and overrides."""
+    """Name of the arm (in conf/arm) from whose trained adapter the training starts. That arm is trained for
+    `train.warm_start_epochs` epochs, and this arm for the rest of `train.epochs`."""
     warm_start_config: RunConfig | None = field(default=None, repr=False, metadata={"omegaconf_ignore": True} | RUNTIME)
-    """The configuration of that arm; the loader fills it in."""
+    """The configuration of the arm that `warm_start` names; the loader sets this."""
     compare: list[str] = field(default_factory=list)
-    """Pairs of arms to test against each other, each `a - b` by their names."""
+    """Pairs of arms that are tested against each other, each written as `a - b` with the arms' names."""
     seeds: list[int] = field(default_factory=lambda: [0])
-    """Each arm is trained and generates once with each seed."""
+    """Each arm is trained, and generates its reviews, once with each of these seeds."""
     threads: int = 0
-    """CPU threads for each arm; 0: all."""
+    """Number of CPU threads for each arm; 0 for all."""
     jobs: int = 0
-    """Arms that run in parallel, one process each; 0: cores divided by `threads` where that is set, else one."""
+    """Number of arms that run in parallel, each in a process. With 0 it is the number of cores divided by `threads`, or
+    one if `threads` is 0."""
     wandb: Literal["disabled", "offline", "online"] = "offline"
-    """Weights & Biases logging of every arm; `wandb sync` uploads an offline run later."""
+    """Whether arms are logged to Weights & Biases; `wandb sync` uploads an `offline` run later."""
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
-    """Filters and splits."""
+    """How reviews are filtered and split."""
     difference: DifferenceConfig = field(default_factory=DifferenceConfig)
-    """Eq. 4."""
+    """How differences are computed (Eq. 4)."""
     prompt: PromptConfig = field(default_factory=PromptConfig)
-    """Figure 6."""
+    """What the prompt holds (Figure 6)."""
     soft_prompt: SoftPromptConfig = field(default_factory=SoftPromptConfig)
-    """Which soft tokens the prompt has."""
+    """Which soft tokens the prompt has, and which adapter computes them."""
     projector: ProjectorConfig = field(default_factory=ProjectorConfig)
-    """Eq. 6."""
+    """How latents are projected to soft tokens (Eq. 6)."""
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    """The frozen LLM."""
+    """Which frozen LLM is used."""
     train: TrainConfig = field(default_factory=TrainConfig)
-    """Eq. 11 and its optimiser."""
+    """How the adapter is trained (Eq. 11)."""
     generate: GenerateConfig = field(default_factory=GenerateConfig)
-    """Decoding."""
+    """How reviews are generated."""
     profile: ProfileConfig = field(default_factory=ProfileConfig)
-    """Who writes users' profiles for PAG and DPL."""
+    """Which model writes users' profiles for PAG and DPL."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    """Which metrics are computed."""
+    """Which metrics are computed, and how intervals are."""
 
 
 _MINIMA = {
@@ -102,15 +104,15 @@ _MINIMA = {
     "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
-"""Dotted key -> smallest valid value."""
+"""The smallest valid values of settings, by dotted key."""
 
 
 class ConfigError(DepError):
-    """An invalid configuration; the message names the key, what was expected and what to write instead."""
+    """Raised for an invalid configuration; the message names the key, what was expected and what to write instead."""
 
 
 def check(config: RunConfig, prefix: str = "") -> None:
-    """Refuse values that have the right type and are still invalid; `prefix` is prepended to error messages.
+    """Check that values are in their ranges and names are valid; error messages begin with `prefix`.
 
     Raises:
         ConfigError: a value is outside its range, or a name is empty or repeated.
@@ -130,19 +132,19 @@ def check(config: RunConfig, prefix: str = "") -> None:
 
 
 def build(config: RunConfig, slot: str, *args: Any) -> Any:
-    """Build the component that fills `slot`; further arguments are passed to its class."""
+    """Build the component that `config` chooses for `slot`; further arguments are passed to its class."""
     return SLOTS[slot].build(getattr(config, slot), *args)
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:
-    """The resolved configuration as plain values."""
+    """Convert a configuration to plain values."""
     values = asdict(replace(config, warm_start_config=None))
     del values["warm_start_config"]
     return values
 
 
 def identity(config: RunConfig, *keys: str) -> str:
-    """Hash the parts of a configuration that `keys` name (dotted), without the fields that change no number."""
+    """Hash some parts of a configuration, given by dotted `keys`; fields that do not affect results are left out."""
     plain = numeric(config)
     parts = {}
     for key in keys:
@@ -154,7 +156,7 @@ def identity(config: RunConfig, *keys: str) -> str:
 
 
 def pairs(run: RunConfig) -> list[tuple[str, str]]:
-    """Parse `compare` into pairs of arm names.
+    """Parse `compare` into pairs of arms' names.
 
     Raises:
         ConfigError: an entry is not of the form `arm - arm`.
@@ -167,5 +169,5 @@ def pairs(run: RunConfig) -> list[tuple[str, str]]:
 
 
 def label(config: RunConfig) -> str:
-    """Name of this arm in tables: its own label, or else the method's."""
+    """Return the name of an arm in tables: its own label, or else that of its method."""
     return config.label or str(METHODS.component(config.method.kind).label)

@@ -1,8 +1,8 @@
-"""YAML and `key=value` words as texts: the schema says what a value is, and no spelling decides it before.
+"""Reads YAML files and `key=value` words so that values stay texts until the schema says which type they have.
 
-YAML of its own accord reads `2024_01` as 202401, `7e12345` as infinity, `1.10` as 1.1, `no` as false, and a key called
-On as true. Here every plain value stays the text that was written; the typed schema turns it into a number or a truth
-value where a field is one. Only `null` and `~` mean nothing at all.
+A usual YAML reader takes `2024_01` for 202401, `7e12345` for infinity, `1.10` for 1.1, `no` for false, and a key called
+On for true. Here every plain value stays the text that was written. The typed schema later turns it into a number or a
+truth value if its field is one. Only `null` and `~` become None.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dep.utils.errors import DepError
 
 
 class _Words(yaml.SafeLoader):
-    """Reads every plain value as text, `null` and `~` as None, and refuses a key that is written twice."""
+    """Reads plain values as text, `null` and `~` as None, and raises an error if a key is written twice."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
         letter: [(tag, pattern) for tag, pattern in pairs if tag.rpartition(":")[2] in ("null", "merge")]
@@ -33,10 +33,10 @@ class _Words(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """The values of a YAML file, every plain one as text.
+    """Read a YAML file; plain values stay texts.
 
     Raises:
-        DepError: the file is no YAML in UTF-8.
+        DepError: the file is not YAML in UTF-8.
     """
     try:
         return _with_home(yaml.load(path.read_text(encoding="utf-8-sig"), _Words))
@@ -46,10 +46,10 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_override(word: str) -> tuple[str, Any]:
-    """Key and value of a `key=value` word: a list or mapping as in YAML, anything else the text as it stands.
+    """Split a `key=value` word into key and value; a list or mapping is read as YAML, anything else stays a text.
 
     Raises:
-        DepError: the value begins a list or mapping that does not end.
+        DepError: the value is a list or mapping without an end.
     """
     key, _, text = word.partition("=")
     if text.lower() in ("null", "~"):
@@ -63,7 +63,7 @@ def read_override(word: str) -> tuple[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value as YAML itself reads it, for settings that have no type, such as arguments of a chat template."""
+    """Convert texts as a usual YAML reader would, for settings without a type, such as arguments of a chat template."""
     if isinstance(value, dict):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -75,7 +75,7 @@ def plain(value: Any) -> Any:
 
 
 def _with_home(value: Any) -> Any:
-    """`value` with `~/` at the beginning of texts as the user's home folder, which no shell expands behind a `=`."""
+    """Replace `~/` at the beginning of texts by the user's home folder, since a shell does not expand it after `=`."""
     if isinstance(value, dict):
         return {key: _with_home(part) for key, part in value.items()}
     if isinstance(value, list):

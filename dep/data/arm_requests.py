@@ -1,4 +1,4 @@
-"""An arm's requests and prompts, from the filtered reviews and their vectors; imports neither Lightning nor a model."""
+"""Makes an arm's requests and prompts from the filtered reviews and their vectors, without Lightning and the LLM."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dep.types import Branch, Prompt, Request, Split
 
 
 class PromptDataset(Dataset[Prompt]):
-    """The prompts of some requests; a prompt is built when it is first read."""
+    """A torch data set of prompts, one for each request; a prompt is built when it is first read."""
 
     def __init__(self, requests: Sequence[Request], builder: PromptBuilder) -> None:
         self.requests, self.builder = requests, builder
@@ -52,7 +52,7 @@ class ArmRequests:
         self._past: UserHistoryReader | None = None
 
     def vectors(self) -> Mapping[str, Vectors] | None:
-        """Vectors of all categories, cached; None for a method without vectors."""
+        """Return the vectors of all categories, cached; None for a method without vectors."""
         if self.cache is not None and self._vectors is None:
             self._vectors = {
                 category: self.cache.vectors(corpus, self.prepared.pool[category])
@@ -61,7 +61,7 @@ class ArmRequests:
         return self._vectors
 
     def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
-        """Mean and standard deviation [E] of each branch, over the reviews in the training examples' profiles."""
+        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles."""
         vectors = self.vectors() or {}
         rows: dict[str, set[int]] = {}
         for example in self.prepared.examples:
@@ -80,7 +80,7 @@ class ArmRequests:
         return found
 
     def requests(self, split: Split) -> Requests:
-        """The requests of one split."""
+        """Return the requests of one split."""
         examples = [example for example in self.prepared.examples if example.split == split]
         prompt = self.builder.config
         return Requests(
@@ -95,7 +95,7 @@ class ArmRequests:
         )
 
     def shown_differences(self) -> dict[str, ShownDifferences] | None:
-        """By category, what computes differences from the reviews of a prompt; None if they are those of `vectors`."""
+        """Return what computes differences that depend on the prompt, by category; None if no difference does."""
         vectors, cache = self.vectors(), self.cache
         if vectors is None or cache is None or not cache.difference.depends_on_prompt:
             return None
@@ -105,7 +105,7 @@ class ArmRequests:
         }
 
     def user_history(self) -> UserHistoryReader | None:
-        """What reads all that a user did before, where the prompt has room for it."""
+        """Return the reader of users' whole histories; None if prompts carry no such history."""
         if self._past is None and self.builder.config.reads_user_history:
             vectors = self.vectors()
             assert self.cache is not None, "a user's embedding is made of vectors"
@@ -114,5 +114,5 @@ class ArmRequests:
         return self._past
 
     def prompts(self, requests: Sequence[Request]) -> PromptDataset:
-        """The prompts of `requests`."""
+        """Return the prompts of `requests`."""
         return PromptDataset(requests, self.builder)

@@ -1,4 +1,4 @@
-"""Prompts of several examples as one rectangular `Batch`."""
+"""Pads the prompts of several examples into one `Batch`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dep.utils.hashing import seed_from
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads prompts to the longest of the batch.
+    """Pads prompts to the length of the longest one.
 
-    With `answers` a row is prompt and review, with labels on the review (training, scoring); without, it is the prompt
-    alone (generation, which pads on the left).
+    With `answers`, for training and scoring, an example is its prompt and its review, and the labels are the review's
+    tokens. Without, for generation, it is the prompt alone, padded on the left.
     """
 
     pad_id: int
@@ -27,7 +27,7 @@ class Collator:
     answers: bool = True
 
     def __call__(self, prompts: Sequence[Prompt]) -> Batch:
-        """Collate `prompts`; every tensor's shape is given at `Batch`."""
+        """Build the batch of `prompts`; `Batch` documents the shape of every tensor."""
         rows = [torch.tensor(p.ids + p.target if self.answers else p.ids) for p in prompts]
         labels = [
             torch.tensor([IGNORE] * len(p.ids) + p.target if self.answers else [IGNORE] * len(p.ids)) for p in prompts
@@ -37,6 +37,7 @@ class Collator:
             ids=self._pad(rows, self.pad_id),
             attention_mask=self._pad([torch.ones_like(row) for row in rows], 0),
             labels=self._pad(labels, IGNORE),
+            cuts=[p.cuts for p in prompts],
         )
         branches = {branch: None for p in prompts for branch in p.vectors}
         for branch in branches:
@@ -63,7 +64,7 @@ class Collator:
 
 
 def _stacked(rows: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
-    """Vectors [E] of each example as [B, K, E], zeros behind them, and which are there [B, K]."""
+    """Pad each example's vectors [E] with zeros to [B, K, E]; also return a mask [B, K] that is True on vectors."""
     counts = [len(row) for row in rows]
     vectors_BKE = torch.zeros(len(rows), max(counts), next(v.shape[-1] for row in rows for v in row))
     for b, row in enumerate(rows):
@@ -73,12 +74,13 @@ def _stacked(rows: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def add_noise(batch: Batch, deviation: float, draw: str) -> Batch:
-    """Give every vector of `batch` Gaussian noise of its own.
+    """Draw Gaussian noise for every vector of `batch`.
 
     Args:
-        batch: gets `noise`, in place.
-        deviation: standard deviation of each component, in the units that the compressor sees.
-        draw: with an example's key it names the noise, so that neither batch nor order nor an interruption changes it.
+        batch: its `noise` is set in place.
+        deviation: standard deviation of each component, in the units of the compressor's input.
+        draw: seeds the noise together with the example's key, so that the noise does not depend on the batch,
+            on the order of examples or on an interruption.
 
     Returns:
         The same batch.

@@ -1,9 +1,9 @@
-"""The LightningDataModule: vectors precomputed and cached per category, prompts, batches.
+"""The LightningDataModule: computes and caches vectors, builds prompts, and makes batches of them.
 
-The examples of an optimizer step depend only on seed and epoch, not on the micro batch or the number of devices: an
-epoch is a seeded permutation that is cut into windows of `effective_batch`. Within a window, rows of similar length
-form a micro batch. This saves padding and changes no number but a compressor's mean over the micro batch
-(`mean_over`).
+Each epoch draws a seeded permutation of the examples and cuts it into windows of `effective_batch` examples. A window
+is what one optimizer step trains on, so it depends neither on the size of micro batches nor on the number of devices.
+Within a window, examples of similar length form a micro batch, which saves padding. The only number that this changes
+is a compressor's mean over the micro batch (`mean_over`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dep.utils.lightning import pl
 
 
 class MicroBatch(list[int]):
-    """The examples of a micro batch; `window` holds all examples of its optimizer step."""
+    """The positions of a micro batch's examples; `window` holds those of all examples in the same optimizer step."""
 
     def __init__(self, rows: Iterable[int], window: Sequence[int]) -> None:
         super().__init__(rows)
@@ -34,19 +34,21 @@ class MicroBatch(list[int]):
 
 
 class TrainingPrompts(PromptDataset):
-    """Prompts that are read by micro batches."""
+    """A data set of prompts that a training loop reads one micro batch at a time."""
 
     def __getitems__(self, rows: MicroBatch) -> list[tuple[Prompt, int, int]]:
-        """The prompts of a micro batch, each with the number of examples and target tokens of its optimizer step."""
+        """Return a micro batch as (prompt, examples, target tokens); the two numbers count the whole optimizer step."""
         tokens = sum(len(self[at].target) for at in rows.window)
         return [(self[at], len(rows.window), tokens) for at in rows]
 
 
 class WindowSampler(Sampler[list[int]]):
-    """Micro batches of one rank, from windows of `effective_batch` examples in which examples are sorted by length.
+    """Yields the micro batches of one rank.
 
-    With `fill` the last window is filled up from the front of the permutation, so that all optimizer steps average over
-    equally many examples; without, it stays short (one rank only). `passed` is the number of epochs of the warm start.
+    The epoch's permutation is cut into windows of `effective_batch` examples, which are sorted by length. With `fill`,
+    the last window is filled up from the front of the permutation, so that all optimizer steps average over equally
+    many examples. Without, the last window stays short, which works on one rank only. `passed` is the number of epochs
+    that the warm start has trained before.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class WindowSampler(Sampler[list[int]]):
 
 @dataclass(frozen=True)
 class Batching:
-    """Sizes of batches, and the order of examples."""
+    """Settings of batches: their sizes, the seed of their order, and the noise on vectors."""
 
     effective_batch: int
     micro_batch: int
@@ -104,15 +106,15 @@ class Batching:
 
 
 class ReviewData(ArmRequests, pl.LightningDataModule):
-    """Data module of one arm.
+    """The data module of one arm, that is, of one method with its settings.
 
     Args:
         prepared: filtered corpora and examples.
         cache: the vector store; None for a method without vectors.
         retriever: chooses past reviews.
-        builder: builds prompts; its `config.history` is the number of past reviews to retrieve.
+        builder: builds prompts; its `config.history` says how many past reviews are retrieved.
         pad_id: the tokenizer's padding id.
-        batching: sizes and seed.
+        batching: sizes of batches, and their seed.
     """
 
     def __init__(
@@ -135,17 +137,17 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
         self.vectors()
 
     def training_prompts(self) -> TrainingPrompts:
-        """The prompts of all training examples, the same object in each call."""
+        """Return the prompts of all training examples, the same object in each call."""
         if self._training is None:
             self._training = TrainingPrompts(self.requests("train"), self.builder)
         return self._training
 
     def train_dataloader(self) -> DataLoader[Prompt]:
-        """Micro batches of this rank, in the order of this epoch."""
+        """Return the loader of this rank's micro batches, in the order of the current epoch."""
         prompts = self.training_prompts()
         if not len(prompts):
             raise DepError("expected training examples, found none; lower the protocol's thresholds")
-        lengths = [len(p.ids) + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
+        lengths = [p.computed + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]
         trainer = self.trainer
         assert trainer is not None, "Lightning sets the trainer before it asks for batches"
         windows = WindowSampler(
@@ -167,6 +169,6 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
         return DataLoader(prompts, batch_sampler=windows, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Prompt]:
-        """All validation examples, the same on every rank."""
+        """Return the loader of all validation examples; it is the same on every rank."""
         prompts = self.prompts(self.requests("val"))
         return DataLoader(prompts, batch_size=self.batching.eval_batch, collate_fn=self.collate)

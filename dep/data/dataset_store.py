@@ -1,9 +1,9 @@
-"""Stores filtered corpora and examples as Parquet, so that a large source is read and filtered once.
+"""Stores filtered corpora and examples as Parquet, so that a large source is read and filtered only once.
 
     <root>/prepared-<12 digits of the key>/
         <category>.reviews.parquet, <category>.items.parquet, examples.parquet, manifest.json
 
-The key hashes the source's content and the protocol; the manifest is written last.
+The key hashes the source's content and the settings of the protocol. The manifest is written last.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
 
 _READER = 3
-"""Version of how sources are read and filtered; a change of either raises it."""
+"""Version of the code that reads and filters sources; raise it when that code changes its results."""
 
 
 def load_dataset(root: Path, source: Source, config: ProtocolConfig) -> tuple[ReviewDataset, Path]:
-    """Load filtered corpora and examples from disk, or prepare and store them.
+    """Load filtered corpora and examples from disk; if they are missing, make them from the source and store them.
 
     Returns:
-        The data set, and its folder.
+        The data set and its folder.
     """
     key = json_digest([source.fingerprint(), asdict(config), _READER])
     folder = root / f"prepared-{key[:12]}"

@@ -1,15 +1,16 @@
-"""The protocol: filters and splits of DPL, which the paper uses.
+"""The protocol: how raw reviews are filtered and split, as DPL defined it and the paper uses it.
 
-    1. items: a title, and a description of 100 to 2000 characters (each only if the source has any)
-    2. reviews: 200 characters, a rating, a title (each only if the source has any) and a time, on such an item
-    3. repeat until nothing changes: items with 8 or more reviewers, users with 18 to 500 reviews
-    4. whitespace runs become one space; of a user's reviews of one item, or with one text, the latest stays
-    5. of each user, in order of time: profile | 8 training targets | validation target | test target
-    6. repeat until no user drops out: profiles keep items that are in 5 or more profiles, and need 8 reviews
-    7. an example's profile is the user's filtered profile and every earlier target
+    1. Keep items that have a title and a description of 100 to 2000 characters.
+    2. Keep reviews of these items that have 200 characters or more, a rating, a title and a time.
+    3. Keep items with 8 or more reviewers and users with 18 to 500 reviews; repeat until nothing changes.
+    4. Replace runs of white space by one space. If a user's reviews share an item or a text, keep only the latest.
+    5. Order each user's reviews by time and split them: profile | 8 training targets | validation target | test target.
+    6. Keep in all profiles only items that are in 5 or more profiles, and keep users whose profile has 8 or more
+       reviews; repeat until no user drops out.
+    7. The profile of an example is the user's filtered profile and all targets before the example's own.
 
-DEP then uses only the most recent training target of each user and category, and 512 validation examples drawn from all
-categories together.
+A filter on a field (title, description, rating) is off if the source never has this field. DEP then uses only the most
+recent training target of each user and category, and draws 512 validation examples from all categories together.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ from dep.types import Corpus, Example, Review
 from dep.utils.errors import DepError
 
 _HELD_OUT = 2
-"""A user's last two reviews: the validation target and the test target."""
+"""How many of a user's last reviews are held out: the validation target and the test target."""
 
 Histories = dict[str, list[Review]]
-"""Each user's reviews, oldest first."""
+"""The reviews of each user, oldest first."""
 
 
 class ReviewDataset(NamedTuple):
-    """Result of the protocol: filtered corpora with new rows, examples on these rows, and the rows that are peers."""
+    """The protocol's result: filtered corpora (with new row numbers), examples, and which reviews count as peers'."""
 
     corpora: dict[str, Corpus]
     examples: list[Example]
     pool: dict[str, Tensor]
-    """Category -> [N] bool, true on rows that count as a peer's review."""
+    """For each category [N] bool: True for a review that counts as a peer's."""
     notes: tuple[str, ...] = ()
-    """Sentences for the user about rows and fields that the source lacks."""
+    """Sentences that tell the user which reviews and fields the source lacks."""
 
 
 def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
-    """Load a source, filter and split it; a source that is published with a split keeps it.
+    """Load a source, then filter and split its reviews; a source that is published with a split keeps that split.
 
     Raises:
         DepError: no user passes the filters, or `peer_pool` needs reviews that a split source lacks.
@@ -65,7 +66,7 @@ def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
 
 
 def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[str]:
-    """Notes about fields that all of a category lack, so that their filter is off, and about reviews without one."""
+    """Return notes about filters that are off because a category lacks a field, and about reviews left out for one."""
     notes = []
     for category, corpus in sorted(corpora.items()):
         items, reviews, every = corpus.items.values(), corpus.reviews, len(corpus.reviews)
@@ -87,14 +88,15 @@ def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[s
 
 
 def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> ReviewDataset:
-    """Filter and split raw corpora.
+    """Filter raw corpora and split them into examples.
 
     Args:
         corpora: raw reviews by category.
-        config: thresholds, and numbers of examples.
+        config: the thresholds and the numbers of examples.
 
     Returns:
-        The filtered corpora (same order, new rows), the examples of all categories, and the rows that are peers.
+        The filtered corpora (in the same order, with new row numbers), the examples of all categories, and the reviews
+        that count as peers'.
 
     Raises:
         DepError: no user passes the filters in some category.
@@ -134,7 +136,7 @@ def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Exam
 
 
 def _usable(corpus: Corpus, config: ProtocolConfig) -> list[Review]:
-    """Steps 1 and 2."""
+    """Apply steps 1 and 2: keep the usable items and reviews."""
     has_titles = any(item.title for item in corpus.items.values())
     has_descriptions = any(item.description for item in corpus.items.values())
     most = config.max_description_chars
@@ -166,7 +168,7 @@ def _has_title(review: Review) -> bool:
 
 
 def _core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], set[str]]:
-    """Step 3: the reviews that stay, and the users who pass."""
+    """Apply step 3: return the reviews that stay and the users who pass."""
     most = config.max_user_reviews
     while True:
         reviewers = _reviewers(reviews)
@@ -183,7 +185,7 @@ def _core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], 
 
 
 def _profiles(histories: Histories, users: set[str], tail: int, config: ProtocolConfig) -> Histories:
-    """Step 6: the filtered profile of each user who stays."""
+    """Apply step 6: return the filtered profile of each user who stays."""
     profiles = {user: histories[user][:-tail] for user in sorted(users) if len(histories[user]) >= tail}
     while True:
         counted = [review for profile in profiles.values() for review in profile]
@@ -201,7 +203,7 @@ def _profiles(histories: Histories, users: set[str], tail: int, config: Protocol
 
 
 def _examples(category: str, rows: list[Review], profiles: Histories, tail: int) -> list[Example]:
-    """Step 7: a user's last `tail` rows are the targets, all rows of theirs before one its profile."""
+    """Apply step 7: each user's last `tail` reviews are targets, and the reviews before a target are its profile."""
     of_user: dict[str, list[int]] = defaultdict(list)
     for row, review in enumerate(rows):
         of_user[review.user].append(row)
@@ -216,7 +218,7 @@ def _examples(category: str, rows: list[Review], profiles: Histories, tail: int)
 
 
 def _finish(corpora: dict[str, Corpus], examples: list[Example], config: ProtocolConfig) -> ReviewDataset:
-    """Mark the peers, then draw the examples that are wanted."""
+    """Mark the reviews that count as peers', then choose the examples that the configuration asks for."""
     pool = {category: torch.ones(len(corpus.reviews), dtype=torch.bool) for category, corpus in corpora.items()}
     if config.peer_pool == "history":
         for example in examples:
@@ -238,7 +240,7 @@ def _finish(corpora: dict[str, Corpus], examples: list[Example], config: Protoco
 
 
 def _most_recent(examples: list[Example], corpora: dict[str, Corpus], count: int) -> list[Example]:
-    """Each user's last `count` examples of a category; rows of a user are in order of time."""
+    """Return the last `count` examples of each user and category; a user's rows are in order of time."""
     seen: Counter[tuple[str, str]] = Counter()
     chosen = []
     for example in reversed(examples):
@@ -250,7 +252,7 @@ def _most_recent(examples: list[Example], corpora: dict[str, Corpus], count: int
 
 
 def _draw(examples: list[Example], count: int | None, seed: int) -> list[Example]:
-    """Draw `count` examples and keep their order; all examples if there are no more."""
+    """Draw `count` examples at random and keep their order; return all if there are no more."""
     if count is None or count >= len(examples):
         return examples
     return [examples[place] for place in sorted(random.Random(seed).sample(range(len(examples)), count))]
@@ -266,7 +268,7 @@ def _squeeze(review: Review) -> Review:
 
 
 def _latest(reviews: Iterable[Review]) -> list[Review]:
-    """One user's reviews, oldest first, without those whose item or text a later one repeats."""
+    """Sort one user's reviews by time, oldest first, and leave out each whose item or text a later review repeats."""
     items: set[str] = set()
     texts: set[str] = set()
     kept = []

@@ -1,4 +1,4 @@
-"""Settings of the protocol: filters and splits."""
+"""Settings of the protocol, that is, of filters and splits."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Literal
 
 @dataclass
 class ProtocolConfig:
-    """Thresholds of the filters, in characters, reviews or users; the defaults are DPL's and DEP's."""
+    """Thresholds of the filters and sizes of the splits; the defaults are those of DPL and DEP."""
 
     min_text_chars: int = 200
-    """Shortest review that counts."""
+    """Reviews with fewer characters than this are left out."""
     min_description_chars: int = 100
-    """Shortest item description; 0 also lets items without one pass."""
+    """Items whose description has fewer characters than this are left out; 0 keeps items without a description."""
     max_description_chars: int | None = 2000
-    """Longest item description; null for no limit."""
+    """Items whose description has more characters than this are left out; null for no limit."""
     min_user_reviews: int = 18
-    """Fewest reviews of a user."""
+    """Users with fewer reviews than this are left out."""
     max_user_reviews: int | None = 500
-    """Largest number of reviews of a user; who wrote more is left out altogether; null for no limit."""
+    """Users with more reviews than this are left out; null for no limit."""
     min_item_reviewers: int = 8
-    """Fewest reviewers of an item."""
+    """Items with fewer reviewers than this are left out."""
     min_profile_reviewers: int = 5
-    """Fewest users who have an item in their profile, for it to stay in any profile."""
+    """An item that is in fewer users' profiles than this is removed from all profiles."""
     min_profile: int = 8
-    """Fewest reviews that a user's profile must keep."""
+    """Users whose profile keeps fewer reviews than this are left out."""
     train_targets: int = 8
-    """Training targets of a user: the reviews just before the validation target."""
+    """How many training targets each user has: the reviews just before the validation target."""
     targets_used: int | None = 1
-    """How many of them become training examples, the most recent first; null for all."""
+    """How many of a user's training targets are used, counted from the most recent; null for all."""
     val_examples: int | None = 512
-    """Validation examples drawn from all categories together; null for all."""
+    """How many validation examples are drawn from all categories together; null for all."""
     test_examples: int | None = None
-    """Test examples drawn from all categories together, for small runs; null for all."""
+    """How many test examples are drawn from all categories together, for small runs; null for all."""
     peer_pool: Literal["kept", "history", "test_profile", "all"] = "kept"
-    """Which reviews count as peers': `kept`, all reviews of the users who pass the filters; `history`, the same without
-    validation and test targets; `test_profile`, the profile of each test example without its last two reviews, the
-    validation target and the newest training target (the authors' code); `all`, also the reviews of users who do not
-    pass. With `all`, an item's reviewers are counted over everybody, so that leaving a user out takes no peers from
+    """Which reviews count as peers'. `kept`: all reviews of users who pass the filters. `history`: the same without
+    validation and test targets. `test_profile`, as in the authors' code: the profile of each test example without its
+    last two reviews (the validation target and the newest training target). `all`: also the reviews of users who do not
+    pass the filters; `min_item_reviewers` then counts everybody, so that leaving a user out takes no peers from
     others."""
     seed: int = 0
-    """Seed of the draws of examples."""
+    """Seed for drawing validation and test examples."""

@@ -1,4 +1,4 @@
-"""Statistics of a data set, as in the paper's Table 4: numbers of examples, lengths of profiles and outputs."""
+"""Computes the statistics of the paper's Table 4: the number of examples and the lengths of profiles and outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dep.types import Corpus, Example, Split
 
 @dataclass(frozen=True)
 class CorpusStatistics:
-    """Size of one category."""
+    """Numbers of reviews, users and items of one category."""
 
     category: str
     users: int
@@ -20,11 +20,11 @@ class CorpusStatistics:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """A row of Table 4. Profile sizes in reviews, output lengths in characters, sd of the population."""
+    """A row of Table 4: profile sizes in reviews, output lengths in characters, and standard deviations (`sd`)."""
 
     split: Split
     category: str
-    """Name of the category, or `all` for all together."""
+    """The category's name, or `all` for all categories together."""
     examples: int
     profile_mean: float
     profile_sd: float
@@ -34,21 +34,21 @@ class SplitStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Sizes of the corpora and of the splits."""
+    """The statistics of all corpora and all splits."""
 
     corpora: list[CorpusStatistics]
     splits: list[SplitStatistics]
 
 
 def statistics_of(corpora: dict[str, Corpus], examples: list[Example]) -> Statistics:
-    """Compute the statistics: train and val with all categories merged, test by category, as in Table 4.
+    """Compute the statistics as in Table 4: train and val over all categories together, test for each category.
 
     Args:
-        corpora: filtered corpora by category.
-        examples: examples on their rows.
+        corpora: the filtered corpora by category.
+        examples: the examples.
 
     Returns:
-        One entry per category, and one per split that has examples.
+        One entry for each category, and one for each split that has examples.
     """
     sizes = [
         CorpusStatistics(name, len({r.user for r in corpus.reviews}), len(corpus.items), len(corpus.reviews))

@@ -1,4 +1,4 @@
-"""A user's whole history before a request as vectors, which PPlug and User-LLM read instead of texts."""
+"""Builds the whole history of a user before a request as vectors, which PPlug and User-LLM read."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from dep.data.vectors.store import Vectors, VectorStore
 from dep.types import Example, Item, UserHistory
 
 DAY_MS = 86_400_000
-"""Milliseconds."""
+"""Milliseconds in a day."""
 
 
 def item_text(item: Item) -> str:
-    """What is embedded of an item: its title and description."""
+    """Return the text by which an item is embedded: its title and description."""
     return f"{item.title}. {item.description}".strip()
 
 
 class UserHistoryReader:
-    """Reads the `UserHistory` of an example.
+    """Builds the `UserHistory` of an example.
 
     Args:
         prepared: the corpora and the examples.
-        cache: the vector store, which embeds texts of items and requests once.
+        cache: the vector store, which embeds the texts of items and requests.
         vectors: the reviews' vectors by category.
-        longest: largest number of reviews of a history; the newest are kept.
+        longest: largest number of reviews in a history; the newest are kept.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class UserHistoryReader:
             self._queries[category] = rows
 
     def __call__(self, example: Example) -> UserHistory:
-        """History of the author of the example's target before it."""
+        """Return the history of the example's user before the target."""
         return self._events(example.category, example.profile, example.row)
 
     def sequences(self, examples: Sequence[Example]) -> dict[str, list[tuple[UserHistory, Tensor]]]:
-        """Sequences for pretraining a user encoder: the longest history of each user, with its newest target.
+        """Return the sequences that a user encoder is pretrained on: each user's longest history with its target.
 
         Args:
             examples: training examples.
 
         Returns:
-            By category: events, and [L] the row of `catalogue` of each event's item.
+            For each category a list of (history, rows), where rows [L] are the reviews' items as rows of `catalogue`.
         """
         newest: dict[tuple[str, str], Example] = {}
         for example in examples:
@@ -78,7 +78,7 @@ class UserHistoryReader:
         return found
 
     def catalogue(self, category: str) -> Tensor:
-        """Embeddings [I, E] of a category's items."""
+        """Return the embeddings [I, E] of all items of a category."""
         first = {review.item: row for row, review in reversed(list(enumerate(self.corpora[category].reviews)))}
         return self._items[category][[first[item] for item in self._place[category]]]
 

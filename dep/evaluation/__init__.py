@@ -1,1 +1,1 @@
-"""Metrics of generated texts, confidence intervals and significance tests."""
+"""Computes metrics of generated texts, confidence intervals and significance tests."""

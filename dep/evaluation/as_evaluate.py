@@ -1,4 +1,4 @@
-"""Adapter that exposes the metrics as modules of Hugging Face's `evaluate`; evaluate_modules/ has one file for each.
+"""Makes dep's metrics usable as modules of Hugging Face's `evaluate`; evaluate_modules/ has a file for each.
 
 evaluate.load("dep/evaluation/evaluate_modules/meteor/meteor.py").compute(predictions=[…], references=[…])
 """
@@ -14,7 +14,7 @@ from dep.evaluation.metrics import TextMetric, build_metric
 
 
 class Module(evaluate.Metric):
-    """`evaluate` module of the dep metric called `metric_name`, with dep's default settings."""
+    """Base class of modules for `evaluate`; computes dep's metric `metric_name` with default settings."""
 
     metric_name: str
 

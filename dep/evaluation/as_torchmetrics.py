@@ -1,4 +1,4 @@
-"""Adapter that exposes the metrics as torchmetrics, whose states are summed over batches and devices."""
+"""Makes dep's metrics usable as torchmetrics, whose states are summed over batches and devices."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dep.utils.errors import DepError
 
 
 class TorchMetric(torchmetrics.Metric):
-    """A metric of generated texts, computed over all texts since the last reset.
+    """Computes a metric over all generated texts since the last reset.
 
-    The state is the sum of the sufficient statistics over batches and devices. The result is the metric's `reduce` of
-    that sum: the mean over examples (ROUGE's `aggregate` setting is ignored), or corpus BLEU.
+    The state is the sum of the metric's sufficient statistics over batches and devices. The result is computed from
+    that sum: the mean over examples, or corpus BLEU. ROUGE's setting `aggregate` is ignored.
 
     Args:
-        name: name of a text metric, as in `evaluate.metrics.names`.
+        name: the name of a metric of generated texts, as in `evaluate.metrics.names`.
         config: settings of the metrics.
         options: options of `torchmetrics.Metric`, such as `dist_sync_on_step`.
 
@@ -51,7 +51,7 @@ class TorchMetric(torchmetrics.Metric):
             self.sums += torch.from_numpy(rows.sum(0)).to(self.sums)
 
     def compute(self) -> Tensor:
-        """Return the metric of all pairs added, a float scalar; 0 if none were added."""
+        """Return the metric of all pairs that were added, as a float scalar; 0 if there are none."""
         if not self.sums.any():
             return torch.tensor(0.0)
         return torch.tensor(float(self.metric.reduce(self.sums.double().cpu().numpy())))

@@ -1,8 +1,9 @@
-"""Leave-one-out nearest-centroid probe of whether vectors identify their author; it needs no language model.
+"""A probe of whether vectors identify the authors of reviews; it needs no language model.
 
-A user's centroid is the mean of the user's vectors without the probed one. The predicted author of a vector is the user
-with the nearest centroid by cosine. `both` concatenates his and diff, each scaled to unit length. If `both` is not
-better than `his`, the difference adds no information about the author to the review's own vector.
+Each user has a centroid, the mean of the user's vectors without the probed one. The predicted author of a vector is the
+user whose centroid has the largest cosine with it. The vectors are `his`, `diff`, and `both`, which concatenates the
+two after scaling each to unit length. If `both` is not better than `his`, the difference adds no information about the
+author to the review's own vector.
 
 Shape suffixes: Q probed reviews, U users, E components of a vector, N reviews of the corpus.
 """
@@ -23,34 +24,35 @@ from dep.utils.errors import DepError
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """Result of the probe for one kind of vector."""
+    """The result of the probe for one kind of vector."""
 
     vectors: str
-    """`his`, `diff` or `both`."""
+    """The kind of vector: `his`, `diff` or `both`."""
     accuracy: float
     mrr: float
     """Mean reciprocal rank of the author; ties count in the author's favour."""
     n: int
     """Number of probed reviews."""
     chance: float
-    """1 / users."""
+    """The accuracy of guessing: 1 / number of users."""
 
 
 def user_rows(examples: Iterable[Example], category: str) -> list[int]:
-    """Return the sorted rows of every test example's target and profile in one category."""
+    """Return the sorted rows of all targets and profile reviews of the test examples in a category."""
     return sorted({row for e in examples if (e.category, e.split) == (category, "test") for row in (*e.profile, e.row)})
 
 
 def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRow]:
-    """Predict the author of each of `rows` from his, from diff and from both.
+    """Predict the author of each review from `his`, from `diff` and from both.
 
     Args:
-        corpus: the reviews, which name their authors.
-        vectors: vectors of the corpus, [N, E] each.
-        rows: rows to probe. Rows without peers are left out, then rows whose author has no other row.
+        corpus: the N reviews, which name their authors.
+        vectors: the vectors [N, E] of these reviews.
+        rows: the rows of the reviews to probe. Reviews without peers are left out, and then reviews whose author has no
+            other review left.
 
     Returns:
-        Three results, for his, diff and both, on the same reviews.
+        Three results on the same reviews: for `his`, `diff` and `both`.
 
     Raises:
         DepError: fewer than two users are left.

@@ -1,11 +1,11 @@
-"""Scores of predictions, and the tables of `results.json` that summarise the scores of all arms.
+"""Scores predictions, and summarises the scores of all arms in the tables of `results.json`.
 
-A *score row* is one example of one arm and seed: `{key, category, user, <metric>: number or statistics, …}`. Before
-arms are compared, a metric that is a mean over examples is averaged over an arm's seeds for each example. Any other
-metric (BLEU) is reduced for each seed, and the results are averaged.
+A *score row* holds the scores of one example under one arm and seed: `{key, category, user, <metric>: number or
+statistics, …}`. Before arms are compared, a metric that is a mean over examples is averaged over an arm's seeds for
+each example. Any other metric, such as BLEU, is computed for each seed, and the results are averaged.
 
-The intervals describe how much a number would change with other *users*. They do not include the spread over seeds,
-which the rows of the single seeds show. A metric's class states its unit. Arms are keyed by name, not by label.
+The intervals describe how much a value would change with other *users*. They do not include the spread over seeds,
+which the rows of single seeds show. A metric's class states its unit. Arms are identified by name, not by label.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from dep.evaluation.significance import (
 from dep.utils.errors import DepError
 
 ALL = "all"
-"""Name of the category that pools all others."""
+"""Name of the category that holds the examples of all categories."""
 
 ScoreRow = Mapping[str, Any]
 Table = dict[str, ScoreRow]
-"""The score rows of one arm and seed, by key."""
+"""The score rows of one arm and seed, by the key of the example."""
 _EXAMPLE = ("key", "category", "user")
-"""Columns of a score row that are not metrics."""
+"""The columns of a score row that are not metrics."""
 
 
 def score_examples(
@@ -44,10 +44,10 @@ def score_examples(
     Args:
         rows: lines of predictions.jsonl.
         metrics: metrics by name, from `build_metrics`.
-        progress: show a progress bar for each metric.
+        progress: whether each metric shows a progress bar.
 
     Returns:
-        One score row for each prediction: key, category, user, and the value or statistics of each metric.
+        A score row for each prediction: key, category, user, and the value or statistics of each metric.
     """
     scores: list[dict[str, Any]] = [{name: row[name] for name in _EXAMPLE} for row in rows]
     for name, metric in metrics.items():
@@ -75,25 +75,25 @@ def summarise(
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Compute every number of a run with its interval, and every requested comparison.
+    """Compute every value of a run with its interval, and every requested comparison.
 
     Args:
-        per_arm: score rows by (arm name, seed).
-        pairs: arm names (a, b) to compare. The difference is a − b in the metric's unit, even if lower is better.
-        run: name of the run.
-        labels: label of each arm in tables; None uses the names.
+        per_arm: the score rows by (arm's name, seed).
+        pairs: names of arms (a, b) to compare. The difference is a − b in the metric's unit, even if lower is better.
+        run: the run's name.
+        labels: the label of each arm in tables; None uses the names.
         n_boot: number of resamples for each interval and each test.
         seed: seed of the resamples.
-        progress: show a progress bar.
+        progress: whether a progress bar is shown.
 
     Returns:
         `rows`: {run, arm, label, category, metric, value, ci_low, ci_high, n, seed} for each arm, seed, category
-        (and `all`) and metric; an arm with several seeds also has a row of their average, with seed None.
-        `comparisons`: {a, b, category, metric, delta, ci_low, ci_high, p, n}; p is not adjusted (see `holm`).
+        (and `all`) and metric. An arm with several seeds also has a row for their average, whose seed is None.
+        `comparisons`: {a, b, category, metric, delta, ci_low, ci_high, p, n}, where p is not adjusted (see `holm`).
 
     Raises:
-        DepError: the seeds of one arm, or two compared arms, have different examples; a key occurs twice;
-            only some rows have a metric; an arm in `pairs` has no scores.
+        DepError: the seeds of one arm, or two compared arms, have different examples; a key occurs twice; only some
+            rows have a metric; or an arm in `pairs` has no scores.
     """
     arms = _tables(per_arm)
     compared = []
@@ -152,7 +152,7 @@ def _same_examples(name_a: str, a: Table, name_b: str, b: Table) -> None:
 
 
 def _places(*arms: list[Table]) -> list[tuple[str, list[str], str]]:
-    """Return (category, its keys, metric) for each number that all `arms` have, sorted by category."""
+    """Return (category, keys of its examples, metric) for each metric that all `arms` have; ALL comes last."""
     keys = sorted(arms[0][0])
     by_category: dict[str, list[str]] = {}
     for key in keys:
@@ -165,7 +165,7 @@ def _places(*arms: list[Table]) -> list[tuple[str, list[str], str]]:
 
 
 def _has(metric: str, table: Table) -> bool:
-    """Return whether every row has `metric`; None counts as absent."""
+    """Return whether the rows have `metric`; a value of None counts as absent."""
     absent = [key for key, row in table.items() if row.get(metric) is None]
     if absent and len(absent) < len(table):
         raise DepError(f"{metric}: {len(absent)} of {len(table)} score rows lack it, the first is {absent[0]}")
@@ -177,10 +177,11 @@ def _users(table: Table, keys: list[str]) -> list[str]:
 
 
 def _statistics(metric: str, tables: list[Table], keys: list[str], copies: int) -> tuple[Array, Function]:
-    """Return sufficient statistics [N, S] of N `keys` over all seeds, and the function that reduces their sum.
+    """Return the sufficient statistics [N, S] of N examples over all seeds, and the function that reduces their sum.
 
-    A metric that is a mean over examples is averaged over seeds for each example. Any other metric concatenates the
-    statistics of all seeds, repeated to `copies` seeds, so that arms with different numbers of seeds have equal shapes.
+    For a metric that is a mean over examples, each example's values are averaged over seeds. For any other metric the
+    statistics of all seeds are concatenated and repeated until there are `copies` of them, so that arms with different
+    numbers of seeds have equal shapes.
     """
     kind = metric_class(metric)
     seeds = np.stack([kind.sufficient([table[key][metric] for key in keys]) for table in tables])  # [seeds, N, S]

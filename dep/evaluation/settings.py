@@ -10,14 +10,14 @@ from dep.utils.fields import RUNTIME
 
 @dataclass
 class EvaluateConfig:
-    """Settings of the scores and of the resamples for intervals and tests."""
+    """Which scores are computed, and how intervals and tests are resampled."""
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
-    """Metrics of the generated text; the likelihood of the real text is always measured."""
+    """The metrics of generated texts; the likelihood of the real texts is always computed."""
     texts: bool = True
-    """Whether to generate reviews; if false, only the likelihood is reported."""
+    """Whether reviews are generated; if not, only the likelihood is reported."""
     batch_size: int = field(default=16, metadata=RUNTIME)
-    """Examples in one forward pass that measures the likelihood; changes no number."""
+    """Number of examples in a forward pass that computes the likelihood; it changes no result."""
     n_boot: int = 2000
     """Number of resamples for each interval and each test."""
     seed: int = 0

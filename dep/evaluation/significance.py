@@ -1,15 +1,15 @@
-"""Confidence intervals and paired tests that resample users.
+"""Computes confidence intervals and paired tests by resampling users.
 
-    interval    percentile bootstrap of f(Σ rows of the drawn users)
-    difference  the same draw for both systems, percentiles of f(Σ a) − f(Σ b)      (Koehn, 2004)
-    p           approximate randomisation: each user's a and b are swapped with probability ½,
-                p = (1 + #{|δ*| ≥ |δ|}) / (1 + resamples)                           (Noreen, 1989)
+    interval    percentiles of f(Σ rows of the drawn users) over bootstrap resamples
+    difference  percentiles of f(Σ a) − f(Σ b), where both systems have the same drawn users   (Koehn, 2004)
+    p           approximate randomisation: each user's a and b are swapped with probability ½, and
+                p = (1 + #{|δ*| ≥ |δ|}) / (1 + resamples)                                      (Noreen, 1989)
 
-    rows -> `rows` [N, S], sufficient statistics of each example: numbers that a metric needs summed, e.g. (value, 1)
-    f    -> `function` [..., S] -> [...], the metric from summed rows, such as mean_of_sums
+    rows -> `rows` [N, S], the sufficient statistics of each example: numbers whose sums give the metric
+    f    -> `function` [..., S] -> [...], which computes the metric from summed rows, such as mean_of_sums
 
-The reviews of one user are not independent, so a resample draws users, each with all of their examples. Without
-`users`, every example is its own user. The draws depend only on the seed and the number of users.
+The reviews of one user are not independent, so a resample draws users, each with all examples of that user. Without
+`users`, every example counts as another user. The draws depend only on the seed and the number of users.
 
 Shape suffixes: N examples, S statistics, R resamples.
 """
@@ -40,7 +40,7 @@ class Interval(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """a − b with its confidence interval and a two-sided p-value; `n` is the number of pairs."""
+    """The difference a − b with its confidence interval and a two-sided p-value; `n` is the number of pairs."""
 
     delta: float
     low: float
@@ -56,14 +56,14 @@ def mean_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Return the bootstrap interval of a mean.
+    """Compute a mean and its bootstrap interval.
 
     Args:
-        values: [N] one number for each example.
-        users: [N] the user of each example; None makes each example its own user.
+        values: [N], a number for each example.
+        users: [N], the user of each example; with None every example counts as another user.
         n_boot: number of resamples.
         seed: seed of the resamples.
-        level: share of the resamples inside the interval, between 0 and 1.
+        level: the share of resamples inside the interval, between 0 and 1.
 
     Raises:
         DepError: there are no values, a value is not finite, or the lists differ in length.
@@ -79,7 +79,7 @@ def statistic_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Return the bootstrap interval of `function` of the summed `rows` [N, S]; other arguments as in mean_interval."""
+    """Compute `function` of the summed `rows` [N, S] and its interval; for other arguments see `mean_interval`."""
     per_user, n = _sum_by_user(rows, users)
     resampled = function(_resampled_sums(per_user, n_boot, seed))
     return Interval(float(function(per_user.sum(0))), *_percentiles(resampled, level), n)
@@ -93,7 +93,7 @@ def paired(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """Compare the means of `a` and `b` [N] on the same examples; other arguments as in mean_interval."""
+    """Compare the means of `a` and `b` [N] on the same examples; for other arguments see `mean_interval`."""
     return paired_statistic(with_ones(a), with_ones(b), mean_of_sums, users, n_boot, seed, level)
 
 
@@ -106,10 +106,10 @@ def paired_statistic(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """Compare `function` of the summed rows [N, S] of two systems, such as corpus BLEU of n-gram counts.
+    """Compare `function` of the summed rows [N, S] of two systems, such as their corpus BLEU.
 
     Raises:
-        DepError: the rows differ in shape, or `mean_interval` refuses them.
+        DepError: the systems' rows differ in shape, or for the reasons of `mean_interval`.
     """
     (per_user_a, n), (per_user_b, _) = _sum_by_user(rows_a, users), _sum_by_user(rows_b, users)
     if np.shape(rows_a) != np.shape(rows_b):
@@ -128,7 +128,7 @@ def paired_statistic(
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Return Holm's (1979) adjusted p-values of one family of tests, in the given order.
+    """Adjust the p-values of one family of tests by Holm's (1979) method, and return them in the given order.
 
     Raises:
         DepError: a p-value is outside [0, 1].
@@ -143,7 +143,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def with_ones(values: ArrayLike) -> Array:
-    """Return the sufficient statistics of a mean, rows `(value, 1)` [N, 2], of values [N]."""
+    """Turn values [N] into the sufficient statistics of their mean, which are rows `(value, 1)` [N, 2]."""
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1:
         raise DepError(f"expected one number for each example, got shape {column.shape}")
@@ -151,29 +151,29 @@ def with_ones(values: ArrayLike) -> Array:
 
 
 def mean_of_sums(sums: Array) -> Array:
-    """Return the mean from summed rows of `(value, 1)`: [..., 2] -> [...]."""
+    """Compute the mean from sums [..., 2] of rows `(value, 1)`; its shape is [...]."""
     return np.asarray(sums[..., 0] / sums[..., 1])
 
 
 def draws(n_users: int, n_boot: int, seed: int) -> NDArray[np.int64]:
-    """Draw the users of each resample with replacement: numbers of users [n_boot, n_users]."""
+    """Draw the users of each resample with replacement; return their numbers [n_boot, n_users]."""
     return np.random.default_rng([seed, 0]).integers(0, n_users, size=(n_boot, n_users))
 
 
 @lru_cache(maxsize=4)
 def _counts(n_users: int, n_boot: int, seed: int) -> NDArray[np.uint16]:
-    """Return how often each user is in each resample [n_boot, n_users]; cached because all metrics use the same."""
+    """Count how often each user is in each resample [n_boot, n_users]; the result is cached, as all metrics need it."""
     return np.stack([np.bincount(row, minlength=n_users) for row in draws(n_users, n_boot, seed)]).astype(np.uint16)
 
 
 @lru_cache(maxsize=4)
 def _swaps(n_users: int, n_boot: int, seed: int) -> NDArray[np.uint8]:
-    """Return 1 where a user's a and b are swapped, otherwise 0: [n_boot, n_users]."""
+    """Draw [n_boot, n_users]: 1 if a user's a and b are swapped in a resample, otherwise 0."""
     return np.random.default_rng([seed, 1]).integers(0, 2, size=(n_boot, n_users), dtype=np.uint8)
 
 
 def _weighted_sums(weights: NDArray[np.uint16] | NDArray[np.uint8], per_user: Array) -> Array:
-    """Return `weights @ per_user` [R, S], in blocks: the small-integer weights would be large as float64."""
+    """Compute `weights @ per_user` [R, S] in blocks, since all weights at once would be large as float64."""
     blocks = range(0, len(weights), _BLOCK)
     return np.concatenate([weights[start : start + _BLOCK].astype(np.float64) @ per_user for start in blocks])
 
@@ -183,7 +183,7 @@ def _resampled_sums(per_user: Array, n_boot: int, seed: int) -> Array:
 
 
 def _sum_by_user(rows: ArrayLike, users: Sequence[Hashable] | None) -> tuple[Array, int]:
-    """Return rows summed by user [users, S], in order of first appearance, and the number of examples."""
+    """Sum the rows of each user [users, S], in order of first appearance; also return the number of examples."""
     table = np.asarray(rows, dtype=np.float64)
     if table.ndim != 2 or len(table) == 0:
         raise DepError(f"expected rows of at least one example, [N, S], got shape {table.shape}")

@@ -1,9 +1,9 @@
-"""Uniqueness of users (Section 4.4.2), and the gain of a method for unique and for other users.
+"""Measures users' uniqueness (Section 4.4.2), and what a method gains for unique and for other users.
 
-    u = | mean of the user's past review embeddings - mean of that over all users |
+    u = | m - mean of m over all users |,   m the mean embedding of the user's past reviews
 
-Users are ranked by u within their category. The upper half is *unique*, the lower half is *non-unique*. Two halves
-ignore most of the order, so `curve` also gives the gain as a function of the rank.
+Users are ranked by u within their category. The upper half is called *unique*, and the lower half *non-unique*. As two
+halves ignore most of the order, `curve` also gives the gain as a function of the rank.
 
 Shape suffixes: N reviews, U users, E components of a vector.
 """
@@ -22,18 +22,18 @@ from dep.utils.errors import DepError
 
 
 class Group(NamedTuple):
-    """Mean gain of one half of the users, with its interval."""
+    """The mean gain of one half of the users, with its interval."""
 
     name: str
     gain: Interval
 
 
 def distances(his_NE: Tensor, profiles: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    """Return each user's distance to the mean user.
+    """Compute each user's distance u from the mean user.
 
     Args:
-        his_NE: [N, E] vectors of a category's reviews.
-        profiles: rows of each user's past reviews, at least one for each user.
+        his_NE: [N, E], the vectors of a category's reviews.
+        profiles: for each user the rows of the past reviews, at least one.
 
     Raises:
         DepError: there are no users, or a user has no past review.
@@ -53,11 +53,11 @@ def ranks(distance: Mapping[str, float]) -> dict[str, float]:
 
 
 def halves(gains: Mapping[str, float], rank: Mapping[str, float], n_boot: int = 2000, seed: int = 0) -> list[Group]:
-    """Return the mean gain of the non-unique and of the unique half of users.
+    """Compute the mean gain of the non-unique half and of the unique half of users.
 
     Args:
-        gains: gain of each user; every user needs a rank.
-        rank: rank of each user, from `ranks`.
+        gains: the gain of each user.
+        rank: the rank of each user, from `ranks`.
         n_boot: number of resamples.
         seed: seed of the resamples.
     """
@@ -70,7 +70,7 @@ def halves(gains: Mapping[str, float], rank: Mapping[str, float], n_boot: int = 
 def curve(
     gains: Mapping[str, float], rank: Mapping[str, float], points: int = 41, width: float = 0.15
 ) -> list[tuple[float, float, float, float]]:
-    """Return the gain as a function of the rank: (rank, mean, low, high) of a Gaussian-weighted average.
+    """Compute the gain as a function of the rank, by Gaussian-weighted averages: a list of (rank, mean, low, high).
 
     `low` and `high` are 1.96 standard errors below and above the mean.
 

@@ -1,10 +1,10 @@
-"""Find, read and fetch WordNet 3.0, which METEOR needs for synonyms.
+"""Finds, reads and downloads WordNet 3.0, which METEOR needs for synonyms.
 
-The places searched are, in this order: the folder that the environment variable DEP_WORDNET names, the project's
-`.cache/wordnet`, Debian's `wordnet-base`, NLTK's own data. METEOR without synonyms gives other numbers,
-so a missing WordNet is an error.
+The places are searched in this order: the folder that the environment variable DEP_WORDNET names, the project's
+`.cache/wordnet`, Debian's `wordnet-base`, and NLTK's own data. A missing WordNet is an error, since METEOR without
+synonyms gives other values.
 
-`make wordnet` (`dep.evaluation.wordnet_check`) fetches it where it is missing and checks a known score.
+`make wordnet` (`dep.evaluation.wordnet_check`) downloads WordNet if it is missing, and checks a known score.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CACHE = (_REPOSITORY if (_REPOSITORY / "pyproject.toml").exists() else Path.cwd(
 FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in ("noun", "verb", "adj", "adv")) + tuple(
     f"{pos}.exc" for pos in ("noun", "verb", "adj", "adv")
 )
-"""Files that the reader needs. Debian's package lacks `lexnames` and `index.sense`; `read` replaces them."""
+"""The files that the reader needs. `lexnames` and `index.sense`, which Debian's package lacks, are not among them."""
 
 LEXNAMES = (
     "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body"
@@ -44,7 +44,7 @@ LEXNAMES = (
     " verb.emotion verb.motion verb.perception verb.possession verb.social verb.stative verb.weather"
     " adj.ppl"
 )
-"""The 45 lexicographer files in the order of their numbers (lexnames(5WN))."""
+"""WordNet's 45 lexicographer files in the order of their numbers (lexnames(5WN))."""
 
 _FETCH = "run `make wordnet`, or `apt-get install wordnet-base`, or `python -m nltk.downloader wordnet`"
 _HOW = f"{_FETCH}, or name a folder with WordNet's files in {VARIABLE}"
@@ -57,7 +57,7 @@ def locate() -> Path | PathPointer:
         A folder, or a pointer into NLTK's zip file.
 
     Raises:
-        MissingFile: there is none, or DEP_WORDNET names a folder that lacks files.
+        MissingFile: WordNet is not on this machine, or DEP_WORDNET names a folder that lacks files.
     """
     named = os.environ.get(VARIABLE)
     if named:
@@ -80,16 +80,16 @@ def locate() -> Path | PathPointer:
 
 @lru_cache(maxsize=1)
 def wordnet() -> WordNetCorpusReader:
-    """Return the WordNet reader; a process reads it once, which takes about a second.
+    """Return the WordNet reader; the first call of a process reads the files, which takes about a second.
 
     Raises:
-        MissingFile: it is not on this machine; the message says how to get it.
+        MissingFile: WordNet is not on this machine; the message says how to get it.
     """
     return read(locate())
 
 
 def read(root: Path | PathPointer) -> WordNetCorpusReader:
-    """Return a reader of the WordNet at `root` that does not need `lexnames` and `index.sense`."""
+    """Read the WordNet at `root` without the files `lexnames` and `index.sense`."""
     import nltk.data
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
@@ -100,7 +100,7 @@ def read(root: Path | PathPointer) -> WordNetCorpusReader:
             return super().open(file)
 
         def map_wn(self, version: str = "wordnet") -> None:
-            """Skip the mapping between versions: only other languages use it, and it needs `index.sense`."""
+            """Skip the mapping between WordNet versions, which needs `index.sense` and serves only other languages."""
 
     if isinstance(root, Path) and str(root) not in nltk.data.path:
         nltk.data.path.append(str(root))  # NLTK only opens files below its path
@@ -110,10 +110,10 @@ def read(root: Path | PathPointer) -> WordNetCorpusReader:
 
 
 def fetch() -> None:
-    """Fetch WordNet from Debian's package into CACHE (needs no root), or from NLTK's server into NLTK's data.
+    """Download WordNet: Debian's package into CACHE (needs no root), or else NLTK's copy into NLTK's data.
 
     Raises:
-        MissingFile: neither source is reachable.
+        MissingFile: neither can be downloaded.
     """
     errors = []
     if shutil.which("apt-get") and shutil.which("dpkg"):

@@ -1,4 +1,4 @@
-"""Command that finds or fetches WordNet and checks a known score: `python -m dep.evaluation.wordnet_check`.
+"""A command that finds or downloads WordNet and checks a known score: `python -m dep.evaluation.wordnet_check`.
 
 `make wordnet` runs it.
 """
@@ -13,16 +13,17 @@ from dep.evaluation.metrics.meteor import Meteor
 from dep.utils.errors import DepError
 
 KNOWN_PAIR = ("we begin with a great film", "we start with a great flick")
-"""begin/start and film/flick are synonyms: 6 of 6 words match in 1 chunk, (1 − ½(1/6)³) · 1 = 0.99769;
-without WordNet 4 match in 2 chunks, (1 − ½(2/4)³) · 4/6 = 0.625."""
+"""Two texts in which begin/start and film/flick are synonyms. With WordNet, 6 of 6 words match in 1 chunk, and the
+score is (1 − ½(1/6)³) · 1 = 0.99769. Without, 4 words match in 2 chunks, and the score is (1 − ½(2/4)³) · 4/6 =
+0.625."""
 KNOWN_SCORE = 1 - 0.5 * (1 / 6) ** 3
 
 
 def check_known_score() -> float:
-    """Return METEOR of KNOWN_PAIR with this machine's WordNet.
+    """Compute METEOR of KNOWN_PAIR with this machine's WordNet, and compare it with the known score.
 
     Raises:
-        DepError: the score is not KNOWN_SCORE, so the WordNet of this machine is damaged.
+        DepError: the score is not KNOWN_SCORE, which means that this machine's WordNet is damaged.
     """
     score = Meteor().corpus([KNOWN_PAIR[0]], [KNOWN_PAIR[1]])
     if abs(score - KNOWN_SCORE) > 1e-9:
@@ -31,7 +32,7 @@ def check_known_score() -> float:
 
 
 def main() -> int:
-    """Find or fetch WordNet, check a known score, and return the exit status."""
+    """Find or download WordNet and check a known score; return the exit code."""
     try:
         try:
             where = wordnet.locate()

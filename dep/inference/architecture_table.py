@@ -1,4 +1,4 @@
-"""Writes docs/architectures.md: what every causal LM of transformers can do, by trial (`python -m` this module)."""
+"""Writes docs/architectures.md, which says what each causal LM of transformers can do (run it by `python -m`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from dep.inference.capabilities import Capabilities, architecture_capabilities
+from dep.inference.capabilities import architecture_capabilities
+from dep.inference.trials import Capabilities
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architectures.md"
 COMPLETIONS: Mapping[str, Mapping[str, Any]] = {
@@ -28,7 +29,7 @@ COMPLETIONS: Mapping[str, Mapping[str, Any]] = {
     "ministral": {"head_dim": 128},
     "nemotron": {"num_key_value_heads": 8},
 }
-"""Fields that published models have and the defaults of transformers lack."""
+"""For each model type the fields that published models have and the default configuration of transformers lacks."""
 _HEAD = """# Architectures
 
 Every causal LM of transformers {version}, tried on a random model of a few layers (`python -m
@@ -61,12 +62,12 @@ Of these no small copy can be built from the default configuration. Such a model
 
 
 def example_config(name: str) -> PretrainedConfig:
-    """The default configuration of a model type, completed."""
+    """Return the default configuration of a model type, with the fields of `COMPLETIONS` added."""
     return AutoConfig.for_model(name, **COMPLETIONS.get(name, {}))
 
 
 def row(name: str, known: Capabilities) -> str:
-    """The line of a family."""
+    """Return the table's line for a family of models."""
     if known.refused:
         return f"| {name} | {known.refused.replace('|', '/')} |"
     cells = [known.decoding, _yes(known.padding), _yes(known.prefix), _yes(known.packing)]
@@ -78,7 +79,7 @@ def _yes(value: bool) -> str:
 
 
 def page() -> str:
-    """The text of docs/architectures.md; takes minutes."""
+    """Return the text of docs/architectures.md; this takes minutes."""
     import transformers
 
     exact: list[str] = []

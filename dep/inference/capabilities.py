@@ -1,66 +1,33 @@
-"""What an architecture can do exactly: each shortcut is tried on a miniature and compared with the plain model.
+"""Finds out by trial which shortcuts give exact results for an architecture (`trials`).
 
-    reference        one row alone, one forward pass a token, no padding, no cache
-    soft tokens      input embeddings that belong to no token
-    padding          rows of unequal length in one batch, padded on the left
-    cache            keys and values of the prompt, then token by token (`decoding.decode`)
-    generate         the states that `transformers.generate` carries
-    prefix           a beginning read once, its keys and values continued (`prefix_cache`)
-    packing          rows one after another in one row (`packing`)
+The shortcuts are:
 
-No list of model names decides: what a shortcut changes shows in the logits of a random model of two layers. A shortcut
-that changes them is not used for the architecture; an architecture that fails without shortcuts is refused.
+    padding     prompts of unequal length in one batch, padded on the left
+    cache       keys and values of the prompt are kept while tokens are added (`decoding.decode`)
+    generate    transformers' own loop, `transformers.generate`
+    prefix      the beginning that prompts share is read once, and its keys and values are used again (`prefix_cache`)
+    kept        beginnings of unequal length are stored and used again (`kept_prefixes`)
+    packing     several prompts one after another in one row of a batch (`packing`)
+
+A shortcut that changes the logits is not used for the architecture. An architecture that
+cannot read soft tokens even without shortcuts is refused. No list of model names is needed.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from transformers import LogitsProcessor, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
-from dep.inference.decoding import decode, generate, reread
-from dep.inference.packing import supports_packing
-from dep.inference.prefix_cache import PrefixSpan, keys_and_values, positions
+from dep.inference.trials import Capabilities, tried
 from dep.models.backbones.activation_checkpointing import RECOMPUTES
-from dep.models.backbones.miniature import POSITIONS, VOCABULARY, miniature
+from dep.models.backbones.miniature import miniature
 from dep.utils.errors import DepError
-
-_LENGTHS = (13, 7, 10)
-"""Tokens of the rows of a trial: longer than a miniature's attention window, and unequal."""
-_SHARED = 5
-"""Tokens that all rows begin with."""
-_NEW = 4
-"""Tokens that a trial writes."""
-_CLOSE = 1e-3
-"""Largest difference of logits, relative to the largest logit; float32 rounds to 1e-5."""
-_CLOSE_IN_HALF = 0.05
-
-Decoding = Literal["cache", "generate", "reread"]
-"""`cache`: our loop over a preallocated cache; `generate`: transformers'; `reread`: a forward pass over everything for
-each token."""
-
-
-class Capabilities(NamedTuple):
-    """What is exact for an architecture; `refused` says why it cannot be used at all (empty where it can)."""
-
-    refused: str = ""
-    decoding: Decoding = "reread"
-    padding: bool = False
-    """Whether rows of unequal length can be written in one batch; else rows of equal length are."""
-    prefix: bool = False
-    packing: bool = False
-    hard_positions: bool = False
-    """Whether a prompt longer than the configuration's positions fails (learned positions)."""
 
 
 def capabilities(model: PreTrainedModel) -> Capabilities:
-    """What is exact for a loaded model's architecture, tried on a miniature, or on the model itself without one."""
+    """Return the capabilities of a loaded model, found on a miniature, or on the model if no miniature can be built."""
     known = architecture_capabilities(model.config)
     if known is None:
         if model not in _tried_themselves:
@@ -70,7 +37,7 @@ def capabilities(model: PreTrainedModel) -> Capabilities:
 
 
 def architecture_capabilities(config: PretrainedConfig) -> Capabilities | None:
-    """What is exact for the architecture that `config` describes; None where no miniature of it can be built."""
+    """Return the capabilities of the architecture that `config` describes; None if no miniature of it can be built."""
     text = config.get_text_config(decoder=True)
     fields = text.to_json_string(use_diff=False)
     if fields not in _known:
@@ -85,20 +52,29 @@ def architecture_capabilities(config: PretrainedConfig) -> Capabilities | None:
 
 
 def can_continue(model: PreTrainedModel) -> bool:
-    """Whether a forward pass may continue from cached keys and values: the result is exact, and no layer runs twice."""
+    """Return whether a forward pass may use cached keys and values.
+
+    It may if the result is exact and no layer runs again in the backward pass.
+    """
     recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
     return not recomputes and capabilities(model).prefix
 
 
+def can_keep(model: PreTrainedModel) -> bool:
+    """Whether a forward pass may continue from kept beginnings; see `can_continue`."""
+    recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
+    return not recomputes and capabilities(model).kept_prefixes
+
+
 def refuse_unusable(model_or_config: PreTrainedModel | PretrainedConfig, name: str) -> None:
-    """Refuse a backbone that cannot be used.
+    """Raise an error if a backbone cannot be used.
 
     Args:
-        model_or_config: a loaded model, or only its configuration: an architecture without a miniature then passes.
-        name: of the backbone, for the message.
+        model_or_config: a loaded model or its configuration. A configuration of which no miniature can be built passes.
+        name: the backbone's name, for the error message.
 
     Raises:
-        DepError: says what the architecture lacks.
+        DepError: the backbone cannot be used; the message says what its architecture lacks.
     """
     if isinstance(model_or_config, PretrainedConfig):
         config, known = model_or_config, architecture_capabilities(model_or_config)
@@ -114,162 +90,5 @@ def refuse_unusable(model_or_config: PreTrainedModel | PretrainedConfig, name: s
 
 
 _known: dict[str, Capabilities | None] = {}
-"""By the fields of a configuration."""
+"""Capabilities that were found before, by the fields of the configuration."""
 _tried_themselves: WeakKeyDictionary[PreTrainedModel, Capabilities] = WeakKeyDictionary()
-
-
-@torch.no_grad()
-def tried(model: PreTrainedModel) -> Capabilities:
-    """Try everything on a model.
-
-    Args:
-        model: a `miniature`, or a loaded model whose configuration cannot be shrunk; half precision hides small
-            differences, and a short trial those of long attention windows.
-    """
-    draw = torch.Generator().manual_seed(1)
-    start = torch.randint(3, VOCABULARY, (_SHARED,), generator=draw)
-    rests = [torch.randint(3, VOCABULARY, (length - _SHARED,), generator=draw) for length in _LENGTHS]
-    rows = [torch.cat([start, rest]).to(model.device) for rest in rests]
-    if refused := _refusal(model, rows):
-        return Capabilities(refused)
-    embeds = [_soft(model, row) for row in rows]
-    decoding, padding = _decoding(model, embeds)
-    beyond = embeds[0].repeat(1 + POSITIONS // len(embeds[0]), 1)
-    return Capabilities(
-        decoding=decoding,
-        padding=padding,
-        prefix=_holds(lambda: _prefix_is_exact(model, embeds)),
-        packing=_holds(lambda: supports_packing(model, _CLOSE)),
-        hard_positions=not _holds(lambda: bool(_logits(model, beyond).isfinite().all())),
-    )
-
-
-def _refusal(model: PreTrainedModel, rows: list[Tensor]) -> str:
-    """Why the plain model cannot be given soft tokens; empty where it can."""
-    if "inputs_embeds" not in inspect.signature(model.forward).parameters:
-        return "a model that takes token ids only"
-    embed, row = model.get_input_embeddings(), rows[0]
-    try:
-        from_ids = model(input_ids=row[None], use_cache=False).logits[0]
-        from_embeds = _logits(model, embed(row[None])[0])
-        changed = row.clone()
-        changed[-1] = (changed[-1] + 1) % VOCABULARY
-        earlier = _logits(model, embed(changed[None])[0])[:-1]
-        softs = [_soft(model, r) for r in rows]
-        alone, batch = [_logits(model, r) for r in softs], _right_padded(model, softs)
-    except Exception as error:
-        return f"a model that fails on input embeddings ({type(error).__name__}: {str(error).splitlines()[0][:80]})"
-    if not _same(from_ids, from_embeds):
-        return "a model that reads token ids in its layers, where a soft token has none"
-    if not all(bool(logits.isfinite().all()) for logits in alone):
-        return "a model that computes NaN from soft tokens"
-    if not _same(from_embeds[:-1], earlier):
-        return "a model whose earlier positions see later ones"
-    if not all(map(_same, batch, alone)):
-        return "a model that computes a padded row differently from the row alone"
-    return ""
-
-
-class _Recorder(LogitsProcessor):
-    """Chooses the likeliest token and records the logits of every step."""
-
-    def __init__(self) -> None:
-        self.steps: list[Tensor] = []
-
-    def draw(self, logits_BV: Tensor) -> Tensor:
-        """Token ids [B, 1]."""
-        self.steps.append(logits_BV)
-        return logits_BV.argmax(-1, keepdim=True)
-
-    def keep(self, rows: list[int]) -> None:
-        """No row ends in a trial."""
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Called by `transformers.generate`."""
-        self.draw(scores)
-        return scores
-
-
-def _decoding(model: PreTrainedModel, embeds: list[Tensor]) -> tuple[Decoding, bool]:
-    """The fastest exact way to write, and whether it takes rows of unequal length."""
-    unequal, equal = embeds, [row_TD[: min(_LENGTHS)] for row_TD in embeds]
-    expected = [torch.cat([_written(model, [row_TD], "reread") for row_TD in rows], 1) for rows in (unequal, equal)]
-    modes: tuple[Decoding, ...] = ("cache", "generate")
-    for mode in modes:
-        for rows, wanted in zip((unequal, equal), expected, strict=True):
-            if _holds(lambda: _same(_written(model, rows, mode), wanted)):  # noqa: B023
-                return mode, rows is unequal
-    return "reread", False
-
-
-def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tensor:
-    """Logits [new, B, V] of a greedy text of each row, which are padded on the left."""
-    record = _Recorder()
-    embeds_BTD, mask_BT = _padded(rows, "left")
-    if mode == "cache":
-        decode(model, embeds_BTD, mask_BT, record, (), _NEW, _SHARED)
-    elif mode == "generate":
-        generate(model, embeds_BTD, mask_BT, record, [], _NEW, pad_id=0)
-    else:
-        reread(model, embeds_BTD, mask_BT, record, (), _NEW)
-    return torch.stack(record.steps).to(embeds_BTD.dtype)
-
-
-def _prefix_is_exact(model: PreTrainedModel, embeds: list[Tensor]) -> bool:
-    """Whether a right-padded batch gives the same logits after a beginning that was read first."""
-    embeds_BTD, mask_BT = _padded(embeds, "right")
-    lead = PrefixSpan(_SHARED, _SHARED + 1)
-    cache = keys_and_values(model, embeds_BTD, lead)
-    at = {name: value[:, lead.still :] for name, value in positions(model, mask_BT).items()}
-    logits = model(
-        inputs_embeds=embeds_BTD[:, lead.still :], attention_mask=mask_BT, past_key_values=cache, use_cache=True, **at
-    ).logits  # fmt: skip
-    return all(
-        _same(logits[b, : len(row) - lead.still], _logits(model, row)[lead.still :]) for b, row in enumerate(embeds)
-    )
-
-
-def _right_padded(model: PreTrainedModel, embeds: list[Tensor]) -> list[Tensor]:
-    """Logits [T, V] of each row of a right-padded batch, as in a training step."""
-    embeds_BTD, mask_BT = _padded(embeds, "right")
-    logits = model(
-        inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False, **positions(model, mask_BT)
-    ).logits  # fmt: skip
-    return [logits[b, : len(row)] for b, row in enumerate(embeds)]
-
-
-def _padded(rows: list[Tensor], side: Literal["left", "right"]) -> tuple[Tensor, Tensor]:
-    """Rows as a batch [B, T, D], and its attention mask [B, T]."""
-    ones = [row_TD.new_ones(len(row_TD), dtype=torch.long) for row_TD in rows]
-    embeds_BTD, mask_BT = (pad_sequence(part, batch_first=True, padding_side=side) for part in (rows, ones))
-    return embeds_BTD, mask_BT
-
-
-def _logits(model: PreTrainedModel, embeds_TD: Tensor) -> Tensor:
-    """Logits [T, V] of a row alone, in one plain forward pass."""
-    logits: Tensor = model(inputs_embeds=embeds_TD[None], use_cache=False).logits[0]
-    return logits
-
-
-def _soft(model: PreTrainedModel, ids_T: Tensor) -> Tensor:
-    """Embeddings [T, D] of a row with two soft tokens after the common beginning."""
-    embeds_TD: Tensor = model.get_input_embeddings()(ids_T[None])[0].clone()
-    draw = torch.Generator().manual_seed(int(ids_T.sum()))
-    at = slice(_SHARED + 1, None, 3)
-    embeds_TD[at] += embeds_TD.std() * torch.randn(embeds_TD[at].shape, generator=draw).to(embeds_TD)
-    return embeds_TD
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape:
-        return False
-    close = _CLOSE if b.dtype in (torch.float32, torch.float64) else _CLOSE_IN_HALF
-    return bool((a.float() - b.float()).abs().max() <= close * b.float().abs().max())
-
-
-def _holds(claim: Callable[[], bool]) -> bool:
-    """Whether a trial ran and held; a shortcut that raises is not available."""
-    try:
-        return claim()
-    except Exception:  # of any kind: whatever stops a shortcut, the plain way remains
-        return False

@@ -1,7 +1,7 @@
-"""Cross-entropy that never writes logits to memory: Apple's cut cross-entropy (https://arxiv.org/abs/2411.09009).
+"""Computes cross-entropy without storing logits, by Apple's cut cross-entropy (https://arxiv.org/abs/2411.09009).
 
-Its kernels take hidden states and the head's weights, and know one further step: softcapping. Other architectures
-change their logits in other ways, so one logit vector of the model is compared with the kernels' assumption first.
+Its kernels multiply hidden states by the head's weights and can apply softcapping. Some architectures change their
+logits in other ways, so one vector of the model's logits is first compared with what the kernels would compute.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from transformers import PreTrainedModel
 from dep.utils.errors import DepError
 
 _CLOSE = 0.02
-"""Relative to the largest logit; half precision rounds to 0.004."""
+"""Largest allowed difference, relative to the largest logit; rounding in half precision causes 0.004."""
 
 
 def cut_cross_entropy(
     model: PreTrainedModel, hidden_MD: Tensor, targets_M: Tensor, first_D: Tensor, logits_V: Tensor
 ) -> Tensor:
-    """Negative log likelihood [M] of each target.
+    """Return the negative log likelihood [M] of each target.
 
     Args:
         model: the causal LM whose output head is used.
         hidden_MD: hidden states at the head's input.
         targets_M: token ids.
-        first_D: one hidden state, and
-        logits_V: the logits that the model computes from it; used for the comparison.
+        first_D: one hidden state, for the comparison.
+        logits_V: the logits that the model computes from `first_D`.
 
     Raises:
         ModuleNotFoundError: the package cut-cross-entropy is not installed.
-        ValueError: the logits are not the head's weights times the hidden state, softcapped where its configuration
-            says so.
+        ValueError: the model's logits are not what the kernels would compute.
     """
     from cut_cross_entropy import linear_cross_entropy
 

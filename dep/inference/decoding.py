@@ -1,17 +1,19 @@
-"""The decoding loop: one token a row at a time, without copying the cache and without work on ended rows.
+"""Loops that generate text for a batch of prompts; each step adds one token to every text.
 
-    columns      [ padding | system text, equal in all rows | rest of the prompt | room for new tokens ]
-                   empty     read once, copied to each row    a few rows at a time  written in place
+`decode` is the fastest. It keeps the keys and values of all positions, in these columns:
 
-A row's tokens are contiguous and end in the same column as all others. Attention windows and ALiBi count columns, so
-that they see the same distances as in a row alone; a shorter row has less of the common text in the copied columns and
-reads what is missing with the rest.
+    [ padding | system text, equal in all prompts | rest of the prompt      | room for new tokens ]
+      empty     read once and copied                read a few at a time      written in place
 
-Reviews differ in length: near the end of a batch most rows have ended, and computing them is wasted, so ended rows are
-dropped. `transformers.generate` keeps them, reads the common beginning once for each row, and copies all keys and
-values at each token. `Generate` uses it for models that this loop cannot drive (recurrent states, layers that attend
-to a user beside the prompt); `reread` works for every model, without a cache. `capabilities` finds the fastest exact
-one for an architecture.
+All prompts end in the same column, and the tokens of a prompt are contiguous. Attention windows and ALiBi, which count
+columns, therefore see the same distances as for a prompt alone. A prompt that is shorter than others has fewer columns
+for the common text, and reads the part that was not copied together with its rest.
+
+Reviews differ in length, so near the end of a batch most texts have ended. `decode` stops computing them. `generate`,
+transformers' own loop, computes them to the end, reads the common text once for each prompt, and copies all keys and
+values at each token. It serves models that `decode` cannot handle (recurrent states, layers that attend to a user's
+memory). `reread` works for every model and uses no cache. `capabilities` finds the fastest loop that is exact for an
+architecture.
 """
 
 from __future__ import annotations
@@ -23,70 +25,25 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, PreTrainedModel
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from dep.inference.cache_layers import PreallocatedLayer, plain_cache
+from dep.inference.kept_prefixes import Prefix, Segment, assembled, extend, length
 from dep.inference.prefix_cache import positions, run_length
 
-_AHEAD = 64
-"""How many tokens a cache layer grows by."""
 _ROWS = 16
-"""Prompts read at a time: few enough for a processor's cache, enough to fill a GPU."""
+"""How many prompts are read at a time: few enough for a processor's cache, and enough to fill a GPU."""
 _ENDED = 8
-"""Ended rows are dropped once they are one in this many: dropping copies the cache of the remaining rows."""
+"""Ended texts are dropped when one text in this many has ended; dropping copies the cache of the other texts."""
 
 
 class TokenSampler(Protocol):
-    """Chooses tokens; keeps a state for each row."""
+    """The interface of what chooses tokens; it may keep a state for each text of the batch."""
 
     def draw(self, logits_BV: Tensor) -> Tensor:
-        """Token ids [B, 1]."""
+        """Choose the next token of each text; return ids [B, 1]."""
 
     def keep(self, rows: list[int]) -> None:
-        """Drop the state of all other rows."""
-
-
-class PreallocatedLayer(DynamicLayer):
-    """Keys and values of a layer in preallocated tensors: new ones are written in place."""
-
-    _room: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """See DynamicLayer."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start = self.get_seq_length()
-        end = start + key_states.shape[-2]
-        if self._room is None or end > self._room[0].shape[-2]:
-            rows_heads = key_states.shape[:-2]
-            self._room = (
-                key_states.new_empty(*rows_heads, end + _AHEAD, key_states.shape[-1]),
-                value_states.new_empty(*rows_heads, end + _AHEAD, value_states.shape[-1]),  # MLA: another width
-            )
-            if start:
-                assert self.keys is not None, "it holds tokens"
-                assert self.values is not None, "it holds tokens"
-                self._room[0][..., :start, :], self._room[1][..., :start, :] = self.keys, self.values
-        self._room[0][..., start:end, :], self._room[1][..., start:end, :] = key_states, value_states
-        self.keys, self.values = (room[..., :end, :] for room in self._room)
-        return self.keys, self.values
-
-    def of_rows(self, at_BC: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, H, C, d] of each row's columns, copied from the layer's only row at `at_BC`."""
-        assert self.keys is not None, "it holds tokens"
-        assert self.values is not None, "it holds tokens"
-        return self.keys[0][:, at_BC].transpose(0, 1), self.values[0][:, at_BC].transpose(0, 1)
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """See DynamicLayer."""
-        super().batch_repeat_interleave(repeats)
-        self._room = None
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """See DynamicLayer."""
-        if self._room is not None:
-            end = self.get_seq_length()
-            self._room = self._room[0][indices], self._room[1][indices]
-            self.keys, self.values = (room[..., :end, :] for room in self._room)
+        """Keep only the states of the texts at the indices `rows`."""
 
 
 @torch.no_grad()
@@ -98,20 +55,24 @@ def decode(
     stop: Collection[int],
     max_new_tokens: int,
     shared: int = 0,
+    prefixes: Sequence[Prefix] | None = None,
 ) -> list[list[int]]:
-    """Continue a batch of prompts.
+    """Generate a text for each prompt of a batch.
 
     Args:
-        model: a causal LM that takes a `DynamicCache`. Only one with a `plain_cache` reads the beginning once.
+        model: a causal LM that takes a `DynamicCache`. Without a `plain_cache`, it reads the common text for each
+            prompt.
         embeds_BTD: input embeddings, padded on the left.
         attention_mask_BT: 1 on real tokens.
         draws: chooses the next tokens.
-        stop: token ids that end a row.
-        max_new_tokens: longest text, in tokens.
-        shared: length of the common beginning of all prompts, less than the shortest prompt (`common_beginning`).
+        stop: the ids of tokens that end a text.
+        max_new_tokens: largest number of tokens in a text.
+        shared: the number of tokens with which all prompts begin (`common_beginning`); less than the shortest prompt.
+        prefixes: the kept beginning of each prompt (`prefix_store`); `shared` is then not used.
+
 
     Returns:
-        For each row the ids of its text, the stop token included.
+        The ids of each text, including the token that ended it.
     """
     texts: list[list[int]] = [[] for _ in embeds_BTD]
     rows, ended = list(range(len(texts))), set[int]()
@@ -120,7 +81,8 @@ def decode(
         cache = DynamicCache(config=model.config)
         logits_BV = _next_logits(model, embeds_BTD, mask_BT, cache)
     else:
-        logits_BV, cache = _read(model, embeds_BTD, mask_BT, shared)
+        known = _shared_prefixes(model, embeds_BTD, mask_BT, shared) if prefixes is None else prefixes
+        logits_BV, cache = _read(model, embeds_BTD, mask_BT, known)
     for _ in range(max_new_tokens):
         token_B1 = draws.draw(logits_BV.float())
         _append(texts, ended, rows, token_B1, stop)
@@ -146,7 +108,7 @@ def reread(
     stop: Collection[int],
     max_new_tokens: int,
 ) -> list[list[int]]:
-    """Continue a batch of prompts with a forward pass over the whole text for each token; see `decode`."""
+    """Generate texts as `decode` does, but with a forward pass over prompt and text for each token."""
     texts: list[list[int]] = [[] for _ in embeds_BTD]
     mask_BT, ended = attention_mask_BT, set[int]()
     for _ in range(max_new_tokens):
@@ -172,9 +134,10 @@ def generate(
     max_new_tokens: int,
     pad_id: int | None,
 ) -> list[list[int]]:
-    """Continue a batch of prompts by `transformers.generate`; see `decode`.
+    """Generate texts as `decode` does, but by `transformers.generate`.
 
-    All settings are given: transformers takes a missing one from the model's own file (a repetition penalty).
+    All settings are passed, since transformers takes missing ones (such as a repetition penalty) from the model's
+    files.
     """
     settings = GenerationConfig(
         do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, min_new_tokens=0, temperature=1.0, top_p=1.0,
@@ -189,14 +152,14 @@ def generate(
 
 
 def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, injected_ids: Collection[int]) -> int:
-    """Length of the common beginning of a left-padded batch, up to the first soft token.
+    """Return the number of tokens with which all prompts of a left-padded batch begin, up to the first soft token.
 
-    At least one token of each row is left over, so that every row has a last position to read.
+    At least one token of each prompt is not counted, so that every prompt still has a position to read.
 
     Args:
-        ids_BT: tokens.
+        ids_BT: token ids.
         attention_mask_BT: 1 on real tokens.
-        injected_ids: tokens whose embeddings differ from row to row.
+        injected_ids: ids of tokens whose embeddings are replaced, and so differ between prompts.
     """
     lengths_B = attention_mask_BT.sum(1)
     length = int(lengths_B.min()) - 1
@@ -210,7 +173,7 @@ def common_beginning(ids_BT: Tensor, attention_mask_BT: Tensor, injected_ids: Co
 def _append(
     texts: list[list[int]], ended: set[int], rows: Sequence[int], token_B1: Tensor, stop: Collection[int]
 ) -> None:
-    """Add the tokens of `rows` to the texts that go on, and note which texts end with theirs."""
+    """Add one token to each text that has not ended, and note which texts end with it."""
     for row, token in zip(rows, token_B1[:, 0].tolist(), strict=True):
         if row not in ended:
             texts[row].append(token)
@@ -219,7 +182,7 @@ def _append(
 
 
 def _select(cache: DynamicCache, rows: Tensor) -> None:
-    """Drop all other rows of a cache."""
+    """Keep only the texts at the indices `rows` in a cache."""
     for layer in cache.layers:
         if isinstance(layer, PreallocatedLayer):
             layer.batch_select_indices(rows)
@@ -227,40 +190,19 @@ def _select(cache: DynamicCache, rows: Tensor) -> None:
             layer.reorder_cache(cast(torch.LongTensor, rows))
 
 
-def plain_cache(model: PreTrainedModel) -> DynamicCache | None:
-    """An empty cache whose layers keep all keys and values; None for a model with other states than those.
-
-    Layers with an attention window keep all tokens too: their mask hides what lies outside the window.
-    """
-    cache = DynamicCache(config=model.config)
-    if not cache.layers or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
-        return None
-    cache.layers = [PreallocatedLayer() for _ in cache.layers]
-    return cache
-
-
-def _read(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int) -> tuple[Tensor, DynamicCache]:
-    """Read the prompts: logits [B, V] after each, and the cache."""
-    common = plain_cache(model)
-    assert common is not None, "the model keeps nothing but keys and values"
-    columns = 0
-    if shared:
-        pads_B = mask_BT.shape[1] - mask_BT.sum(1)
-        first = int(pads_B[0])
-        begin_1SD = embeds_BTD[:1, first : first + shared]
-        model.base_model(inputs_embeds=begin_1SD, past_key_values=common, use_cache=True)
-        columns = int(pads_B.min()) + shared
-        at_BC = (torch.arange(columns, device=mask_BT.device) - pads_B.unsqueeze(1)).clamp(min=0)
+def _read(
+    model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, prefixes: Sequence[Prefix]
+) -> tuple[Tensor, DynamicCache]:
+    """Read what follows the known beginning of each prompt; return the logits [B, V] after each, and the cache."""
+    pads_B = mask_BT.shape[1] - mask_BT.sum(1)
+    known_B = torch.tensor([length(prefix) for prefix in prefixes], device=mask_BT.device)
+    columns = int((pads_B + known_B).min()) if bool((known_B > 0).all()) else 0
     caches, logits = [], []
     for rows in torch.arange(len(mask_BT)).split(_ROWS):
-        cache = plain_cache(model)
-        assert cache is not None, "the model keeps nothing but keys and values"
-        if shared:
-            for layer, once in zip(cache.layers, common.layers, strict=True):
-                assert isinstance(layer, PreallocatedLayer), "a plain cache has no other layers"
-                assert isinstance(once, PreallocatedLayer), "a plain cache has no other layers"
-                keys, values = once.of_rows(at_BC[rows])
-                layer.update(keys, values)
+        if columns:
+            cache = assembled(model, [prefixes[row] for row in rows], pads_B[rows], columns, gradients=False)
+        else:
+            cache = _plain(model)
         logits.append(_next_logits(model, embeds_BTD[rows, columns:], mask_BT[rows], cache))
         caches.append(cache)
     merged = caches[0]
@@ -272,8 +214,23 @@ def _read(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: i
     return torch.cat(logits), merged
 
 
+def _shared_prefixes(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, shared: int) -> list[list[Segment]]:
+    """The common beginning of all rows, read once; nothing for `shared` = 0."""
+    if not shared:
+        return [[] for _ in embeds_BTD]
+    first = mask_BT.shape[1] - int(mask_BT[0].sum())
+    segment = extend(model, [[]], [embeds_BTD[0, first : first + shared]])[0]
+    return [[segment] for _ in embeds_BTD]
+
+
+def _plain(model: PreTrainedModel) -> DynamicCache:
+    cache = plain_cache(model)
+    assert cache is not None, "the model keeps nothing but keys and values"
+    return cache
+
+
 def _next_logits(model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, cache: DynamicCache) -> Tensor:
-    """Logits [B, V] after the last position of `embeds_BTD`; `mask_BT` covers the cached positions too."""
+    """Return the logits [B, V] after the last position of `embeds_BTD`; `mask_BT` also covers the cached positions."""
     position_ids = {name: value[:, -embeds_BTD.shape[1] :] for name, value in positions(model, mask_BT).items()}
     last_only = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
     logits: Tensor = model(

@@ -1,14 +1,13 @@
-"""Text from the frozen LLM, given prompts with soft tokens.
+"""Generates texts with the frozen LLM from prompts with soft tokens.
 
-Every request has its own stream of random numbers, seeded by (seed, key): its text depends neither on the other
-requests of its batch nor on earlier batches. With temperature τ and nucleus mass p, step t of a
-request is
+Every request has its own stream of random numbers, seeded by (seed, key). Its text therefore depends neither on other
+requests in its batch nor on earlier batches. With temperature τ and nucleus mass p, a token is drawn by
 
     P = softmax(logits / τ);  N = the smallest set of most likely tokens with mass >= p
     u ~ U(0, 1);  token = the first v, in vocabulary order, with Σ_{w in N, w <= v} P_w > u · Σ_{w in N} P_w
 
-This is an exact draw from P renormalised over N. It needs one random number, where Gumbel noise needs one for each
-entry of the vocabulary.
+This is an exact draw from P, renormalised over N. It needs only one random number, whereas Gumbel noise needs one for
+each entry of the vocabulary.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.prompts.chat_frame import without_thinking
-from dep.inference.capabilities import capabilities
+from dep.inference.capabilities import can_keep, capabilities
 from dep.inference.decoding import common_beginning, decode, generate, reread
+from dep.inference.prefix_store import PrefixStore
 from dep.inference.settings import GenerateConfig
 from dep.models.backbones.vocabulary import suppressed_ids
 from dep.models.soft_prompt import SoftPrompt
@@ -33,24 +33,24 @@ from dep.utils.progress import stage
 
 
 class RequestSampler(LogitsProcessor):
-    """Chooses one token a row: the one that the row's own random stream draws, or the likeliest."""
+    """Chooses the next token of each text, which is drawn by the request's own random stream or the most likely one."""
 
     def __init__(self, config: GenerateConfig, keys: Sequence[str], suppressed: Sequence[int]) -> None:
-        """Open a stream for each of `keys`; `suppressed` ids are never drawn."""
+        """Open a random stream for each request in `keys`; the ids `suppressed` are never chosen."""
         self.config = config
         self.streams = [random.Random(f"{config.seed}/{key}") for key in keys]
         self.suppressed = torch.tensor(list(suppressed), dtype=torch.long)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores [B, V] that are 0 at the drawn token and -inf elsewhere, as `transformers.generate` wants them."""
+        """Return scores [B, V] that make `transformers.generate` take the chosen token: 0 there, else -inf."""
         return torch.full_like(scores, -torch.inf).scatter(1, self.draw(scores), 0.0)
 
     def keep(self, rows: list[int]) -> None:
-        """Drop the streams of all other rows."""
+        """Keep only the streams of the texts at the indices `rows`."""
         self.streams = [self.streams[row] for row in rows]
 
     def draw(self, logits_BV: Tensor) -> Tensor:
-        """Token ids [B, 1], one from each row's stream."""
+        """Choose the next token of each text; return ids [B, 1]."""
         scores_BV = logits_BV.index_fill(1, self.suppressed.to(logits_BV.device), -torch.inf)
         u_B1 = torch.tensor([[stream.random()] for stream in self.streams], dtype=torch.float64)
         if self.config.greedy or self.config.temperature == 0:
@@ -59,7 +59,7 @@ class RequestSampler(LogitsProcessor):
 
 
 def nucleus_draw(logits_BV: Tensor, top_p: float, u_B1: Tensor) -> Tensor:
-    """Token ids [B, 1] that the uniform numbers `u_B1` draw from the nucleus of softmax(logits)."""
+    """Return the token ids [B, 1] that the uniform random numbers `u_B1` draw from the nucleus of softmax(logits)."""
     p_BV = logits_BV.double().softmax(-1)
     sorted_BV, order_BV = p_BV.sort(descending=True, stable=True)
     inside_BV = sorted_BV.cumsum(-1) - sorted_BV < top_p
@@ -79,15 +79,19 @@ class Generate:
         backbone: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         soft_prompt: SoftPrompt,
+        prefixes: PrefixStore | None = None,
     ) -> None:
-        """Store the parts, which are on one device.
+        """Store the parts, which must be on one device.
 
         Args:
-            config: how to decode.
-            backbone: from `backbone.load`.
-            tokenizer: its tokenizer.
-            soft_prompt: from `build_soft_prompt`, trained or not.
+            config: the settings of generation.
+            backbone: the LLM, from `backbones.load`.
+            tokenizer: the backbone's tokenizer.
+            soft_prompt: the soft prompt, from `build_soft_prompt`, trained or not.
+            prefixes: kept beginnings of prompts; None if no beginnings are kept.
+
         """
+        self.prefixes = prefixes
         self.config = config
         self.backbone = backbone
         self.tokenizer = tokenizer
@@ -99,19 +103,19 @@ class Generate:
     def __call__(
         self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
     ) -> Iterator[tuple[str, str]]:
-        """Write one text for each prompt, longest prompts first.
+        """Generate one text for each prompt, beginning with the longest prompts.
 
         Args:
-            prompts: the requests; their targets are not used.
-            collate: makes a batch of prompts without their targets, padded on the left.
+            prompts: the prompts; their targets are not used.
+            collate: makes a left-padded batch of prompts without their targets.
 
         Yields:
-            (key, text), batch by batch, so that a caller can save them and resume later with the rest.
+            Pairs (key, text), batch by batch, so that a caller can store the texts and later continue with the rest.
 
         Raises:
-            ValueError: where `collate` pads on the right.
+            ValueError: `collate` pads on the right.
         """
-        waiting = sorted(prompts, key=lambda prompt: -len(prompt.ids))
+        waiting = sorted(prompts, key=lambda prompt: (-prompt.computed, -len(prompt.ids)))
         with stage("generate", len(waiting), show=self.config.progress) as advance:
             for group in self._batches(waiting):
                 batch = collate(group)
@@ -119,7 +123,7 @@ class Generate:
                 advance(len(batch.keys))
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
-        """Batches of the sorted prompts; all of one length if padding would change this architecture's results."""
+        """Yield batches of the sorted prompts, each with prompts of one length if padding is not exact for the LLM."""
         groups = [prompts]
         if not capabilities(self.backbone).padding:
             groups = [list(group) for _, group in groupby(prompts, key=lambda prompt: len(prompt.ids))]
@@ -129,10 +133,10 @@ class Generate:
 
     @torch.no_grad()
     def texts(self, batch: Batch) -> list[str]:
-        """One text for each row of a left-padded batch without targets.
+        """Generate one text for each prompt of a left-padded batch without targets.
 
         Raises:
-            ValueError: where the batch is padded on the right.
+            ValueError: the batch is padded on the right.
         """
         if not bool((batch.attention_mask[:, -1] == 1).all()):
             raise DepError("generation: expected prompts padded on the left, found padding at the end of a row")
@@ -142,8 +146,11 @@ class Generate:
         mask_BT, longest = batch.attention_mask, self.config.max_new_tokens
         mode = capabilities(self.backbone).decoding
         if mode == "cache" and self.soft_prompt.prefix_safe:
-            shared = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids)
-            rows = decode(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, shared)
+            if self.prefixes and batch.cuts and all(batch.cuts) and can_keep(self.backbone):
+                shared, kept = 0, self.prefixes.prefixes(self.backbone, batch)
+            else:
+                shared, kept = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids), None
+            rows = decode(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, shared, kept)
         else:
             with self.soft_prompt.attached(self.backbone, batch):
                 if mode == "reread":
@@ -155,6 +162,6 @@ class Generate:
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:
-    """The text of generated ids, up to the first stop token and without the model's thoughts."""
+    """Decode generated ids to text, up to the first stop token and without the model's thoughts."""
     end = next((i for i, token in enumerate(ids) if token in stop), len(ids))
     return without_thinking(str(tokenizer.decode(ids[:end], skip_special_tokens=True)))

@@ -1,16 +1,17 @@
-"""The language loss L_gen of Eq. 11, with logits at the target positions only, a few rows of them at a time.
+"""Computes the language loss L_gen of Eq. 11, with logits only at the positions that predict the review.
 
     nll_b = - Σ_t ln P(y_t | prompt, y_<t),   t over the tokens of example b's review
 
-A prompt is several times longer than its review and a vocabulary has 150 thousand entries: logits at all positions
-would need more memory than the model. An architecture may change its logits after the head (softcapping, scaling), so
-the whole model runs, and a hook passes only the target positions to its head. Positions before the first soft token
-are computed first, without gradients (`prefix_cache`); rows may be packed (`packing`).
+A prompt is several times longer than its review, and a vocabulary has 150 thousand entries, so that logits at all
+positions would need more memory than the model. An architecture may change its logits after the output head
+(softcapping, scaling). Therefore the whole model runs, and a hook passes only the needed positions to its head, some at
+a time. Positions before the first soft token are computed first, without gradients (`prefix_cache`). The examples of a
+batch may be packed (`packing`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers import PreTrainedModel
 
 from dep.inference.capabilities import can_continue
 from dep.inference.cut_cross_entropy import cut_cross_entropy
+from dep.inference.kept_prefixes import Prefix, rest_of
 from dep.inference.microbatching import in_microbatches
 from dep.inference.packing import pack
 from dep.inference.prefix_cache import PrefixSpan, keys_and_values, positions
@@ -29,7 +31,7 @@ from dep.utils.errors import DepError
 
 _NO_LEAD = PrefixSpan()
 LOGITS = 1 << 24
-"""Logits in memory at a time: 64 MB in float32. More are computed, with their gradient, part by part."""
+"""Largest number of logits in memory, 64 MB in float32; more are computed in parts, each with its gradient."""
 
 
 def example_nll(
@@ -40,24 +42,27 @@ def example_nll(
     lead: PrefixSpan = _NO_LEAD,
     packed: bool = False,
     cut: bool = False,
+    prefixes: Sequence[Prefix] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Negative log likelihood of each example's target.
+    """Compute the negative log likelihood of each example's target.
 
     Args:
         model: a causal LM of transformers.
         embeds_BTD: input embeddings.
-        attention_mask_BT: 1 on real tokens, padding on either side.
-        labels_BT: the target tokens in place, IGNORE elsewhere.
-        lead: from `prefix_span`: leading positions that need no gradient and are computed first.
-        packed: put all rows into one, without padding (`pack`), for a model that `supports_packing`; `lead` is
-            ignored.
-        cut: compute the cross-entropy without logits in memory (`cut_cross_entropy`).
+        attention_mask_BT: 1 on real tokens; padding may be on either side.
+        labels_BT: the target tokens at their positions, and IGNORE elsewhere.
+        lead: the leading positions that need no gradient and are computed first, from `prefix_span`.
+        packed: whether the examples are packed, for a model that `supports_packing`; `lead` is then ignored.
+        cut: whether `cut_cross_entropy` computes the loss.
+        prefixes: the kept beginning of each prompt (`prefix_store`), for prompts padded on the right; `lead` and
+            `packed` are then ignored.
+
 
     Returns:
-        nll_sum [B] in nats and tokens [B], how many it sums over.
+        The sum over the target's tokens [B] in nats, and the number of these tokens [B].
 
     Raises:
-        ValueError: where an example has no target token.
+        ValueError: an example has no target token.
     """
     predicts_BT = torch.zeros_like(labels_BT, dtype=torch.bool)
     predicts_BT[:, :-1] = labels_BT[:, 1:] != IGNORE  # position t predicts token t + 1
@@ -67,7 +72,12 @@ def example_nll(
         raise DepError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
     targets_M = labels_BT[:, 1:][predicts_BT[:, :-1]]
     rows_M = predicts_BT.nonzero()[:, 0]
-    arguments = _arguments(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
+    if prefixes is not None:
+        rest = rest_of(model, embeds_BTD, attention_mask_BT, prefixes, embeds_BTD.requires_grad)
+        known = {"inputs_embeds": rest.embeds_BSD, "attention_mask": rest.mask_BC, **rest.arguments}
+        arguments = known, predicts_BT.gather(1, rest.at_BS) & rest.real_BS
+    else:
+        arguments = _arguments(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
     nll_M = _token_nll(model, *arguments, targets_M, cut)
     return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
 
@@ -75,7 +85,7 @@ def example_nll(
 def _arguments(
     model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, predicts_BT: Tensor, lead: PrefixSpan, packed: bool
 ) -> tuple[dict[str, Any], Tensor]:
-    """The model's arguments, and which of the positions that it computes predict a target."""
+    """Return the arguments for the model, and a mask of the computed positions that predict a target token."""
     if packed:
         real_BT = mask_BT.bool()
         row = pack(embeds_BTD, real_BT)
@@ -92,7 +102,7 @@ def _arguments(
 def _token_nll(
     model: PreTrainedModel, arguments: dict[str, Any], predicts_BT: Tensor, targets_M: Tensor, cut: bool
 ) -> Tensor:
-    """Negative log likelihood [M] of each target, in order of occurrence."""
+    """Return the negative log likelihood [M] of each target token, in order of occurrence."""
     at_once = max(1, LOGITS // model.get_output_embeddings().weight.shape[0])
     several = len(targets_M) > at_once and model.base_model is not model
     seen: dict[str, Any] = {}
@@ -127,7 +137,7 @@ def _token_nll(
 
 
 def _logits(model: PreTrainedModel, output: Any, hidden_RD: Tensor) -> Tensor:
-    """Logits [R, V] of hidden states: the model's head and what follows it, without its layers."""
+    """Compute the logits [R, V] of hidden states by running only the model's head and what follows the head."""
     with _returning(model.base_model, type(output)(**{**output, "last_hidden_state": hidden_RD[None]})):
         logits: Tensor = model(inputs_embeds=hidden_RD[None], use_cache=False).logits[0]
     return logits
@@ -135,7 +145,7 @@ def _logits(model: PreTrainedModel, output: Any, hidden_RD: Tensor) -> Tensor:
 
 @contextmanager
 def _returning(body: nn.Module, output: Any) -> Iterator[None]:
-    """Replace the forward pass of `body` by one that returns `output`."""
+    """Inside the `with` statement, make the forward pass of `body` return `output`."""
     own = vars(body).get("forward")  # where a library has replaced the class's own
     body.forward = lambda *_, **__: output
     try:

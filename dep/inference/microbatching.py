@@ -1,11 +1,11 @@
-"""A micro batch computed a few rows at a time: a budget of tokens bounds the memory, whatever the prompts' lengths.
+"""Computes a micro batch in parts, so that a budget of tokens bounds the memory, however long the prompts are.
 
-    nll_b = f(x_b),   x_b a row's input embeddings         d nll_b / d x_b is computed at once and stored
+    nll_b = f(x_b),   x_b the input embeddings of example b
 
-Rows do not see each other and the LLM is frozen, so the trained part needs only the gradient at the LLM's input. Each
-part therefore goes forward and backward through the LLM before the next one, and its activations are freed. Compressor
-and projectors still see the whole micro batch, and the result equals that of one pass. The LLM's head is computed in
-the same way; its rows are tokens (`likelihood`).
+Examples do not see each other and the LLM is frozen, so the trained part needs only the gradients d nll_b / d x_b.
+Each part goes forward and backward through the LLM, its gradients are stored, and its activations are freed before the
+next part begins. Compressor and projector still see the whole micro batch, and the result equals that of a single
+pass. `likelihood` computes the LLM's output head in the same way, with tokens in place of examples.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import torch
 from torch import Tensor
 
 NLL = Callable[[Tensor, Tensor], Tensor]
-"""Takes embeddings [R, ...] of some rows and their indices [R]; returns their negative log likelihoods [R]."""
+"""A function of the embeddings [R, ...] of some examples and their indices [R] that returns their nll [R]."""
 
 
 def split_rows(lengths: Sequence[int], tokens: int, padded: bool) -> list[list[int]]:
-    """Group rows, longest first, so that each group fits the budget, except a single row that is longer than it.
+    """Group examples by length so that each group fits a budget; an example above the budget is a group of its own.
 
     Args:
-        lengths: real tokens of each row.
+        lengths: the number of real tokens in each example.
         tokens: the budget of a group.
-        padded: whether a row costs as much as the longest of its group (no packing).
+        padded: whether an example costs as many tokens as the longest of its group; True unless examples are packed.
 
     Returns:
-        The rows of each group.
+        The indices of the examples in each group.
     """
     groups: list[list[int]] = []
     room = 0
@@ -44,12 +44,12 @@ def split_rows(lengths: Sequence[int], tokens: int, padded: bool) -> list[list[i
 
 
 def in_microbatches(embeds_BTD: Tensor, parts: Sequence[Sequence[int]], nll: NLL) -> Tensor:
-    """Negative log likelihoods [B] of all rows, computed part by part, with the gradient of a single pass.
+    """Compute negative log likelihoods [B] part by part; their gradient equals that of a single pass.
 
     Args:
-        embeds_BTD: input embeddings, or another tensor [B, ...] with one entry a row.
-        parts: groups of rows, each row once, from `split_rows`.
-        nll: computes some rows; only their embeddings may need a gradient.
+        embeds_BTD: the input embeddings, or another tensor [B, ...] with an entry for each example.
+        parts: the indices of the examples in each part, from `split_rows`; each index occurs once.
+        nll: computes one part; only the embeddings may need a gradient.
     """
     nll_B: Tensor = _InParts.apply(embeds_BTD, parts, nll)
     return nll_B

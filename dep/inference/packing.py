@@ -1,13 +1,14 @@
-"""Packing: the examples of a batch one after another in a single row, so that nothing is computed for padding.
+"""Packing: puts the examples of a batch one after another into a single row, so that there is no padding to compute.
 
     row 0  a a a a .                [ a a a a  b b  c c c ]
     row 1  b b . . .       ->         0 1 2 3  0 1  0 1 2     positions
     row 2  c c c . .                  each token attends to its own example alone
 
-Given position ids but no mask and no cache, transformers infers the bounds of the examples from the positions and
-separates them by the variable-length kernels of flash attention or by a block-diagonal mask. Some architectures do not
-(recurrent ones carry a state across) and none declares it: `supports_packing` tries it, on a miniature for the
-architecture (`capabilities`) and on the loaded model for its attention kernel.
+If transformers gets position ids but no mask and no cache, it infers from the positions where an example begins. It
+then separates examples by the variable-length kernels of flash attention or by a block-diagonal mask. Some
+architectures do not separate them; recurrent ones carry a state across. No architecture says so, therefore
+`supports_packing` tries it twice: on a miniature for the architecture (`capabilities`), and on the loaded model for
+its attention kernel.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 PACKED = ("flash_attention_2", "flex_attention")
-"""Attention kernels that skip the blocks of other packed examples."""
+"""Attention kernels that do not compute attention between different packed examples."""
 _SEGMENTS = (5, 3)
-"""Tokens of the two examples of the trial."""
+"""Numbers of tokens in the two examples of the trial."""
 _TOLERANCE = 0.05
-"""Relative to the activations' norm: rounding in half precision is smaller, a leak far larger."""
+"""Largest allowed difference, relative to the activations' norm; rounding causes less, a leak far more."""
 
 
 class Packed(NamedTuple):
-    """A batch's real tokens in one row, R in all: embeddings [1, R, D] and positions [1, R] within each example."""
+    """The R real tokens of a batch in one row: embeddings [1, R, D], and positions [1, R] within each example."""
 
     embeds: Tensor
     positions: Tensor
 
 
 def pack(embeds_BTD: Tensor, real_BT: Tensor) -> Packed:
-    """Concatenate the real tokens of all rows.
+    """Concatenate the real tokens of all examples of a batch.
 
     Args:
-        embeds_BTD: input embeddings, padded on either side.
+        embeds_BTD: input embeddings; padding may be on either side.
         real_BT: bool, False on padding.
     """
     return Packed(embeds_BTD[real_BT][None], (real_BT.long().cumsum(1) - 1)[real_BT][None])
@@ -46,11 +47,11 @@ def pack(embeds_BTD: Tensor, real_BT: Tensor) -> Packed:
 
 @torch.no_grad()
 def supports_packing(model: PreTrainedModel, tolerance: float = _TOLERANCE) -> bool:
-    """Whether `model` computes two packed examples as it computes each alone; runs three small forward passes.
+    """Return whether `model` computes two packed examples as it computes each alone (three small forward passes).
 
     Args:
         model: a causal LM of transformers.
-        tolerance: largest difference, relative to the norm of the last hidden states.
+        tolerance: largest allowed difference, relative to the norm of the last hidden states.
     """
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return False

@@ -1,10 +1,10 @@
-"""Keys and values of a prompt's beginning, which needs no gradient and is partly equal in all rows.
+"""Computes keys and values of the prompts' beginning once, since it needs no gradient and prompts share a part of it.
 
-    [ system text, equal in all rows | item, first past review up to its soft token | soft tokens … review ]
-      once, without gradients          once a row, without gradients                  with gradients
+    [ system text, equal in all prompts | item, first past review up to its soft token | soft tokens … review ]
+      once, without gradients             once for each prompt, without gradients        with gradients
 
-Earlier positions of a causal model do not see later ones, so both cuts are exact: no gradient of a trained parameter
-passes through positions before the first soft token, and equal beginnings have equal keys and values.
+This is exact, since positions of a causal model do not see later positions. No trained parameter affects the positions
+before the first soft token, and equal beginnings have equal keys and values.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from dep.types import IGNORE, Batch
 
 
 class PrefixSpan(NamedTuple):
-    """How many leading positions are equal in all rows (`shared`), and how many need no gradient (`still`).
+    """How many leading positions are equal in all prompts (`shared`), and how many need no gradient (`still`).
 
-    `shared` <= `still` < the first position that predicts a token of a review.
+    The `shared` positions are the first of the `still` ones. These stand before the first soft token, and before the
+    first position that predicts a token of a review.
     """
 
     shared: int = 0
@@ -31,11 +32,11 @@ class PrefixSpan(NamedTuple):
 
 
 def prefix_span(batch: Batch, injected_ids: Iterable[int]) -> PrefixSpan:
-    """Measure the prefix of a right-padded batch; it is empty for a left-padded one.
+    """Measure these spans in a right-padded batch; for a left-padded batch they are empty.
 
     Args:
         batch: see `dep.types.Batch`.
-        injected_ids: tokens whose embeddings the soft prompt writes: slots and trained boundaries.
+        injected_ids: ids of tokens whose embeddings the soft prompt replaces: slot tokens and trained boundary tokens.
     """
     if not bool(batch.attention_mask[:, 0].all()):
         return PrefixSpan()
@@ -47,7 +48,7 @@ def prefix_span(batch: Batch, injected_ids: Iterable[int]) -> PrefixSpan:
 
 
 def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Tensor]:
-    """Position ids that count real tokens only: models with learned positions need them under left padding."""
+    """Return position ids that count only real tokens; models with learned positions need them if padding is left."""
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return {}
     return {"position_ids": (attention_mask_BT.long().cumsum(1) - 1).clamp(min=0)}
@@ -55,12 +56,12 @@ def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Te
 
 @torch.no_grad()
 def keys_and_values(model: PreTrainedModel, embeds_BTD: Tensor, lead: PrefixSpan) -> DynamicCache:
-    """The cache of the first `lead.still` positions of a right-padded batch.
+    """Compute the cache of the first `lead.still` positions of a right-padded batch.
 
     Args:
         model: a causal LM whose `capabilities` include `prefix`.
-        embeds_BTD: input embeddings of the whole batch; all rows are real up to `lead.still`.
-        lead: from `prefix_span`.
+        embeds_BTD: the input embeddings of the whole batch, without padding up to `lead.still`.
+        lead: the result of `prefix_span`.
     """
     body = model.base_model
     cache = DynamicCache(config=model.config)
@@ -73,5 +74,5 @@ def keys_and_values(model: PreTrainedModel, embeds_BTD: Tensor, lead: PrefixSpan
 
 
 def run_length(true: Tensor) -> int:
-    """Number of true entries before the first false one."""
+    """Return how many entries are True before the first one that is False."""
     return int(true.int().cumprod(0).sum())

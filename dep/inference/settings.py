@@ -1,4 +1,4 @@
-"""Settings of the generation."""
+"""Settings of generation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ class GenerateConfig:
     """How texts are generated; the defaults are those of Appendix C.2.3."""
 
     engine: Literal["hf", "vllm"] = "hf"
-    """What runs the LLM: transformers, or vLLM in an environment that has it (the same greedy text)."""
+    """Which library runs the LLM: transformers (`hf`), or vLLM in an environment that has it. Greedy texts are
+    equal."""
     temperature: float = 0.8
-    """Divides the logits; 0 means greedy decoding."""
+    """The logits are divided by this; 0 means greedy decoding."""
     top_p: float = 0.95
-    """Probability mass of the nucleus that tokens are drawn from."""
+    """Probability mass of the nucleus, from which tokens are drawn."""
     max_new_tokens: int = 2048
-    """Longest text, in tokens."""
+    """Largest number of tokens in a text."""
     greedy: bool = False
-    """Take the most likely token instead of drawing one."""
+    """Whether the most likely token is taken instead of a drawn one."""
     seed: int = 0
-    """Seed of the random streams, together with a request's key."""
+    """Seed of each request's random stream, together with the request's key."""
     batch_size: int = field(default=16, metadata=RUNTIME)
-    """Requests at a time; does not change any text."""
+    """Number of requests in a batch; it does not change any text."""
     progress: bool = field(default=True, metadata=RUNTIME)
-    """Whether to show a progress bar."""
+    """Whether a progress bar is shown."""

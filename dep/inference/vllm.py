@@ -1,11 +1,11 @@
-"""Generation by vLLM from prompt embeddings, for many requests on a large GPU.
+"""Generates texts by vLLM from prompt embeddings, for many requests on a large GPU.
 
-    prompts -> soft prompt (ours, as in training) -> [T, D] a request, in chunks -> vLLM -> ids -> text
+    prompts -> soft prompt (ours, as in training) -> embeddings [T, D] of each request -> vLLM -> ids -> text
 
-Every prompt is passed as embeddings only. vLLM's prefix cache is off: other engines keyed it by placeholder ids and so
-gave one user's embeddings to another. A prompt of three thousand tokens takes 21 MB for a 7B model; `batch_size` of
-them are in memory at a time. Greedy text equals the `hf` engine's; draws are seeded by request too, but by vLLM's own
-generator.
+vLLM gets every prompt only as embeddings. Its prefix cache is turned off: other engines used placeholder ids as the key
+of this cache, and so gave one user's embeddings to another user. A prompt of three thousand tokens takes 21 MB for a 7B
+model; `batch_size` prompts are in memory at a time. Greedy texts equal those of the engine `hf`. Drawn texts differ,
+since vLLM's own random generator draws them, with a seed for each request.
 
 vLLM needs an environment of its own (`make test-vllm` creates one), because it pins its dependencies.
 """
@@ -30,11 +30,11 @@ from dep.utils.optional_deps import missing_package
 from dep.utils.progress import stage
 
 _SHARE = 0.9
-"""Share of the memory that the frozen model in the same process leaves free."""
+"""The share that vLLM takes of the GPU memory that the frozen model in the same process leaves free."""
 
 
 class VLLM(Generate):
-    """Writes one text for each prompt, in larger batches on vLLM's engine."""
+    """Generates one text for each prompt on vLLM's engine, which forms larger batches."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class VLLM(Generate):
         """Start the engine, or reuse the running one.
 
         Args:
-            config: how to decode.
-            folder: the backbone's files, or its name on the hub, as given to `backbone.load`.
-            backbone: the loaded model; only its input embedding is used here.
-            tokenizer: its tokenizer.
-            soft_prompt: from `build_soft_prompt`, trained or not.
+            config: the settings of generation.
+            folder: the folder of the backbone's files, or its name on the hub.
+            backbone: the loaded model, of which only the input embedding is used here.
+            tokenizer: the backbone's tokenizer.
+            soft_prompt: the soft prompt, from `build_soft_prompt`, trained or not.
 
         Raises:
-            ValueError: the LLM's own layers differ from the stored ones, which vLLM reads.
+            ValueError: the loaded model's layers differ from those in the files, which vLLM reads.
             DepError: vLLM is not installed.
         """
         if not soft_prompt.prefix_safe:
@@ -71,7 +71,7 @@ class VLLM(Generate):
     def __call__(
         self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
     ) -> Iterator[tuple[str, str]]:
-        """Write one text for each prompt; as `Generate.__call__`."""
+        """Generate one text for each prompt, as `Generate.__call__` does."""
         with stage("generate", len(prompts), show=self.config.progress) as advance:
             for start in range(0, len(prompts), self.config.batch_size):
                 chunk = prompts[start : start + self.config.batch_size]

@@ -1,4 +1,4 @@
-"""The systems of the comparison: one file each, the controls in `controls`."""
+"""Methods are the systems that are compared; each has a file here, and the controls are in `controls`."""
 
 from __future__ import annotations
 

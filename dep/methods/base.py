@@ -1,4 +1,4 @@
-"""Base of every method: how it configures prompt and soft prompt, and how it changes test requests."""
+"""The base class of methods, which configure prompt and soft prompt and may change test requests."""
 
 from __future__ import annotations
 
@@ -27,55 +27,60 @@ class ProfileContext(NamedTuple):
     """Everything that a method needs to write profiles."""
 
     ask: Callable[[Sequence[ChatRequest]], list[str]]
-    """Returns one answer for each question; an equal question is sent to the model only once."""
+    """Returns one answer for each question; equal questions are sent to the model only once."""
     instructions: Instructions
     peers: Callable[[str, Slot, int, int], list[str]] | None
-    """(category, past review, number, seed) -> texts of representative peers; None unless the method `needs_peers`."""
+    """Maps (category, past review, number, seed) to texts of representative peers; None unless the method
+    `needs_peers`."""
 
 
 class Method:
-    """One system of the comparison. All share data, prompts, generation and scoring; a method is its changes."""
+    """A system that is compared; methods share data, prompts, generation and scoring, and define only what differs."""
 
     kind: str
     label: str
-    """Name in tables, unless the arm has a label of its own."""
+    """The method's name in tables; an arm may have its own label instead."""
     role: Role = "other"
-    """Role in a comparison: the project's own method, a control of it, or another system."""
+    """The method's role in a comparison: the project's own method, a control for it, or another system."""
     trains = False
-    """Whether the method trains an adapter; one that does not is prompt-only or untrained."""
+    """Whether the method trains an adapter."""
     profiles = False
-    """Whether a language model first writes a profile of each user (`write`)."""
+    """Whether a language model first writes a profile of each user (see `write`)."""
     pretrains = False
-    """Whether a user encoder is pretrained on its own task, without the LLM."""
+    """Whether a user encoder is first pretrained on a task without the LLM."""
     needs_peers = False
-    """Whether the method reads peers' reviews, and so needs vectors even without soft tokens."""
+    """Whether the method reads peers' reviews; it then needs vectors even if it has no soft tokens."""
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Return the prompt and soft prompt of this method, given those of the run."""
+        """Return the method's settings of prompt and soft prompt, given those of the run."""
         raise NotImplementedError
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """Return the test requests for generation and scoring; unchanged by default. `seed` is the arm's."""
+        """Return the requests that are generated and scored, by default unchanged; `seed` is the arm's seed."""
         return requests
 
     def calls(self, history: int) -> int:
-        """Largest number of calls of a language model before the review, for a request with `history` past reviews."""
+        """Return the largest number of texts that a language model writes before a review.
+
+        Args:
+            history: number of past reviews in the request.
+        """
         return 0
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
-        """Write profiles; called if `profiles` is set.
+        """Let a language model write profiles; called only if `profiles` is set.
 
         Returns:
-            The questions and answers for each request; the last answer is the profile.
+            For each request its questions and answers; the last answer is the profile.
         """
         raise NotImplementedError
 
 
 class MappedRequests(Sequence[Request]):
-    """Requests changed by `change(index, request)`, which is called on each access."""
+    """A sequence of requests that `change(index, request)` changes when they are read."""
 
     def __init__(self, requests: Requests, change: Callable[[int, Request], Request]) -> None:
         self.requests, self.change = requests, change

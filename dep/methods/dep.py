@@ -1,4 +1,4 @@
-"""DEP: the user's own vectors and their differences from peers, as soft tokens for a frozen LLM (Section 3)."""
+"""DEP, the paper's method (Section 3): vectors of a user's reviews and their differences become soft tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class DEP(Method):
-    """The run's prompt and soft prompt, with DEP's adapter."""
+    """The paper's method: the run's prompt and soft prompt with DEP's adapter."""
 
     kind = "dep"
     label = "DEP"
@@ -21,10 +21,10 @@ class DEP(Method):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["dep"] = "dep"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Keep the run's prompt; soft tokens come from DEP's adapter."""
+        """Keep the run's prompt, and take the soft tokens from DEP's adapter."""
         return prompt, replace(soft, adapter="dep")

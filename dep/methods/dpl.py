@@ -1,7 +1,7 @@
-"""DPL (Qiu et al., 2025): the LLM describes how the user's reviews differ from peers', then writes a profile from that.
+"""DPL (Qiu et al., 2025), in which the LLM writes a profile from how the user's reviews differ from peers'.
 
-For each retrieved review, representative peers on the same item are chosen by clustering; the LLM describes the
-differences in writing, emotion and semantics, then summarises them with the reviews themselves.
+For each retrieved review, clustering chooses representative peers of the same item. The LLM describes how the review
+differs from these in writing, emotion and semantics. Then it writes a profile from the reviews and these descriptions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class DPL(PAG):
-    """PAG, with a profile that is written from differences to peers' reviews."""
+    """PAG with another profile, which is written from the differences to peers' reviews."""
 
     kind = "dpl"
     label = "DPL"
@@ -26,20 +26,20 @@ class DPL(PAG):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """The choice of the peers that a review is compared with."""
+        """How the peers are chosen that a review is compared with."""
 
         kind: Literal["dpl"] = "dpl"
         peers: int = 4
-        """Maximum number of representative peers of a review, one from each cluster except the user's own."""
+        """Largest number of representative peers of a review, one from each cluster except the user's own."""
         seed: int = 0
-        """Seed of the first centres of k-means."""
+        """Seed of the initial centres of k-means."""
 
     def calls(self, history: int) -> int:
-        """One description of the difference for each past review, and the profile."""
+        """Return the number of past reviews, each of which gets a text, plus 1 for the profile."""
         return history + 1
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
-        """Ask one question for each past review whose item has peers, then one question for each profile."""
+        """Ask a question about each past review whose item has peers, and then a question for each profile."""
         questions, positions = [], []
         for at, request in enumerate(requests):
             for k, slot in enumerate(request.slots):

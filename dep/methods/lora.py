@@ -1,4 +1,4 @@
-"""LoRA baseline: RAG's prompt, and trained low-rank updates of the LLM that are the same for every user."""
+"""A LoRA baseline with RAG's prompt and trained low-rank updates of the LLM that are the same for every user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class LoRA(DEP):
-    """Past reviews as text, no soft tokens; rank and layers are in `soft_prompt.lora`."""
+    """Past reviews as text and low-rank updates without soft tokens; rank and layers are set in `soft_prompt.lora`."""
 
     kind = "lora"
     label = "RAG + LoRA"
@@ -20,10 +20,10 @@ class LoRA(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["lora"] = "lora"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Keep the run's prompt, without soft tokens."""
+        """Keep the run's prompt, but without soft tokens."""
         return prompt, replace(soft, adapter="lora", branches=[])

@@ -1,4 +1,4 @@
-"""Non-Perso: a prompt with the item, the rating and the title, and nothing of the user (Section 4.1)."""
+"""Non-Perso, whose prompt holds the item, the rating and the title, and nothing about the user (Section 4.1)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dep.utils.registry import ComponentConfig
 
 
 class NonPerso(Method):
-    """No history in the prompt, nothing trained."""
+    """The LLM with a prompt without history; nothing is trained."""
 
     kind = "non_perso"
     label = "Non-Perso"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["non_perso"] = "non_perso"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Remove past reviews and soft tokens."""
+        """Remove past reviews and soft tokens from the run's prompt."""
         return replace(prompt, history=0), replace(soft, branches=[])

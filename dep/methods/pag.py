@@ -1,4 +1,4 @@
-"""PAG (Richardson et al., 2023): the LLM first writes a profile from the user's past reviews; both enter the prompt."""
+"""PAG (Richardson et al., 2023), in which the LLM first writes a profile of the user, which then enters the prompt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class PAG(RAG):
-    """RAG's prompt, and a profile written from the same reviews."""
+    """RAG's prompt with a profile, which the LLM writes from the same past reviews."""
 
     kind = "pag"
     label = "PAG"
@@ -24,20 +24,20 @@ class PAG(RAG):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["pag"] = "pag"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """RAG's prompt, with a section for the profile."""
+        """Keep RAG's prompt, and add a section for the profile."""
         prompt, soft = super().configure(prompt, soft)
         return replace(prompt, profile=True), soft
 
     def calls(self, history: int) -> int:
-        """One text: the profile."""
+        """Return 1, since the LLM writes one text, the profile, before the review."""
         return 1
 
     def write(self, requests: Sequence[Request], context: ProfileContext) -> list[list[Step]]:
-        """Ask one question for each request."""
+        """Ask one question for each request, whose answer is the profile."""
         questions = [profile_question(request.slots, context.instructions) for request in requests]
         return [[Step(question, text)] for question, text in zip(questions, context.ask(questions), strict=True)]

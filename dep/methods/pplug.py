@@ -1,4 +1,4 @@
-"""PPlug (Liu et al., 2025): one embedding of all the user's reviews before the request; no review as text."""
+"""PPlug (Liu et al., 2025), whose prompt holds one embedding of all the user's earlier reviews, and no text of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class PPlug(DEP):
-    """PPlug's adapter, trained like DEP's, with the same embedder and frozen LLM."""
+    """A prompt without past reviews, with PPlug's adapter; embedder, frozen LLM and training are the same as DEP's."""
 
     kind = "pplug"
     label = "PPlug"
@@ -20,12 +20,12 @@ class PPlug(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["pplug"] = "pplug"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Two soft tokens, of an instruction and of the user, and no past review."""
+        """Set two soft tokens, one for an instruction and one for the user, and no past review."""
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=PPLUG_TOKENS),
             replace(soft, adapter="pplug", branches=["user"]),

@@ -1,4 +1,4 @@
-"""RAG (Salemi et al., 2024): the prompt holds the retrieved past reviews as text; nothing is trained."""
+"""RAG (Salemi et al., 2024), whose prompt holds the retrieved past reviews as text; nothing is trained."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dep.utils.registry import ComponentConfig
 
 
 class RAG(Method):
-    """History as text, no soft tokens."""
+    """The LLM with past reviews as text and without soft tokens."""
 
     kind = "rag"
     label = "RAG"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["rag"] = "rag"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Keep the run's prompt, without soft tokens."""
+        """Keep the run's prompt, but without soft tokens."""
         return prompt, replace(soft, branches=[])

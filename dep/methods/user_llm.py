@@ -1,4 +1,4 @@
-"""User-LLM (Ning et al., 2025): a pretrained encoder of the user's history, as soft tokens or by cross-attention."""
+"""User-LLM (Ning et al., 2025), in which a pretrained encoder embeds the user's history for the LLM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class UserLLM(DEP):
-    """User-LLM with the settings in `soft_prompt.user_llm`; the prompt holds no review as text."""
+    """A prompt without past reviews, with User-LLM's adapter; its settings are in `soft_prompt.user_llm`."""
 
     kind = "user_llm"
     label = "User-LLM"
@@ -21,12 +21,12 @@ class UserLLM(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["user_llm"] = "user_llm"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Soft tokens: one for each latent of the Perceiver, or for each past review; none with cross-attention."""
+        """Set one soft token for each latent of the Perceiver or for each past review; none with cross-attention."""
         tokens = (soft.user_llm.latents or -1) if soft.user_llm.integration == "soft_prompt" else 0
         return (
             replace(prompt, history=0, reads_user_history=True, user_tokens=tokens),

@@ -1,4 +1,4 @@
-"""Initial weights of the trainable linear layers."""
+"""Sets the initial weights of the trained linear layers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from torch import nn
 from dep.models.settings import Init
 
 STD = 0.02
-"""Standard deviation of `normal` weights: what transformers gives to the linear layers that a checkpoint lacks."""
+"""Standard deviation of `normal` weights, as transformers uses it for linear layers that a checkpoint lacks."""
 
 
 def initialise(module: nn.Module, how: Init) -> None:
-    """Initialise every linear layer of `module` in place.
+    """Initialise all linear layers of `module` in place.
 
     Args:
-        module: the module whose layers are initialised, its children's too.
-        how: `xavier`, Xavier uniform weights and zero biases (Appendix C.2.2); `normal`, weights from N(0, 0.02) and
-            zero biases (the public code); `default` keeps torch's own.
+        module: the module whose layers are initialised, including those of its children.
+        how: `xavier` for Xavier uniform weights and zero biases (Appendix C.2.2); `normal` for weights from N(0, 0.02)
+            and zero biases (the public code); `default` for torch's own.
     """
     if how == "default":
         return

@@ -1,8 +1,8 @@
-"""The injection of Eq. 7: writes vectors over the placeholders of a prompt's embeddings.
+"""Implements the injection of Eq. 7: replaces the embeddings of a prompt's placeholders by soft tokens.
 
-`masked_scatter` takes the vectors row after row across the batch: with uneven counts it silently writes one user's
-vector into the next user's prompt. `inject` therefore compares the counts of each row first and selects vectors by a
-presence mask.
+torch's `masked_scatter` reads the vectors of a batch as one sequence. If an example had fewer placeholders than
+vectors, it would silently write one user's vector into the next user's prompt. `inject` therefore first compares the
+two numbers for each example, and selects vectors by a mask.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from dep.utils.errors import DepError
 
 
 def inject(embeds_BTD: Tensor, ids_BT: Tensor, slot_token_id: int, vectors_BKD: Tensor, present_BK: Tensor) -> Tensor:
-    """Write the present vectors of each row over its slot tokens, in order; differentiable in `vectors_BKD`.
+    """Replace the embeddings of slot tokens by vectors, in order; gradients flow to `vectors_BKD`.
 
     Args:
-        embeds_BTD: embeddings of `ids_BT`; padding may be on either side.
+        embeds_BTD: the embeddings of `ids_BT`; padding may be on either side.
         ids_BT: token ids.
-        slot_token_id: the placeholder's id.
-        vectors_BKD: the vectors; cast to the dtype of `embeds_BTD`.
-        present_BK: bool, which of a row's K vectors exist.
+        slot_token_id: the id of the slot token.
+        vectors_BKD: the vectors, which are cast to the dtype of `embeds_BTD`.
+        present_BK: bool, False where `vectors_BKD` holds padding.
 
     Returns:
         A new tensor [B, T, D]; `embeds_BTD` does not change.
 
     Raises:
-        ValueError: a row has a different number of slot tokens than of present vectors.
+        ValueError: an example's numbers of slot tokens and of vectors differ.
     """
     at_BT = ids_BT == slot_token_id
     slots_B, vectors_B = at_BT.sum(1), present_BK.sum(1)
@@ -45,13 +45,13 @@ def inject(embeds_BTD: Tensor, ids_BT: Tensor, slot_token_id: int, vectors_BKD: 
 
 
 def write_rows(embeds_BTD: Tensor, ids_BT: Tensor, token_ids: Sequence[int], rows_RD: Tensor) -> Tensor:
-    """Write row r over every occurrence of `token_ids[r]`; differentiable in `rows_RD`.
+    """Replace the embedding of every occurrence of `token_ids[r]` by `rows_RD[r]`; gradients flow to `rows_RD`.
 
     Args:
-        embeds_BTD: embeddings of `ids_BT`.
+        embeds_BTD: the embeddings of `ids_BT`.
         ids_BT: token ids.
-        token_ids: R ids.
-        rows_RD: one embedding for each of them.
+        token_ids: the R ids whose embeddings are replaced.
+        rows_RD: the new embedding of each of these ids.
 
     Returns:
         A new tensor [B, T, D].

@@ -1,4 +1,4 @@
-"""The losses of Eq. 8 to 11: reconstruction, sparsity, and their sum with the language loss.
+"""Computes the losses of Eq. 8 to 11: reconstruction, sparsity, and their sum with the language loss.
 
     L_recon  = SmoothL1(e_his, ê_his) + SmoothL1(e_diff, ê_diff)                          (8)
     ρ̂_j      = mean over vectors of z_j, for each branch                                  (9)
@@ -6,10 +6,10 @@
     L_total  = L_gen + λ (L_recon + γ L_sparse)                                           (11)
 
 e -> vectors_BKE   ê -> rebuilt_BKE   z -> latents_BKZ   d' -> Z   ρ -> rho   λ -> lambda_   γ -> gamma
-ρ̂ -> means_GZ (G groups, each of which has its own mean)
+ρ̂ -> means_GZ (each of G groups of vectors, such as those of an example, has its own mean)
 
-All functions take one tensor per branch, in a dict. `present` [B, K] marks the places that hold a vector. The other
-places (a review without peers has no difference) enter no mean and get no gradient.
+All functions take a dict with one tensor for each branch. `present` [B, K] is True where there is a vector; a review
+without peers, for example, has no difference. Where it is False, nothing enters a mean or gets a gradient.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from dep.utils.errors import DepError
 PerBranch = Mapping[Branch, Tensor]
 
 DEAD = 1e-3
-"""A unit counts as dead if no vector of the batch activates it above this value."""
+"""A unit is called dead if no vector of the batch activates it above this value."""
 
 
 def reconstruction_loss(
     vectors: PerBranch, rebuilt: PerBranch, present: PerBranch, over: ReconOver = "branch"
 ) -> Tensor:
-    """Eq. 8: the smooth L1 loss (beta 1) between the present vectors and their reconstructions.
+    """Compute Eq. 8: the smooth L1 loss (beta 1) between vectors and their reconstructions.
 
     Args:
-        vectors: [B, K, E] per branch, the embeddings.
-        rebuilt: [B, K, E] per branch, their reconstructions.
-        present: [B, K] bool per branch.
-        over: `branch` averages over all present vectors of a branch and sums the branches (Eq. 8). `mixed` averages
-            over the present vectors of both branches of an example, then over the examples that have any (the public
-            code, whose batches hold one example).
+        vectors: for each branch [B, K, E], the embeddings.
+        rebuilt: for each branch [B, K, E], the reconstructions of these embeddings.
+        present: for each branch [B, K] bool.
+        over: `branch` averages over all vectors of a branch and adds the two means (Eq. 8). `mixed` averages over the
+            vectors of both branches of an example, and then over the examples that have a vector (the public code,
+            whose batches hold one example).
 
     Returns:
         A scalar; 0 if no vector is present.
@@ -71,17 +71,17 @@ def _mixed_reconstruction(vectors: PerBranch, rebuilt: PerBranch, present: PerBr
 
 
 def mean_activations(latents: PerBranch, present: PerBranch, over: MeanOver) -> list[Tensor]:
-    """Eq. 9: the mean activation of every unit.
+    """Compute Eq. 9: the mean activation of every unit.
 
     Args:
-        latents: [B, K, Z] per branch.
-        present: [B, K] bool per branch.
-        over: what a mean runs over. `batch`: all present vectors of the batch. `example`: the vectors of one
-            example (Eq. 9 as written, N being one user's reviews). `mixed`: the vectors of one example, both
-            branches together (the public code).
+        latents: for each branch [B, K, Z].
+        present: for each branch [B, K] bool.
+        over: which vectors form a group, over which the mean is taken. `batch`: all vectors of a branch in the batch.
+            `example`: the vectors of a branch in one example (Eq. 9 as written). `mixed`: the vectors of both branches
+            in one example (the public code).
 
     Returns:
-        One [G, Z] tensor for each term of Eq. 10. Groups and branches without a vector are left out.
+        A tensor [G, Z] for each term of Eq. 10; groups and branches without a vector are left out.
     """
     if not latents:
         return []
@@ -100,20 +100,20 @@ def mean_activations(latents: PerBranch, present: PerBranch, over: MeanOver) -> 
 
 
 def kl_to_target(rho: float, means: Tensor, eps: float, outside: Outside) -> Tensor:
-    """KL(ρ ‖ ρ̂) = ρ ln(ρ/ρ̂) + (1-ρ) ln((1-ρ)/(1-ρ̂)), elementwise, for means inside [eps, 1-eps].
+    """Compute KL(ρ ‖ ρ̂) = ρ ln(ρ/ρ̂) + (1-ρ) ln((1-ρ)/(1-ρ̂)) for each mean activation ρ̂.
 
-    Activations other than the sigmoid can have a mean outside (0, 1). `linear` continues the curve by its tangent, so
-    that the gradient still points back inside. `hard` clamps the mean, so that the gradient is exactly zero and the
-    unit is no longer pulled back. `activation_stats` counts such units.
+    The formula holds inside [eps, 1-eps]. With activations other than the sigmoid, a mean can lie outside. There
+    `linear` continues the curve along its tangent, so that the gradient still points back inside. `hard` clamps the
+    mean, so that the gradient is zero and nothing pulls the unit back. `activation_stats` counts such units.
 
     Args:
-        rho: target mean activation, in (0, 1).
+        rho: ρ, the target of the mean activation, between 0 and 1.
         means: mean activations, of any shape.
-        eps: distance from 0 and 1 at which the formula stops.
+        eps: the distance from 0 and 1 at which the formula ends.
         outside: `linear` or `hard`.
 
     Returns:
-        The divergence, of the shape of `means`.
+        The divergence for each mean, in the shape of `means`.
     """
     inside = means.clamp(eps, 1 - eps)
     kl = rho * (math.log(rho) - inside.log()) + (1 - rho) * (math.log1p(-rho) - torch.log1p(-inside))
@@ -124,14 +124,14 @@ def kl_to_target(rho: float, means: Tensor, eps: float, outside: Outside) -> Ten
 
 
 def sparsity_loss(means: Sequence[Tensor], rho: float, eps: float, outside: Outside, like: PerBranch) -> Tensor:
-    """Eq. 10: the divergence of `kl_to_target`, averaged over the groups and units of a term and summed over terms.
+    """Compute Eq. 10: average the divergence (`kl_to_target`) over the groups and units of each term; add the terms.
 
     Args:
-        means: one [G, Z] tensor per term, from `mean_activations`.
-        rho: target mean activation, in (0, 1).
-        eps: as in `kl_to_target`.
-        outside: as in `kl_to_target`.
-        like: tensors whose device the result gets if `means` is empty.
+        means: a tensor [G, Z] for each term, from `mean_activations`.
+        rho: the target of the mean activation, between 0 and 1.
+        eps: see `kl_to_target`.
+        outside: see `kl_to_target`.
+        like: tensors on whose device the result lies if `means` is empty.
 
     Returns:
         A scalar; 0 if `means` is empty.
@@ -146,17 +146,17 @@ def total_loss(
     gamma: float,
     weights: Mapping[str, float] | None = None,
 ) -> Tensor:
-    """Eq. 11, plus every other auxiliary loss times its weight.
+    """Compute Eq. 11, and add every other auxiliary loss times its weight.
 
     Args:
         lm: the language loss.
         losses: auxiliary losses by name; a missing `recon` or `sparse` counts as zero.
         lambda_: λ.
         gamma: γ.
-        weights: weights of the losses of other names.
+        weights: the weights of losses that are neither `recon` nor `sparse`.
 
     Raises:
-        DepError: a loss has no weight.
+        DepError: such a loss has no weight.
     """
     zero = lm.new_zeros(())
     total = lm + lambda_ * (losses.get("recon", zero) + gamma * losses.get("sparse", zero))
@@ -173,12 +173,12 @@ def total_loss(
 
 
 def activation_stats(latents: PerBranch, present: PerBranch, means: Sequence[Tensor], eps: float) -> dict[str, Tensor]:
-    """Statistics of the activations, over the present vectors of both branches together.
+    """Compute statistics of the activations over the vectors of both branches together.
 
     Returns:
-        mean_activation: mean of all activations. dead_units: share of the units that no vector of this batch
-            activates above `DEAD`. clamped_units: share of the means of Eq. 9 that lie outside [eps, 1-eps], where
-            a hard clamp passes no gradient. An empty dict if no vector is present.
+        `mean_activation`, the mean of all activations; `dead_units`, the share of units that no vector of this batch
+        activates above `DEAD`; and `clamped_units`, the share of the means of Eq. 9 that lie outside [eps, 1-eps],
+        where `hard` passes no gradient. The dict is empty if there is no vector.
     """
     active = [latents[b][here].detach().float() for b, here in present.items()]
     if not any(z.numel() for z in active):

@@ -1,11 +1,11 @@
-"""The projector (Eq. 6): maps a latent vector to the LLM's input space.
+"""The projector (Eq. 6), which maps a latent vector to the LLM's input space.
 
     p_his = M_p(z_his),   p_diff = M_p(z_diff)
 
 z -> z_SZ (any leading shape)   p -> p_SD   M_p -> two linear layers with a GELU between
 
-Eq. 6 has one M_p for both branches; Appendix C has "two independent projection networks". The 30.4 M trainable
-parameters that the public code reports (0.4% of 7.6 B) mean two networks with a hidden layer as wide as the LLM.
+Eq. 6 has one M_p for both branches, but Appendix C speaks of "two independent projection networks". The public code
+reports 30.4 M trainable parameters (0.4% of 7.6 B), which fits two networks with a hidden layer as wide as the LLM.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Projector(nn.Module):
         """Create the networks.
 
         Args:
-            config: hidden width, initial weights, sharing.
-            width_in: width of the latents: Z, or E without a compressor.
-            width_out: D, width of the LLM.
+            config: the hidden width, the initial weights, and whether branches share a network.
+            width_in: the width of the latents: Z, or E without a compressor.
+            width_out: D, the width of the LLM.
             branches: the branches to project.
-            embedding_norm: mean length of the LLM's embedding rows, used by `scale_to_embedding`.
+            embedding_norm: the mean norm of the LLM's token embeddings, which `scale_to_embedding` needs.
         """
         super().__init__()
         self.config = config

@@ -9,35 +9,51 @@ from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.utils.fields import RUNTIME
 
 PPLUG_TOKENS = 2
-"""How many soft tokens PPlug has: one for the instruction and one for the user."""
+"""Number of PPlug's soft tokens: one for the instruction and one for the user."""
 Init = Literal["xavier", "normal", "default"]
-"""Initial weights of trainable linear layers: Xavier uniform (Appendix C.2.2), N(0, 0.02) (the public code) or torch's
+"""Initial weights of trained linear layers: Xavier uniform (Appendix C.2.2), N(0, 0.02) (the public code) or torch's
 default."""
+
+
+NumberFormat = Literal["auto", "float32", "bfloat16", "fastest"]
+"""Names of number formats for the weights of a backbone."""
 
 
 @dataclass
 class BackboneConfig:
-    """Which frozen LLM, and how it is loaded."""
+    """Which frozen LLM is used, and how it is loaded."""
 
     name_or_path: str = "demo"
-    """A folder (config.json, tokenizer files, *.safetensors), a model name of the Hugging Face hub, or
-    `demo`."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the frozen weights; `auto` keeps the format of the files."""
+    """A folder with config.json, tokenizer files and *.safetensors; a GGUF file, which is converted into the user's cache
+    on its first use; a model's name on the Hugging Face hub; a model that `dep fetch` knows (`smollm2`); or `demo` for
+    the small LLM that comes with the package. On the command line `backbone=smollm2` is short for
+    `backbone.name_or_path=smollm2`."""
+    dtype: NumberFormat = "auto"
+    """Number format of the frozen weights. `auto`: the format of the files. `fastest`: float32 or bfloat16, whichever
+    this machine multiplies faster by measurement; the choice is logged."""
     attn_implementation: Literal["auto", "flash_attention_2", "flex_attention", "sdpa", "eager"] = "auto"
-    """Attention kernel. `auto` takes flash attention on CUDA in half precision if it is installed, else torch's SDPA.
-    torch's FlexAttention also keeps packed examples apart without wasted work; it needs no package, but a GPU to
-    train."""
+    """Attention kernel. `auto` takes flash attention if it is installed and the LLM runs on CUDA in half precision,
+    else torch's SDPA. `flex_attention`, torch's own, also keeps packed examples apart without extra work; it needs no
+    package, but training with it needs a GPU."""
     quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
-    """bitsandbytes' 4-bit or 8-bit weights, or torchao's 8-bit floats. Quantised weights save memory, not time."""
+    """Format of quantised weights: `nf4` and `int8` by bitsandbytes, `fp8` by torchao. They save memory, not time."""
     activation_checkpointing: bool = field(default=False, metadata=RUNTIME)
-    """Keep only the input of each layer and compute its other activations again in the backward pass: far less memory,
-    a third more time."""
+    """Whether only each layer's input is stored and its other activations are computed again in the backward pass; this
+    takes far less memory and a third more time."""
     compile: bool = field(default=False, metadata=RUNTIME)
-    """Compile each layer with torch.compile: the first steps take minutes, the later ones are faster on a GPU. On a
-    CPU it needs a C++ compiler."""
+    """Whether each layer is compiled with torch.compile: the first steps then take minutes, and later ones are faster
+    on a GPU. On a CPU this needs a C++ compiler."""
+    keep_prefixes: bool = field(default=False, metadata=RUNTIME)
+    """Whether the keys and values of each prompt up to its first soft token are kept on disk (`<cache>/prefixes`).
+    Epochs, seeds and arms then compute them once. On a CPU this saves most of the time of a training step if
+    `prompt.slots` is `late`."""
+    prefix_precision: Literal["model", "half"] = "model"
+    """The number format of what is kept. `model`: the format of the model. `half`: half precision for a model in
+    float32; it takes half the room and changes results in the fourth digit."""
+    prefix_gb: float = field(default=20.0, metadata=RUNTIME)
+    """Largest size on disk, in GB, of what is kept for a backbone."""
     allow_download: bool = field(default=False, metadata=RUNTIME)
-    """Whether a model may be downloaded from the hub; if off, only folders and the local cache are read."""
+    """Whether a model may be downloaded from the hub; if not, only local folders and the hub's local cache are read."""
 
 
 @dataclass
@@ -45,28 +61,29 @@ class ProjectorConfig:
     """Settings of the projector."""
 
     shared: bool = False
-    """One network for all branches (Eq. 6) instead of one for each branch (Appendix C)."""
+    """Whether all branches share one network (Eq. 6); if not, each has its own (Appendix C)."""
     hidden: int | None = None
-    """Width of the hidden layer, in units; null takes the LLM's width."""
+    """Width of the hidden layer; null takes the LLM's width."""
     init: Init = "xavier"
-    """Initial weights: `xavier` (the paper), `normal` (the public code: N(0, 0.02), zero biases) or torch's own."""
+    """Initial weights. `xavier`: the paper's. `normal`: N(0, 0.02) and zero biases (the public code). `default`:
+    torch's."""
     init_scale: float = 1.0
-    """Factor on the last layer's initial weights; 1 in the paper. With 0.01 a soft token starts near zero and takes
-    the direction of its first gradients; with 1 it starts in a random direction that training first has to undo. On the
-    built-in world 50 steps with 0.01 reach what 250 steps with 1 do."""
+    """Factor on the last layer's initial weights; 1 in the paper. With 0.01 a soft token starts near zero and takes the
+    direction of its first gradients. With 1 it starts in a random direction, which training first has to undo. On the
+    built-in world, 50 steps with 0.01 reach the loss of 250 steps with 1."""
     scale_to_embedding: bool = False
-    """Scale every soft token to the mean norm of the LLM's embedding rows. Off in the paper. A small LLM learns several
-    times faster with it, because its layers expect inputs of that norm."""
+    """Whether every soft token is scaled to the mean norm of the LLM's token embeddings; the paper does not do this.
+    With a small LLM training is then several times faster, because the LLM's layers expect inputs of that norm."""
 
 
 @dataclass
 class LoRAConfig:
-    """Low-rank updates of the LLM's own layers."""
+    """Settings of LoRA, that is, of low-rank updates of the LLM's own layers."""
 
     rank: int = 8
-    """r, of every update; its scale is 2, as usual."""
+    """The rank r of every update; the scale of updates is always 2."""
     targets: list[str] = field(default_factory=list)
-    """Names of the linear layers to update, as `q_proj`; empty: the query and value projections."""
+    """Names of the linear layers to update, such as `q_proj`; if empty, the query and value projections."""
 
 
 @dataclass
@@ -74,23 +91,24 @@ class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter computes the soft tokens; the method sets it. `dep`, `constant`, `pplug`, `user_llm`, `lora`, or
-    your own class as `my_module:MyAdapter`."""
+    """Which adapter is trained: `dep`, `constant`, `pplug`, `user_llm`, `lora`, or your own class as
+    `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
-    """Which kinds of soft tokens the prompt holds; an empty list makes a prompt of plain text (Non-Perso, RAG)."""
+    """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
     standardize: bool = False
-    """Standardise what the compressor reads: each component has mean 0 and deviation 1 over the training histories.
-    Eq. 8 still compares the original vectors. Off in the paper. Text embeddings share a large common part, and in a few
-    hundred steps a soft prompt without this learns little else."""
+    """Whether the compressor's input is standardised: each component then has mean 0 and standard deviation 1 over the
+    training histories. Eq. 8 still compares the original vectors. The paper does not standardise. Text embeddings have
+    a large part in common, and without standardisation a soft prompt learns little else in a few hundred steps."""
     boundary_trainable: bool = False
-    """Train the embedding rows of the boundary tokens, starting from the backbone's own rows; if off, they stay
+    """Whether the embeddings of the boundary tokens are trained, beginning with the backbone's own; if not, they stay
     frozen (the public code)."""
     losses_see: Literal["shown", "all"] = "shown"
-    """Which vectors Eq. 8 to 10 are computed on if a prompt is too long for all past reviews: those of the reviews
-    `shown`, or `all` that the request asked for (the public code)."""
+    """Which vectors enter Eq. 8 to 10 if a prompt is too long for all past reviews: those of the reviews `shown` in the
+    prompt, or of `all` that the request asked for (the public code)."""
     user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
     """Settings of User-LLM."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
-    """Settings of LoRA, for the adapter `lora` and for User-LLM's strategy of that name."""
+    """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
     slots: int = 8
-    """Largest number of past reviews that the `constant` adapter has vectors for."""
+    """Number of slot indices for which the adapter `constant` has soft tokens, which limits the number of past
+    reviews."""

@@ -1,9 +1,9 @@
-"""Soft prompt (Eq. 5 to 7), for training and generation: from a batch to the frozen LLM's input embeddings.
+"""The soft prompt (Eq. 5 to 7), which turns a batch into the frozen LLM's input embeddings.
 
-    e -> z, ê (compressor) -> p (projector) -> written over the slot tokens of the prompt (checked scatter)
+    e -> z, ê (compressor) -> p (projector) -> replaces the embedding of a slot token in the prompt
 
-The adapter computes in the dtype of its weights (float32), with autocast turned off; the result is cast to the
-backbone's dtype when it is written.
+Training and generation share this code. The adapter computes in the dtype of its weights (float32), with autocast
+turned off. Its result is cast to the backbone's dtype.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _BOUNDARIES: dict[Branch, tuple[str, str]] = {
 
 
 class SoftPromptOutput(NamedTuple):
-    """Input embeddings of a batch, with the adapter's auxiliary losses and statistics."""
+    """The input embeddings of a batch, and the adapter's auxiliary losses and statistics."""
 
     inputs_embeds: Tensor
-    """[B, T, D]."""
+    """The input embeddings [B, T, D]."""
     losses: dict[str, Tensor]
-    """Scalars by name: `recon` and `sparse` for DEP."""
+    """Auxiliary losses (scalars) by name: `recon` and `sparse` for DEP."""
     stats: dict[str, Tensor]
-    """Scalars by name, logged only: `mean_activation`, `dead_units` and `clamped_units` for a sparse autoencoder."""
+    """Scalars to log, by name: `mean_activation`, `dead_units` and `clamped_units` for a sparse autoencoder."""
 
 
 class SoftPrompt(nn.Module):
-    """The trainable part: an adapter and, with `boundary_trainable`, the boundary tokens' embedding rows."""
+    """The trained module: an adapter and, with `boundary_trainable`, the embeddings of the boundary tokens."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class SoftPrompt(nn.Module):
         slot_ids: Mapping[Branch, int],
         boundary: tuple[list[int], Tensor] | None = None,
     ) -> None:
-        """Combine the parts.
+        """Combine an adapter with the trained boundary tokens.
 
         Args:
             config: the settings.
-            adapter: makes the soft tokens; None for a prompt without soft tokens.
-            slot_ids: id of the slot token of every branch, used or not.
-            boundary: ids and initial rows [R, D] of the R boundary tokens to train; None to train none.
+            adapter: computes the soft tokens; None for a prompt without soft tokens.
+            slot_ids: the id of each branch's slot token, including branches that are not used.
+            boundary: ids and initial embeddings [R, D] of the R boundary tokens to train; None to train none.
         """
         super().__init__()
         self.config = config
@@ -70,7 +70,7 @@ class SoftPrompt(nn.Module):
 
     @property
     def injected_ids(self) -> list[int]:
-        """Ids of the tokens whose embeddings this module writes."""
+        """Ids of the tokens whose embeddings this module replaces."""
         return [*self.slot_ids.values(), *self.boundary_ids]
 
     @property
@@ -80,15 +80,15 @@ class SoftPrompt(nn.Module):
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """Weights of the adapter's own auxiliary losses."""
+        """The weights of the adapter's own auxiliary losses."""
         return {} if self.adapter is None else self.adapter.loss_weights
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return a context manager that attaches the adapter to `model` while it reads this batch."""
+        """Return a context manager inside which the adapter acts in the layers of `model` for this batch."""
         return nullcontext() if self.adapter is None else self.adapter.attached(model, batch)
 
     def is_trained(self, name: str) -> bool:
-        """Whether the parameter of this name in this module is trained."""
+        """Return whether this module's parameter called `name` is trained."""
         return (
             self.adapter is None
             or not name.startswith("adapter.")
@@ -96,21 +96,21 @@ class SoftPrompt(nn.Module):
         )
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Optimizer groups (`params`, `lr`) of trained parameters with their own learning rate."""
+        """Return optimizer groups (`params`, `lr`) of those trained parameters that have their own learning rate."""
         return [] if self.adapter is None else self.adapter.param_groups()
 
     def forward(self, batch: Batch, embed: Callable[[Tensor], Tensor]) -> SoftPromptOutput:
-        """Embed the prompt and write the soft tokens into it.
+        """Embed the prompts of a batch, and put the soft tokens in their places.
 
         Args:
             batch: see `dep.types.Batch`.
-            embed: the backbone's input embedding, ids [B, T] -> [B, T, D].
+            embed: the backbone's input embedding, which maps ids [B, T] to [B, T, D].
 
         Returns:
-            The embeddings [B, T, D], and the adapter's losses and statistics (empty where it has none).
+            The embeddings [B, T, D], and the adapter's losses and statistics, if it has any.
 
         Raises:
-            DepError: the slot tokens and vectors of a row differ in number, or a branch is not configured.
+            DepError: an example's numbers of slot tokens and vectors differ, or a branch is not configured.
         """
         self._check(batch)
         embeds_BTD = embed(batch.ids)
@@ -153,20 +153,20 @@ def build_soft_prompt(
     categories: int = 1,
     longest: int = 0,
 ) -> SoftPrompt:
-    """Build the soft prompt of a backbone.
+    """Build the soft prompt for a backbone.
 
     Args:
         config: the soft prompt's settings.
-        compressor: settings of a class in `COMPRESSORS`.
+        compressor: the settings of a compressor.
         projector: the projector's settings.
         width: E, the embedder's width.
         model: the backbone, with the special tokens added.
-        tokenizer: its tokenizer.
-        seed: seed of the initial weights; nothing else affects them.
-        statistics: mean and standard deviation [E] of the training vectors of each branch (of `his` for `pplug` and
-            `user_llm`), where `standardize` is set.
+        tokenizer: the backbone's tokenizer.
+        seed: seed of the initial weights, which depend on nothing else.
+        statistics: with `standardize`, the mean and standard deviation [E] of the training vectors of each branch, or
+            of `his` for `pplug` and `user_llm`.
         categories: number of categories in the data, for User-LLM.
-        longest: maximum number of past reviews that User-LLM's encoder reads.
+        longest: largest number of past reviews that User-LLM's encoder reads.
 
     Returns:
         The soft prompt, in float32 on the CPU.
@@ -188,6 +188,6 @@ def build_soft_prompt(
 
 
 def build_adapter(parts: AdapterParts) -> Adapter | None:
-    """Build the adapter that the settings name, untrained; None if it needs branches and there are none."""
+    """Build the untrained adapter that the settings name; None if it needs soft tokens and there are none."""
     kind: type[Adapter] = ADAPTERS.component(parts.soft_prompt.adapter)
     return None if kind.needs_branches and not parts.branches else kind.from_parts(parts)

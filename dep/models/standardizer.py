@@ -1,4 +1,4 @@
-"""Standardisation: mean 0 and standard deviation 1 in every component over the training vectors."""
+"""Standardises vectors: every component gets mean 0 and standard deviation 1 over the training vectors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class Standardizer(nn.Module):
-    """Maps x to (x - mean) / std; the statistics are saved with the adapter and not trained.
+    """Maps x to (x - mean) / std, where mean and std are saved with the adapter and not trained.
 
     Args:
-        mean_E: [E] mean of the training vectors.
-        std_E: [E] standard deviation of the training vectors.
+        mean_E: [E], the mean of the training vectors.
+        std_E: [E], the standard deviation of the training vectors.
     """
 
     mean: Tensor
@@ -26,5 +26,5 @@ class Standardizer(nn.Module):
         return (x_SE - self.mean) / self.std
 
     def undo(self, x_SE: Tensor) -> Tensor:
-        """Invert `forward` on vectors [..., E]."""
+        """Undo the standardisation of vectors [..., E]."""
         return x_SE * self.std + self.mean

@@ -1,7 +1,7 @@
-"""Adapter folder: a trained adapter with everything that is needed to build and load it.
+"""Writes and loads adapter folders, which hold a trained adapter and all that is needed to build it again.
 
 adapter.safetensors     the trained tensors
-adapter_config.json     configuration, sizes, and fingerprints of backbone and embedder
+adapter_config.json     the configuration, sizes, and the fingerprints of backbone and embedder
 README.md               a model card
 """
 
@@ -26,7 +26,7 @@ from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.errors import MissingFile
 
 FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
-"""Files in the order in which they are written: a folder with weights is complete."""
+"""The files in order of writing; the weights come last, so that a folder with weights is complete."""
 _SECTIONS = (
     "method", "soft_prompt", "compressor", "projector", "prompt", "backbone", "embedder", "retriever", "difference",
     "train", "generate",
@@ -51,7 +51,7 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
     """Write adapter_config.json and README.md.
 
     Args:
-        folder: the folder that gets adapter.safetensors next.
+        folder: the folder, into which adapter.safetensors is written next.
         arm: the trained arm.
         module: the trained module.
         width: E, the width of the vectors that the adapter reads.
@@ -79,16 +79,16 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
 
 
 def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
-    """Build backbone and adapter from an adapter folder alone, without the run that made it.
+    """Build backbone and adapter from an adapter folder alone, without the run that made the folder.
 
     Args:
-        folder: a folder with the three files.
+        folder: a folder with the three files of `FILES`.
 
     Returns:
-        The module (eval mode, CPU), the backbone's tokenizer, and the arm with its configuration.
+        The module in eval mode on the CPU, the backbone's tokenizer, and the arm with its configuration.
 
     Raises:
-        MissingFile: a file of the folder is missing.
+        MissingFile: one of the three files is missing.
         DepError: the adapter was trained on another backbone.
     """
     folder = Path(folder)

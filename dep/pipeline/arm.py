@@ -1,6 +1,6 @@
-"""One arm of a run at one seed, and the settings that follow from its configuration.
+"""An arm at one seed, and the settings that follow from its configuration.
 
-`keys` computes the keys of its results; `store` reads and writes its folder.
+The module `keys` computes the keys of its results, and the module `store` reads and writes its folder.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from dep.training.settings import TrainConfig
 
 @dataclass(frozen=True)
 class Arm:
-    """A system of the comparison at one seed."""
+    """A system that is compared, at one seed."""
 
     name: str
     config: RunConfig
     seed: int
     source: str
-    """Fingerprint of the reviews, so that the same configuration on other reviews has other keys."""
+    """The fingerprint of the reviews, which enters the keys of all results."""
 
     @property
     def label(self) -> str:
-        """Name of the arm in tables."""
+        """The arm's name in tables."""
         return label(self.config)
 
     @property
     def folder(self) -> Path:
-        """Folder of the arm's files."""
+        """The folder of the arm's files."""
         return Path(self.config.runs) / self.config.name / self.name / f"seed{self.seed}"
 
     @cached_property
@@ -46,7 +46,7 @@ class Arm:
 
     @cached_property
     def configured(self) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Settings of prompt and soft prompt, after the method has changed those of the run."""
+        """The settings of prompt and soft prompt, as the method has changed them."""
         prompt, soft = self.method.configure(self.config.prompt, self.config.soft_prompt)
         if not prompt.reads_user_history:
             # Keys hash these settings: an unread one must not make two arms differ.
@@ -55,7 +55,7 @@ class Arm:
 
     @cached_property
     def frame(self) -> ChatFrame | None:
-        """The chat frame of its prompts, rendered once: a template may write the date, which changes at midnight."""
+        """The rendered chat template of the arm's prompts; rendered only once, as a template may write the date."""
         from dep.pipeline.content import rendered_frame  # imports torch, which a mistyped key must not wait for
 
         prompt, soft = self.configured
@@ -63,18 +63,18 @@ class Arm:
 
     @property
     def needs_vectors(self) -> bool:
-        """Whether the soft tokens or the method read the reviews' vectors."""
+        """Whether the arm's soft tokens or its method read the reviews' vectors."""
         return bool(self.configured[1].branches) or self.method.needs_peers
 
     @property
     def settings(self) -> TrainConfig:
-        """Training settings of this arm: its seed, and the epochs that remain after its warm start."""
+        """The settings of training, with the arm's seed and the number of epochs that remain after its warm start."""
         train = replace(self.config.train, seed=self.seed)
         return replace(train, epochs=train.epochs - train.warm_start_epochs) if self.warm_start else train
 
     @cached_property
     def training_view(self) -> Arm:
-        """The arm as it is trained: with `train.history` past reviews in a prompt, where that is set."""
+        """This arm as it is trained, that is, with `train.history` past reviews in a prompt if that is set."""
         history = self.config.train.history
         # An adapter with parameters for each slot index can serve no more slots than it was trained with.
         fixed = ADAPTERS.component(self.configured[1].adapter).fixed_slots
@@ -86,7 +86,7 @@ class Arm:
 
     @cached_property
     def warm_start(self) -> Arm | None:
-        """The arm whose trained adapter this arm's training starts from; None where it starts untrained."""
+        """The arm from whose trained adapter this arm's training starts; None if it starts from an untrained one."""
         config = self.config.warm_start_config
         if config is None or not self.method.trains:
             return None

@@ -1,4 +1,4 @@
-"""Checks a backbone against a run's settings before any work, from its configuration file alone."""
+"""Checks before any work, from its configuration file alone, that a backbone fits a run's settings."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dep.utils.errors import DepError
 
 
 def check_backbones(configs: Mapping[str, RunConfig]) -> list[str]:
-    """Refuse architectures that cannot be used, and prompts that exceed a model's learned positions.
+    """Raise an error for an architecture that cannot be used, or for prompts that exceed a model's learned positions.
 
     Args:
-        configs: of the arms, by name.
+        configs: the configuration of each arm by its name.
 
     Returns:
         A warning for each backbone whose rotary positions the longest row of some arm exceeds.
 
     Raises:
-        DepError: names the setting and a value that works.
-        FileNotFoundError: a backbone has no configuration file here.
+        DepError: a backbone does not fit; the message names the setting and a value that works.
+        FileNotFoundError: a backbone's configuration file is not on this machine.
     """
     beyond: dict[str, tuple[int, str]] = {}
     for name, config in configs.items():

@@ -1,4 +1,4 @@
-"""Builders of an arm's data module, module, profile context and generator: functions of resources and arm alone."""
+"""Functions that build what an arm needs: its data module, module, profile context and generator."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
 
 
 def build_module(resources: Resources, arm: Arm, data: ReviewData) -> PersonalizationModule:
-    """Build the module of `arm`: its backbone with an untrained adapter, initialised from the arm's seed."""
+    """Build the module of `arm`: its backbone, with an untrained adapter whose weights follow from the arm's seed."""
     config, (prompt, soft) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
     vectors = data.vectors()
@@ -55,11 +55,11 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
         seed=arm.seed, statistics=data.statistics(standardized) if soft.standardize and vectors else None,
         categories=len(data.prepared.corpora), longest=prompt.max_user_history,
     )  # fmt: skip
-    return PersonalizationModule(model, soft_prompt, arm.settings)
+    return PersonalizationModule(model, soft_prompt, arm.settings, prefixes=resources.prefixes(config))
 
 
 def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
-    """Build the writer, instructions and peers that the method of `arm` needs to write profiles."""
+    """Build the writer, the instructions and the peers with which the method of `arm` writes profiles."""
     config, (prompt, _) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
     writer: Writer
@@ -78,11 +78,11 @@ def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
 
 
 def build_generator(resources: Resources, arm: Arm, module: PersonalizationModule, **overrides: Any) -> Generate:
-    """Build the generator that `generate.engine` names; `overrides` replace fields of its settings."""
+    """Build the generator that `generate.engine` names; `overrides` replace some of its settings."""
     _, tokenizer = resources.backbone(arm.config)
     settings = replace(arm.config.generate, seed=arm.seed, **overrides)
     if settings.engine == "vllm":
         from dep.inference.vllm import VLLM
 
         return VLLM(settings, files(arm.config.backbone), module.backbone, tokenizer, module.soft_prompt)
-    return Generate(settings, module.backbone, tokenizer, module.soft_prompt)
+    return Generate(settings, module.backbone, tokenizer, module.soft_prompt, module.prefixes)

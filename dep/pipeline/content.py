@@ -1,4 +1,4 @@
-"""Fingerprints of content that a configuration only names: LLM, embedder, retriever and metrics."""
+"""Computes fingerprints of what a configuration only names: the LLM, the embedder, the retriever and the metrics."""
 
 from __future__ import annotations
 
@@ -8,29 +8,38 @@ from pathlib import Path
 from typing import Any
 
 from dep.config.schema import RunConfig, build, identity
-from dep.data.prompts.builder import shown_branches
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.settings import PromptConfig
-from dep.data.prompts.template import system_text
+from dep.data.prompts.template import shown_branches, system_text
 from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.fingerprint import stamp
 from dep.models.backbones.load import files
 from dep.types import Branch
-from dep.utils import hashing
-from dep.utils.atomic_io import read_json, write_json
+from dep.utils.digest_memo import memoized_digest
 from dep.utils.errors import DepError
+from dep.utils.fields import numeric
 
 _EMBEDDERS: dict[str, str] = {}
 _METRICS: dict[str, dict[str, str]] = {}
 
 
 def backbone_fingerprint(config: RunConfig) -> str:
-    """SHA-256 of the backbone's files; for a model of a hub, which has no files here, its name."""
-    return stamp(config.backbone, lambda path: file_digest(path, Path(config.cache)))
+    """Return the SHA-256 of the backbone's files, or the name of a backbone that is on a hub."""
+    return stamp(config.backbone, lambda path: memoized_digest(path, Path(config.cache)))
+
+
+def backbone_identity(config: RunConfig) -> dict[str, Any]:
+    """Return the backbone's settings that affect results, with a digest of its files and the measured format."""
+    settings: dict[str, Any] = numeric(config.backbone)
+    if config.backbone.dtype == "fastest":
+        from dep.models.backbones.number_format import fastest
+
+        settings["dtype"] = fastest()
+    return settings | {"name_or_path": backbone_fingerprint(config)}
 
 
 def embedder_fingerprint(config: RunConfig) -> str:
-    """The embedder's fingerprint; the hash of its settings where its files are not on this machine."""
+    """Return the embedder's fingerprint, or a hash of its settings if its files are not on this machine."""
     key = identity(config, "embedder")
     if key not in _EMBEDDERS:
         try:
@@ -41,7 +50,7 @@ def embedder_fingerprint(config: RunConfig) -> str:
 
 
 def retriever_fingerprint(config: RunConfig) -> str:
-    """The retriever's own fingerprint; empty if it has none, or if its files are not on this machine."""
+    """Return the retriever's fingerprint; empty if it has none, or if its files are not on this machine."""
     fingerprint = getattr(build(config, "retriever"), "fingerprint", str)
     try:
         return str(fingerprint())
@@ -50,7 +59,7 @@ def retriever_fingerprint(config: RunConfig) -> str:
 
 
 def metric_signatures(config: RunConfig) -> dict[str, str]:
-    """Signature of each metric by name, including the versions of libraries and of WordNet."""
+    """Return the signature of each metric by name; signatures include the versions of libraries and of WordNet."""
     key = identity(config, "evaluate.metrics", "evaluate.texts")
     if key not in _METRICS:
         metrics = build_metrics(config.evaluate.metrics, config.evaluate.texts)
@@ -59,15 +68,16 @@ def metric_signatures(config: RunConfig) -> dict[str, str]:
 
 
 def rendered_frame(config: RunConfig, prompt: PromptConfig, branches: Sequence[Branch]) -> ChatFrame | None:
-    """The chat frame of an arm's prompts as the backbone's tokenizer renders it now; a template may write the date.
+    """Render the chat template of an arm's prompts by the backbone's tokenizer.
 
     Args:
-        config: names the backbone.
-        prompt: the arm's prompt.
-        branches: the arm's soft tokens.
+        config: the configuration that names the backbone.
+        prompt: the settings of the arm's prompt.
+        branches: the kinds of the arm's soft tokens.
 
     Returns:
-        The frame, or None if the tokenizer is not on this machine; whatever loads the backbone reports that.
+        The rendered template as of now (it may hold the date), or None if the tokenizer is not on this machine. What
+        loads the backbone later reports this.
 
     Raises:
         DepError: the chat template cannot be used.
@@ -83,35 +93,7 @@ def rendered_frame(config: RunConfig, prompt: PromptConfig, branches: Sequence[B
 
 @lru_cache
 def _tokenizer(name: str, allow_download: bool, times: tuple[int, ...]) -> Any:
-    """The tokenizer of a backbone; `times` are those of its files, so that changed files are read again."""
+    """Load the tokenizer of a backbone; `times` are the times of its files, so that changed files are loaded again."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(name, local_files_only=not allow_download, trust_remote_code=False)
-
-
-def file_digest(path: Path, cache: Path) -> str:
-    """Compute the sha256 of a file's content.
-
-    The digest is cached in `digests.json` under path, size and modification time, so that a file is read once.
-
-    Args:
-        path: the file.
-        cache: folder of `digests.json`.
-    """
-    path = path.resolve()
-    state = path.stat()
-    return _file_digest(path, state.st_size, state.st_mtime_ns, cache.resolve())
-
-
-@lru_cache
-def _file_digest(path: Path, size: int, mtime_ns: int, cache: Path) -> str:
-    memo = cache / "digests.json"
-    try:
-        digests = read_json(memo)
-    except ValueError:  # a damaged file: compute the digests again
-        digests = {}
-    key = f"{path} {size} {mtime_ns}"
-    if key not in digests:
-        digests[key] = hashing.file_digest(path)
-        write_json(memo, digests)
-    return str(digests[key])

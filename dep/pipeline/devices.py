@@ -1,4 +1,4 @@
-"""Devices of a plan's estimates: known GPUs for a large backbone; this machine, measured, for a small backbone."""
+"""Chooses the devices for which a plan estimates costs: known GPUs for a large backbone, else this machine."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dep.models.backbones.speed_trial import measured_speed
 from dep.pipeline.resources import Resources
 
 _SMALL = 200_000_000
-"""A backbone with fewer parameters is timed on this machine."""
+"""A backbone with fewer parameters than this is timed on this machine."""
 
 
 def devices(resources: Resources) -> tuple[Card, ...]:
-    """Return the devices for which the run is planned."""
+    """Return the devices for which the plan estimates costs."""
     shape = architecture(resources.config.backbone)
     return CARDS if parameters(shape).total > _SMALL else (_this_machine(resources, shape),)
 
 
 def _this_machine(resources: Resources, shape: PretrainedConfig) -> Card:
-    """Time the backbone's architecture on the threads of one arm, for one training step and for decoding."""
+    """Measure how fast this machine trains and decodes with the backbone's architecture on the threads of an arm."""
     torch.set_num_threads(resources.config.threads or torch.get_num_threads())
     flops, bandwidth = measured_speed(shape)
     return Card("this machine", 1e9, flops, bandwidth, reached=1.0, decoding=1.0)

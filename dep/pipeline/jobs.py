@@ -1,4 +1,4 @@
-"""Jobs of a run: every arm at every seed, with the state of its adapter and of its generated reviews."""
+"""Lists the jobs of a run (a job is an arm at a seed), and says which results of each job exist."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from dep.pipeline.store import ArmStore
 
 @dataclass(frozen=True)
 class Job:
-    """One arm at one seed, with the state of its results."""
+    """An arm at one seed, with the state of its adapter and of its generated reviews."""
 
     arm: Arm
     train: str
-    """`-` (nothing to train), `done`, `cached`, `with <arm>` (that arm trains the same adapter), `after <arm>` (the
-    warm start is trained by that arm) or `to do` (the training of its warm start included)."""
+    """State of the adapter. `-`: nothing to train. `done` and `cached`: it exists. `with <arm>`: that arm trains the
+    same adapter. `after <arm>`: it is trained after that arm has trained the warm start. `to do`: it is trained, and
+    before it its warm start, if any."""
     generate: str
-    """`done`, `cached` or `to do`."""
+    """State of the generated reviews: `done`, `cached` or `to do`."""
 
     @property
     def trains(self) -> bool:
@@ -30,18 +31,18 @@ class Job:
 
     @property
     def trains_warm_start(self) -> bool:
-        """Whether this job trains the adapter that its own training starts from."""
+        """Whether this job also trains the adapter from which its own training starts."""
         return self.train == "to do" and self.arm.warm_start is not None
 
 
 def jobs(arms: Sequence[Arm]) -> list[Job]:
-    """Return a job for every arm, in the order given."""
+    """Return a job for every arm, in the order of `arms`."""
     trainers: dict[str, str] = {}
     return [Job(arm, _training_state(arm, trainers), _generation_state(arm)) for arm in arms]
 
 
 def _training_state(arm: Arm, trainers: dict[str, str]) -> str:
-    """State of an arm's adapter; `trainers` (adapter key -> arm that trains it) is extended."""
+    """Return the state of an arm's adapter; `trainers` records by adapter key which arm trains."""
     if not arm.method.trains:
         return "-"
     trainer = trainers.setdefault(adapter_key(arm), arm.name)
@@ -53,7 +54,7 @@ def _training_state(arm: Arm, trainers: dict[str, str]) -> str:
 
 
 def _pending_state(arm: Arm, trainers: dict[str, str]) -> str:
-    """`after <arm>` where another arm of the run, or an earlier run, trains the warm start; else `to do`."""
+    """Return `after <arm>` if the warm start is trained by another arm or is in the cache; otherwise `to do`."""
     if arm.warm_start is None:
         return "to do"
     trainer = trainers.setdefault(adapter_key(arm.warm_start), arm.name)
@@ -69,7 +70,7 @@ def _generation_state(arm: Arm) -> str:
 
 
 def parallel_arms(config: RunConfig) -> int:
-    """Number of arms that run in parallel: `jobs`, or the number of cores divided by `threads` where that is set."""
+    """Return how many arms run in parallel: `jobs` if set, else cores divided by `threads` if set, else one."""
     return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
 
 

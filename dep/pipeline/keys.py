@@ -1,11 +1,11 @@
-"""Keys of an arm's results: each key hashes everything that a result depends on.
+"""Computes the keys of an arm's results; a key is a hash of everything that a result depends on.
 
-    encoder key      inputs of a user encoder's pretraining
-    adapter key      inputs of the training
-    prediction key   the adapter key, the method at test time, and decoding
-    score key        the prediction key, and the metrics
+    encoder key      what a user encoder's pretraining depends on
+    adapter key      what the training depends on
+    prediction key   the adapter key, the method at test time, and the settings of generation
+    score key        the prediction key and the metrics
 
-Two arms with equal keys have equal results, so they share one file in the cache.
+Two arms with equal keys have equal results, and so they share a file in the cache.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from dep.config.schema import identity
 from dep.pipeline.arm import Arm
-from dep.pipeline.content import backbone_fingerprint, embedder_fingerprint, metric_signatures, retriever_fingerprint
+from dep.pipeline.content import backbone_identity, embedder_fingerprint, metric_signatures, retriever_fingerprint
 from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 
@@ -23,13 +23,13 @@ VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 3, "adapter": 1, "pretraining": 1, "training": 1,
     "profile": 1, "decoding": 2, "scoring": 1,
 }  # fmt: skip
-"""Version of each part of the code. A change that moves a number of a part must raise its version by one: the results
-that depend on the part are then computed again."""
+"""The version of each part of the code. Whoever changes a part so that its results change must raise its version by
+one; all results that depend on the part are then computed again."""
 _DATA = ("retriever", "difference", "protocol")
 
 
 def adapter_key(arm: Arm) -> str:
-    """Key of the trained weights; equal for two arms that differ only at test time."""
+    """Return the key of the trained adapter, which is equal for two arms that differ only at test time."""
     if arm.training_view is not arm:
         return adapter_key(arm.training_view)
     prompt, soft = arm.configured
@@ -43,7 +43,7 @@ def adapter_key(arm: Arm) -> str:
 
 
 def encoder_key(arm: Arm) -> str:
-    """Key of a pretrained user encoder; it depends on neither the LLM nor the projector."""
+    """Return the key of the pretrained user encoder, which depends on neither the LLM nor the projector."""
     user = arm.configured[1].user_llm
     settings = [user.encoder, user.pretrain_epochs, user.pretrain_lr, arm.configured[0].max_user_history, arm.seed]
     vectors = [embedder_fingerprint(arm.config)] if arm.needs_vectors else []
@@ -52,7 +52,7 @@ def encoder_key(arm: Arm) -> str:
 
 
 def prediction_key(arm: Arm) -> str:
-    """Key of the generated texts and the likelihoods."""
+    """Return the key of the generated texts and the likelihoods."""
     soft = arm.method.trains or bool(arm.configured[1].branches)
     trained: Any = adapter_key(arm) if soft else [*_content(arm), *map(numeric, arm.configured)]
     if arm.training_view is not arm:
@@ -64,13 +64,13 @@ def prediction_key(arm: Arm) -> str:
 
 
 def score_key(arm: Arm) -> str:
-    """Key of the scores."""
+    """Return the key of the scores."""
     return json_digest([prediction_key(arm), metric_signatures(arm.config), _versions("scoring")])
 
 
 def _content(arm: Arm) -> list[Any]:
-    """Fingerprints of the reviews, the LLM and any embedder that the arm uses, and versions of the code for them."""
-    backbone = numeric(arm.config.backbone) | {"name_or_path": backbone_fingerprint(arm.config)}
+    """Return the fingerprints of reviews, LLM and embedder, and the versions of the code that reads them."""
+    backbone = backbone_identity(arm.config)
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
     retriever = retriever_fingerprint(arm.config)
     frame = arm.frame.digest if arm.frame else None
@@ -82,5 +82,5 @@ def _versions(*parts: str) -> dict[str, int]:
 
 
 def _training_data(arm: Arm) -> str:
-    """Hash of the settings that determine the training examples; the number of test examples does not."""
+    """Hash the settings that decide which training examples there are; the number of test examples does not."""
     return identity(replace(arm.config, protocol=replace(arm.config.protocol, test_examples=None)), *_DATA)

@@ -1,4 +1,4 @@
-"""Counts of the past reviews that requests, or training examples, asked for and that their prompts kept."""
+"""Counts the past reviews that requests or training examples asked for, and those that fitted into the prompts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dep.utils.atomic_io import read_json
 
 
 class PastReviews(NamedTuple):
-    """Counts over some requests."""
+    """How many past reviews some requests asked for, and how many their prompts hold."""
 
     asked: int
-    """Past reviews that the requests asked for."""
+    """Number of past reviews that the requests asked for."""
     kept: int
-    """Past reviews in their prompts; the others did not fit."""
+    """Number of past reviews in the prompts; the others did not fit."""
     requests: int
-    """Requests that asked for at least one."""
+    """Number of requests that asked for at least one past review."""
     empty: int
-    """Requests that asked for at least one and kept none."""
+    """Number of requests that asked for past reviews and whose prompts hold none."""
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> PastReviews:
-        """Count over the rows of predictions.jsonl, or over others with `asked` and `kept`."""
+        """Count the past reviews over the rows of predictions.jsonl, or over others with `asked` and `kept`."""
         pairs = [(row["asked"], row["kept"]) for row in rows if row.get("asked")]
         asked, kept = (sum(column) for column in zip(*pairs, strict=True)) if pairs else (0, 0)
         return cls(asked, kept, len(pairs), sum(not count for _, count in pairs))
@@ -43,7 +43,7 @@ class PastReviews(NamedTuple):
         return f"{self.asked:,} asked for, {self.kept:,} kept"
 
     def warning(self, name: str) -> str:
-        """A warning if some requests kept none, which makes their prompts those of a method without history."""
+        """Return a warning if some prompts hold no past review, and so equal those of a method without history."""
         if not self.empty:
             return ""
         return (

@@ -1,4 +1,4 @@
-"""A trained adapter as a writer for one user at a time: `dep.Personalizer`.
+"""Generates reviews for one user at a time with a trained adapter: `dep.Personalizer`.
 
 reviews -> embedder -> his (Eq. 2), diff (Eq. 4) -> prompt -> frozen LLM with the adapter -> text
 """
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PastReview:
-    """A review that the user wrote earlier.
+    """A review that the user has written.
 
     Args:
-        item: title of the reviewed item.
-        text: the review.
-        rating: stars, 1 to 5.
-        title: title of the review.
-        description: of the item.
-        time: milliseconds since 1970; read by User-LLM only.
-        peers: texts that other users wrote about the item, one for each user; without any there is no difference.
+        item: the title of the reviewed item.
+        text: the text of the review.
+        rating: the stars, from 1 to 5.
+        title: the title of the review.
+        description: the description of the item.
+        time: the time of the review in milliseconds since 1970; only User-LLM reads it.
+        peers: the texts that other users wrote about the item, one for each user. Without peers there is no difference.
     """
 
     item: str
@@ -56,8 +56,8 @@ class Personalizer:
     """Generates reviews for users from their past reviews.
 
     Args:
-        module: backbone and adapter.
-        tokenizer: of the backbone.
+        module: the backbone with the adapter.
+        tokenizer: the backbone's tokenizer.
         arm: the trained arm, with its configuration.
     """
 
@@ -72,10 +72,10 @@ class Personalizer:
         """Load an adapter folder, such as `runs/demo/dep/seed0`, and the backbone that it was trained on.
 
         Args:
-            folder: with adapter_config.json and adapter.safetensors.
+            folder: the folder, with adapter_config.json and adapter.safetensors.
 
         Raises:
-            MissingFile: a file of the folder is missing.
+            MissingFile: a file is missing in the folder.
             DepError: the adapter was trained on another backbone.
         """
         return cls(*load_adapter(folder))
@@ -84,15 +84,15 @@ class Personalizer:
         self, history: Sequence[PastReview], item: str, rating: float, title: str = "", description: str = "",
         seed: int = 0,
     ) -> str:  # fmt: skip
-        """Generate the user's review of an item.
+        """Generate the review that the user would write about an item.
 
         Args:
-            history: the user's past reviews, oldest first; the prompt holds the newest ones.
-            item: title of the item.
-            rating: stars that the user gives it, 1 to 5.
-            title: title of the review to write.
-            description: of the item.
-            seed: of the sampling.
+            history: the user's past reviews, oldest first; the prompt holds the newest of them.
+            item: the title of the item.
+            rating: the stars that the user gives, from 1 to 5.
+            title: the title of the review.
+            description: the description of the item.
+            seed: the seed of the sampling.
         """
         request = self._request(history, Item("item", item, description), rating, title)
         settings = replace(self.arm.config.generate, seed=seed, progress=False)
@@ -108,7 +108,7 @@ class Personalizer:
         return Request("request", "", "user", item, rating, title, "", slots, user_history=user_history)
 
     def _slot(self, past: PastReview, number: int) -> Slot:
-        """A past review with its vectors, if the adapter reads any."""
+        """Combine a past review with its vectors, if the adapter reads vectors."""
         name = f"past {number}"
         review = Review("user", name, past.text, past.rating, past.title, past.time)
         item = Item(name, past.item, past.description)

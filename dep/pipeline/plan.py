@@ -1,6 +1,6 @@
-"""`--plan`: a table of the run's jobs, their state, and the estimated time and memory of the remaining ones.
+"""Prints the plan of a run (`--plan`): its jobs, their state, and the estimated time and memory of the rest.
 
-The plan trains and writes nothing.
+Nothing is trained or written.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dep.pipeline.workload import arm_load, example_counts, trained_parameters
 
 
 def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
-    """Print the plan as a table with totals. Where the reviews are missing, it assumes the paper's counts.
+    """Print the plan as a table with totals; if the reviews are missing, the paper's numbers are assumed.
 
     Args:
         resources: reviews and backbones of the run.
         run: the run's configuration.
-        configs: the arms' configurations by name.
-        console: where to print.
+        configs: the configuration of each arm by its name.
+        console: the console to print to.
     """
     counts, source = example_counts(resources)
     fingerprint = "" if counts is None else resources.fingerprint
@@ -87,7 +87,7 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
 
 
 def _job_seconds(job: Job, cost: Cost, first_s: float) -> float:
-    """Seconds of a job; `first_s` are those of training its warm start."""
+    """Estimate the seconds of a job; `first_s` are the seconds for training its warm start."""
     return cost.train_s * job.trains + first_s * job.trains_warm_start + cost.generate_s * (job.generate == "to do")
 
 
@@ -96,7 +96,7 @@ def _seeds(arm_jobs: Sequence[Job]) -> str:
 
 
 def _counted(states: Sequence[str]) -> str:
-    """Count the states of one arm's jobs: `to do`, or `2 done, 1 to do`."""
+    """Summarise the states of an arm's jobs, as in `to do` or `2 done, 1 to do`."""
     names = list(dict.fromkeys(states))
     return names[0] if len(names) == 1 else ", ".join(f"{states.count(name)} {name}" for name in names)
 
@@ -108,7 +108,7 @@ def _memory(cost: Cost, card: Card) -> str:
 
 
 def _notes(card: Card, load: Load, fitting: Load) -> list[str]:
-    """List the settings to lower so that the arm fits the GPU."""
+    """List the settings that must be lowered for the arm to fit the GPU."""
     notes = []
     if fitting.batch < load.batch:
         notes.append(f"on {card.name}, set generate.batch_size={fitting.batch}")
@@ -121,7 +121,7 @@ def _notes(card: Card, load: Load, fitting: Load) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Format a time as `0`, `40 s`, `12 min` or `3.4 h`."""
+    """Format a duration, as in `0`, `40 s`, `12 min` or `3.4 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds else "0"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,9 +1,10 @@
-"""Cost of each arm: its input, its trained parameters, and operations, time and memory of a request."""
+"""Measures the cost of arms: trained parameters, training time, and a request's tokens, operations, time and memory."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from statistics import fmean
@@ -24,9 +25,9 @@ from dep.types import Prompt, Request
 from dep.utils.atomic_io import read_json, read_rows
 
 _SAMPLE = 8
-"""Number of requests on which operations and time are measured."""
+"""Number of requests for which operations and time are measured."""
 _FLOAT = 4
-"""Bytes of a vector's component."""
+"""Bytes in one component of a vector."""
 
 
 def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
@@ -38,26 +39,26 @@ def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
 
 @torch.no_grad()
 def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Count the floating-point operations of one forward pass over a request and its real review, soft prompt included.
+    """Count the floating-point operations of a forward pass over a request and its real review.
 
-    Torch's counter measures each example alone, so that nothing is shared or padded.
+    The soft prompt is included. Each example is counted alone, so that nothing is shared or padded.
 
     Args:
-        module: backbone and soft prompt.
+        module: the backbone with the soft prompt.
         prompts: the requests to measure.
         collate: makes a batch of prompts.
 
     Returns:
-        Mean operations over `prompts`; 0 where there are none.
+        The mean over `prompts`; 0 if there are none.
     """
     capabilities(module.backbone)  # its first call tries the architecture, which is no part of a request
-    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
     totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
     return fmean(totals) if totals else 0.0
 
 
 def _counted(call: Callable[[], object]) -> float:
-    """Count the operations of a call. Attention runs as plain matrix products: torch does not count its CPU kernel."""
+    """Count the operations of a call; attention runs as matrix products, since torch cannot count its CPU kernel."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call()
     return float(counter.get_total_flops())
@@ -65,8 +66,8 @@ def _counted(call: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Mean seconds of one forward pass over a request and its real review, alone, on this machine under its load."""
-    batches = [collate([prompt]).to(module.device) for prompt in prompts]
+    """Time a forward pass over each request and its real review, one at a time; return the mean in seconds."""
+    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
     durations_s = []
     for batch in (*batches[:1], *batches):  # the first batch runs twice: once to warm up
         start = time.perf_counter()
@@ -79,19 +80,19 @@ def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], co
 
 @torch.no_grad()
 def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
-    """Count the operations of one forward pass over `tokens` tokens: the additional cost of writing a profile."""
+    """Count the operations of a forward pass over `tokens` tokens, which a request with a profile needs in addition."""
     ids = torch.zeros(1, tokens, dtype=torch.long, device=model.device)
     last_only = {"logits_to_keep": 1} if "logits_to_keep" in signature(model.forward).parameters else {}
     return _counted(lambda: model(input_ids=ids, **last_only))
 
 
 def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
-    """Count the bytes that a system must keep of a user to serve such a request: texts, vectors and profile.
+    """Count the bytes (texts, vectors, profile) that a system must store about a user to serve a request.
 
     Args:
         request: the request.
         text: whether the prompt holds the past reviews as text.
-        branches: branches whose vectors the adapter reads.
+        branches: the branches whose vectors the adapter reads.
     """
     size = len(request.profile.encode())
     for slot in request.slots:
@@ -107,11 +108,12 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
     """Collect the costs of each arm, as means over its seeds.
 
     Returns:
-        For each arm's name: `trains`; the number of `trainable` parameters (pretrained ones included) and of the LLM's
-        `frozen` ones; `train_seconds` (pretraining included; of the last uninterrupted part of a training; the whole
-        time for each arm that shares an adapter). Per request: `prompt_tokens` and `calls` of the LLM (those that write
-        profiles included), `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`. For one
-        seed: `past_reviews`, the counts of `PastReviews`, and `training_past_reviews`, those of the training prompts.
+        A dictionary for each arm, by the arm's name, with these keys. `trains`: whether the arm trains an adapter.
+        `trainable`: the number of trained and pretrained parameters. `frozen`: the number of the LLM's parameters.
+        `train_seconds`: the time of training and pretraining; an interrupted training counts only its last part, and
+        arms that share an adapter each have the whole time. Means per request: `prompt_tokens` and `calls` of the LLM,
+        both including profiles, `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`. `past_reviews`: the
+        counts of `PastReviews` for the first seed. `training_past_reviews`: those of the training prompts.
     """
     by_name: dict[str, list[Arm]] = {}
     for arm in arms:

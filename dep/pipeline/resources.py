@@ -1,4 +1,4 @@
-"""Content that the arms of a run share, loaded once: reviews, vectors, backbones and metrics."""
+"""Loads what the arms of a run share, and only once: reviews, vectors, backbones and metrics."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ from dep.data.protocol import ReviewDataset
 from dep.data.vectors.store import VectorStore
 from dep.evaluation.metrics import Metric, build_metrics
 from dep.inference.capabilities import refuse_unusable
+from dep.inference.prefix_store import PrefixStore
 from dep.models.backbones.load import load as load_backbone
 from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
+from dep.pipeline.content import backbone_identity
 from dep.types import Branch
+from dep.utils.hashing import json_digest
 
 
 class Resources:
-    """Content that the arms of a run share; each part is loaded on first use and cached.
+    """Holds what the arms of a run share; each part is loaded when it is first used.
 
     Args:
         config: the run's configuration.
-        console: console for the stages' output.
+        console: the console on which stages print.
     """
 
     def __init__(self, config: RunConfig, console: Console) -> None:
@@ -42,38 +45,39 @@ class Resources:
         self._backbones: dict[str, Any] = {}
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
         self._builders: dict[str, PromptBuilder] = {}
+        self._prefixes: dict[str, PrefixStore] = {}
         self._metrics: dict[str, dict[str, Metric]] = {}
 
     @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of the reviews."""
+        """The fingerprint of the reviews."""
         return str(self.source.fingerprint())
 
     @cached_property
     def device(self) -> torch.device:
-        """Device of generation and scoring: CUDA where available."""
+        """The device of generation and scoring: CUDA if there is one."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def arms(self, configs: Mapping[str, RunConfig], seeds: Iterable[int]) -> list[Arm]:
-        """Build every arm at every seed."""
+        """Return every arm at every seed."""
         return [Arm(name, config, seed, self.fingerprint) for name, config in configs.items() for seed in seeds]
 
     def prepared(self, config: RunConfig) -> ReviewDataset:
-        """Filtered reviews and their examples, under the configuration's protocol."""
+        """Return the reviews, filtered and split by the configuration's protocol."""
         key = identity(config, "protocol")
         if key not in self._prepared:
             self._prepared[key], self.prepared_folder = load_dataset(Path(config.cache), self.source, config.protocol)
         return self._prepared[key]
 
     def cache(self, config: RunConfig) -> VectorStore:
-        """The vector store for the configuration's embedder and difference settings."""
+        """Return the vector store for the configuration's embedder and its settings of differences."""
         key = identity(config, "embedder", "difference")
         if key not in self._caches:
             self._caches[key] = VectorStore(Path(config.cache), build(config, "embedder"), config.difference)
         return self._caches[key]
 
     def backbone(self, config: RunConfig) -> Any:
-        """(model, tokenizer) of the configuration's backbone."""
+        """Return the model and the tokenizer of the configuration's backbone."""
         key = identity(config, "backbone")
         if key not in self._backbones:
             model, tokenizer = load_backbone(config.backbone)
@@ -81,8 +85,20 @@ class Resources:
             self._backbones[key] = model, tokenizer
         return self._backbones[key]
 
+    def prefixes(self, config: RunConfig) -> PrefixStore | None:
+        """Kept beginnings of the configuration's backbone; None where they are not kept."""
+        backbone = config.backbone
+        if not backbone.keep_prefixes:
+            return None
+        key = json_digest([backbone_identity(config)])
+        if key not in self._prefixes:
+            folder = Path(config.cache) / "prefixes" / key[:16]
+            half = backbone.prefix_precision == "half"
+            self._prefixes[key] = PrefixStore(folder, backbone.prefix_gb * 1e9, half)
+        return self._prefixes[key]
+
     def tokenizer(self, config: RunConfig) -> PreTrainedTokenizerBase:
-        """The tokenizer of a backbone, whose weights need not be loaded."""
+        """Return the tokenizer of the configuration's backbone, without loading weights."""
         key = identity(config, "backbone")
         if key not in self._tokenizers:
             loaded = self._backbones.get(key)
@@ -92,7 +108,7 @@ class Resources:
     def builder(
         self, config: RunConfig, prompt: PromptConfig, branches: Sequence[Branch], frame: ChatFrame | None = None
     ) -> PromptBuilder:
-        """A prompt builder for a backbone's tokenizer; all builders of a backbone share their memo of texts.
+        """Return a prompt builder for a backbone; all builders of a backbone share their memo of texts.
 
         Args:
             config: names the backbone.
@@ -100,14 +116,15 @@ class Resources:
             branches: the soft tokens of a past review.
             frame: the chat frame, if it was rendered before.
         """
-        built = PromptBuilder(self.tokenizer(config), prompt, branches, frame)
+        keeps = config.backbone.keep_prefixes
+        built = PromptBuilder(self.tokenizer(config), prompt, branches, frame, keeps)
         first = self._builders.setdefault(identity(config, "backbone"), built)
         if first is not built:
             built.share_memo(first)
         return built
 
     def metrics(self, config: RunConfig) -> dict[str, Metric]:
-        """Metrics by column; metrics of texts are included only where texts are generated."""
+        """Return the metrics by column; metrics of texts are included only if texts are generated."""
         key = identity(config, "evaluate.metrics")
         if key not in self._metrics:
             self._metrics[key] = build_metrics(config.evaluate.metrics, config.evaluate.texts)

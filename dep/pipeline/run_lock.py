@@ -1,4 +1,4 @@
-"""Lock on a run's folder: two commands at once would repeat work and overwrite each other's files."""
+"""Locks a run's folder, since two commands at once would repeat work and overwrite each other's files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dep.utils.locks import file_lock
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock on `folder` until the block or the process ends.
+    """Hold the lock on `folder` until the `with` block or the process ends.
 
     Raises:
-        DepError: another process holds it.
+        DepError: another process holds the lock.
     """
 
     def refuse(owner: str) -> None:

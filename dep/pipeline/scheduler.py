@@ -1,8 +1,9 @@
-"""Scheduler: run the arms one after another, or in parallel, each in a process of its own.
+"""Runs the arms one after another, or several in parallel, each in its own process.
 
-At the size of the built-in backbone, two threads of one process mostly wait for each other, while two processes of one
-thread each keep two cores busy. Arms that share an adapter or a warm start run in one process, so that it is trained
-once. A worker ends when its parent ends; an arm that fails does not stop the others.
+With a backbone as small as the built-in one, two threads of a process mostly wait for each other, but two processes
+with one thread each keep two cores busy. Arms that share an adapter or a warm start run in the same process, so that
+the shared part is trained only once. Worker processes end when their parent ends. An arm that fails does not stop
+other arms.
 """
 
 from __future__ import annotations
@@ -40,21 +41,21 @@ STAGES: dict[str, Callable[[Resources, Arm], None]] = {
     "generate": generate,
     "evaluate": evaluate,
 }
-"""Stage name -> function that runs the stage for one arm, in order."""
+"""For each stage of an arm, in order, the function that runs it."""
 
 _EXIT_TIMEOUT_S = 10
-"""Seconds to wait for an idle worker to exit before it is terminated."""
+"""Seconds after which an idle worker process that has not ended is terminated."""
 
 Group = list[Arm]
-"""Arms that one worker runs, since they share an adapter; workers receive their pickled configurations."""
+"""Arms that one worker process runs, since they share an adapter; they are pickled for the worker."""
 
 
 class ArmsFailed(DepError):
-    """Some arms failed; the message says which and why. The results of the others are kept."""
+    """Raised when arms failed; the message says which and why. The results of other arms are kept."""
 
 
 def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
-    """Run the preflight checks of all arms that have unfinished stages.
+    """Run the preflight checks for all arms that have unfinished stages.
 
     Raises:
         ConfigError: a package or device is missing.
@@ -72,17 +73,17 @@ def run_arms(
     stages: Sequence[str],
     fresh: bool = False,
 ) -> None:
-    """Run `stages` for every arm.
+    """Run some stages for every arm.
 
     Args:
-        resources: resources of the run; `jobs` and `threads` of its configuration say how many arms run in parallel.
+        resources: the run's resources; `jobs` and `threads` in its configuration say how many arms run in parallel.
         arms: all arms of the run.
-        stages: names in `STAGES`.
-        fresh: run the stages again for all arms, even where results are done or cached. The results are removed first,
-            so after an interruption the same call without `fresh` continues.
+        stages: names from `STAGES`.
+        fresh: whether the stages run again even if results exist. These results are removed first, so that after an
+            interruption the same call without `fresh` continues.
 
     Raises:
-        ArmsFailed: an arm failed; raised after all others have finished.
+        ArmsFailed: an arm failed; all other arms have been run before.
     """
     if fresh:
         for arm in arms:
@@ -103,7 +104,7 @@ def run_arms(
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:
-    """Group the arms that share an adapter, a warm start or a user encoder; groups with the most training first."""
+    """Group arms that share an adapter, a warm start or a user encoder; groups with the most training come first."""
     groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
@@ -116,13 +117,13 @@ def _groups(arms: Sequence[Arm]) -> list[Group]:
 
 
 def _first_warm_start(arm: Arm) -> Arm:
-    """Return the arm at the start of the chain of warm starts that leads to `arm`."""
+    """Return the first arm in the chain of warm starts that ends with `arm`."""
     earlier = arm.training_view.warm_start
     return _first_warm_start(earlier) if earlier else arm
 
 
 def _run_in_parallel(resources: Resources, groups: list[Group], stages: Sequence[str], count: int) -> None:
-    """Run the groups in `count` worker processes, and raise after all have finished if an arm failed."""
+    """Run the groups in `count` worker processes; if an arm fails, raise an error after all others have finished."""
     spawn = multiprocessing.get_context("spawn")
     tasks, events = spawn.Queue(), spawn.Queue()
     for group in groups:
@@ -148,7 +149,7 @@ def _run_in_parallel(resources: Resources, groups: list[Group], stages: Sequence
 
 
 def _show_progress(workers: Sequence[Any], events: Any, arms: int, console: Console) -> dict[tuple[str, int], str]:
-    """Show the workers' progress until all arms have finished; return the reason of each failed arm."""
+    """Show the workers' progress until all arms have finished; return for each failed arm the reason."""
     failed: dict[tuple[str, int], str] = {}
     finished, line = 0, progress.Lines()
     with Progress(*progress.columns(), console=console) as bars:
@@ -187,7 +188,7 @@ def _show_progress(workers: Sequence[Any], events: Any, arms: int, console: Cons
 
 
 def _worker(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> None:
-    """Entry point of a worker process."""
+    """Run a worker process until there is no work left or the parent ends."""
     _die_with_parent()
     try:
         _work_loop(run, stages, tasks, events)
@@ -196,7 +197,7 @@ def _worker(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> None:
 
 
 def _work_loop(run: RunConfig, stages: list[str], tasks: Any, events: Any) -> None:
-    """Worker loop: process queued groups of arms until a None sentinel."""
+    """Take groups of arms from the queue and run their stages, until the queue gives None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     if run.threads:
         torch.set_num_threads(run.threads)

@@ -1,8 +1,8 @@
-"""Files of an arm: the finished stages in its folder, and its results in the cache.
+"""Reads and writes the files of an arm: those in its folder, and copies of its results in the cache.
 
-`state.json` in the folder holds the key of each finished stage and the digest of its file. A stage is done when its
-key is recorded and its file has that digest. The output of an interrupted stage is used only if the stage began under
-the same key. In the cache, a manifest beside each file holds its digest.
+`state.json` in the folder holds the key of each finished stage and the digest of the stage's file. A stage is done if
+its current key is recorded and its file has the recorded digest. The output of an interrupted stage is used only if the
+stage began under the same key. In the cache, a manifest beside each file holds the file's digest.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class ArmStore:
 
     @property
     def adapter_home(self) -> Path:
-        """Folder in the cache of the trained adapter, shared by all arms with the same adapter key."""
+        """The cache's folder for the trained adapter, which all arms with the same adapter key share."""
         return Path(self.arm.config.cache) / "adapters" / adapter_key(self.arm)[:16]
 
     @property
     def encoder_home(self) -> Path:
-        """Folder in the cache of the arm's pretrained user encoder."""
+        """The cache's folder for the arm's pretrained user encoder."""
         return Path(self.arm.config.cache) / "encoders" / encoder_key(self.arm)[:16]
 
     @property
@@ -44,7 +44,7 @@ class ArmStore:
         return is_intact(self.adapter_home / "adapter.safetensors")
 
     def finished(self, stage: str) -> bool:
-        """Whether the stage `train`, `generate` or `evaluate` has nothing left to do."""
+        """Return whether the stage (`train`, `generate` or `evaluate`) has nothing left to do."""
         if stage == "train":
             adapter = self.folder / "adapter.safetensors"
             return not self.arm.method.trains or (self.done("adapter", adapter_key(self.arm)) and is_intact(adapter))
@@ -52,7 +52,7 @@ class ArmStore:
         return self.done(name, key) and self._state().get(f"{name} sha256") == _digest(self.folder / f"{name}.jsonl")
 
     def complete(self, stage: str) -> None:
-        """Record that `generate` or `evaluate` is finished, and copy its file into the cache for other runs."""
+        """Record that the stage `generate` or `evaluate` is finished, and copy its file into the cache."""
         self._record(stage)
         name, key = self._file(stage)
         path, cached = self.folder / f"{name}.jsonl", self._cached_file(name, key)
@@ -61,7 +61,7 @@ class ArmStore:
         write_json(cached.with_suffix(".json"), {"sha256": _digest(cached), "cost": cost})
 
     def restore(self, stage: str) -> bool:
-        """Copy the file of `generate` or `evaluate` from the cache; return whether it was there."""
+        """Copy the file of the stage `generate` or `evaluate` from the cache; return whether the cache had it."""
         if not self.is_cached(stage):
             return False
         name, key = self._file(stage)
@@ -74,7 +74,7 @@ class ArmStore:
         return True
 
     def is_cached(self, stage: str) -> bool:
-        """Whether the cache holds the complete file of `generate` or `evaluate`."""
+        """Return whether the cache holds the complete file of the stage `generate` or `evaluate`."""
         cached = self._cached_file(*self._file(stage))
         return cached.is_file() and read_json(cached.with_suffix(".json")).get("sha256") == _digest(cached)
 
@@ -90,11 +90,11 @@ class ArmStore:
         return Path(self.arm.config.cache) / name / f"{key[:16]}.jsonl"
 
     def done(self, stage: str, key: str) -> bool:
-        """Whether `stage` was finished under `key`."""
+        """Return whether `stage` is recorded as finished under `key`."""
         return bool(self._state().get(stage) == key)
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Remove the results of `stages` from the folder's state and from the cache, so that they are computed again.
+        """Remove the results of some stages from the folder's state and from the cache.
 
         Args:
             stages: any of `train`, `generate` and `evaluate`.
@@ -126,11 +126,11 @@ class ArmStore:
             shutil.rmtree(self.encoder_home, ignore_errors=True)
 
     def has_mark(self, name: str) -> bool:
-        """Whether `name` is recorded in the folder's state."""
+        """Return whether `name` is recorded in the folder's state."""
         return name in self._state()
 
     def finish(self, stage: str, key: str) -> None:
-        """Record that `stage` is finished under `key`; call it after the stage's files are in place."""
+        """Record that `stage` is finished under `key`; call this only after the stage's files are complete."""
         write_json(self.folder / "state.json", self._state() | {stage: key})
 
     def _state(self) -> dict[str, str]:

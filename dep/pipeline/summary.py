@@ -1,4 +1,4 @@
-"""Summary of a run's scores: writes results.json, run.json, showcase.json and the report."""
+"""Summarises a run's scores: writes results.json, run.json, showcase.json and the report."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from dep.utils.atomic_io import read_json, read_rows, write_json, write_text
 from dep.utils.errors import DepError, MissingFile
 
 _PROVENANCE = ("started", "seconds", "command")
-"""Fields of run.json about the call that made the results."""
+"""The fields of run.json that describe the call by which the results were made."""
 SHOWN = 3
-"""Number of requests that the report shows with the texts of all arms."""
+"""Number of requests for which the report shows the texts of all arms."""
 
 
 def report(
@@ -40,15 +40,15 @@ def report(
     """Write the results and the report of a run, and print the table.
 
     Args:
-        resources: reviews and metrics of the run.
+        resources: the reviews and metrics of the run.
         run: the run's configuration.
         arms: all scored arms of the run.
-        command: the command line.
-        started: start of the call, in seconds since 1970.
-        recompute: compute results.json again, even if the existing one was made from the same scores.
+        command: the command line, which the report shows.
+        started: the time at which the call started, in seconds since 1970.
+        recompute: whether results.json is computed again even if it was made from the same scores.
 
     Returns:
-        Path of report.html.
+        The path of report.html.
 
     Raises:
         MissingFile: an arm has not been scored.
@@ -97,10 +97,10 @@ def report(
 
 
 def check_names(arms: Sequence[Arm]) -> None:
-    """Refuse two arms of the same name and seed, which are the keys of all results.
+    """Check that no two arms have the same name and seed, by which all results are identified.
 
     Raises:
-        DepError: two arms share name and seed.
+        DepError: two arms have the same name and seed.
     """
     (name, seed), count = Counter((arm.name, arm.seed) for arm in arms).most_common(1)[0]
     if count > 1:
@@ -111,12 +111,12 @@ def check_names(arms: Sequence[Arm]) -> None:
 
 
 def arm_facts(run: RunConfig, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """Describe each arm for results.json, by its name.
+    """Describe each arm for results.json, by the arm's name.
 
     Returns:
-        For each name: `label`; `role` of the method (own, control, other); `varied`, the values of `vary`'s keys; and
-        `base` and `base_label`, the name and label without the varied values. Arms that differ only in varied values
-        have the same base. For a trained arm `training_past_reviews`: the past reviews that its training prompts
+        For each arm: `label`; `role`, that of its method (own, control, other); `varied`, its values of the keys in
+        `vary`; and `base` and `base_label`, its name and label without these values. Arms that differ only in varied
+        values have the same base. For a trained arm `training_past_reviews`: the past reviews that its training prompts
         asked for and kept.
     """
     facts: dict[str, dict[str, Any]] = {}
@@ -143,7 +143,7 @@ def _setting(config: RunConfig, key: str) -> Any:
 
 
 def _own_metrics(arms: Sequence[Arm]) -> dict[str, str]:
-    """Column -> `module:Class` of the user's own metrics, so that a later process can import them."""
+    """Map the columns of the user's own metrics to `module:Class`, so that a later process can import them."""
     named = {name for arm in arms for name in arm.config.evaluate.metrics.names if ":" in name}
     return {load_metric(name).name: name for name in sorted(named)}
 
@@ -165,11 +165,11 @@ def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: s
 
 
 def lost_history(arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A warning for each arm with requests whose prompts kept no past review.
+    """Return a warning for each arm some of whose prompts hold no past review although the requests asked for one.
 
     Args:
         arms: the arms.
-        measured: their costs, from `dep.pipeline.request_cost.costs`.
+        measured: the costs of these arms, from `dep.pipeline.request_cost.costs`.
     """
     labels = {arm.name: arm.label for arm in arms}
     warnings = []
@@ -181,7 +181,7 @@ def lost_history(arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Any]])
 
 
 def _warning(run: RunConfig) -> str:
-    """Warning that the report prints before any number; empty where there is none."""
+    """Return the warning that the report prints before all numbers; empty if there is nothing to warn of."""
     if run.backbone.name_or_path != "demo" or run.source.kind == "synthetic":
         return ""
     return (
@@ -191,7 +191,7 @@ def _warning(run: RunConfig) -> str:
 
 
 def _reused(arms: Sequence[Arm]) -> dict[str, int]:
-    """Count the results that arms share and those that were copied from the cache of an earlier run."""
+    """Describe how many results arms share, and how many were copied from an earlier run by the cache."""
     training = [arm for arm in arms if arm.method.trains]
     keys = {adapter_key(arm) for arm in training}
     vectors = {identity(arm.config, "embedder", "difference", "protocol") for arm in arms if arm.needs_vectors}
@@ -209,7 +209,7 @@ def _reused(arms: Sequence[Arm]) -> dict[str, int]:
 
 
 def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Describe a few test requests, drawn with a fixed seed, with their past reviews and the texts of every arm."""
+    """Describe a few test requests, with their past reviews and the texts of all arms, for showcase.json."""
     first = min(arm.seed for arm in arms)
     written = {
         arm.name: {row["key"]: row for row in read_rows(arm.folder / "predictions.jsonl")}
@@ -246,13 +246,13 @@ def _showcase(resources: Resources, arms: Sequence[Arm]) -> list[dict[str, Any]]
 
 
 def _draw_requests(owners: Sequence[tuple[str, str]]) -> list[int]:
-    """Draw one request of each category with a fixed seed, of different users where possible.
+    """Draw one request of each category with a fixed seed, and of different users if possible.
 
     Args:
-        owners: category and user of each request.
+        owners: the category and the user of each request.
 
     Returns:
-        Indices of at most three requests.
+        The indices of at most three requests.
     """
     drawn: list[int] = []
     for category in list(dict.fromkeys(category for category, _ in owners))[:SHOWN]:
@@ -263,7 +263,7 @@ def _draw_requests(owners: Sequence[tuple[str, str]]) -> list[int]:
 
 
 def _peers(corpus: Corpus, user: str, slots: Sequence[Any]) -> list[Mapping[str, str]]:
-    """Up to three reviews of the newest past item by other users."""
+    """Return up to three reviews that other users wrote about the item of the newest past review."""
     if not slots:
         return []
     item = slots[0].item

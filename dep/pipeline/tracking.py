@@ -1,7 +1,7 @@
-"""Weights & Biases logging: one run for each arm and seed, grouped by experiment and tagged by arm, offline by default.
+"""Logs to Weights & Biases, offline by default: one W&B run for each arm and seed, grouped by experiment.
 
-The CSV and score files hold the same values, and the package reads only those. `wandb sync runs/<name>/wandb` uploads
-an offline run later. Logging changes no result; `wandb=disabled` turns it off.
+`wandb sync runs/<name>/wandb` uploads an offline run later. Logging changes no result, and `wandb=disabled` turns it
+off. The CSV files and score files hold the same values, and the package reads only these.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dep.pipeline.keys import prediction_key
 from dep.utils.lightning import pl
 
 SHOWN = 24
-"""Maximum number of generations in a run's table."""
+"""Largest number of generated texts in the table of a W&B run."""
 
 
 def _open_run(arm: Arm) -> Any:
-    """Start or resume the arm's W&B run; None where logging is disabled."""
+    """Start or resume the arm's W&B run; return None if logging is disabled."""
     mode = arm.config.wandb
     if mode == "disabled":
         return None
@@ -42,19 +42,19 @@ def _open_run(arm: Arm) -> Any:
 
 
 def training_loggers(arm: Arm) -> tuple[list[Any], Callable[[Mapping[str, float]], None] | None]:
-    """Return Lightning loggers for the arm's training, and a function that logs its throughput (None if disabled)."""
+    """Return the Lightning loggers of the arm's training, and a function that logs its throughput or None."""
     run = _open_run(arm)
     return ([], None) if run is None else ([pl.loggers.WandbLogger(experiment=run)], run.log)
 
 
 def finish() -> None:
-    """End the open run, if there is one, so that the next arm gets its own."""
+    """End the open W&B run, if there is one, so that the next arm gets its own."""
     if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
         wandb.finish()
 
 
 def log_scores(arm: Arm, scores: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Log the value of each metric over all examples, and a table of generations with their scores."""
+    """Log the value of each metric over all examples, and a table of generated texts with their scores."""
     run = _open_run(arm)
     if run is None:
         return

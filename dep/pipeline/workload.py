@@ -1,7 +1,7 @@
-"""Workload of an arm: its examples, the tokens of its prompts and reviews, and its trained parameters.
+"""Computes how much work an arm is: its examples, the tokens of its prompts and reviews, and its parameters.
 
-No weights are loaded. Token counts come from the prepared data where the reviews are available, else from the paper's
-Table 4.
+No weights are loaded. Tokens are counted in the prepared data if the reviews are available; otherwise they follow from
+the paper's Table 4.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from dep.pipeline.resources import Resources
 SAMPLE = 48
 """Number of test examples whose prompts are measured."""
 _TABLE4 = {"train": 3996, "val": 512, "test": 3996}
-"""Examples of the paper's data by split (Table 4; 317 + 1,925 + 1,754 test)."""
+"""Numbers of examples in the paper's data (Table 4); the test examples are 317 + 1,925 + 1,754."""
 _REVIEW_TOKENS = 390
-"""Mean tokens of a review in the paper's data: 1,609 characters at about 4.1 a token."""
+"""Mean number of tokens in a review of the paper's data: 1,609 characters, with about 4.1 characters per token."""
 _FIELD_TOKENS = 260
-"""Mean tokens of a past review's other fields (item title, description, rating, review title)."""
+"""Mean number of tokens in a past review's other fields (item title, description, rating, review title)."""
 _ITEM_TOKENS = 300
-"""Mean tokens of the target item's description."""
+"""Mean number of tokens in the description of the target's item."""
 _BRANCH_TOKENS = 12
-"""Slot, boundary and label tokens of one branch of a past review."""
+"""Number of tokens in the lines that hold one soft token: heading, boundary tokens and slot token."""
 _CATEGORIES = 3
-"""Categories of the paper's data and of the built-in world."""
+"""Number of categories in the paper's data and in the built-in world."""
 _DEFAULT_WIDTH = 1024
-"""E of bge-m3, for an embedder whose files are not on this machine."""
+"""The width E that is assumed if the embedder's files are not on this machine; it is that of bge-m3."""
 
 
 def example_counts(resources: Resources) -> tuple[dict[str, int] | None, str]:
     """Count the examples of the run.
 
     Returns:
-        Examples by split, or None where the reviews are not available; and a sentence that names the source of the
-        counts.
+        The number of examples in each split, or None if the reviews are not available; and a sentence that says where
+        the numbers come from.
     """
     try:
         prepared = resources.prepared(resources.config)
@@ -55,12 +55,12 @@ def example_counts(resources: Resources) -> tuple[dict[str, int] | None, str]:
 
 
 def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> Load:
-    """Compute the work of an arm in tokens.
+    """Compute how much work an arm is, in examples and tokens.
 
     Args:
-        resources: reviews and tokenizer of the run.
+        resources: the reviews and the tokenizer of the run.
         arm: the arm.
-        counts: examples by split; None for the paper's counts and lengths.
+        counts: the number of examples in each split; None for the numbers and lengths of the paper.
     """
     config, (prompt, soft) = arm.config, arm.configured
     if counts is None:
@@ -82,7 +82,7 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
 
 
 def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
-    """Tokens of prompt and target of a sample of test examples; slot tokens are counted without loading vectors."""
+    """Count the tokens of prompt and target for a sample of test examples; no vectors are loaded for slot tokens."""
     prompt, soft = arm.configured
     plain = replace(prompt, reads_user_history=False, user_tokens=0)
     builder = resources.builder(arm.config, plain, soft.branches)
@@ -99,7 +99,7 @@ def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
 
 
 def trained_parameters(arm: Arm) -> int:
-    """Number of an arm's trained parameters, including low-rank updates of the LLM and trained boundary tokens."""
+    """Count an arm's trained parameters, including low-rank updates of the LLM and trained boundary tokens."""
     if not arm.method.trains:
         return 0
     config, (prompt, soft) = arm.config, arm.configured

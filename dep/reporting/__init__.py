@@ -1,4 +1,4 @@
-"""Reports of a run: report.html, report.md and the tables in the terminal."""
+"""Writes the reports of a run: report.html, report.md and the tables in the terminal."""
 
 from dep.reporting.page import write_report
 from dep.reporting.terminal import print_costs, print_table

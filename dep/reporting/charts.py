@@ -1,4 +1,4 @@
-"""Charts as SVG text: intervals of a metric by method, and training curves.
+"""Draws charts as SVG text: a metric's values with intervals for all arms, and training curves.
 
 Colours are CSS classes (`own`, `other`, `control`, `c0` … `c9`) that the page's style sheet defines for its light and
 dark themes.
@@ -16,18 +16,18 @@ Curve = Sequence[tuple[float, float]]
 COLOURS = 10
 _WIDTH, _VALUES, _ROW = 470, 62, 25
 _LETTER, _WIDEST = 7.0, 260.0
-"""SVG units of a letter of an arm's label, and the limit for a label; longer labels are compressed to the limit."""
+"""Width of a letter and largest width of a label, in SVG units; wider labels are compressed to the largest width."""
 _ZERO_BASED = 0.2
-"""If the values spread over at least this share of the largest, bars start at 0; otherwise dots on a cut axis."""
+"""If the values' range is at least this share of the largest value, bars from 0 are drawn, else dots on a cut axis."""
 
 
 def intervals(table: Table, metric: str, roles: Mapping[str, str]) -> str:
-    """Draw one row for each arm with its value and 95% interval, on an axis from 0 (bars) or a cut one (dots).
+    """Draw a row for each arm with its value and 95% interval, as bars on an axis from 0 or as dots on a cut axis.
 
     Args:
-        table: table of one category.
-        metric: name of one of its metrics.
-        roles: colour of each arm, a key of ROLES; an arm without one is `other`.
+        table: the table of one category.
+        metric: the name of a metric in the table.
+        roles: the role of each arm (a key of ROLES), which decides its colour; an arm without a role is `other`.
 
     Returns:
         An SVG element.
@@ -75,11 +75,11 @@ def intervals(table: Table, metric: str, roles: Mapping[str, str]) -> str:
 
 
 def curves(name: str, lines: Sequence[tuple[int, Curve]]) -> str:
-    """Draw one line for each run that logged `name`.
+    """Draw a line for each training that logged the value `name`.
 
     Args:
         name: heading of the logged value.
-        lines: for each line the number of its colour and its (step, value) pairs.
+        lines: for each line the number of its colour, and its pairs (step, value).
 
     Returns:
         An SVG element.
@@ -115,7 +115,7 @@ def curves(name: str, lines: Sequence[tuple[int, Curve]]) -> str:
 
 
 def thinned(line: Curve, points: int = 120) -> Curve:
-    """Reduce a curve to at most `points` points, each the mean of neighbours."""
+    """Reduce a curve to at most `points` points, each of which is the mean of neighbouring points."""
     size = math.ceil(len(line) / points)
     chunks = [line[start : start + size] for start in range(0, len(line), size)]
     return [(sum(x for x, _ in chunk) / len(chunk), sum(y for _, y in chunk) / len(chunk)) for chunk in chunks]
@@ -128,17 +128,17 @@ def _svg(width: float, height: float, description: str, parts: Sequence[str]) ->
 
 
 ROLES = {"own": "DEP", "control": "controls", "other": "other methods"}
-"""Role of a method (`Method.role`), which is the CSS class of its colour -> its name in the chart's key."""
+"""For each role of a method (`Method.role`), which is also a CSS class, its name in the chart's key."""
 
 
 def key(roles: Iterable[str]) -> dict[str, str]:
-    """Return the names of the roles that occur, in the order of ROLES."""
+    """Return the roles that occur, with their names, in the order of ROLES."""
     present = set(roles)
     return {role: name for role, name in ROLES.items() if role in present}
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return three to six round numbers that enclose low and high."""
+    """Return three to six round numbers for an axis that covers the range from low to high."""
     span = (high - low) or abs(high) or 1.0
     raw = span / 4
     power = 10 ** math.floor(math.log10(raw))

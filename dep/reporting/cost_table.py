@@ -1,4 +1,4 @@
-"""Table of what each method costs, for the page, the Markdown file and the terminal."""
+"""Builds the table of what each arm costs, for the page, the Markdown file and the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HEADS = {
     "Trained parameters": "trained", "Share of the LLM": "of LLM", "Training, s": "sec.", "Prompt tokens": "tokens",
     "Past reviews": "past", "LLM calls": "calls", "Operations, GFLOP": "GFLOP", "Stored per user, bytes": "bytes",
 }  # fmt: skip
-"""Column of the page -> its short form in the terminal."""
+"""For each column of the page its short form in the terminal."""
 HEADING = "What each method costs"
 NOTE = (
     "Trained parameters and training time include pretraining; the time is in seconds, while other arms may have run. "
@@ -20,10 +20,10 @@ NOTE = (
 
 
 def cost_cells(costs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the cells of each arm's row, one for each of `HEADS`; a cell is empty if nothing was measured.
+    """Format each arm's costs as a row of cells, one for each of `HEADS`; a cell is empty if nothing was measured.
 
     Args:
-        costs: costs by arm name, from `dep.pipeline.request_cost.costs`.
+        costs: the costs of each arm by its name, from `dep.pipeline.request_cost.costs`.
     """
     return {arm: _cells(row) for arm, row in costs.items()}
 
@@ -43,7 +43,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _past(counts: Mapping[str, int] | None) -> str:
-    """Past reviews that all prompts kept, of those that their requests asked for."""
+    """Format how many of the requested past reviews are in the prompts."""
     return f"{counts['kept']:,} of {counts['asked']:,}" if counts and counts["asked"] else ""
 
 

@@ -1,6 +1,6 @@
-"""Writes report.html and report.md of a run folder, each a self-contained file.
+"""Writes report.html and report.md into a run's folder; each file is complete in itself.
 
-Reviews are untrusted text: the HTML template escapes every value, the Markdown template passes every value to `plain`.
+Reviews are untrusted text: the HTML template escapes each value, and the Markdown template passes each through `plain`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LOGGED = {
     "train_dead_units": "Share of units that are inactive for a whole batch",
     "train_clamped_units": "Share of units whose mean activation is clamped",
 }
-"""Column of metrics.csv -> its heading on the page."""
+"""For each column of metrics.csv its heading on the page."""
 _SHOWN = 3
 """Number of example requests on the page."""
 
@@ -46,15 +46,15 @@ def write_report(run_dir: Path) -> Path:
     """Write report.html and report.md of a run.
 
     Args:
-        run_dir: folder with results.json. If they exist, the report also shows run.json, showcase.json, and each arm's
-            predictions.jsonl and metrics.csv.
+        run_dir: the folder with results.json. The report also shows run.json, showcase.json and each arm's
+            predictions.jsonl and metrics.csv, as far as these files exist.
 
     Returns:
-        Path of report.html.
+        The path of report.html.
 
     Raises:
         MissingFile: there is no results.json.
-        DepError: results.json is empty, or lacks the mean over the seeds of an arm.
+        DepError: results.json is empty, or lacks an arm's mean over its seeds.
     """
     results = _read(run_dir / "results.json")
     if results is None:
@@ -76,12 +76,12 @@ def write_report(run_dir: Path) -> Path:
 
 
 def _by_metric(function: Callable[[str, float], str]) -> Callable[[float, str], str]:
-    """Swap the arguments of a function (metric, value), for use as the filter `value | number(metric)`."""
+    """Swap the arguments of a function (metric, value), so that templates can write `value | number(metric)`."""
     return lambda value, metric: function(metric, value)
 
 
 def plain(text: object) -> str:
-    """Escape text and join its lines, so that Markdown shows it unchanged on one line."""
+    """Escape a text and join its lines, so that Markdown shows the text unchanged on one line."""
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", escape(" ".join(str(text).split()), quote=False))
 
 
@@ -121,7 +121,7 @@ def _read(path: Path) -> Any:
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the dotted key `a.b.c` and the value of every leaf."""
+    """Yield the dotted key and the value of every leaf of nested mappings."""
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{key}.")
@@ -130,7 +130,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def _logs(run_dir: Path) -> dict[str, list[Path]]:
-    """Return the paths of metrics.csv of all seeds, by arm."""
+    """Return for each arm the paths of metrics.csv of all its seeds."""
     arms: dict[str, list[Path]] = {}
     for path in sorted(run_dir.glob("*/*/metrics.csv")):
         arms.setdefault(path.parent.parent.name, []).append(path)
@@ -138,7 +138,7 @@ def _logs(run_dir: Path) -> dict[str, list[Path]]:
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Return the (step, value) pairs of every logged column of a metrics.csv."""
+    """Read the pairs (step, value) of every logged column of a metrics.csv."""
     curves: dict[str, list[tuple[float, float]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -149,7 +149,7 @@ def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
-    """Return a chart for each logged value, with a colour for each arm and a line for each of its seeds."""
+    """Draw a chart for each logged value, with a line for each seed of each arm; an arm has one colour."""
     logged: dict[str, list[tuple[int, charts.Curve]]] = {}
     for colour, paths in enumerate(logs.values()):
         for path in paths:
@@ -161,7 +161,7 @@ def _charts(logs: Mapping[str, Sequence[Path]]) -> dict[str, Markup]:
 
 
 def _from_predictions(run_dir: Path) -> list[dict[str, Any]]:
-    """Return the examples of a run without showcase.json: each category's first request that all arms answered."""
+    """Choose examples for a run without showcase.json: each category's first request that all arms answered."""
     arms: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(run_dir.glob("*/*/predictions.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Main table of each category, built from `results.json`, and the formatting of its numbers."""
+"""Builds the main table of each category from `results.json`, and formats its numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Results = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm's value of one metric, with its 95% interval."""
+    """An arm's value of a metric, with its 95% interval."""
 
     value: float
     low: float
@@ -25,57 +25,57 @@ class Cell:
     n: int
     """Number of test reviews."""
     seeds: tuple[float, ...]
-    """Values of the single seeds; empty if there is only one seed."""
+    """The values of the single seeds; empty if there is only one seed."""
     best: bool
-    """Whether the printed value equals the printed best value of the metric."""
+    """Whether this is the metric's best value, as far as the printed decimals show."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Table of one category: a row for each arm, a column for each metric."""
+    """The table of one category, with a row for each arm and a column for each metric."""
 
     category: str
     arms: list[str]
-    """Arm names, in the order of the results."""
+    """The arms' names, in the order of the results."""
     metrics: list[str]
     cells: dict[tuple[str, str], Cell]
-    """Cells by arm name and metric; an arm that lacks a metric has no cell."""
+    """The cells by arm's name and metric; an arm that lacks a metric has no cell there."""
     labels: dict[str, str]
-    """Displayed label of each arm."""
+    """The label by which each arm is shown."""
 
     @property
     def n(self) -> int:
-        """Number of test reviews behind a value; if values differ, the largest number."""
+        """The largest number of test reviews behind a value of the table."""
         return max(cell.n for cell in self.cells.values())
 
     def seeds(self, arm: str) -> int:
-        """Return the number of seeds that an arm's values average; 0 if there is only one seed."""
+        """Return over how many seeds an arm's values are averaged; 0 if there is only one seed."""
         return max(len(cell.seeds) for (name, _), cell in self.cells.items() if name == arm)
 
 
 def title(metric: str) -> str:
-    """Return a metric's label with an arrow in the direction that is better."""
+    """Return a metric's label with an arrow that points in the better direction."""
     kind = metric_class(metric)
     return f"{kind.label} {'↑' if kind.higher_is_better else '↓'}"
 
 
 def number(metric: str, value: float) -> str:
-    """Format a value with the number of decimals of its metric."""
+    """Format a value with its metric's number of decimals."""
     return f"{value:.{metric_class(metric).decimals}f}".replace("-", "−")
 
 
 def signed(metric: str, value: float) -> str:
-    """Format a difference with its sign and one decimal more than values have, at most four."""
+    """Format a difference with its sign, and with one decimal more than values have (at most four)."""
     return f"{value:+.{min(4, metric_class(metric).decimals + 1)}f}".replace("-", "−")
 
 
 def best_of(metric: str, values: Iterable[float]) -> float:
-    """Return the best of some values of a metric."""
+    """Return the best among some values of a metric."""
     return (max if metric_class(metric).higher_is_better else min)(values)
 
 
 def metrics_of(results: Results) -> list[str]:
-    """Return the names of all metrics of some results, in the order of tables.
+    """Return the names of all metrics in results.json, in the order of tables.
 
     A user-defined metric is imported from the module and class in `results["metrics"]`.
 
@@ -88,7 +88,7 @@ def metrics_of(results: Results) -> list[str]:
 
 
 def arm_labels(results: Results) -> dict[str, str]:
-    """Return the displayed label of each arm; an arm whose label is not unique also shows its name."""
+    """Return the label by which each arm is shown; an arm's name is added if several arms have its label."""
     labels: dict[str, str] = {}
     for row in results.get("rows") or ():
         labels.setdefault(row["arm"], str(row.get("label") or row["arm"]))
@@ -96,13 +96,13 @@ def arm_labels(results: Results) -> dict[str, str]:
 
 
 def distinct(labels: Mapping[str, str]) -> dict[str, str]:
-    """Append the arm's name to every label that several arms have."""
+    """Add the arm's name to every label that several arms have."""
     count = Counter(labels.values())
     return {arm: label if count[label] == 1 else f"{label} ({arm})" for arm, label in labels.items()}
 
 
 def categories(results: Results) -> list[str]:
-    """Return the categories in display order: the pooled one first, unless it pools a single category.
+    """Return the categories in the order of the report: `all` comes first, unless there is only one category.
 
     Raises:
         DepError: there are no rows.
@@ -115,10 +115,10 @@ def categories(results: Results) -> list[str]:
 
 
 def main_table(results: Results, category: str) -> Table:
-    """Build the table of one category with each arm's mean over its seeds, or its only seed.
+    """Build the table of one category from each arm's mean over its seeds, or from its only seed.
 
     Raises:
-        DepError: an arm has several seeds but no row with their mean (seed null).
+        DepError: an arm has several seeds, but no row (with seed null) holds their mean.
     """
     groups: dict[tuple[str, str], dict[int | None, Mapping[str, Any]]] = {}
     for row in results["rows"]:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _STYLES = {"better": "green", "worse": "red", "maybe": "yellow", "none": "dim"}
 _CELL_WIDTH = 13
-"""Width of a cell with its interval, in characters."""
+"""Width of a cell with an interval, in characters."""
 
 
 def print_table(results: Results, console: Console) -> None:
-    """Print the main table and the paired comparisons of all categories pooled.
+    """Print the main table and the paired comparisons over all categories together.
 
     Args:
-        results: content of results.json.
-        console: console to print to; a narrow one gets no intervals in the table.
+        results: the content of results.json.
+        console: the console to print to; the table has no intervals if the console is narrow.
     """
     category = categories(results)[0]
     table = main_table(results, category)
@@ -49,9 +49,9 @@ def print_costs(costs: Mapping[str, Mapping[str, Any]], console: Console, labels
     """Print the costs of each arm.
 
     Args:
-        costs: costs by arm name, from `dep.pipeline.request_cost.costs`.
-        console: console to print to.
-        labels: labels of the arms, by name.
+        costs: the costs of each arm by its name, from `dep.pipeline.request_cost.costs`.
+        console: the console to print to.
+        labels: the label of each arm by its name.
     """
     shown = distinct({arm: labels.get(arm, arm) for arm in costs})
     grid = _grid(f"\n{HEADING}")

@@ -1,9 +1,9 @@
-"""Verdicts in words on the paired comparisons of a category.
+"""Puts the paired comparisons of a category into words.
 
 A verdict on the difference between `a` and `b` in one metric is one of:
 
     better, worse          the 95% interval excludes 0, and p < 0.05 before and after Holm's correction
-    … uncorrected          the same, but p >= 0.05 after Holm's correction: the difference may be due to chance
+    … uncorrected          the same, but p >= 0.05 after Holm's correction, so that chance may explain the difference
     no difference shown    otherwise; this does not mean that there is no difference
 """
 
@@ -22,7 +22,7 @@ _ORDER = ("better", "worse", "better, uncorrected", "worse, uncorrected", "no di
 
 @dataclass(frozen=True)
 class Verdict:
-    """Comparison of two arms in one metric."""
+    """The comparison of two arms in one metric."""
 
     a: str
     """Name of the first arm."""
@@ -30,18 +30,18 @@ class Verdict:
     """Name of the second arm."""
     metric: str
     delta: float
-    """a − b in the metric's unit."""
+    """The difference a − b in the metric's unit."""
     low: float
     high: float
     p: float
     holm: float
-    """p after Holm's correction."""
+    """The p-value after Holm's correction."""
     n: int
     """Number of test reviews."""
 
     @property
     def tone(self) -> Literal["better", "worse", "maybe", "none"]:
-        """CSS class of the verdict's colour."""
+        """The CSS class that gives the verdict its colour."""
         if not (self.p < LEVEL and self.low * self.high > 0):
             return "none"
         if self.holm >= LEVEL:
@@ -54,17 +54,17 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """Verdict on `a` in words."""
+        """The verdict on arm `a` in words."""
         words = {"none": "no difference shown", "maybe": f"{self._direction}, uncorrected"}
         return words.get(self.tone, self._direction)
 
 
 def verdicts(results: Results, category: str) -> dict[tuple[str, str], list[Verdict]]:
-    """Return the comparisons of one category by pair of arm names, in the order of the metrics.
+    """Return the comparisons in one category for each pair of arms, in the order of the metrics.
 
-    A family of Holm's correction is all pairs of one metric. Metrics are not
-    corrected for together: those of the same texts are correlated, and the number of resamples bounds the p-value from
-    below, so that no result could stay significant in so large a family.
+    Holm's correction is applied to all pairs in one metric. It is not applied across metrics: metrics of the same texts
+    are correlated, and p-values cannot be smaller than the number of resamples allows, so that no difference could stay
+    significant among so many tests.
     """
     pairs: dict[tuple[str, str], list[Verdict]] = {}
     for metric in metrics_of(results):

@@ -1,4 +1,4 @@
-"""Checkpoint files of a training: written atomically, and read without running code."""
+"""Writes checkpoint files of a training atomically, and reads them without running code from them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 class AtomicCheckpoints(pl.plugins.TorchCheckpointIO):
-    """Lightning's checkpoint files, complete as soon as they have their name: a kill leaves the earlier one."""
+    """Makes Lightning write checkpoints atomically: if the process is killed, the earlier checkpoint is still there."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write under a temporary name, then rename."""
+        """Write the checkpoint under a temporary name and rename it."""
         with replacing(Path(path)) as temporary:
             super().save_checkpoint(checkpoint, temporary, storage_options)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU.
+    """Load a checkpoint to the CPU.
 
     Raises:
         DepError: the file is damaged.

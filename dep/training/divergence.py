@@ -1,4 +1,4 @@
-"""A training whose loss is no longer a number ends at that step, with what is needed to find out why."""
+"""Ends a training at the step at which its loss is no longer finite, and stores what helps to find out why."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FILE = "diverged.safetensors"
 
 
 class Diverged(DepError):
-    """A loss or a weight is infinite or not a number."""
+    """Raised when a loss or a weight is infinite or not a number."""
 
 
 class StopWhenDiverged(pl.Callback):
-    """Ends a training at the first loss that is not finite, before anything is kept of it.
+    """Ends a training at the first loss that is not finite, before any checkpoint is written.
 
     Args:
-        folder: where the batch of that step is written.
-        name: the arm and seed, for the message.
+        folder: the folder that the batch of that step is written to.
+        name: the arm and seed, for the error message.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -35,27 +35,27 @@ class StopWhenDiverged(pl.Callback):
         """Check the loss of a micro batch.
 
         Raises:
-            Diverged: it is not finite.
+            Diverged: the loss is not finite.
         """
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if isinstance(loss, Tensor) and not bool(torch.isfinite(loss).all()):
             self._stop(trainer, module.last_losses, batch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Check the trained weights, which the last step of an epoch may have spoiled.
+        """Check the trained weights, since the epoch's last step may have made them infinite.
 
         Raises:
-            Diverged: one is not finite.
+            Diverged: a weight is not finite.
         """
         for name, parameter in module.named_parameters():
             if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
                 self._stop(trainer, {name: parameter.detach()}, None)
 
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Check what validation measured.
+        """Check the metrics of the validation.
 
         Raises:
-            Diverged: it is not finite.
+            Diverged: a metric is not finite.
         """
         measured = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
         if any(not bool(torch.isfinite(value).all()) for value in measured.values()):
@@ -77,6 +77,6 @@ class StopWhenDiverged(pl.Callback):
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:
-    """Ids, mask, labels and vectors of a batch, by name."""
+    """Return the ids, mask, labels and vectors of a batch by name."""
     tensors = {"ids": batch.ids, "attention_mask": batch.attention_mask, "labels": batch.labels}
     return tensors | {f"vectors.{branch}": value for branch, value in batch.vectors.items()}

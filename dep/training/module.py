@@ -1,16 +1,15 @@
-"""Eq. 11 as a LightningModule: a frozen LLM, and the soft prompt that is trained through it.
+"""The LightningModule that trains a soft prompt through a frozen LLM with the loss of Eq. 11.
 
     L_total = L_gen + λ (L_recon + γ L_sparse)
 
-L_gen is `lm`: the negative log likelihood per token of a review, averaged over the examples of a batch, or over all
-tokens of an optimizer step (`train.window_loss`). Neither depends on the micro batch (`windows.py`).
+L_gen is called `lm` in logs. It is the negative log likelihood per token of the reviews, averaged over the examples or
+over all tokens of an optimizer step (`train.window_loss`). The size of micro batches does not change it (`windows.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dep.inference.capabilities import capabilities
+from dep.inference.capabilities import can_keep, capabilities
+from dep.inference.kept_prefixes import Segment, length
 from dep.inference.likelihood import example_nll
 from dep.inference.microbatching import in_microbatches, split_rows
 from dep.inference.packing import PACKED, supports_packing
 from dep.inference.prefix_cache import PrefixSpan, prefix_span
+from dep.inference.prefix_store import PrefixStore
 from dep.models.adapters.files import (
     check_fingerprint,
     check_names,
@@ -44,7 +45,7 @@ from dep.utils.lightning import pl
 
 
 class PersonalizationModule(pl.LightningModule):
-    """Backbone and soft prompt; only parameters whose names `is_trainable` accepts are trained and saved."""
+    """Holds the backbone and the soft prompt; only parameters that `is_trainable` accepts are trained and saved."""
 
     def __init__(
         self,
@@ -52,27 +53,31 @@ class PersonalizationModule(pl.LightningModule):
         soft_prompt: SoftPrompt,
         config: TrainConfig,
         evaluate: Callable[[PersonalizationModule], Mapping[str, float]] | None = None,
+        prefixes: PrefixStore | None = None,
     ) -> None:
-        """Freeze all parameters that are not trained.
+        """Store the parts, and freeze all parameters that are not trained.
 
         Args:
             backbone: the LLM, from `dep.models.backbones.load`.
-            soft_prompt: the trainable part, from `build_soft_prompt`.
-            config: training settings.
-            evaluate: called with this module after each validation epoch; returns metrics to log (`val_meteor`).
+            soft_prompt: the trained part, from `build_soft_prompt`.
+            config: the settings of training.
+            evaluate: called with this module after each validation epoch; returns metrics to log, such as `val_meteor`.
+            prefixes: kept beginnings of prompts; None if no beginnings are kept.
+
 
         Raises:
-            DepError: `max_tokens_per_forward` is set, and the adapter trains inside the LLM's layers.
+            DepError: `max_tokens_per_forward` is set although the adapter trains inside the LLM's layers.
         """
         super().__init__()
         self.backbone = backbone
         self.soft_prompt = soft_prompt
         self.config = config
         self.evaluate = evaluate
+        self.prefixes = prefixes
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold only the trained part; on_load_checkpoint compares the names
         self.trains_llm_layers = not soft_prompt.prefix_safe
-        """Whether all positions depend on trained parameters, so that no prefix can be computed without gradients."""
+        """Whether all positions depend on trained parameters, so that even the first position needs gradients."""
         if self.trains_llm_layers and config.max_tokens_per_forward:
             raise DepError(
                 f"train.max_tokens_per_forward={config.max_tokens_per_forward}: expected 0 for an adapter inside the "
@@ -82,51 +87,66 @@ class PersonalizationModule(pl.LightningModule):
         self._packs: bool | None = None
         self._window: list[dict[str, Tensor]] = []
         self.last_losses: dict[str, Tensor] = {}
-        """Loss terms of the last micro batch."""
+        """The loss terms of the last micro batch."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(is_trainable(name) and soft_prompt.is_trained(name.removeprefix("soft_prompt.")))
 
     def train(self, mode: bool = True) -> PersonalizationModule:
-        """Set the mode of the soft prompt; the backbone always stays in eval mode."""
+        """Switch the soft prompt between training and eval mode; the backbone always stays in eval mode."""
         super().train(mode)
         self.backbone.eval()
         return self
 
     def embed(self, batch: Batch) -> SoftPromptOutput:
-        """Embed a batch: input embeddings [B, T, D] with the soft tokens in place, and the auxiliary losses."""
+        """Compute a batch's input embeddings [B, T, D], soft tokens included, and the auxiliary losses."""
         return self.soft_prompt(batch, self.backbone.get_input_embeddings())
 
     def example_nll(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Compute the negative log likelihood of each example's review.
 
         Returns:
-            The sum over the review's tokens [B] in nats, and the number of tokens [B].
+            The sum over the review's tokens [B] in nats, and the number of these tokens [B].
         """
         return self._nll(batch, self.embed(batch))
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
-        lead = (
-            PrefixSpan() if self.trains_llm_layers or self.packs else prefix_span(batch, self.soft_prompt.injected_ids)
-        )
+        kept = self._kept_prefixes(batch)
+        plain = kept is not None or self.trains_llm_layers or self.packs
+        lead = PrefixSpan() if plain else prefix_span(batch, self.soft_prompt.injected_ids)
         mask_BT, labels_BT = batch.attention_mask, batch.labels
-        read = partial(example_nll, self.backbone, lead=lead, packed=self.packs, cut=self.config.cross_entropy == "cut")
+
+        def read(embeds_RTD: Tensor, rows_R: Tensor, used: Tensor | slice) -> tuple[Tensor, Tensor]:
+            return example_nll(
+                self.backbone, embeds_RTD[:, used], mask_BT[rows_R][:, used], labels_BT[rows_R][:, used],
+                lead, packed=self.packs and kept is None, cut=self.config.cross_entropy == "cut",
+                prefixes=None if kept is None else [kept[row] for row in rows_R.tolist()],
+            )  # fmt: skip
+
         if not self.config.max_tokens_per_forward:
             with self.soft_prompt.attached(self.backbone, batch):
-                return read(soft.inputs_embeds, mask_BT, labels_BT)
-        parts = split_rows(mask_BT.sum(1).tolist(), self.config.max_tokens_per_forward, padded=not self.packs)
+                return read(soft.inputs_embeds, torch.arange(len(mask_BT), device=mask_BT.device), slice(None))
+        computed = mask_BT.sum(1).tolist()
+        if kept is not None:
+            computed = [tokens - length(prefix) for tokens, prefix in zip(computed, kept, strict=True)]
+        padded = kept is not None or not self.packs
+        parts = split_rows(computed, self.config.max_tokens_per_forward, padded)
+        nll_B = in_microbatches(
+            soft.inputs_embeds, parts, lambda embeds_RTD, rows_R: read(embeds_RTD, rows_R, mask_BT[rows_R].any(0))[0]
+        )
+        return nll_B, (labels_BT[:, 1:] != IGNORE).sum(1)
 
-        def nll(embeds_RTD: Tensor, rows_R: Tensor) -> Tensor:
-            used = mask_BT[rows_R].any(0)
-            return read(embeds_RTD[:, used], mask_BT[rows_R][:, used], labels_BT[rows_R][:, used])[0]
-
-        return in_microbatches(soft.inputs_embeds, parts, nll), (labels_BT[:, 1:] != IGNORE).sum(1)
+    def _kept_prefixes(self, batch: Batch) -> list[list[Segment]] | None:
+        """The kept beginning of each row; None if beginnings are not kept."""
+        if self.prefixes is None or not batch.cuts or not all(batch.cuts) or self.trains_llm_layers:
+            return None
+        return self.prefixes.prefixes(self.backbone, batch) if can_keep(self.backbone) else None
 
     @property
     def packs(self) -> bool:
-        """Whether rows are packed: `train.packing` asks for it, and a test has shown that the backbone supports it.
+        """Whether examples are packed: `train.packing` asks for it, and trials showed that the backbone supports it.
 
         Raises:
-            DepError: packing is `always`, and the backbone or the adapter does not support it.
+            DepError: `train.packing` is `always`, but the backbone or the adapter does not support packing.
         """
         if self._packs is None:
             attention = getattr(self.backbone.config, "_attn_implementation", None)
@@ -146,11 +166,11 @@ class PersonalizationModule(pl.LightningModule):
         return self._packs
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the losses of one batch, all scalars.
+        """Compute the losses of one batch.
 
         Returns:
-            `lm` (nats per token) and `total` (Eq. 11), with the auxiliary losses and statistics of the adapter, such
-            as `recon` and `sparse`.
+            Scalars by name: `lm` (nats per token), `total` (Eq. 11), and the adapter's losses and statistics, such as
+                `recon`.
         """
         soft = self.embed(batch)
         nll_B, tokens_B = self._nll(batch, soft)
@@ -161,8 +181,8 @@ class PersonalizationModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute Eq. 11 for one micro batch.
 
-        In a batch without vectors of a branch, some weights do not affect the loss. All weights are added with a factor
-        of zero, so that each has a gradient, which training on several devices needs.
+        If a batch has no vectors of a branch, some weights do not affect the loss. All weights are therefore added with
+        a factor of zero, so that each has a gradient, which training on several devices needs.
         """
         losses = self.losses(batch)
         self.last_losses = {name: value.detach() for name, value in losses.items()}
@@ -172,7 +192,7 @@ class PersonalizationModule(pl.LightningModule):
         return loss + 0.0 * torch.stack(trained).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the learning rate, and the losses as means over this device's micro batches of the step."""
+        """Log the learning rate, and the mean losses over this device's micro batches of the optimizer step."""
         for name in sorted({name for step in self._window for name in step}):
             values = torch.stack([step[name] for step in self._window if name in step])
             self.log(f"train_{name}", values.mean(), batch_size=1)
@@ -180,7 +200,7 @@ class PersonalizationModule(pl.LightningModule):
         self._window.clear()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log `val_nll`: negative log likelihood per token of a review (nats), averaged over examples."""
+        """Log `val_nll`, the negative log likelihood per token of a review in nats, averaged over examples."""
         nll_B, tokens_B = self.example_nll(batch)
         self.log("val_nll", (nll_B / tokens_B).mean(), batch_size=len(nll_B), sync_dist=True, prog_bar=True)
 
@@ -190,7 +210,7 @@ class PersonalizationModule(pl.LightningModule):
             self.log_dict(dict(self.evaluate(self)), sync_dist=True, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """Build the optimizer of the trained part and a learning-rate schedule that advances with each step."""
+        """Build the optimizer of the trained part, and a learning-rate schedule that advances with each step."""
         c, total = self.config, optimizer_steps(self.trainer, self.config)
         own_groups = self.soft_prompt.param_groups()
         grouped_ids = {id(p) for group in own_groups for p in group["params"]}
@@ -215,23 +235,23 @@ class PersonalizationModule(pl.LightningModule):
         return groups if self.config.decay_biases else without_decay(groups, self)
 
     def sizes(self) -> tuple[int, int, int]:
-        """Count the parameters: trained, pretrained (now frozen), and those of the LLM (elements as it stores them)."""
+        """Count parameters: the trained ones, the pretrained and frozen ones, and the LLM's (as they are stored)."""
         backbone = sum(p.numel() for p in self.backbone.parameters())
         trained = sum(p.numel() for p in self.parameters() if p.requires_grad)
         total = sum(p.numel() for p in self.parameters())
         return trained, total - backbone - trained, backbone
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only the trained parameters, and add the backbone's fingerprint and the training settings."""
+        """Reduce a checkpoint to trained parameters; add the backbone's fingerprint and the training settings."""
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if is_trainable(k)}
         checkpoint["fingerprint"] = self.fingerprint
         checkpoint["train_config"] = asdict(self.config)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another soft prompt, backbone or training configuration.
+        """Check that a checkpoint belongs to this soft prompt, backbone and training configuration.
 
         Raises:
-            DepError: the checkpoint does not fit; the message names the difference.
+            DepError: the checkpoint does not belong to them; the message names the difference.
         """
         if "state_dict" in checkpoint:  # DeepSpeed saves and restores the weights itself
             check_names(checkpoint["state_dict"], trainable_state(self), "the checkpoint")
@@ -246,7 +266,7 @@ class PersonalizationModule(pl.LightningModule):
             )
 
     def save_adapter(self, path: Path, config: Mapping[str, Any]) -> None:
-        """Write the trained part as safetensors, with `config` (JSON values) in its metadata."""
+        """Write the trained part as a safetensors file with `config` (JSON values) in its metadata."""
         write_adapter(path, trainable_state(self), config, self.fingerprint)
 
     def load_adapter(self, path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Muon (Jordan et al. 2024): the update of a weight matrix is its momentum with all singular values set to about 1.
+"""The optimizer Muon (Jordan et al. 2024), which updates a matrix by its momentum with singular values of about 1.
 
-Text embeddings have a few strong directions and many weak ones, and users differ in the weak ones. A gradient step,
-Adam's too, mostly follows the strong ones. On the built-in world 200 steps of Muon lower the loss three times as much
-as 200 steps of AdamW at its best learning rate (experiments/LOG.md).
+Text embeddings have a few strong directions and many weak ones, and users differ in the weak ones. Steps of gradient
+descent and of Adam mostly follow the strong ones. On the built-in world, 200 steps of Muon lower the loss three times
+as much as 200 steps of AdamW at its best learning rate (experiments/LOG.md).
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import torch
 from torch import Tensor, nn
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315
-"""Coefficients of Jordan's quintic; five steps with them bring every singular value near 1."""
+"""Coefficients of Jordan's quintic polynomial; applying it five times brings every singular value near 1."""
 
 
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
 
 
 def without_decay(groups: Iterable[dict[str, Any]], module: nn.Module) -> list[dict[str, Any]]:
-    """Split groups of parameters so that biases and the weights of norm layers have no weight decay.
+    """Split parameter groups so that biases and the weights of norm layers have no weight decay.
 
     Args:
-        groups: parameter groups of an optimizer.
-        module: holds all their parameters.
+        groups: the parameter groups of an optimizer.
+        module: the module that holds all these parameters.
 
     Returns:
-        The groups in their order, each without its biases and norms, which follow it in a group with `weight_decay` 0.
-        Empty groups are left out.
+        The groups in their order, each followed by a group with `weight_decay` 0 that holds its biases and norm
+        weights. Empty groups are left out.
     """
     spared = {
         id(p)
@@ -46,19 +46,19 @@ def without_decay(groups: Iterable[dict[str, Any]], module: nn.Module) -> list[d
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon in float32 for matrices, AdamW for all other parameters.
+    """Muon in float32 for matrices, and AdamW for all other parameters.
 
     torch's own Muon orthogonalises in bfloat16, which is several times slower on a CPU without bfloat16 units, and it
     does not accept vectors.
 
     Args:
         matrices: parameters [rows, columns] that act as linear maps.
-        lr: learning rate of the matrices. Each update has about this spectral norm, times sqrt(rows / columns) for
-            matrices with more rows than columns.
-        others: groups {params, lr} of biases, norms, embedding tables and all other parameters, for AdamW.
+        lr: learning rate of the matrices. An update has about this spectral norm, times sqrt(rows / columns) if there
+            are more rows than columns.
+        others: groups {params, lr} of all other parameters (biases, norms, embedding tables), which AdamW updates.
         weight_decay: decoupled weight decay of all parameters.
         momentum: momentum of the matrices.
-        betas: AdamW's betas for the other parameters.
+        betas: AdamW's betas.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Update all parameters that have a gradient. Matrices of one shape are orthogonalised together."""
+        """Update all parameters that have a gradient; matrices of the same shape are processed together."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -117,13 +117,13 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(x_NRC: Tensor) -> Tensor:
-    """Set the singular values of matrices to about 1, by five Newton-Schulz steps.
+    """Set the singular values of matrices to about 1 by five Newton-Schulz steps.
 
     Args:
         x_NRC: N matrices [R, C].
 
     Returns:
-        [N, R, C]; a zero matrix stays zero.
+        The new matrices [N, R, C]; a zero matrix stays zero.
     """
     tall = x_NRC.shape[1] > x_NRC.shape[2]
     x = x_NRC.mT if tall else x_NRC

@@ -1,4 +1,4 @@
-"""Pretraining of the user encoder, without the LLM: predict a user's next event from the earlier ones.
+"""Pretrains the user encoder without the LLM: the encoder learns to predict a user's next event (review).
 
 Shapes: L events of a user, M predicted events, I items of a category, E width of the vectors, W width of the encoder.
 """
@@ -18,31 +18,31 @@ from dep.types import UserHistory, UserHistoryBatch
 from dep.utils.progress import stage
 
 _BATCH = 32
-"""Users in a batch."""
+"""Number of users in a batch."""
 _CANDIDATES = 8192
-"""Maximum number of items to choose from; of a larger catalogue, the batch's items and random others."""
+"""Largest number of items that a prediction chooses from: the batch's items, and random others of the category."""
 _DECAY = 3.0
-"""Weight decay; strong, since the encoder memorises a hundred users within a few passes."""
+"""Weight decay. It must be strong, since the encoder memorises a hundred users within a few epochs."""
 _OWN_LR = 3.0
-"""Learning rate of the items' own vectors, as a multiple of the encoder's: each item is in few batches."""
+"""The learning rate of the items' own vectors is the encoder's times this, since each item is in few batches."""
 
 Events = tuple[UserHistory, Tensor]
-"""One user's L events in a category, oldest first, and the catalogue row [L] of each event's item."""
+"""A user's L events in a category, oldest first, and for each the row [L] of its item in the category's catalogue."""
 
 
 class PretrainMetrics(NamedTuple):
-    """Mean losses of predicting the next event of held-out users, in nats per event, and baselines without encoder."""
+    """Mean losses in predicting held-out users' next events (nats per event), with the encoder and by baselines."""
 
     item: float
-    """Loss of the next item."""
+    """Loss of predicting the item."""
     item_by_frequency: float
-    """Loss of predicting items by their frequency in training."""
+    """Loss if items are predicted by their frequency in training."""
     item_by_chance: float
-    """Loss of a uniform prediction; lower than by frequency where items have too few reviews to count."""
+    """Loss if all items are equally likely, which is a better guess than frequency if items have few reviews."""
     stars: float
-    """Loss of the next item's stars."""
+    """Loss of predicting the stars."""
     stars_by_frequency: float
-    """Loss of predicting stars by their frequency in training."""
+    """Loss if stars are predicted by their frequency in training."""
     events: int
     """Number of predicted events."""
 
@@ -56,15 +56,15 @@ def pretrain(
     lr: float,
     seed: int,
 ) -> PretrainMetrics:
-    """Train the encoder to predict the next event, and measure it on held-out users.
+    """Train the encoder to predict next events, and measure it on held-out users.
 
     Args:
-        encoder: trained in place.
-        sequences: users' events by category; a random tenth of the users is held out for the measurement.
-        catalogues: [I, E] embeddings of a category's I items.
-        epochs: passes over the training users.
+        encoder: the encoder, which is trained in place.
+        sequences: the users' events by category; a random tenth of the users is held out.
+        catalogues: for each category [I, E], the embeddings of its I items.
+        epochs: number of passes over the training users.
         lr: initial learning rate, which falls linearly to zero.
-        seed: seed of the split, the order and dropout.
+        seed: seed of the split, of the order and of dropout.
 
     Returns:
         The metrics on the held-out users.
@@ -106,14 +106,14 @@ def measure(
     catalogues: Mapping[str, Tensor],
     own: Mapping[str, Tensor],
 ) -> PretrainMetrics:
-    """Measure the encoder on held-out users, and the baselines without it.
+    """Measure the encoder and the baselines on held-out users.
 
     Args:
         encoder: the trained encoder.
-        held_out: events of the held-out users, by category.
-        rest: events of the training users, whose frequencies (plus one for every item and star) are the baseline.
-        catalogues: [I, E] embeddings of a category's items.
-        own: [I, W] learned vectors of a category's items.
+        held_out: the events of the held-out users by category.
+        rest: the events of the training users; the baselines predict by frequencies in these events, plus one.
+        catalogues: for each category [I, E], the embeddings of its items.
+        own: for each category [I, W], the learned vectors of its items.
     """
     encoder.eval()
     sums, events = torch.zeros(5, dtype=torch.float64), 0
@@ -160,7 +160,7 @@ def _stars(history: UserHistory) -> Tensor:
 def _split(
     sequences: Mapping[str, Sequence[Events]], seed: int
 ) -> tuple[dict[str, list[Events]], dict[str, list[Events]]]:
-    """Split each category's users with two events or more into held-out users (a tenth) and the rest."""
+    """Split the users with two events or more in each category into a held-out tenth and the rest."""
     held_out: dict[str, list[Events]] = {}
     rest: dict[str, list[Events]] = {}
     for category, users in sequences.items():

@@ -1,4 +1,4 @@
-"""The learning rate schedule: warm-up, then decay."""
+"""The schedule of the learning rate, which first warms up and then decays."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ WarmUp = Literal["from_share", "from_zero"]
 
 
 def warmup_steps(total: int, ratio: float, warmup: WarmUp) -> int:
-    """How many of `total` optimizer steps are warm-up: `ratio` of them, rounded, or rounded up for `from_zero`."""
+    """Return the number of warm-up steps: `ratio` times `total`, which is rounded, or rounded up for `from_zero`."""
     return math.ceil(ratio * total) if warmup == "from_zero" else round(ratio * total)
 
 
 def schedule_factor(step: int, total: int, warmup: int, schedule: Schedule, start: WarmUp = "from_share") -> float:
-    """The factor on the peak learning rate at one optimizer step.
+    """Return the factor by which the peak learning rate is multiplied at an optimizer step.
 
-    With `from_share` the first of `warmup` steps has a factor of 1/warmup and the last has 1. With `from_zero` the
-    first has 0, and the step after the warm-up has 1. Then `linear` and `cosine` fall so that they would reach 0 right
-    after the last step; `constant` stays at 1.
+    With `from_share` the factor is 1/warmup at the first of the `warmup` steps and 1 at the last. With `from_zero` it
+    is 0 at the first step and 1 at the step after the warm-up. Then `linear` and `cosine` fall so that they would reach
+    0 right after the last step, and `constant` stays at 1.
 
     Args:
-        step: number of the optimizer step, from 0.
+        step: the number of the optimizer step, from 0.
         total: how many optimizer steps there are.
-        warmup: how many of them are warm-up.
-        schedule: shape of the decay.
+        warmup: how many of these steps are warm-up.
+        schedule: the shape of the decay.
         start: how the warm-up starts.
     """
     if step < warmup:

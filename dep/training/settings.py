@@ -16,7 +16,7 @@ class TrainConfig:
     """How the adapter is trained; the defaults are those of Appendix C.2.2."""
 
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """AdamW (the paper), or Muon for weights of linear layers and AdamW for the rest, which needs far fewer steps."""
+    """`adamw` (the paper), or `muon`, which trains linear layers by Muon and the rest by AdamW in far fewer steps."""
     lr: float = 1e-5
     """Peak learning rate of AdamW."""
     muon_lr: float = 0.02
@@ -24,61 +24,65 @@ class TrainConfig:
     weight_decay: float = 0.025
     """Decoupled weight decay."""
     decay_biases: bool = True
-    """Whether biases and the weights of norm layers decay too; the public code spares them (Hugging Face's trainer)."""
+    """Whether weight decay also applies to biases and the weights of norm layers; it does not in the public code."""
     warmup_ratio: float = 0.01
-    """Share of the optimizer steps that are warm-up."""
+    """Share of the optimizer steps in which the learning rate warms up."""
     warmup: WarmUp = "from_share"
-    """How the warm-up of w steps starts: `from_share`, with 1/w of the peak, w being rounded; or `from_zero`, with a
-    learning rate of 0, w being rounded up (the public code, whose trainer is Hugging Face's)."""
+    """How the warm-up of w steps starts. `from_share`: with 1/w of the peak; w is rounded. `from_zero`: with a learning
+    rate of 0; w is rounded up (the public code, which uses Hugging Face's trainer)."""
     schedule: Schedule = "linear"
     """How the learning rate falls after the warm-up."""
     epochs: int = 5
-    """Passes over the training examples: 5 in the paper's main text, at most 8 in its appendix."""
+    """Number of passes over the training examples; the paper says 5 in its main text and at most 8 in its appendix."""
     warm_start_epochs: int = 0
-    """Epochs in which the arm that `warm_start` names is trained; this arm continues from its adapter for the remaining
-    ones. Text explains most of the signal, so a text-free warm start trains the adapter first. Arms with the same warm
-    start share it. 0: every arm starts untrained."""
+    """Number of the `epochs` that are spent on the arm that `warm_start` names; this arm continues from that arm's
+    adapter for the remaining epochs. Text explains most of the signal, so a warm start without text trains the adapter
+    first. Arms with the same warm start share it. With 0 every arm starts untrained."""
     history: int = 0
-    """Past reviews in a training prompt; 0 takes `prompt.history`. An adapter computes the soft tokens of each review
-    by itself, so one that is trained on few reviews also works in prompts with many."""
+    """Number of past reviews in a training prompt; 0 takes `prompt.history`. An adapter computes each review's soft
+    tokens independently of other reviews, so that an adapter trained with few reviews also works in prompts with
+    many."""
     input_noise: float = 0.0
-    """Standard deviation of Gaussian noise that training adds to every component that the compressor reads, from the
-    second epoch on; 0 in the paper. With `soft_prompt.standardize` it is in units of that component's deviation. Eq. 8
-    still compares the vectors without noise. Noise keeps the adapter from memorising individual reviews."""
+    """Standard deviation of the Gaussian noise that training adds to the compressor's input from the second epoch on; 0
+    in the paper. With `soft_prompt.standardize`, each component's own standard deviation is the unit. Eq. 8 still
+    compares vectors without noise. Noise keeps the adapter from memorising individual reviews."""
     effective_batch: int = 16
-    """Examples of an optimizer step, on all devices together."""
+    """Number of examples in an optimizer step, over all devices."""
     micro_batch: int = 1
-    """Examples that a device processes at a time; gradients accumulate over `effective_batch`."""
+    """Number of examples that a device processes at a time; gradients accumulate over `effective_batch` examples."""
     window_loss: WindowLoss = "examples"
-    """What the language loss of an optimizer step averages: its `examples`, each by its mean per token, or all of its
-    `tokens` (the public code), so that longer reviews count more."""
+    """What the language loss of an optimizer step is averaged over. `examples`: the mean per token of each example
+    counts equally. `tokens`: each token counts equally, so that longer reviews count more (the public code)."""
     last_window: Literal["fill", "short"] = "fill"
-    """What an epoch's last optimizer step does if examples are missing: `fill` up with the epoch's first ones, or take
-    the `short` rest (the public code; one device). `short` also counts steps as the public code does: each epoch as
-    many as it has full windows, so that the last epoch ends a few steps early."""
+    """What happens if too few examples are left for an epoch's last optimizer step. `fill`: the epoch's first examples
+    are added. `short`: the step takes only those that are left (the public code; on one device). With `short` the total
+    number of steps is also the public code's, which counts only full steps, so that the last epoch ends a few steps
+    early."""
     max_tokens_per_forward: int = field(default=0, metadata=RUNTIME)
-    """Largest number of real tokens that the LLM reads at a time; 0: a whole micro batch. It bounds memory if prompts
-    differ in length, and changes no number."""
+    """Largest number of real tokens that the LLM reads at a time; with 0 it reads a whole micro batch. This bounds
+    memory if prompts differ in length, and changes no result."""
     packing: Literal["auto", "always", "never"] = "auto"
-    """Whether the examples of a micro batch are concatenated into one row without padding; `auto` does so with flash
-    attention or FlexAttention."""
+    """Whether the examples of a micro batch are put into one row, so that there is no padding; `auto` does so with
+    flash attention or FlexAttention."""
     cross_entropy: Literal["chunked", "cut"] = "chunked"
-    """How memory for logits is saved: `chunked` computes them in parts, `cut` never stores them (Apple's cut
-    cross-entropy, extra `gpu`; only for LLMs whose head is a single matrix)."""
+    """How memory for logits is saved. `chunked`: they are computed in parts. `cut`: they are never stored (Apple's cut
+    cross-entropy, which needs the extra `gpu` and an LLM whose output head is a single matrix)."""
     lambda_: float = 100.0
-    """λ of Eq. 11. The public code does not divide this part by its 16 accumulation steps, so its λ is 1600."""
+    """λ in Eq. 11. The public code does not divide the auxiliary losses by its 16 accumulation steps, so that its λ of
+    100 corresponds to 1600 here."""
     gamma: float = 1e-3
-    """γ of Eq. 11."""
+    """γ in Eq. 11."""
     grad_clip: float = 1.0
-    """Largest norm of the gradient; 0 turns clipping off."""
+    """Norm to which larger gradients are clipped; 0 turns clipping off."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """`auto` is bf16-mixed on a GPU with bfloat16, else 32-true. The trained weights are float32 in both."""
+    """Number format of the computation. `auto` is bf16-mixed on a GPU with bfloat16, else 32-true. Trained weights are
+    float32 in both."""
     strategy: Literal["auto", "ddp", "deepspeed_stage_1", "fsdp"] = "auto"
-    """How several devices share the work (a strategy of Lightning)."""
+    """Lightning's strategy, which says how several devices share the work."""
     devices: int = field(default=1, metadata=RUNTIME)
-    """How many devices; -1 takes all."""
+    """Number of devices; -1 takes all."""
     monitor: Literal["val_meteor", "val_nll"] = "val_meteor"
-    """The validation metric that selects the best epoch: METEOR (the paper; generates texts) or the likelihood."""
+    """The validation metric that selects the best epoch: METEOR of generated texts (the paper), or the likelihood."""
     seed: int = 0
     """Seed of everything random in training."""
     progress: bool = field(default=True, metadata=RUNTIME)

@@ -1,7 +1,7 @@
-"""Throughput of training: examples and tokens per second, and the shares of padding and of waiting for data.
+"""Measures the throughput of training: examples and tokens per second, and the shares of padding and of waiting.
 
-Tokens exclude padding. On a GPU with a known peak, also the utilisation: floating-point operations per second that the
-tokens need, divided by the peak.
+Tokens are counted without padding. On a GPU with a known peak it also measures the utilisation: the floating-point
+operations per second that the tokens need, divided by the peak.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from dep.utils.lightning import pl
 from dep.utils.progress import stage
 
 _PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "3090": 71e12}
-"""Part of a GPU's name -> dense bfloat16 operations per second, from the makers' data sheets (H100: SXM)."""
+"""Peak of dense bfloat16 operations per second, from data sheets; the key is a part of the GPU's name."""
 
 
 @dataclass
 class Pace:
-    """Counts of the training work done in a span of time."""
+    """Counts the training work in a span of time."""
 
     examples: int = 0
     tokens: int = 0
-    """Tokens without padding."""
+    """Number of tokens without padding."""
     cells: int = 0
-    """Computed positions: tokens and padding."""
+    """Number of computed positions, that is, of tokens and padding."""
     flops: float = 0.0
-    """Floating-point operations that the tokens need; 0 where the device's peak is unknown."""
+    """Floating-point operations that the tokens need; 0 if the device's peak is unknown."""
     seconds: float = 0.0
-    """Length of the span, in seconds."""
+    """Length of the span in seconds."""
     waited: float = 0.0
-    """Seconds of it spent waiting for the next batch."""
+    """Seconds of the span that were spent waiting for the next batch."""
 
     def rates(self, peak: float = 0.0) -> dict[str, float]:
-        """Compute the rates by name.
+        """Compute the rates of this span by name.
 
         Args:
-            peak: the device's peak in floating-point operations per second; 0 where it is unknown.
+            peak: the device's peak in floating-point operations per second; 0 if it is unknown.
 
         Returns:
-            Examples and tokens per second; padding as a share of positions and waiting as a share of time, from 0 to 1;
-            with a known peak, the utilisation, from 0 to 1.
+            Examples and tokens per second; padding as a share of positions, and waiting as a share of time; with a
+            known peak also the utilisation. Shares and utilisation lie between 0 and 1.
         """
         seconds = max(self.seconds, 1e-9)
         rates = {
@@ -59,7 +59,7 @@ class Pace:
         return rates | ({"utilisation": self.flops / seconds / peak} if peak else {})
 
     def line(self, peak: float = 0.0) -> str:
-        """Format the rates as one line of text; `peak` as for `rates`."""
+        """Format the rates as one line of text; see `rates` for `peak`."""
         rates = self.rates(peak)
         parts = [
             f"{_short(rates['examples_per_second'])} examples/s, {_short(rates['tokens_per_second'])} tokens/s",
@@ -71,10 +71,10 @@ class Pace:
 
 
 class Throughput(pl.Callback):
-    """Measures the pace of training, without validation.
+    """Measures how fast training runs; time of validation does not count.
 
     Args:
-        log: called with the rates of each optimizer step; None to log nothing.
+        log: is called with the rates of each optimizer step; None to log nothing.
     """
 
     def __init__(self, log: Callable[[Mapping[str, float]], None] | None = None) -> None:
@@ -83,16 +83,16 @@ class Throughput(pl.Callback):
         self._coefficients: tuple[float, float, float] | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: Any) -> None:
-        """Start the clock, so that time before the epoch (validation) is not counted."""
+        """Start the clock anew, so that the time before this epoch (validation) does not count."""
         self.peak = peak_flops() if module.device.type == "cuda" else 0.0
         self._since, self._last_step = time.perf_counter(), trainer.global_step
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Batch, batch_idx: int) -> None:
-        """Count the time up to here as waiting for data."""
+        """Count the time since the last batch as waiting for data."""
         self._tick(waited=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Count the batch; after an optimizer step, log the rates of that step."""
+        """Count the batch; if an optimizer step has ended, log the rates of this step."""
         self._tick()
         lengths_B = batch.attention_mask.sum(1)
         tokens = int(lengths_B.sum())
@@ -120,7 +120,7 @@ class Throughput(pl.Callback):
         self._since = now
 
     def _flops(self, module: Any) -> tuple[float, float, float]:
-        """Operations of a training step per token, per predicted token, and per squared length of an example."""
+        """Return a training step's operations per token, per predicted token, and per squared length of an example."""
         if self._coefficients is None:
             shape = module.backbone.config
             one, two = training_flops(shape, 1, 0), training_flops(shape, 2, 0)
@@ -130,20 +130,20 @@ class Throughput(pl.Callback):
 
 
 class Bar(pl.Callback):
-    """Progress bar over all epochs, counted in micro-batches, that shows examples per second."""
+    """Shows a progress bar over all epochs, which counts micro batches and shows examples per second."""
 
     def __init__(self, throughput: Throughput) -> None:
         self.throughput, self.open = throughput, ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Open the bar, at the position where an interrupted run continues."""
+        """Open the bar; an interrupted run continues where it stopped."""
         if trainer.is_global_zero:
             total = trainer.num_training_batches * (trainer.max_epochs or 1)
             self.advance = self.open.enter_context(stage("train", total))
             self.advance(trainer.fit_loop.epoch_progress.current.completed * trainer.num_training_batches)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """Advance the bar by one micro-batch."""
+        """Advance the bar by one micro batch."""
         if trainer.is_global_zero:
             pace = self.throughput.pace
             self.advance(1, f"{_short(pace.rates()['examples_per_second'])} examples/s")
@@ -158,7 +158,7 @@ class Bar(pl.Callback):
 
 
 def peak_flops() -> float:
-    """Peak of this machine's GPU in dense bfloat16 operations per second; 0 for a GPU that is not in the table."""
+    """Return the GPU's peak in dense bfloat16 operations per second; 0 if the GPU is not in the table."""
     name = torch.cuda.get_device_name()
     return next((peak for part, peak in _PEAKS.items() if part in name), 0.0)
 

@@ -1,12 +1,12 @@
-"""Training loop: a Lightning Trainer with its checkpoints, which continues an interrupted run.
+"""Runs training by a Lightning Trainer, with checkpoints from which an interrupted run continues.
 
-An interrupted run continues from the last finished epoch and ends with the same weights as an uninterrupted one,
-provided that the order of the training batches depends only on the seed and the epoch. The data module must read
-`self.trainer.current_epoch` when it draws the first batch of an epoch, not when it builds the loader: Lightning builds
-the loader, to count the steps, before it restores the epoch.
+An interrupted run continues from the last finished epoch. It ends with the same weights as an uninterrupted run if the
+order of the training batches depends only on the seed and the epoch. For this the data module must read
+`self.trainer.current_epoch` when it draws the first batch of an epoch, and not when it builds the loader, since
+Lightning builds the loader (to count the steps) before it restores the epoch.
 
-Lightning's `.ckpt` files are pickles. They stay inside the run folder and are read with `weights_only=True`, which runs
-no code; only the adapter in safetensors leaves the folder.
+Lightning's `.ckpt` files are pickles. They stay in the run folder and are read with `weights_only=True`, which runs no
+code. The adapter that is passed on is a safetensors file.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _EXPECTED_WARNINGS = (
     r"Experiment logs directory",  # of an interrupted run, whose rows are carried over
     r"Checkpoint directory .* exists",
 )
-"""Patterns of Lightning's warnings about intended behaviour."""
+"""Patterns of Lightning's warnings about behaviour that is intended here."""
 
 
 class Train:
-    """Fits a LightningModule into a run folder."""
+    """Trains a LightningModule and keeps its files in a run folder."""
 
     def __init__(self, config: TrainConfig, name: str = "") -> None:
-        """Store the settings; `throughput` measures the speed of `fit`, `name` is the arm's, for messages."""
+        """Store the settings; `throughput` measures the speed of `fit`, and messages show `name`, the arm's name."""
         self.config, self.name = config, name
         self.throughput = Throughput()
 
@@ -50,20 +50,20 @@ class Train:
         folder: Path,
         loggers: Sequence[Any] = (),
     ) -> Path:
-        """Train, or continue an interrupted training, and load the best epoch's weights into `module`.
+        """Train or continue an interrupted training, and then load the best epoch's weights into `module`.
 
         Args:
             module: a `PersonalizationModule`.
-            data: train and validation batches of `micro_batch` examples.
-            folder: folder of the run; gets metrics.csv and checkpoints/{best,last}.ckpt.
-            loggers: Lightning loggers in addition to the CSV file.
+            data: the data module with batches for training and validation.
+            folder: the run folder, into which metrics.csv and checkpoints/{best,last}.ckpt are written.
+            loggers: Lightning loggers that are used in addition to the CSV file.
 
         Returns:
-            Path of the best epoch's checkpoint.
+            The path of the best epoch's checkpoint.
 
         Raises:
-            DepError: `effective_batch` is not a multiple of `micro_batch` times the devices, or the folder holds a run
-                with other settings.
+            DepError: `effective_batch` is not a multiple of `micro_batch` times the number of devices, or the folder
+                holds a run with other settings.
             KeyboardInterrupt: the user pressed Ctrl-C.
         """
         pl.seed_everything(self.config.seed, verbose=False)
@@ -92,7 +92,7 @@ class Train:
         """Build a Trainer that writes into `folder`.
 
         Raises:
-            DepError: `effective_batch` is not a multiple of `micro_batch` times the devices.
+            DepError: `effective_batch` is not a multiple of `micro_batch` times the number of devices.
         """
         c = self.config
         trainer = pl.Trainer(
@@ -144,7 +144,7 @@ class Train:
 
 
 def _finished_rows(folder: Path) -> list[dict[str, Any]]:
-    """Rows of metrics.csv up to the last checkpoint, as text by column."""
+    """Read the rows of metrics.csv up to the last checkpoint; each row maps columns to text."""
     table, last = folder / "metrics.csv", folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         return []

@@ -1,13 +1,14 @@
-"""The loss of an optimizer step (a window of examples) as the sum of what its micro batches contribute.
+"""Weights the losses of micro batches so that their gradients add up to that of the optimizer step's loss.
 
-Lightning divides each micro batch's loss by the number of micro batches that make a full window, then sums (over
-devices: averages) the gradients. The weights here make that sum the window's loss, also where the last window is short:
+The examples of an optimizer step are called its window. Lightning divides each micro batch's loss by the number of
+micro batches in a full window, adds the gradients, and averages them over devices. With the weights of this module the
+result is the gradient of the window's loss L, even if the last window is short. `train.window_loss` chooses between
 
     examples   L = mean over the window's examples of [L_gen + λ (L_recon + γ L_sparse)]
     tokens     L = Σ nll / Σ tokens + Σ over examples of λ (L_recon + γ L_sparse) / effective_batch
 
-`tokens` is Hugging Face's trainer, thus the public code: its language loss is divided by the window's tokens, while the
-auxiliary losses of its examples are summed (with the public code's λ of 100, so λ = 1600 here).
+`tokens` is what Hugging Face's trainer does in the public code: it divides the language loss by the number of tokens in
+the window, but adds up the auxiliary losses of the examples (the public code's λ of 100 is therefore 1600 here).
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from dep.utils.lightning import pl
 
 
 def language_loss(nll_B: Tensor, tokens_B: Tensor, over: WindowLoss) -> Tensor:
-    """L_gen of a batch that is read by itself.
+    """Compute L_gen of a batch that is a window of its own.
 
     Args:
-        nll_B: [B] negative log likelihood of each example's target, in nats.
-        tokens_B: [B] tokens of each target.
-        over: `examples` averages the examples' means, `tokens` averages over all tokens.
+        nll_B: [B], the negative log likelihood of each example's target, in nats.
+        tokens_B: [B], the number of tokens in each target.
+        over: `examples` averages the examples' means per token; `tokens` averages over all tokens.
 
     Returns:
         A scalar, in nats per token.
@@ -37,16 +38,16 @@ def language_loss(nll_B: Tensor, tokens_B: Tensor, over: WindowLoss) -> Tensor:
 
 
 def step_loss(losses: Mapping[str, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a micro batch to differentiate, and the scalars to log for it.
+    """Weight the losses of a micro batch; return the loss to differentiate, and the scalars to log.
 
     Args:
-        losses: of the batch read by itself, with at least `lm` and `total`.
-        batch: a micro batch; `window_examples` is 0 if it is a window of its own, or part of a full one.
-        config: batch sizes and `window_loss`.
+        losses: the micro batch's own losses, with at least `lm` and `total`.
+        batch: the micro batch; its `window_examples` is 0 if it is a window of its own or part of a full window.
+        config: its batch sizes and `window_loss` are used.
 
     Returns:
-        The loss to differentiate, and `losses` weighted so that their mean over a device's micro batches of the step
-        is the window's value.
+        The weighted loss, and `losses` weighted so that their mean over a device's micro batches in the step is the
+        window's value.
     """
     lm, auxiliary = losses["lm"], losses["total"] - losses["lm"]
     if not batch.window_examples:
@@ -63,10 +64,11 @@ def step_loss(losses: Mapping[str, Tensor], batch: Batch, config: TrainConfig) -
 
 
 def optimizer_steps(trainer: pl.Trainer, config: TrainConfig) -> int:
-    """How many optimizer steps a training takes.
+    """Count the optimizer steps of a training.
 
-    `last_window="short"` counts as Hugging Face's trainer does: only full windows count, but short ones are steps too,
-    so that the last epoch ends before its last windows (3,996 examples, 16 a step, 5 epochs: 1,245 steps of 1,250).
+    With `last_window="short"` the count is that of Hugging Face's trainer, which counts only full windows. Since a
+    short window is a step as well, the last epoch ends early: 3,996 examples, 16 in a step, and 5 epochs give 1,245
+    steps and not 1,250.
     """
     steps = int(trainer.estimated_stepping_batches)  # also sets up the loader, whose batches are counted below
     if config.last_window == "fill":
@@ -75,18 +77,18 @@ def optimizer_steps(trainer: pl.Trainer, config: TrainConfig) -> int:
 
 
 class StopAtLastStep(pl.Callback):
-    """Ends the training at the number of steps that `optimizer_steps` gives, with the validation of its last epoch."""
+    """Ends the training after the number of steps that `optimizer_steps` gives, and validates before it ends."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.steps = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count the steps; a training that has done them all already does not begin another epoch."""
+        """Compute the number of steps; a training that has already done them does not begin another epoch."""
         self.steps = optimizer_steps(trainer, self.config)
         trainer.fit_loop.epoch_loop.max_steps = self.steps
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
-        """Ask Lightning to validate and stop once the last step is done."""
+        """Ask Lightning to validate and stop when the last step is done."""
         if trainer.global_step >= self.steps:
             trainer.should_stop = True

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or absent, even if the process is killed while it writes."""
+"""Writes files atomically: a file is complete or absent, even if the process is killed while it writes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dep.utils.errors import DepError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file or a folder under a temporary name and rename it when the block ends without an error.
+    """Give a temporary name for a file or folder, and rename what was written if the `with` block raises no error.
 
     Args:
-        path: the final name; what is there is replaced.
+        path: the final name; an existing file or folder is replaced.
 
     Yields:
-        The temporary name in the same folder. It is removed if the block raises.
+        The temporary name, which is in the same folder. What was written there is removed if the block raises an error.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -49,7 +49,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; a missing file gives an empty one.
+    """Read a JSON object; a missing file gives an empty object.
 
     Raises:
         DepError: the file is not JSON.
@@ -68,17 +68,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines, atomically."""
+    """Write mappings as JSON lines, atomically."""
     write_text(path, "".join(map(as_line, rows)))
 
 
 def as_line(row: Mapping[str, Any]) -> str:
-    """A mapping as one line of JSON."""
+    """Format a mapping as one line of JSON."""
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; an unfinished last line, which an interruption can leave, is dropped."""
+    """Read JSON lines; an incomplete last line, which an interruption can leave, is dropped."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")

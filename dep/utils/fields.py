@@ -1,4 +1,4 @@
-"""Which fields of a configuration enter the keys of results."""
+"""Decides which fields of a configuration enter the keys of results."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from types import MappingProxyType
 from typing import Any
 
 RUNTIME = MappingProxyType({"runtime": True})
-"""Metadata of a field that changes no number, as a device: `field(default=..., metadata=RUNTIME)`."""
+"""Marks a field that changes no result, such as a device: `field(default=..., metadata=RUNTIME)`."""
 
 
 def numeric(value: Any) -> Any:
-    """A configuration as plain values, without its runtime fields.
+    """Convert a configuration to plain values, without the fields that are marked by `RUNTIME`.
 
     Args:
-        value: a dataclass, or a value of one; dataclasses are followed through lists, tuples and dictionaries.
+        value: a dataclass, or a value in a dataclass; lists, tuples and dictionaries may hold further dataclasses.
     """
     if is_dataclass(value) and not isinstance(value, type):
         kept = [f.name for f in fields(value) if not f.metadata.get("runtime")]

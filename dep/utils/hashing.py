@@ -1,4 +1,4 @@
-"""SHA-256 of texts, JSON values and files."""
+"""Computes SHA-256 digests of texts, JSON values and files."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 of a text in UTF-8, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a text in UTF-8, as 64 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def json_digest(value: Any) -> str:
-    """SHA-256 of a value as JSON with sorted keys; what JSON lacks (paths, dates) is hashed as `str(value)`."""
+    """Return the SHA-256 of a value as JSON with sorted keys; values that JSON lacks, such as paths, become texts."""
     return text_digest(json.dumps(value, sort_keys=True, default=str))
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, read in blocks.
+    """Return the SHA-256 of a file's content, read in blocks.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -30,11 +30,11 @@ def file_digest(path: Path) -> str:
 
 
 def sequence_digest(texts: Iterable[str], salt: str = "") -> str:
-    """SHA-256 of a sequence of texts. Each text is hashed with its length, so that no two sequences collide.
+    """Return the SHA-256 of a sequence of texts, each hashed with its length, so that different sequences differ.
 
     Args:
         texts: the texts in order; lone surrogates are allowed.
-        salt: hashed first.
+        salt: a text that is hashed first.
 
     Returns:
         64 hexadecimal digits.
@@ -47,10 +47,10 @@ def sequence_digest(texts: Iterable[str], salt: str = "") -> str:
 
 
 def short_digest(text: str) -> bytes:
-    """The first 16 bytes of a text's SHA-256; lone surrogates are allowed."""
+    """Return the first 16 bytes of a text's SHA-256; lone surrogates are allowed."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def seed_from(text: str, size: int) -> int:
-    """A seed for a random generator: the first `size` bytes of the text's SHA-256, big-endian."""
+    """Return a seed for a random generator: the first `size` bytes of the text's SHA-256, as a big-endian number."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:size])

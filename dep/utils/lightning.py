@@ -1,4 +1,4 @@
-"""Lightning, under whichever of its two names it is installed."""
+"""Imports Lightning under the name by which it is installed: `lightning.pytorch` or `pytorch_lightning`."""
 
 from __future__ import annotations
 

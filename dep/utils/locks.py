@@ -1,4 +1,4 @@
-"""A lock between processes on one machine, held by a lock file that names its owner."""
+"""A lock between processes on one machine; its file names the process that holds it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 @contextmanager
 def file_lock(path: Path, busy: Callable[[str], object] | None = None) -> Iterator[None]:
-    """Hold an exclusive lock until the block or the process ends. Without `fcntl` (Windows) nothing is locked.
+    """Hold an exclusive lock until the `with` block or the process ends; without `fcntl` (Windows) nothing is locked.
 
     Args:
-        path: the lock file; it is created if it is missing, and it is never deleted.
-        busy: called with the owner's process id if another process holds the lock. If it returns, the caller waits;
-            if it raises, the caller gives up.
+        path: the lock file, which is created if it is missing and never deleted.
+        busy: called with the holder's process id if another process holds the lock. If `busy` returns, this process
+            waits; if it raises an error, this process gives up.
 
     Yields:
         Nothing; the lock is held inside the block.

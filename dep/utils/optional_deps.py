@@ -1,4 +1,4 @@
-"""Optional packages: the extra that installs each, and the settings that need it."""
+"""Lists the optional packages, the extra that installs each of them, and the settings that need them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ EXTRAS = {
     "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
     "torchao": "fp8",
 }  # fmt: skip
-"""Optional package -> the extra that installs it."""
+"""For each optional package the extra that installs it."""
 
 
 class Need(NamedTuple):
-    """The package that a value of a setting needs."""
+    """The optional package that a value of a setting needs."""
 
     package: str
     instead: str
-    """A value of the setting that does not need it."""
+    """A value of the same setting that does not need the package."""
 
 
 NEEDS = {
@@ -29,11 +29,11 @@ NEEDS = {
     ("train.cross_entropy", "cut"): Need("cut_cross_entropy", "chunked"),
     ("generate.engine", "vllm"): Need("vllm", "hf"),
 }
-"""(setting, value) -> its need."""
+"""What each pair (setting, value) needs."""
 
 
 def missing_package(setting: str, value: str) -> str:
-    """Error message if the package that a value needs is not installed; empty otherwise."""
+    """Return an error message if the package that a value needs is not installed; otherwise an empty text."""
     need = NEEDS.get((setting, value))
     if need is None or find_spec(need.package) is not None:
         return ""

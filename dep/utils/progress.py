@@ -1,4 +1,4 @@
-"""Progress bars: one per stage, with an estimate of the remaining time; worker processes report to their parent."""
+"""Shows a progress bar for each stage of work; worker processes report their progress to their parent."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from rich.progress import (
 )
 
 Listener = Callable[[str, float, float], None]
-"""Receives a stage's description, the amount done, and the total."""
+"""A function that receives a stage's description, how much is done, and the total."""
 
 _listener: list[Listener] = []
 _EVERY = 60
-"""Seconds between the lines of a log."""
+"""Seconds between two lines of progress in a log."""
 
 
 def report_to(listener: Listener) -> None:
-    """Send the progress of this process's stages to `listener` instead of drawing bars."""
+    """Make this process send the progress of its stages to `listener` and draw no bars."""
     _listener[:] = [listener]
 
 
 def columns() -> list[ProgressColumn]:
-    """Columns of the package's progress bars."""
+    """Return the columns of the package's progress bars."""
     return [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,17 +46,17 @@ def columns() -> list[ProgressColumn]:
 
 
 class Advance(Protocol):
-    """Advances a bar by an amount, with an optional note."""
+    """The interface of functions that advance a progress bar."""
 
     def __call__(self, more: float, note: str = "") -> None:
-        """Move the bar."""
+        """Advance the bar by an amount, and show an optional note beside it."""
 
 
 class Lines:
-    """Progress as lines of a log: one at the beginning of a stage, then one a minute.
+    """Prints progress as lines of a log: one when a stage begins, and then one a minute.
 
     Args:
-        say: prints a line; to stderr where not given.
+        say: prints a line; without it, lines go to stderr.
     """
 
     def __init__(self, say: Callable[[str], object] | None = None) -> None:
@@ -64,7 +64,7 @@ class Lines:
         self._last: dict[int, tuple[str, float]] = {}
 
     def __call__(self, worker: int, description: str, done: float, total: float) -> None:
-        """Print a line about a worker's stage, if one is due."""
+        """Print a line about a worker's stage if a minute has passed."""
         name, now = description.partition(",")[0], time.monotonic()
         before, when = self._last.get(worker, ("", 0.0))
         if name != before or now - when > _EVERY:
@@ -74,15 +74,15 @@ class Lines:
 
 @contextmanager
 def stage(description: str, total: float, show: bool = True) -> Iterator[Advance]:
-    """Show a bar for one stage of work.
+    """Show a progress bar for a stage of work inside the `with` block.
 
     Args:
         description: what is being done, in a few words.
         total: how much there is to do, in any unit.
-        show: False for work that is over before a bar could be read.
+        show: False for work that is too short for a bar.
 
     Yields:
-        A function that moves it.
+        A function that advances the bar.
     """
     tell = _listener[0] if _listener else partial(Lines(), 0) if show and not get_console().is_terminal else None
     if tell:
@@ -110,7 +110,7 @@ def _noted(description: str, note: str) -> str:
 
 
 def quiet() -> None:
-    """Silence progress bars and messages of libraries."""
+    """Turn off the progress bars and messages of libraries."""
     import logging
     import warnings
 

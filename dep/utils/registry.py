@@ -1,10 +1,10 @@
-"""Registries of components: one for each slot of the configuration.
+"""Registries of components, one for each slot of the configuration.
 
-A slot (source, embedder, retriever, compressor, adapter, method, metric) is a package whose `__init__` makes a Registry
-and adds each component: its kind, its settings (a dataclass) and where its class is. The class is imported when it is
-built, so that a configuration can be checked without torch.
+A slot is a kind of component: source, embedder, retriever, compressor, adapter, method or metric. Each slot has a
+package whose `__init__` makes a Registry and adds the components, each with its settings (a dataclass) and the name of
+its class. A class is imported only when it is built, so that a configuration can be checked without torch.
 
-A component of one's own needs no registration: `kind: "my_module:MyClass"` names it, and an installed package may
+You can use your own component without adding it: `kind: "my_module:MyClass"` names it, and an installed package can
 announce it by an entry point in the group `dep.<slot>`.
 """
 
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 @dataclass(kw_only=True)
 class ComponentConfig:
-    """Base of every component's settings; `kind` names the component."""
+    """Base class of the settings of components; `kind` names the component."""
 
     kind: str = ""
 
 
 class Member(NamedTuple):
-    """A component: its settings, and its class as `module:Class`."""
+    """A component of a registry: its settings, and its class as `module:Class`."""
 
     config: type[ComponentConfig]
     target: str
@@ -39,8 +39,8 @@ class Registry(Generic[T]):
     """The components of one slot by their kind.
 
     Args:
-        slot: the key of the configuration.
-        default: the kind that is taken where none is named.
+        slot: the slot's key in the configuration.
+        default: the kind that is used if the configuration names none.
     """
 
     def __init__(self, slot: str, default: str) -> None:
@@ -48,20 +48,20 @@ class Registry(Generic[T]):
         self._members: dict[str, Member] = {}
 
     def add(self, config: type[ComponentConfig], target: str) -> None:
-        """Add a component; its settings' default `kind` names it.
+        """Add a component under the default value of its settings' `kind`.
 
         Args:
-            config: the settings, a dataclass.
-            target: the class, as `module:Class`; it is called with its settings first.
+            config: the dataclass of its settings.
+            target: its class as `module:Class`; the class is called with the settings as first argument.
         """
         self._add(str(config.__dataclass_fields__["kind"].default), Member(config, target))
 
     def add_plain(self, kind: str, target: str) -> None:
-        """Add a component without settings of its own.
+        """Add a component that has no settings.
 
         Args:
-            kind: its name.
-            target: the class, as `module:Class`.
+            kind: the component's name.
+            target: its class as `module:Class`.
         """
         self._add(kind, Member(ComponentConfig, target))
 
@@ -78,14 +78,14 @@ class Registry(Generic[T]):
         return kind in self._members
 
     def target(self, kind: str) -> str:
-        """The class of a component, as `module:Class`."""
+        """Return a component's class as `module:Class`."""
         return self._member(kind).target
 
     def config_class(self, kind: str) -> type[ComponentConfig]:
-        """The settings of a component.
+        """Return the dataclass of a component's settings.
 
         Raises:
-            DepError: there is no such component, or one of the user's own has no settings.
+            DepError: there is no such component, or it is the user's own and has no settings.
         """
         return self._member(kind).config
 
@@ -96,7 +96,7 @@ class Registry(Generic[T]):
         return _resolved(self.slot, self._member(kind).target)
 
     def build(self, config: ComponentConfig, *args: Any, **kwargs: Any) -> T:
-        """Build the component that `config` describes; further arguments go to its class."""
+        """Build the component that `config` describes; further arguments are passed to its class."""
         built: T = self.component(config.kind)(config, *args, **kwargs)
         return built
 

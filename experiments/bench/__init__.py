@@ -1,1 +1,1 @@
-"""Benchmarks: each times the package against a stated alternative in the same process."""
+"""Benchmarks; each times the package against an alternative, in the same process."""

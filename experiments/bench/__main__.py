@@ -3,7 +3,8 @@
 It writes runs/bench/results.json and a plot, and prints a table.
 
 python -m experiments.bench [step demo prompts differences bandwidth linear generation embedding embedding8
-    embedding16 encode encode8 encode16 startup]
+    embedding16 encode encode8 encode16 startup smollm2_step smollm2_step_bare smollm2_likelihood
+    smollm2_generation smollm2_share]
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from rich.console import Console
 
 from dep.utils.progress import stage
-from experiments.bench import differences, embedding, generation, prompts, startup, step
+from experiments.bench import differences, embedding, generation, prompts, smollm2, startup, step
 from experiments.bench.measure import Case, Row, measure
 from experiments.bench.table import command, merge, show
 
@@ -36,6 +37,11 @@ CASES: dict[str, Callable[[], Case]] = {
     "encode8": lambda: embedding.by_encode("openvino_int8"),
     "encode16": lambda: embedding.by_encode("openvino", "bfloat16"),
     "startup": startup.case,
+    "smollm2_step": lambda: smollm2.step(True),
+    "smollm2_step_bare": lambda: smollm2.step(False),
+    "smollm2_likelihood": smollm2.likelihood,
+    "smollm2_generation": smollm2.generation,
+    "smollm2_share": smollm2.share,
 }
 
 

@@ -1,4 +1,4 @@
-"""Benchmark of Eq. 4 for many reviews: against a loop over each review's peers, and against a copy of the vectors.
+"""Benchmarks Eq. 4 for many reviews against a loop over each review's peers, and against a copy of the vectors.
 
 A copy is the lower limit: it reads and writes every vector once and computes nothing.
 """
@@ -28,7 +28,7 @@ MEMORY_LIMIT = 1e9
 
 
 class World(NamedTuple):
-    """Random reviews with their vectors [N, E] in one file and space for the differences in another."""
+    """Random reviews, whose vectors [N, E] are in one file; another file has room for the differences."""
 
     his: Tensor
     out: Tensor
@@ -83,14 +83,14 @@ def looped(data: World, count: int) -> Tensor:
 
 
 def by_item(reviews: int, width: int, peers: int) -> World:
-    """Return the same vectors with rows in the order of items, and with numbers instead of names."""
+    """Return the same reviews sorted by item, with numbers in place of names."""
     at = torch.arange(reviews)
     return world(reviews, width, peers)._replace(users=at, items=at // (peers + 1))
 
 
 @contextmanager
 def within(limit: float) -> Iterator[None]:
-    """Fail if the process allocates more than `limit` bytes, files mapped into memory not counted.
+    """Fail if the process allocates more than `limit` bytes inside the block; files mapped into memory do not count.
 
     Raises:
         MemoryError: the process allocated more.
@@ -139,7 +139,8 @@ def against_loop(reviews: int = 1_000_000, width: int = 384, peers: int = 20) ->
 def against_copy(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -> Case:
     """Benchmark against a copy of the vectors, the least work that reads and writes every vector.
 
-    Rows are in the order of items: finding randomly ordered rows of 1.5 kB in a file takes longer than reading them.
+    Reviews are sorted by item, since finding randomly ordered vectors of 1.5 kB in a file takes longer than reading
+    them.
     """
     data = by_item(reviews, width, peers)
     return Case(
@@ -152,8 +153,8 @@ def against_copy(reviews: int = 1_000_000, width: int = 384, peers: int = 20) ->
 def against_fewer(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -> Case:
     """Benchmark of linear scaling: half of the reviews should take half of the time.
 
-    Both sizes are much larger than any cache. A tenth of the reviews (150 MB) would not be: finding one of their rows
-    takes half the time. Both ways are the package's own; `against_loop` checks their results.
+    Both sizes are much larger than any cache. A tenth of the reviews (150 MB) would be too few: finding one of their
+    vectors takes half the time. Both sides run the package's own code, whose results `against_loop` checks.
     """
     few = reviews // 2
     return Case(
@@ -164,7 +165,7 @@ def against_fewer(reviews: int = 1_000_000, width: int = 384, peers: int = 20) -
 
 
 def _are_differences(data: World, peers: int) -> bool:
-    """Compute the differences again and compare them with those of a loop; the copy has overwritten the first ones."""
+    """Compute the differences again, since the copy has overwritten them, and compare them with those of a loop."""
     count = min(PART, len(data.his)) // (peers + 1) * (peers + 1)
     numbers = World(data.his, data.out, data.users.tolist()[:count], data.items.tolist()[:count])
     return torch.allclose(_ours(data)[:count], looped(numbers, count), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Benchmarks of embedding reviews: against one padded call for each user, and against sentence-transformers."""
+"""Benchmarks the embedding of reviews against one padded call for each user, and against sentence-transformers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from experiments.bench.world import requests
 LONGEST = 256
 """Token limit of MiniLM."""
 REVIEWS = 400
-"""Least number of reviews; the last user's reviews are all included."""
+"""Smallest number of reviews; all reviews of the last user are included."""
 FOLDER = "data/amazon2014_digital_music"
 """Folder of Digital Music's two files; if they are missing, the built-in world's reviews are used."""
 

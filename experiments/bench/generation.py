@@ -1,4 +1,4 @@
-"""Benchmark of greedy generation for many requests, against `generate` request by request."""
+"""Benchmarks greedy generation for many requests against transformers' `generate`, called for each request."""
 
 from __future__ import annotations
 

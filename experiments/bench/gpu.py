@@ -1,4 +1,4 @@
-"""Benchmark of the training step on a GPU: Qwen2.5-7B with random weights, prompts of the paper's lengths.
+"""Benchmarks the training step on a GPU: Qwen2.5-7B with random weights, and prompts of the paper's lengths.
 
     python -m experiments.bench.gpu [way ...]      # adds rows to runs/bench/results.json, like `make bench`
 
@@ -40,11 +40,12 @@ from experiments.bench.untrained import plain_losses, soft_prompt
 
 QWEN_7B = BackboneConfig(name_or_path="Qwen/Qwen2.5-7B-Instruct")
 WIDTH, ROW, EPOCH = 1024, 5121, 3996
-"""Components of bge-m3's vectors; tokens of a row in the authors' code; training examples of the paper."""
+"""Width of bge-m3's vectors, length of a padded prompt in the authors' code, and the paper's number of training
+examples."""
 _INPUT, _OUTPUT, _HISTORY = 2048, 2048, 8
-"""The paper's limits: tokens of a prompt, tokens of a review, past reviews."""
+"""The paper's limits for the tokens of a prompt, the tokens of a review, and the number of past reviews."""
 _ITEM, _FIELDS, _TEXT = 300, 260, 390
-"""Mean tokens of the target item, of a past review's other fields (with its item's description), of a review's text."""
+"""Mean tokens of the target's item, of a past review's fields other than its text, and of a review's text."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Way:
     attention: str = "sdpa"
     compiled: bool = False
     needs: str = ""
-    """A package that this way needs; without it the way is skipped. Empty: none."""
+    """The package that this way needs, without which the way is skipped; empty if it needs none."""
 
 
 WAYS = {

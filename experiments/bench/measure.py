@@ -1,4 +1,4 @@
-"""Timing of the package against an alternative: both run in turns, and the ratio of their times is reported.
+"""Times the package against an alternative: both run in turns, and the ratio of their times is reported.
 
 A ratio differs less between machines than a time does.
 """
@@ -17,14 +17,14 @@ import torch
 
 @dataclass(frozen=True)
 class Case:
-    """One benchmark: two ways to do the same work, and a check that their results are equal."""
+    """A benchmark: two ways to do the same work, and a check that their results are equal."""
 
     name: str
-    """A word or two."""
+    """The benchmark's name, one or two words."""
     what: str
-    """The work and its amount, in words."""
+    """A description of the work and its amount."""
     against: str
-    """The alternative, in words."""
+    """A description of the alternative."""
     ours: Callable[[], Any]
     """Does the work with the package."""
     alternative: Callable[[], Any]

@@ -1,4 +1,4 @@
-"""Benchmark of building prompts that must be cut to a limit, against tokenising each candidate prompt as a whole."""
+"""Benchmarks building prompts that must be cut to a limit against tokenising each candidate prompt as a whole."""
 
 from __future__ import annotations
 

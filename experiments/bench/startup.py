@@ -1,4 +1,4 @@
-"""Benchmark of `dep --help`, against a process that imports torch before it prints the help."""
+"""Benchmarks `dep --help` against a process that imports torch before it prints the help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Benchmark of a training step, against the step of public code.
+"""Benchmarks a training step against the step of the public code.
 
 The alternative pads rows to the length limit, computes logits at every position and writes slots one by one.
 """

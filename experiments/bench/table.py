@@ -1,4 +1,4 @@
-"""Output of the benchmarks: results.json, a table in the terminal and a plot."""
+"""Writes the output of the benchmarks: results.json, a table in the terminal and a plot."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Parts of the benchmarks: an untrained soft prompt of the paper's kind, and the training loss of public code."""
+"""Parts that benchmarks share: an untrained soft prompt like the paper's, and the training loss of the public code."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,17 +14,25 @@ from dep.models.losses import total_loss
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
 from dep.training.module import PersonalizationModule
-from dep.types import IGNORE, Batch
+from dep.types import IGNORE, Batch, Branch
 
 
-def soft_prompt(history: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, width: int) -> SoftPrompt:
+def soft_prompt(
+    history: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    width: int,
+    adapter: str = "dep",
+    branches: Sequence[Branch] = ("his", "diff"),
+) -> SoftPrompt:
     """Build an untrained soft prompt for vectors of `width` components and `history` slots."""
-    settings, compressor, projector = SoftPromptConfig(slots=history), SparseAutoencoderConfig(), ProjectorConfig()
+    settings = SoftPromptConfig(slots=history, adapter=adapter, branches=list(branches))
+    compressor, projector = SparseAutoencoderConfig(), ProjectorConfig()
     return build_soft_prompt(settings, compressor, projector, width=width, model=model, tokenizer=tokenizer)
 
 
 def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tensor:
-    """Compute Eq. 11 of a batch like public code: rows padded to `row` tokens, all logits, slots written one by one."""
+    """Compute Eq. 11 of a batch as the public code does: rows of `row` tokens, all logits, slots one by one."""
     missing = row - batch.ids.shape[1]
     ids_BT, mask_BT, labels_BT = (
         pad(rows, (0, missing), value=value)

@@ -1,4 +1,4 @@
-"""Input of the benchmarks: requests of a small world with random vectors, and a random backbone."""
+"""Makes the input of the benchmarks: requests of a small world with random vectors, and a random backbone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dep.data.prompts.requests import Requests
 from dep.data.protocol import prepare
 from dep.data.retrievers import RETRIEVERS, Recency
 from dep.data.settings import ProtocolConfig
+from dep.data.sources.base import Source
 from dep.data.sources.synthetic import SyntheticSource
+from dep.data.sources.synthetic_english import EnglishSource
 from dep.data.vectors.store import Vectors
 from dep.models.backbones.gqa_attention import use_gqa_attention
 from dep.models.backbones.load import load
@@ -26,19 +28,38 @@ VOCABULARY = 151_936
 @cache
 def requests(history: int, users: int = 60) -> list[Request]:
     """Return all requests of world 0 with `history` past reviews; their vectors are random."""
-    dataset = prepare(
+    return _requests(
         SyntheticSource(SyntheticSource.Config(users=users, reviews_per_user=22)),
         ProtocolConfig(
             min_text_chars=40, min_description_chars=20, min_user_reviews=12, min_item_reviewers=3,
             min_profile_reviewers=1, min_profile=3, targets_used=4,
         ),
+        history,
     )  # fmt: skip
+
+
+def _requests(source: Source, protocol: ProtocolConfig, history: int) -> list[Request]:
+    """Prepare a source and return all its requests, with random vectors."""
+    dataset = prepare(source, protocol)
     draw = torch.Generator().manual_seed(0)
     vectors = {}
     for category, corpus in dataset.corpora.items():
         his_NE, diff_NE = torch.randn(2, len(corpus.reviews), WIDTH, generator=draw) / WIDTH**0.5
         vectors[category] = Vectors(his_NE, diff_NE, torch.ones(len(his_NE), dtype=torch.long))
     return list(Requests(dataset.examples, dataset.corpora, vectors, RETRIEVERS.build(Recency.Config()), history))
+
+
+@cache
+def english_requests(history: int) -> list[Request]:
+    """Return all requests of English world 0 with `history` past reviews; their vectors are random."""
+    return _requests(
+        EnglishSource(EnglishSource.Config(users=60)),
+        ProtocolConfig(
+            min_text_chars=60, min_description_chars=20, min_user_reviews=12, min_item_reviewers=3,
+            min_profile_reviewers=1, min_profile=history, targets_used=4,
+        ),
+        history,
+    )  # fmt: skip
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Vectors of a user's history, computed in several ways; probe.py measures which of them predicts the current traits.
+"""Computes vectors of a user's history in several ways; probe.py measures how well each predicts the current traits.
 
     weighted   Σ w_k his_k / Σ w_k, concatenated with the same of diff,   w_k = 2^(-k / half-life)
     state      the user encoder's state after the newest review

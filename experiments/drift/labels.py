@@ -1,4 +1,4 @@
-"""Histories of the experiment, labelled with their users' traits at the target and in the first half.
+"""Labels the experiment's histories with their users' traits at the target and in the first half.
 
 Shape suffixes: Q histories, C values of a trait.
 """
@@ -29,11 +29,11 @@ class LabelledHistories(NamedTuple):
     examples: list[Example]
     users: list[str]
     current: dict[str, Tensor]
-    """Trait -> [Q, C], 1 for each value that the user has at the target."""
+    """For each trait [Q, C]: 1 for each value that the user has at the target."""
     former: dict[str, Tensor]
-    """Trait -> [Q, C], 1 for each value that the user had in the first half."""
+    """For each trait [Q, C]: 1 for each value that the user had in the first half."""
     since: list[int]
-    """Number of a history's reviews from the second half."""
+    """For each history, how many of its reviews are from the second half."""
 
 
 def label_histories(dataset: ReviewDataset, truth: Truth, drifted_truth: Truth) -> LabelledHistories:

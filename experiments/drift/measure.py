@@ -1,4 +1,4 @@
-"""AUC of each kind of history vector on each trait, with intervals over users.
+"""Computes the AUC of each kind of history vector on each trait, with intervals over users.
 
 Shape suffixes: Q histories, C values of a trait.
 """

@@ -1,4 +1,4 @@
-"""Table of the paper's systems with the files that implement them."""
+"""Builds a table of the paper's systems with the files that implement them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's figures as SVG text: quality by number of past reviews (Figure 2) and gain by uniqueness (Figure 3)."""
+"""Draws Figure 2 (quality by number of past reviews) and Figure 3 (gain by uniqueness) of the paper as SVG text."""
 
 from __future__ import annotations
 

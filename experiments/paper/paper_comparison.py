@@ -1,4 +1,4 @@
-"""Grids that show our numbers next to the paper's, and the agreement of the two on the order of the rows."""
+"""Builds grids that show our numbers next to the paper's, and how far the two agree on the order of the rows."""
 
 from __future__ import annotations
 

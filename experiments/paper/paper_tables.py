@@ -1,4 +1,4 @@
-"""Mapping from the rows of the paper's tables to our arms, with notes on the paper's numbers."""
+"""Maps the rows of the paper's tables to our arms, with notes on the paper's numbers."""
 
 from __future__ import annotations
 

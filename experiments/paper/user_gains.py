@@ -1,4 +1,4 @@
-"""Uniqueness of users and their gain from each method in a finished run, for Figure 3 and the notebook."""
+"""Computes users' uniqueness and what they gain from each method in a finished run, for Figure 3 and the notebook."""
 
 from __future__ import annotations
 

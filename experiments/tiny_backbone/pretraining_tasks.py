@@ -1,4 +1,4 @@
-"""Pretraining tasks of the built-in backbone: all variants of the prompt, on worlds that no experiment evaluates.
+"""Generates the pretraining tasks of the built-in backbone, on worlds that no experiment evaluates.
 
 The backbone has to learn to read soft tokens. Most tasks therefore fill a slot token with words: the mean direction of
 the input embeddings of words that describe the review (his) or its difference from its peers (diff), with some words
@@ -26,7 +26,8 @@ FIRST_TASK_SEED = 1_000_000
 FIRST_WORD = 9 + 256
 """Ids below this one are special tokens and single bytes."""
 BAG = 8
-"""Most words in a slot. The "vector" of a slot in a task is [BAG] token ids, padded with -1; all -1 is noise."""
+"""Largest number of words in a slot. In tasks, a slot's "vector" is [BAG] token ids, padded with -1; all -1 means
+noise."""
 
 
 FIRST_SHARES = {"copy": 70, "read": 20, "plain": 4, "text": 6}

@@ -1,7 +1,7 @@
-"""Eqs. 2 and 3: e = f_emb(y), the frozen text embedding model that maps a review to a vector of unit length.
+"""Embedders map a review to a vector of unit length with a frozen text embedding model (Eqs. 2 and 3: e = f_emb(y)).
 
-All embedders return [n, E] float32 on the CPU. In float32, the order of the texts and the batch size change no number
-by more than 1e-6. In half precision and in eight bits they may change numbers by about 1e-3, through rounding.
+All embedders return [n, E] float32 on the CPU. The order of the texts and the batch size change results by at most 1e-6
+if the model runs in float32, and by about 1e-3 in half precision or in eight bits.
 
 `EMBEDDERS.build(config).encode(texts)` returns the vectors.
 """

@@ -1,4 +1,4 @@
-"""An embedder that takes the first token of an encoder's last layer; it needs transformers only."""
+"""An embedder that takes the first token's state in an encoder's last layer; it needs only transformers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class HubModelConfig(ComponentConfig):
     model: str = "BAAI/bge-m3"
     """A local folder or a name on the hub."""
     max_tokens: int = 8192
-    """Longer texts are cut to this many tokens."""
+    """Largest number of tokens of a text; longer texts are cut."""
     batch_size: int = field(default=16, metadata=RUNTIME)
-    """Texts per batch."""
+    """Number of texts in a batch."""
     device: str = field(default="auto", metadata=RUNTIME)
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU if there is one."""
+    """Where the model runs: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one."""
     dtype: Dtype = "float32"
     """Precision of the model's weights."""
     allow_download: bool = field(default=False, metadata=RUNTIME)
-    """Whether a model may be fetched from the hub; if not, only folders and the local cache are read."""
+    """Whether a model may be downloaded from the hub; if not, only local folders and the hub's local cache are read."""
 
 
 class HubModel(ModelFolder):
-    """An encoder in a local folder or on the hub."""
+    """Base of embedders whose model is in a local folder or on the hub."""
 
     def __init__(self, config: HubModelConfig) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class HubModel(ModelFolder):
 
 
 class AutoCLS(HubModel):
-    """Embeds a text as the first token's state in the last layer; gives `bge_m3`'s vectors without FlagEmbedding."""
+    """Takes the first token's state in the last layer as a text's vector; with bge-m3 it needs no FlagEmbedding."""
 
     kind = "auto_cls"
 

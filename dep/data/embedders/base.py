@@ -1,4 +1,4 @@
-"""The protocol of embedders, and the base of those that load a model: fingerprint, batches, normalisation."""
+"""The interface of embedders, and a base class that handles fingerprints, batches and normalisation."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Name that reports show."""
+        """The name that reports show."""
 
     @property
     def dim(self) -> int:
-        """E."""
+        """E, the width of the vectors."""
 
     def fingerprint(self) -> str:
-        """SHA-256 of everything that the vectors depend on: weights, tokenizer, truncation, precision."""
+        """Return a SHA-256 of everything that the vectors depend on: weights, tokenizer, truncation and precision."""
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Vectors of n texts: [n, E] float32, L2-normalised, on the CPU."""
+        """Embed n texts; return [n, E] float32, L2-normalised, on the CPU."""
 
 
 def hidden_size(folder: Path) -> int | None:
@@ -49,18 +49,18 @@ def hidden_size(folder: Path) -> int | None:
 
 
 class ModelFolder:
-    """Base of embedders that load a model; a subclass adds `_encode`.
+    """Base class of embedders that load a model; a subclass adds `_encode`.
 
     Args:
         model: a local folder or a name on the hub.
-        max_tokens: longer texts are cut to this many tokens; None for the model's own limit.
-        batch_size: texts per batch.
+        max_tokens: largest number of tokens of a text; longer texts are cut. None for the model's own limit.
+        batch_size: number of texts in a batch.
         device: `cpu`, `cuda`, `cuda:1`, ... or `auto`.
         dtype: precision of the weights.
         allow_download: whether the model may be fetched from the hub.
 
     Raises:
-        DepError: the batch size is below 1, or the device is not there.
+        DepError: the batch size is below 1, or the device does not exist.
     """
 
     kind: str
@@ -81,27 +81,27 @@ class ModelFolder:
 
     @property
     def name(self) -> str:
-        """Name that reports show: the kind and the model's own name."""
+        """The name that reports show: the embedder's kind and the model's own name."""
         return f"{self.kind}:{Path(self.model_name).name}"
 
     @property
     def dim(self) -> int:
-        """E, as the model's files state it; where they do not, measured by embedding a word."""
+        """E, the width of the vectors, as the model's files state it or, if they do not, found by embedding a word."""
         return self._stated_width() or self.encode(["dimension"]).shape[1]
 
     def _stated_width(self) -> int | None:
-        """The width of the hidden states by config.json, if that is E, as where a vector is one state or their mean."""
+        """Return the hidden states' width by config.json if it is E, as where a vector is one state or their mean."""
         try:
             return hidden_size(self.folder)
         except (OSError, ValueError, AttributeError):
             return None
 
     def fingerprint(self) -> str:
-        """SHA-256 of the kind, truncation, precision, runtime and all files of the model."""
+        """Return a SHA-256 of the embedder's kind, truncation, precision and runtime, and of all files of the model."""
         return self._fingerprint
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Vectors of n texts: [n, E] float32, L2-normalised, on the CPU. Batches hold texts of similar length."""
+        """Embed n texts in batches of similar length; return [n, E] float32, L2-normalised, on the CPU."""
         import torch
         from torch.nn.functional import normalize
 
@@ -131,7 +131,7 @@ class ModelFolder:
 
     @cached_property
     def folder(self) -> Path:
-        """The model's files.
+        """The local folder that holds the model's files.
 
         Raises:
             MissingFile: `model` is no local folder, and neither the local cache nor the hub provides it.

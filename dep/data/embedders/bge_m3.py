@@ -1,4 +1,4 @@
-"""The paper's embedder: the dense vectors of bge-m3, computed by FlagEmbedding."""
+"""The embedder of the paper: dense vectors of bge-m3, computed by FlagEmbedding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BGEM3(HubModel):
-    """The dense vectors of bge-m3, computed by FlagEmbedding: 1024 dimensions."""
+    """Computes dense vectors of bge-m3 with 1024 dimensions, by means of FlagEmbedding."""
 
     kind = "bge_m3"
 

@@ -1,10 +1,10 @@
-"""Linear layers of an encoder in eight bits: SmoothQuant (Xiao et al., 2023) without calibration texts.
+"""Prepares an encoder's linear layers for eight bits with SmoothQuant (Xiao et al., 2023), without calibration texts.
 
     y = (x / s) (s W)^T,   s_i = max|x_i|^a / max|W_i|^(1 - a)
 
-x is the input of a layer, W its weight and i an input component. A few components of x are far larger than the rest,
-and eight bits must cover their range. The scales s move a part of that range into the weights, whose columns have their
-own scales. Texts of random words are enough to measure max|x_i|: the same components are large for any text.
+Here x is a layer's input, W its weight and i a component of the input. A few components of x are far larger than the
+rest, and eight bits must cover their range. Dividing by s moves a part of that range into the weights. Texts of random
+words are enough to measure max|x_i|, because the same components are large for any text.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 _SHARE = 0.4
-"""a in the equation; 0.4 to 0.5 is best on MiniLM."""
+"""The exponent a in the equation; 0.4 to 0.5 is best on MiniLM."""
 _TEXTS, _WORDS = 16, 64
-"""Number of the random texts, and tokens in each."""
+"""The number of random texts, and the number of tokens in each."""
 
 
 class _Scaled(nn.Module):
@@ -40,10 +40,10 @@ class _Scaled(nn.Module):
 
 @torch.no_grad()
 def smooth(encoder: PreTrainedModel) -> None:
-    """Scale all linear layers of `encoder`. Its outputs change by rounding errors only.
+    """Move scales from inputs to weights in all linear layers of `encoder`; its outputs change only by rounding errors.
 
     Args:
-        encoder: changed in place; in float32, on the CPU.
+        encoder: the encoder, in float32 on the CPU; it is changed in place.
     """
     largest: dict[str, Tensor] = {}
 
@@ -70,10 +70,10 @@ def smooth(encoder: PreTrainedModel) -> None:
 
 
 def compressed(model: Any) -> Any:
-    """A copy of an OpenVINO model with the weights of its linear layers in eight bits.
+    """Return a copy of an OpenVINO model whose linear layers have weights in eight bits.
 
     Args:
-        model: the model; embedding tables keep their precision.
+        model: the model; its embedding tables keep their precision.
     """
     import nncf
 

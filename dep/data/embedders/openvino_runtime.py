@@ -1,4 +1,4 @@
-"""Runs a frozen encoder with OpenVINO: the same vectors as torch, faster on a CPU."""
+"""Runs a frozen encoder with OpenVINO, which gives the same vectors as torch and is faster on a CPU."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dep.data.embedders.int8 import compressed, smooth
 from dep.utils.errors import DepError
 
 _GROUP = 64
-"""Input components of a layer that share a scale in eight bits."""
+"""Number of input components of a layer that share one scale in eight bits."""
 
 
 class _Hidden(nn.Module):
-    """The encoder with its last hidden state as the only output."""
+    """Wraps an encoder so that its last hidden state is its only output."""
 
     def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class _Hidden(nn.Module):
 
 
 def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool = False) -> None:
-    """Replace the forward pass of `encoder` by OpenVINO's. Several threads may call it at once, a batch each.
+    """Replace the forward pass of `encoder` by one in OpenVINO, which several threads may call at once.
 
     Args:
-        encoder: a text encoder on the CPU, changed in place; afterwards it reads ids and mask only and returns the last
-            hidden state only.
-        precision: `float32` or `bfloat16` (on processors that support it).
-        eight_bits: multiply in integers of eight bits, with a scale per token; see `int8`.
+        encoder: a text encoder on the CPU, which is changed in place. Afterwards it takes only ids and a mask, and
+            returns only the last hidden state.
+        precision: `float32`, or `bfloat16` on processors that support it.
+        eight_bits: whether matrix products use integers of eight bits, with one scale for each token; see `int8`.
 
     Raises:
         ModuleNotFoundError: OpenVINO is not installed, or NNCF for eight bits.

@@ -1,4 +1,4 @@
-"""An embedder for any model that sentence-transformers loads, and the settings it shares with `minilm`."""
+"""An embedder for any model that sentence-transformers loads, and the settings that it shares with `minilm`."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _AT_ONCE = 8
-"""Largest batch of texts for OpenVINO: the activations of more texts do not fit into a processor's cache."""
+"""Largest number of texts in a batch for OpenVINO; the activations of more do not fit into a processor's cache."""
 
 
 @dataclass(kw_only=True)
 class RuntimeConfig(ComponentConfig):
-    """How a sentence-transformers model runs."""
+    """Settings that say how a sentence-transformers model runs."""
 
     max_tokens: int | None = None
-    """Longer texts are cut to this many tokens; null: the model's own limit."""
+    """Largest number of tokens of a text; longer texts are cut. null: the model's own limit."""
     batch_size: int = field(default=32, metadata=RUNTIME)
-    """Texts per batch; OpenVINO gets at most eight, which is faster."""
+    """Number of texts in a batch; OpenVINO gets at most eight at a time, which is faster."""
     device: str = field(default="auto", metadata=RUNTIME)
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto`: the GPU if there is one."""
+    """Where the model runs: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one."""
     dtype: Dtype = "float32"
     """Precision of the model's weights."""
     runtime: Runtime = "torch"
-    """Which library computes the vectors: torch, or OpenVINO (extra `openvino`), which is faster on a CPU and gives the
-    same vectors. Faster still, with a cosine of 0.999 to those vectors: dtype bfloat16 if the processor supports it,
-    else `openvino_int8`."""
+    """Which library computes the vectors: `torch`, or `openvino` (needs the extra of that name), which gives the same
+    vectors and is faster on a CPU. Two settings are faster still and give vectors with a cosine of 0.999 to these:
+    `openvino` with dtype bfloat16, on processors that support it, and `openvino_int8`, on others."""
 
 
 class SentenceTransformers(ModelFolder):
-    """A model that `sentence-transformers` loads."""
+    """Computes vectors with a model that `sentence-transformers` loads."""
 
     kind = "sentence_transformers"
 
@@ -50,7 +50,8 @@ class SentenceTransformers(ModelFolder):
         model: str
         """A local folder or a name on the hub."""
         allow_download: bool = field(default=False, metadata=RUNTIME)
-        """Whether a model may be fetched from the hub; if not, only folders and the local cache are read."""
+        """Whether a model may be downloaded from the hub; if not, only local folders and the hub's local cache are
+        read."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(
@@ -104,7 +105,7 @@ class SentenceTransformers(ModelFolder):
         return [texts[at : at + size] for at in range(0, len(texts), size)]
 
     def _batch(self, texts: list[str]) -> Tensor:
-        """Vectors of one batch. Given all texts at once, the library would sort them again, by letters."""
+        """Embed one batch; given all texts at once, the library would sort them again, by their number of letters."""
         vectors: Tensor = self._model.encode(
             texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False
         )

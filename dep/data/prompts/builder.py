@@ -1,13 +1,15 @@
-"""Figure 6 of the paper: a request and its past reviews as the token ids of one chat turn.
+"""Turns a request and its past reviews into the token ids of one chat turn, as in Figure 6 of the paper.
 
     system   the task, and (`guidance`) what the embeddings in the prompt denote
     user     [Item Title] [Item Description] [User's Past Reviews] K blocks, newest first
              [Output Review Rating] [Output Review Title]
     model    the review
 
-In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
-vector of the difference (p_diff). Long texts of past reviews are cut to `max_review_tokens`. If the input is still too
-long, blocks are left out: the newest ones that fit stay. The ids of a prompt are those of its whole text.
+A block is the part of the prompt that shows one past review. In a block, `<his_token_start>` slot `<his_token_end>` is
+the place of the review's soft token (p_his, Eq. 6), and the same line with `diff` is that of the difference (p_diff).
+With `slots: late` these stand after all blocks (`late_section`).
+Texts of past reviews are cut to `max_review_tokens`. If the prompt is still too long, the newest blocks that fit stay
+and the others are left out. The ids are those that the tokenizer gives for the whole text of the prompt.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.chat_request import ChatRequest, Line, rating_line, review_lines
+from dep.data.prompts.cuts import cut_positions
+from dep.data.prompts.late_section import late_heading, late_line, user_lines
 from dep.data.prompts.settings import PromptConfig
-from dep.data.prompts.template import MARKS, SLOT_LINES, slot_line, system_text
+from dep.data.prompts.template import MARKS, SLOT_LINES, shown_branches, slot_line, system_text
 from dep.data.prompts.text_encoding import Part, Parts, TextEncoder
-from dep.types import HIS_END, HIS_START, SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
+from dep.types import SLOT_TOKENS, SPECIAL_TOKENS, Branch, Prompt, Request, Slot
 from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
@@ -30,16 +34,20 @@ if TYPE_CHECKING:
 
 _HEADING: Parts = (Part("[User's Past Reviews]:\n", True),)
 _SLACK = 2
-"""Tokens that a text may have more within a prompt than alone."""
+"""Within a prompt a text may have up to this many more tokens than it has alone."""
 _ITEM_FIELDS = ("Item Title", "Item Description")
 
 
 class Block(NamedTuple):
-    """A past review in the prompt: which of the request's slots, its lines, and the branches whose slots it holds."""
+    """A past review in the prompt: index and slot in the request, its lines, and the branches that have a vector.
+
+    `late` is the line of its soft tokens if these stand after all blocks; otherwise `lines` holds them.
+    """
 
     k: int
     slot: Slot
     lines: list[Parts]
+    late: list[Parts]
     branches: list[Branch]
 
 
@@ -48,9 +56,11 @@ class PromptBuilder:
 
     Args:
         tokenizer: the tokenizer; with branches it must have the special tokens of `dep.types`.
-        config: what the prompt holds.
-        branches: which embeddings a block holds: `his`, `diff`, both or none.
-        frame: the chat frame of the system text, if it was rendered before.
+        config: the settings of the prompt.
+        branches: the soft tokens that a block holds: `his`, `diff`, both or none.
+        frame: the rendered chat template around the user's message, if it was rendered before.
+        keeps_prefixes: whether prompts have `cuts`, where kept beginnings may end.
+
 
     Raises:
         DepError: the tokenizer lacks a special token, or its chat template cannot be used.
@@ -62,6 +72,7 @@ class PromptBuilder:
         config: PromptConfig,
         branches: Sequence[Branch] = (),
         frame: ChatFrame | None = None,
+        keeps_prefixes: bool = False,
     ) -> None:
         added = tokenizer.get_added_vocab()
         missing = [t for t in SPECIAL_TOKENS if t not in added]
@@ -74,6 +85,9 @@ class PromptBuilder:
         self.branches = shown_branches(config, branches)
         self._system = system_text(config, self.branches)
         self._tokenizer = tokenizer
+        self._late = config.slots == "late"
+        self._keeps_prefixes = keeps_prefixes
+        self._soft_ids = {added[token] for token in SPECIAL_TOKENS if token in added}
         self._slot_id = {branch: added[SLOT_TOKENS[branch]] for branch in self.branches}
         self._frames: dict[str, ChatFrame] = {} if frame is None else {self._system: frame}
         self._end: int | None = tokenizer.eos_token_id
@@ -83,17 +97,17 @@ class PromptBuilder:
         return TextEncoder(self._tokenizer)
 
     def share_memo(self, other: PromptBuilder) -> None:
-        """Share the memo of tokenised texts with `other`, which must have the same tokenizer."""
+        """Share the remembered token ids of texts with `other`, which must have the same tokenizer."""
         self._encoder = other._encoder
 
     def frame(self, system: str) -> ChatFrame:
-        """The chat template around a message with this system text."""
+        """Render the chat template with this system text; the result is kept."""
         if system not in self._frames:
             self._frames[system] = chat_frame(system, self.config, self._tokenizer)
         return self._frames[system]
 
     def line(self, line: Line, mark: str = "") -> Parts:
-        """A line of the template, or a field: `[name]: value` and a line break; `mark` stands before it."""
+        """Turn a line of the template, or a field as `[name]: value`, into parts that begin with `mark`."""
         if isinstance(line, str):
             return (Part(mark + line, True),)
         name, value = line
@@ -103,7 +117,7 @@ class PromptBuilder:
         return value.strip() if self.config.strip_fields else value
 
     def ask(self, question: ChatRequest) -> list[int]:
-        """Ids of a question. If it is longer than `max_input_tokens`, its last blocks are left out.
+        """Return the ids of a question; its last blocks are left out if it is longer than `max_input_tokens`.
 
         Raises:
             DepError: the question is too long even without blocks.
@@ -128,13 +142,13 @@ class PromptBuilder:
         return ids
 
     def _shortened(self, line: Line) -> Line:
-        """A field of a question's block, cut to `max_review_tokens` if it holds what users wrote."""
+        """Cut a field of a question to `max_review_tokens` if a user wrote it."""
         if isinstance(line, str) or line[0] in _ITEM_FIELDS or self.config.max_review_tokens is None:
             return line
         return line[0], self._encoder.cut(line[1].strip(), self.config.max_review_tokens)
 
     def _chat(self, frame: ChatFrame, lines: Sequence[Parts]) -> list[int]:
-        """Ids of one turn: the frame with `lines` as the user's message, up to where the answer begins."""
+        """Return the ids of a chat turn whose user message is `lines`, up to where the answer begins."""
         before, *others = frame.pieces
         framed: list[Parts] = [(Part(before, True),)]
         for piece in others:
@@ -142,19 +156,19 @@ class PromptBuilder:
         return [*frame.begins, *self._encoder.encode_lines(framed)]
 
     def _size(self, frame: ChatFrame, lines: Sequence[Parts]) -> int:
-        """How many tokens `lines` add to a prompt."""
+        """Return how many tokens `lines` add to a prompt."""
         return (len(frame.pieces) - 1) * sum(self._encoder.length(line) for line in lines)
 
     def block(self, number: int, k: int, slot: Slot, limit: int | None) -> Block:
-        """The block of a past review.
+        """Build the block that shows a past review.
 
-        A branch without a vector (an item that nobody else reviewed) has no line in the block.
+        A branch for which the slot has no vector has no line in the block.
 
         Args:
             number: the number that the block's heading shows, from 1.
             k: the slot's index in the request.
             slot: the past review.
-            limit: largest number of tokens of its text; None for no limit.
+            limit: the largest number of tokens of the review's text; None for no limit.
         """
         review = slot.review
         if limit is not None:
@@ -162,19 +176,18 @@ class PromptBuilder:
         first, other = MARKS[self.config.list_markers]
         heading, *fields = review_lines(number, replace(slot, review=review), self.config.text)
         lines = [self.line(heading, first), *(self.line(line, other) for line in fields)]
-        filled: list[Branch] = []
-        for branch in SLOT_LINES:
-            if branch in self.branches and getattr(slot, branch) is not None:
-                lines.append((Part("".join(slot_line(branch, self.config)), True),))
-                filled.append(branch)
-        return Block(k, slot, lines, filled)
+        filled = [b for b in SLOT_LINES if b in self.branches and getattr(slot, b) is not None]
+        if self._late:
+            return Block(k, slot, lines, late_line(filled), filled)
+        lines += [(Part("".join(slot_line(branch, self.config)), True),) for branch in filled]
+        return Block(k, slot, lines, [], filled)
 
     def slot_ids(self, branch: Branch) -> list[int]:
-        """Ids of the line that holds a branch's slot token."""
+        """Return the ids of the line that holds the slot token of `branch`."""
         return list(self._encoder.encode((Part("".join(slot_line(branch, self.config)), True),)))
 
     def target(self, text: str) -> list[int]:
-        """Ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
+        """Return the ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
         frame = self.frame(self._system)
         if self.config.strip_fields:
             ids = list(self._encoder.continuation(frame.pieces[-1], frame.lead + text.strip()))
@@ -184,10 +197,10 @@ class PromptBuilder:
         return [*ids[:most], *end] if self.config.close_cut_targets else [*ids, *end][:most]
 
     def build(self, request: Request) -> Prompt:
-        """The prompt of `request`.
+        """Build the prompt of `request`.
 
         Raises:
-            DepError: with `overflow="drop"`, the item, rating and title alone are longer than `max_input_tokens`; or
+            DepError: the item, rating and title alone are longer than `max_input_tokens` (with `overflow="drop"`), or
                 the chat template shows the message, and with it the user's embedding, more than once.
         """
         frame = self.frame(self._system)
@@ -199,15 +212,14 @@ class PromptBuilder:
                 "the tokenizer's chat template", "one that shows the user's message once", f"it {times} times",
                 "set prompt.chat=qwen, or give the tokenizer another chat_template",
             )  # fmt: skip
-        slots = SLOT_TOKENS["user"] * count
-        user: list[Parts] = [(Part(f"[User Embedding]:\n{HIS_START}{slots}{HIS_END}\n", True),)] if count else []
         fields = [("Item Title", request.item.title), ("Item Description", request.item.description)]
         fields += [("User Profile", request.profile)] if self.config.profile else []
-        head = [*user, *map(self.line, fields)]
+        user = user_lines(count)
+        head = [*([] if self._late else user), *map(self.line, fields)]
         output = list(rating_line("Output Review Rating", request.rating))
         output += [("Output Review Title", request.title)] if request.title else []
-        tail = list(map(self.line, output))
-        ids = self._chat(frame, [*head, *tail])
+        tail = [*(user if self._late else []), *map(self.line, output)]
+        ids, first = self._chat(frame, [*head, *tail]), [*head]
         room = self.config.max_input_tokens - len(ids)
         cuts = self.config.overflow == "cut"
         if room < 0 and not cuts:
@@ -219,20 +231,21 @@ class PromptBuilder:
         asked = request.slots[: self.config.history]
         blocks = self._fitting(frame, asked, room)
         while blocks:  # lengths of single lines may be a little off; the whole text's is exact
-            lines = [line for block in blocks for line in block.lines]
-            whole = self._chat(frame, [*head, _HEADING, *lines, *tail])
+            past, late = self._section(blocks)
+            whole = self._chat(frame, [*head, *past, *late, *tail])
             if len(whole) <= self.config.max_input_tokens:
-                ids = whole
+                ids, first = whole, [*head, *past]
                 break
             blocks.pop()
         if cuts:
             if asked and not blocks:
                 blocks = [self.block(1, 0, asked[0], self.config.max_review_tokens)]
-                ids = self._chat(frame, [*head, _HEADING, *blocks[0].lines, *tail])
+                past, late = self._section(blocks)
+                ids, first = self._chat(frame, [*head, *past, *late, *tail]), [*head, *past]
             ids = ids[: self.config.max_input_tokens]
         prompt = Prompt(
             request.key, ids, self.target(request.text), kept=len(blocks), asked=len(asked), user_history=history,
-            user_tokens=count,
+            user_tokens=count, cuts=self._cuts(frame, ids, first),
         )  # fmt: skip
         for branch in self.branches:
             held = ids.count(self._slot_id[branch])
@@ -245,30 +258,41 @@ class PromptBuilder:
                 prompt.cut_vectors[branch] = cut
         return prompt
 
-    def _fitting(self, frame: ChatFrame, slots: Sequence[Slot], room: int) -> list[Block]:
-        """The blocks of the past reviews that fit into `room` tokens, newest first.
+    def _section(self, blocks: Sequence[Block]) -> tuple[list[Parts], list[Parts]]:
+        """The lines of the past reviews, and those of their soft tokens where these stand after them."""
+        late = [line for block in blocks for line in block.late]
+        heading = late_heading(self.branches, self.config.guidance) if late else []
+        return [_HEADING, *(line for block in blocks for line in block.lines)], [*heading, *late]
 
-        Where texts may be cut, a review that does not fit is passed over; until one fits, texts are cut to the room
-        that there is.
+    def _cuts(self, frame: ChatFrame, ids: Sequence[int], first: Sequence[Parts]) -> tuple[int, ...]:
+        """`Prompt.cuts`: the ends of the system text, and of the item and past reviews, and the first soft token."""
+        if not self._keeps_prefixes:
+            return ()
+        before: Parts = (Part(frame.pieces[0], True),)
+        texts = [[*frame.begins, *self._encoder.encode_lines(lines)] for lines in ([before], [before, *first])]
+        return cut_positions(ids, texts, self._soft_ids)
+
+    def _fitting(self, frame: ChatFrame, slots: Sequence[Slot], room: int) -> list[Block]:
+        """Return the blocks that fit into `room` tokens, newest first.
+
+        If texts may be cut (`max_review_tokens`), a review that does not fit is skipped. As long as no review has
+        fitted, each text is cut to the room that is left.
         """
         limit, blocks = self.config.max_review_tokens, list[Block]()
         room -= self._size(frame, [_HEADING])
+        room -= self._size(frame, late_heading(self.branches, self.config.guidance)) if self._late else 0
         for k, slot in enumerate(slots):
             block = self.block(len(blocks) + 1, k, slot, limit)
-            size = self._size(frame, block.lines)
+            size = self._size(frame, [*block.lines, *block.late])
             if size > room and limit is not None and not blocks and self.config.text:
-                rest = self._size(frame, self.block(1, k, slot, 0).lines)
+                bare = self.block(1, k, slot, 0)
+                rest = self._size(frame, [*bare.lines, *bare.late])
                 left = (room - rest) // (len(frame.pieces) - 1) - _SLACK
                 block = self.block(1, k, slot, max(0, min(limit, left)))
-                size = self._size(frame, block.lines)
+                size = self._size(frame, [*block.lines, *block.late])
             if size <= room:
                 blocks.append(block)
                 room -= size
             elif limit is None:
                 break
         return blocks
-
-
-def shown_branches(config: PromptConfig, branches: Sequence[Branch]) -> tuple[Branch, ...]:
-    """The branches whose embeddings the blocks of past reviews hold."""
-    return tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()

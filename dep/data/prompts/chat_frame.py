@@ -1,4 +1,4 @@
-"""The chat template around a user's message, and the thinking that some models write before an answer."""
+"""Renders the chat template around a user's message, and removes the thoughts that some models write first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SYSTEM, _CONTENT, _ANSWER = "DEPxSYSTEMxDEP", "DEPxCONTENTxDEP", "DEPxANSWERxDEP"
-"""Stand for the system text, the user's message and the answer while the chat template is rendered."""
+"""Texts that take the place of the system text, the user's message and the answer while a template is rendered."""
 _OPENED, _CLOSED = "<think>", "</think>"
 _THINKING = re.compile(r"<(think|thinking|thought|seed:think)>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\Z)", re.DOTALL)
 _END_OF_THINKING = re.compile(r".*(?:</(?:think|thinking|thought|seed:think)>|\[/THINK\])", re.DOTALL)
@@ -26,7 +26,7 @@ class ChatFrame:
 
     `pieces` are the texts before, between and after the places where the template shows the message (most templates
     show it once). `lead` is the white space that the template puts before an answer. `begins` holds the ids that the
-    tokenizer puts before a text (BOS), where no template of its own writes them.
+    tokenizer puts before every text (BOS); it is empty if the tokenizer's own template writes these tokens.
     """
 
     pieces: tuple[str, ...]
@@ -35,19 +35,20 @@ class ChatFrame:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything in the frame; it changes where a template writes the date."""
+        """SHA-256 of everything in the frame, which changes every day if the template writes the date."""
         return json_digest([self.pieces, self.lead, self.begins])
 
 
 def chat_frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> ChatFrame:
-    """Render the frame of a chat with the system text `system`, which stands in it exactly once.
+    """Render the chat template around a user's message that is not known yet.
 
-    Where a template has no system role, or leaves the system's turn out, the text stands before the user's message.
+    The result holds the system text exactly once. If the template has no system role or leaves the system's turn out,
+    the system text stands before the user's message.
 
     Args:
-        system: the instruction.
-        config: `chat` and `template_arguments` are used.
-        tokenizer: with its chat template, if it has one.
+        system: the system text.
+        config: its `chat` and `template_arguments` are used.
+        tokenizer: its chat template is used, if it has one.
 
     Raises:
         DepError: the template cannot be rendered, or does not show the message and the system text.
@@ -79,16 +80,17 @@ def chat_frame(system: str, config: PromptConfig, tokenizer: PreTrainedTokenizer
 
 
 def without_thinking(text: str) -> str:
-    """A model's text without the thoughts that it wrote in `<think>…</think>` or the like.
+    """Remove the thoughts that a model wrote between `<think>` and `</think>` or similar tags.
 
-    Thoughts that do not end take the rest of the text; an end without a beginning ends thoughts begun in the prompt.
+    If the end tag is missing, the rest of the text is removed. If the start tag is missing because the prompt holds it,
+    everything before the end tag is removed.
     """
     text = _THINKING.sub("", text)
     return _END_OF_THINKING.sub("", text).strip()
 
 
 def _render(turns: list[dict[str, str]], config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The rendered template; after a user's turn it goes on to where the answer begins."""
+    """Render the template; if the last turn is the user's, the result extends to where the answer begins."""
     ask = turns[-1]["role"] == "user"
     arguments: dict[str, Any] = {**config.template_arguments}
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask, **arguments))
@@ -97,7 +99,7 @@ def _render(turns: list[dict[str, str]], config: PromptConfig, tokenizer: PreTra
 def _pieces(
     turns: list[dict[str, str]], config: PromptConfig, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[str], str]:
-    """The rendered template split at the user's message, and a description of it for an error message."""
+    """Split the rendered template at the user's message; also describe the template for an error message."""
     try:
         text = _render(turns, config, tokenizer)
     except Exception as error:  # jinja has an error type of its own; templates without a system role raise it
@@ -106,12 +108,12 @@ def _pieces(
 
 
 def _is_complete(pieces: list[str]) -> bool:
-    """Whether the message is there, and the system text once."""
+    """Return whether the template shows the user's message, and shows the system text exactly once."""
     return len(pieces) > 1 and sum(piece.count(_SYSTEM) for piece in pieces) == 1
 
 
 def _lead(turns: list[dict[str, str]], config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The white space that the template puts between the prompt and an answer, as Llama 2's puts a blank."""
+    """Return the white space that the template puts between prompt and answer; Llama 2's puts a blank."""
     try:
         answered = _render([*turns, {"role": "assistant", "content": _ANSWER}], config, tokenizer)
         asked = _render(turns, config, tokenizer)
@@ -122,7 +124,7 @@ def _lead(turns: list[dict[str, str]], config: PromptConfig, tokenizer: PreTrain
 
 
 def _begins(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Ids that the tokenizer puts before a text by itself."""
+    """Return the ids that the tokenizer puts before every text, such as BOS."""
     plain: list[int] = tokenizer.encode("a", add_special_tokens=False)
     whole: list[int] = tokenizer.encode("a")
     at = next((at for at in range(len(whole)) if whole[at : at + len(plain)] == plain), 0)

@@ -1,4 +1,4 @@
-"""A question to a language model, independent of any tokenizer: the backbone takes its ids, an endpoint its text."""
+"""A question to a language model, which a tokenizer can turn into ids and an endpoint can read as text."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from dep.types import Slot
 
 Line = str | tuple[str, str]
-"""A piece of the template, or (name, value) for the line `[name]: value`, whose value was written by a user or comes
-from an item."""
+"""A piece of the template, or a pair (name, value) for the line `[name]: value`, whose value comes from a user or an
+item."""
 
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One chat turn.
+    """A question: a system text, a beginning, and blocks that may be left out.
 
-    If the turn is too long for the model, whole `blocks` are left out, beginning with the last.
+    If the question is too long for the model, whole `blocks` are left out, beginning with the last.
     """
 
     system: str
@@ -30,12 +30,12 @@ class ChatRequest:
 
 
 def rating_line(label: str, rating: float) -> tuple[Line, ...]:
-    """The line of a rating; none for a missing one (NaN)."""
+    """Return the line that shows a rating; no line if the rating is missing (NaN)."""
     return () if rating != rating else ((label, f"{rating:.1f}"),)
 
 
 def review_lines(number: int, slot: Slot, text: bool = True) -> tuple[Line, ...]:
-    """Lines of Figure 6's block of a past review, without the lines that hold vectors.
+    """Return the lines that show a past review in Figure 6, without the lines for soft tokens.
 
     Args:
         number: the number that the block's heading shows, from 1.

@@ -1,4 +1,4 @@
-"""Requests from examples: the target's item, rating and title, and the past reviews with their vectors."""
+"""Turns examples into requests: the target's item, rating and title, and the past reviews with their vectors."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Requests(Sequence[Request]):
-    """The requests of some examples. A request is built, and its vectors are read, when it is indexed.
+    """A sequence of requests, one for each example; a request is built, and its vectors are read, when it is indexed.
 
     Args:
         examples: the examples; their rows index the reviews of `corpora`.
         corpora: filtered corpora by category.
-        vectors: by category, the vectors of the corpus's rows; None for a method without vectors.
+        vectors: the vectors of each category's reviews; None for a method without vectors.
         retriever: chooses the past reviews.
         k: the largest number of past reviews.
-        pairing: whose vectors a slot holds; see `PromptConfig.pairing`.
-        user_history: returns the user's whole history of an example, for methods that read it.
-        shown: by category, computes differences that depend on what a prompt shows; None takes those of `vectors`.
+        pairing: which review's vectors a slot holds; see `PromptConfig.pairing`.
+        user_history: returns the user's whole history before an example, for methods that read it.
+        shown: by category, computes differences that depend on the prompt; None uses the differences in `vectors`.
 
     Raises:
-        DepError: a category of the examples has no corpus, or no vectors, or vectors of another number of rows.
+        DepError: a category of the examples has no corpus or no vectors, or their numbers of reviews differ.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class Requests(Sequence[Request]):
     def _slot(
         self, corpus: Corpus, row: int, vector_row: int | None, shown: Mapping[int, Tensor] | None = None
     ) -> Slot:
-        """The past review of `row` with the vectors of `vector_row`; without vectors if that is None.
+        """Build the slot of the past review `row` with the vectors of the review `vector_row`; None for no vectors.
 
-        `shown` holds the differences by row, if they depend on what the prompt shows.
+        `shown` maps rows to differences if these depend on the prompt.
         """
         review = corpus.reviews[row]
         item = corpus.items[review.item]

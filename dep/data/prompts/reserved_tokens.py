@@ -1,4 +1,4 @@
-"""The tokens that text of users and items must never form."""
+"""Finds the tokens that texts of users and items must never form."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _CONTROL = re.compile(r"<[|｜].+[|｜]>", re.DOTALL)
-"""Added tokens of this form control a chat although some tokenizers do not mark them as special."""
+"""Added tokens of this form control a chat, although some tokenizers do not mark them as special."""
 _BRACKETED = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
-"""So do added tokens of this form if the chat template writes them, or the tag that they open or close."""
+"""Added tokens of this form control a chat if the chat template contains them, or contains their start or end tag."""
 
 
 def reserved_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    """Special and control tokens by their text: those that untrusted text must not form.
+    """Return the ids of the tokens that untrusted text must not form, by the token's text.
 
     Args:
         tokenizer: any tokenizer of transformers.
 
     Returns:
-        Ids of the tokens that the tokenizer marks as special, of those that it uses (begin, end, padding, ...), of
-        `dep.types.SPECIAL_TOKENS`, and of added tokens that control a chat.
+        The tokens that the tokenizer marks as special, those that it uses (begin, end, padding, ...), those of
+        `dep.types.SPECIAL_TOKENS`, and added tokens that control a chat.
     """
     template = str(tokenizer.chat_template or "").replace("/", "")
     named = {str(token) for token in (*tokenizer.all_special_tokens, *SPECIAL_TOKENS)}
@@ -42,7 +42,7 @@ def reserved_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
 
 def occurrences(tokens: Iterable[str]) -> re.Pattern[str]:
-    """Matches at each place where one of `tokens` begins; group 1 is the longest of them."""
+    """Return a pattern that matches wherever one of `tokens` begins; its group 1 is the longest token there."""
     by_first: dict[str, list[str]] = {}
     for token in sorted(tokens, key=len, reverse=True):
         by_first.setdefault(token[0], []).append(re.escape(token[1:]))

@@ -1,8 +1,9 @@
-"""Texts of the prompt in Figure 6 of the paper."""
+"""The texts of the prompt in Figure 6 of the paper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dep.data.prompts.settings import ListMarkers, PromptConfig
 from dep.types import DIFF_END, DIFF_SLOT, DIFF_START, HIS_END, HIS_SLOT, HIS_START, Branch
@@ -12,7 +13,7 @@ SLOT_LINES: dict[Branch, tuple[str, str, str, str]] = {
     "diff": ("[Review Difference Embedding]:\n", DIFF_START, DIFF_SLOT, DIFF_END),
 }
 MARKS: dict[ListMarkers, tuple[str, str]] = {"none": ("", ""), "flat": ("- ", "- "), "indented": ("- ", "  - ")}
-"""What begins the heading of a past review's block, and its other lines."""
+"""For each setting of `list_markers`: what begins the heading of a past review, and what begins its other lines."""
 _DENOTES: dict[Branch, str] = {
     "his": "[Review Embedding] denotes a soft prompt of the review text",
     "diff": "[Review Difference Embedding] denotes a soft prompt showing the difference between the review text and "
@@ -21,7 +22,7 @@ _DENOTES: dict[Branch, str] = {
 
 
 def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
-    """The pieces of a block's lines that hold a branch's soft token: heading, boundary tokens, slot token."""
+    """Return the pieces of the lines that hold the soft token of `branch`: heading, boundary tokens and slot token."""
     heading, *tokens = SLOT_LINES[branch]
     mark = MARKS[config.list_markers][1]
     if config.embedding_line == "same":
@@ -30,7 +31,12 @@ def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
 
 
 def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
-    """Figure 6's system text. It names the fields and embeddings that the prompt shows, and no others."""
+    """Return the system text of Figure 6, which names only the fields and embeddings that the prompt shows.
+
+    With `slots: late` it names no embeddings, so that all arms share one system text.
+    """
+    if config.slots == "late":
+        config, branches = replace(config, slots="inline", user_tokens=0), ()
     if not config.history:
         embedding = "an embedding of the user, " if config.user_tokens else ""
         return (
@@ -53,3 +59,8 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
         f"{text}\nNote: {' and '.join(_DENOTES[b] for b in _DENOTES if b in branches)}. "
         f"{' and '.join(names)} should serve as hints for personalized review text generation."
     )
+
+
+def shown_branches(config: PromptConfig, branches: Sequence[Branch]) -> tuple[Branch, ...]:
+    """Return the branches whose soft tokens the blocks of past reviews hold."""
+    return tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()

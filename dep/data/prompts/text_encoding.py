@@ -1,12 +1,13 @@
-"""Token ids of a prompt as the tokenizer gives them for the whole text, with no special token in untrusted text.
+"""Encodes prompts so that untrusted text (what users and items say) never becomes a special token.
 
 A review may contain the characters `<his_token_start>` or `<|im_end|>`, which a tokenizer turns into one special token.
-The switches that prevent this differ between tokenizers. Cutting the text inside each occurrence and encoding the two
-parts separately works for all tokenizers: the characters stay, and the token cannot form. A tokenizer that normalises
-may form a special token from other characters. Its place is then found by the ids, and the text is cut there too.
+The options that prevent this differ between tokenizers. One way works for all: cut the text inside each occurrence and
+encode the two parts separately. The characters stay, and the token cannot form. A tokenizer that normalises text may
+form a special token from other characters; the ids then show where, and the text is cut there too. Apart from these
+cuts, the ids are those that the tokenizer gives for the whole text.
 
-Only special and control tokens are reserved. Added tokens that stand for ordinary text, such as line breaks, blanks or
-letters, are used as the tokenizer uses them.
+Only special and control tokens are prevented. Added tokens for ordinary text, such as line breaks, blanks or letters,
+may form anywhere.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """A piece of a prompt. Special tokens in it are meant if it is `trusted`, that is, part of the template."""
+    """A piece of a prompt. It may contain special tokens if it is `trusted`, that is, part of the template."""
 
     text: str
     trusted: bool
@@ -34,20 +35,20 @@ class Part(NamedTuple):
 Parts = tuple[Part, ...]
 
 _ATTEMPTS = 8
-"""How often a text is cut again because the tokenizer still forms a special token in it."""
+"""How often a text is cut again if the tokenizer still forms a special token in it."""
 _ANCHORS = (".", "|", "0", "x", "\n")
-"""Texts that a later piece of a text is encoded behind, so that the tokenizer puts no blank before the piece."""
+"""When a piece of a cut text is encoded, one of these texts is put before it, so that the tokenizer adds no blank."""
 _LINE_ENDS = tuple(f"{end}\n" for end in (*"aé好7.…!\"),-'_<>:🙂\u200d\n", "]: "))
 _LINE_STARTS = ("[Item Title]: x\n", "[Review 12]:\n", "[User's Past Reviews]:\n", "[x")
-"""Ends and beginnings of lines. If a tokenizer cuts between all of these, it does so between all lines of a prompt."""
+"""Samples of how lines end and begin. A tokenizer that separates all of these separates all lines of a prompt."""
 
 
 class TextEncoder:
-    """Encodes texts of trusted and untrusted parts; what was encoded lately is remembered.
+    """Encodes texts that consist of trusted and untrusted parts, and remembers recent results.
 
     Args:
         tokenizer: any tokenizer of transformers.
-        memo: how many texts are remembered.
+        memo: how many results are remembered.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, memo: int = 200_000) -> None:
@@ -59,16 +60,18 @@ class TextEncoder:
         self._special = frozenset(tokens.values()) - ({tokenizer.unk_token_id} - used)
         self._anchors = [anchor for anchor in _ANCHORS if self._adds_blank(anchor)]
         self.joins_lines = all(self._splits(end, start) for end in _LINE_ENDS for start in _LINE_STARTS)
-        """Whether a text's ids are those of its lines, where a line ends in a line break and the next begins with [."""
+        """Whether a line may be encoded alone if it ends in a line break and the next line begins with a bracket."""
         self.encode = lru_cache(memo)(self._encode)
         self.cut = lru_cache(memo)(self._cut)
         self._skeleton = lru_cache(memo)(self._specials_of)
 
     def encode_lines(self, lines: Sequence[Parts]) -> list[int]:
-        """Token ids of the joined text of `lines`. Lines are encoded one by one, and cached, if the ids are the same.
+        """Return the token ids of the text that `lines` form together.
+
+        Each line is encoded alone, and its ids are remembered, if this gives the same ids.
 
         Args:
-            lines: pieces of the text, in order.
+            lines: the pieces of the text, in order.
         """
         units: list[list[Parts]] = []
         for line in lines:
@@ -81,23 +84,23 @@ class TextEncoder:
         return [i for ids in single for i in ids]
 
     def length(self, line: Parts) -> int:
-        """How many ids `line` has within a text of several lines; near enough to choose what fits."""
+        """Estimate how many ids `line` has within a text of several lines."""
         if self.joins_lines:
             return len(self.encode(line))
         return len(self._plain("\n" + "".join(part.text for part in line))) - len(self._plain("\n"))
 
     def continuation(self, before: str, text: str) -> tuple[int, ...]:
-        """Ids of the untrusted `text` where it follows `before`, a piece of the template.
+        """Return the ids that the untrusted `text` has after `before`, a piece of the template.
 
-        If the tokenizer merges the two, the ids of `text` alone are returned.
+        If the tokenizer merges characters of the two, the ids of `text` alone are returned.
         """
         first, both = self.encode((Part(before, True),)), self.encode((Part(before, True), Part(text, False)))
         return both[len(first) :] if both[: len(first)] == first else self.encode((Part(text, False),))
 
     def _cut(self, text: str, limit: int) -> str:
-        """The longest beginning of `text` in whole words that has at most `limit` tokens.
+        """Return the longest beginning of `text` that ends after a whole word and has at most `limit` tokens.
 
-        If not even the first word fits, it is cut between characters.
+        If not even the first word fits, the result ends within this word.
         """
         if len(text.encode("utf-8", "surrogatepass")) < limit or len(self._plain(text)) <= limit:
             return text
@@ -117,13 +120,13 @@ class TextEncoder:
         return ids
 
     def _adds_blank(self, anchor: str) -> bool:
-        """Whether the tokenizer puts a blank before a text, and none where the text follows `anchor`."""
+        """Return whether the tokenizer puts a blank before a text that stands alone, and none after `anchor`."""
         head, alone = self._plain(anchor), self._plain("im")
         both = self._plain(f"{anchor}im")
         return both[: len(head)] == head and both[len(head) :] != alone
 
     def _splits(self, left: str, right: str) -> bool:
-        """Whether the tokenizer cuts between `left` and `right` before it looks for tokens."""
+        """Return whether the tokenizer always separates `left` from `right`, so that no token spans both."""
         if self._plain(left + right) != [*self._plain(left), *self._plain(right)]:
             return False
         rules = getattr(getattr(self._tokenizer, "backend_tokenizer", None), "pre_tokenizer", None)
@@ -132,12 +135,12 @@ class TextEncoder:
         return any(begin == len(left) for _, (begin, _) in rules.pre_tokenize_str(left + right))
 
     def _specials_of(self, parts: Parts) -> list[int]:
-        """Special ids that the trusted parts hold, in order."""
+        """Return the ids of the special tokens in the trusted parts, in order."""
         text = "".join(part.text if part.trusted else "x" for part in parts)
         return [i for i in self._plain(text) if i in self._special]
 
     def _encode(self, parts: Parts) -> tuple[int, ...]:
-        """Ids of the text that `parts` form. None of them is a special token of an untrusted part."""
+        """Return the ids of the text that `parts` form together; untrusted parts contribute no special token."""
         text = "".join(part.text for part in parts)
         if all(part.trusted for part in parts):
             return tuple(self._plain(text))
@@ -168,12 +171,12 @@ class TextEncoder:
         return i in self._special and _overlaps(begin, end, untrusted)
 
     def _pieces(self, text: str, cuts: set[int]) -> list[tuple[str, bool]]:
-        """`text` cut at `cuts`, and whether each piece continues one before it."""
+        """Cut `text` at `cuts`; return each piece, and whether another piece precedes it."""
         edges = [0, *sorted(cuts), len(text)]
         return [(text[a:b], a > 0) for a, b in pairwise(edges) if b > a]
 
     def _anchor(self, piece: str) -> str:
-        """An anchor that neither merges with the beginning of `piece` nor forms a special token with it."""
+        """Return one of `_ANCHORS` that neither merges nor forms a special token with the beginning of `piece`."""
         for anchor in self._anchors:
             head = self._plain(anchor)
             occurrence = self._occurrence.match(anchor + piece) if self._occurrence else None
@@ -186,7 +189,7 @@ class TextEncoder:
         return self._plain(anchor + piece)[len(self._plain(anchor)) if anchor else 0 :]
 
     def _placed(self, text: str, cuts: set[int]) -> list[tuple[int, int, int]]:
-        """The ids of `text` cut at `cuts`, each with the begin and end of its characters."""
+        """Return each id of `text`, cut at `cuts`, with the begin and end of its characters in `text`."""
         placed, start = [], 0
         for piece, inner in self._pieces(text, cuts):
             anchor = self._anchor(piece) if inner else ""
@@ -205,7 +208,10 @@ class TextEncoder:
         return "".join(letter for letter in text if letter not in special)
 
     def _spelled(self, part: Part) -> list[int]:
-        """Ids of a part; untrusted words that form a special token are spelled, since letters form none."""
+        """Return the ids of a part.
+
+        Untrusted words that form a special token are encoded letter by letter, so that no special token can form.
+        """
         if part.trusted:
             return self._plain(part.text)
         ids: list[int] = []

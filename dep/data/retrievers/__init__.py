@@ -1,4 +1,4 @@
-"""Retrievers choose the past reviews of a prompt (Table 8); one file each."""
+"""Retrievers choose which past reviews a prompt shows (Table 8); each has a file here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of retrievers. A retriever chooses D*_u' of Section 3.2.1, the past reviews that enter the prompt."""
+"""The interface of retrievers, which choose the past reviews that enter the prompt (D*_u' in Section 3.2.1)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dep.types import Corpus, Example
 
 
 class Retriever(Protocol):
-    """Chooses past reviews of an example's user."""
+    """Chooses some of a user's past reviews for a prompt."""
 
     kind: str
 
     def fingerprint(self) -> str:
-        """Fingerprint of what the choice depends on besides the settings, such as a model; empty for most."""
+        """Return a fingerprint of what else decides the choice than settings, such as a model; empty if nothing."""
         return ""
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """Choose at most `k` rows of `example.profile`.
+        """Choose at most `k` past reviews from `example.profile`.
 
         Args:
-            example: the example. Its target's item and review title may be used, the target's text may not.
+            example: the example. The item and the review title of the target may be used; its text must not.
             corpus: the corpus of the example's category.
-            k: the largest number of rows.
+            k: the largest number of past reviews.
 
         Returns:
-            The chosen rows, the most relevant first: a prompt that is too long loses the last ones.
+            The rows of the chosen reviews, the most relevant first; if the prompt gets too long, the last ones are left
+            out.
         """

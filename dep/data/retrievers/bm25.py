@@ -1,4 +1,4 @@
-"""BM25 retrieval of past reviews."""
+"""A retriever that ranks past reviews by BM25."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class BM25:
-    """The past reviews that best match the words of the target's item and review title (Robertson's BM25, by bm25s)."""
+    """Chooses past reviews that share words with the target's item and review title (Robertson's BM25, by bm25s)."""
 
     kind = "bm25"
 
@@ -22,7 +22,7 @@ class BM25:
 
         kind: Literal["bm25"] = "bm25"
         k1: float = 1.5
-        """Saturation: with a larger value, repetitions of a word raise the score for longer."""
+        """Saturation: the larger the value, the more a word's repetitions raise the score."""
         b: float = 0.75
         """Length normalisation, from 0 (none) to 1 (full)."""
 
@@ -30,7 +30,7 @@ class BM25:
         self.config = config or self.Config()
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """The `k` rows with the highest scores, best first; ties go to the newer review."""
+        """Return the rows of the `k` reviews with the highest scores, best first; ties go to the newer review."""
         import bm25s
 
         newest = list(example.profile[::-1])
@@ -43,5 +43,5 @@ class BM25:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words of letters and digits."""
+    """Split a text into its lower-case words of letters and digits."""
     return re.findall(r"\w+", text.lower())

@@ -1,4 +1,4 @@
-"""Dense retrieval: past reviews by the inner product of their embeddings with that of the target's item and title."""
+"""A retriever that ranks past reviews by the inner product of their embeddings with that of the request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Dense:
-    """The paper's third strategy, which uses Contriever (`model: facebook/contriever`, or its folder)."""
+    """Chooses past reviews whose embeddings resemble that of the request; see `texts.query`.
+
+    The paper uses Contriever for this (`model: facebook/contriever`, or its local folder).
+    """
 
     kind = "dense"
 
@@ -26,7 +29,7 @@ class Dense:
 
         kind: Literal["dense"] = "dense"
         model: str = ""
-        """Folder or name of a sentence-transformers model; empty: the offline all-MiniLM-L6-v2."""
+        """Folder or name of a sentence-transformers model; if empty, all-MiniLM-L6-v2 from its Python package."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
@@ -40,11 +43,11 @@ class Dense:
         return EMBEDDERS.build(MiniLM.Config())
 
     def fingerprint(self) -> str:
-        """The embedding model's own fingerprint; empty for the packaged one, which the settings name."""
+        """Return the embedding model's fingerprint; empty for the packaged model, which the settings identify."""
         return str(self.embedder.fingerprint()) if self.config.model else ""
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """The `k` rows with the largest inner products, largest first; ties go to the newer review."""
+        """Return the rows of the `k` reviews with the largest inner products; ties go to the newer review."""
         import torch
 
         newest = list(example.profile[::-1])

@@ -1,4 +1,4 @@
-"""Retrieval at random."""
+"""A retriever that chooses past reviews at random."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from dep.utils.registry import ComponentConfig
 
 
 class Random:
-    """Past reviews drawn uniformly at random; an example gets the same ones in every run."""
+    """Draws past reviews uniformly at random; an example gets the same ones in every run."""
 
     kind = "random"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """The seed of the draw."""
+        """Settings of the draw."""
 
         kind: Literal["random"] = "random"
         seed: int = 0
-        """The draw depends on this seed and the example's key."""
+        """Seed of the draw, together with the example's key."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """`k` rows, newest first."""
+        """Return the rows of `k` random reviews, newest first."""
         drawn = random.Random(f"{self.config.seed}/{example.key}").sample(example.profile, min(k, len(example.profile)))
         return sorted(drawn, key=lambda row: (corpus.reviews[row].time, row), reverse=True)

@@ -1,4 +1,4 @@
-"""Retrieval by time."""
+"""A retriever that chooses the newest past reviews."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dep.utils.registry import ComponentConfig
 
 
 class Recency:
-    """The most recent past reviews, the best of the four strategies of Table 8."""
+    """Chooses the most recent past reviews, which is the best of the four strategies in Table 8."""
 
     kind = "recency"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This retriever has no settings."""
 
         kind: Literal["recency"] = "recency"
 
@@ -24,5 +24,5 @@ class Recency:
         self.config = config or self.Config()
 
     def __call__(self, example: Example, corpus: Corpus, k: int) -> list[int]:
-        """The last `k` rows, newest first."""
+        """Return the rows of the last `k` reviews, newest first."""
         return list(example.profile[::-1][:k])

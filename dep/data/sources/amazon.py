@@ -1,6 +1,7 @@
-"""The loader that the Amazon releases share: find the files, read reviews by a column map, join the items.
+"""The code that the loaders of all Amazon releases share.
 
-A release is a subclass that names its file patterns, its columns, and how it reads a row of metadata.
+`Amazon` finds the files, reads the reviews and adds the metadata of their items. Each release is a subclass, which
+gives the names of its files and columns, and turns an entry of its metadata into an item.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dep.utils.errors import DepError, MissingFile
 
 
 class Columns(NamedTuple):
-    """Names of a release's columns; of several names, the first that a row has a value for is read."""
+    """The column of each field in a release. `item` may have several names; the first that has a value is read."""
 
     user: str
     item: tuple[str, ...]
@@ -27,30 +28,30 @@ class Columns(NamedTuple):
 
 
 class AmazonSettings(Protocol):
-    """Settings of every release."""
+    """The settings that all releases have."""
 
     folder: str
     categories: list[str]
 
 
 class Amazon:
-    """Reviews of one release from a local folder.
+    """Loader of one release from a local folder; the base class of all releases.
 
     Args:
-        config: the folder, and the categories to read (empty: all in the folder).
+        config: the folder, and the categories to read; an empty list reads all in the folder.
     """
 
     release: ClassVar[str]
-    """Year of the release, for messages."""
+    """The year of the release, which messages show."""
     columns: ClassVar[Columns]
     time_unit_ms: ClassVar[int] = 1
     """Milliseconds per unit of the time column."""
     reviews_glob: ClassVar[str]
     reviews_shown: ClassVar[str]
-    """Name of a review file, for messages."""
+    """The form of a review file's name, which messages show."""
     metadata_required: ClassVar[bool]
     rule: ClassVar[tuple[str, ...]] = ()
-    """Fields of metadata: an item that has one and leaves it empty counts as without metadata."""
+    """Fields of the metadata that must not be empty: an item that leaves one empty is treated as having no metadata."""
 
     def __init__(self, config: AmazonSettings) -> None:
         self.config = config
@@ -62,23 +63,23 @@ class Amazon:
         return {category: self._corpus(category, *paths) for category, paths in self._paths().items()}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the files' names and contents."""
+        """Return the SHA-256 of the files' names and contents."""
         return files.digest(path for paths in self._paths().values() for path in paths if path)
 
     def category_of(self, file_name: str) -> str | None:
-        """The category of a review file by its name, or None if it is another file."""
+        """Return the category that a file's name gives, or None if the name is not that of a review file."""
         raise NotImplementedError
 
     def review_names(self, category: str) -> tuple[str, ...]:
-        """Names that the review file of a category may have, without `.gz`."""
+        """Return the names that a category's review file may have, without `.gz`."""
         raise NotImplementedError
 
     def metadata_name(self, category: str) -> str:
-        """Name of the metadata file of a category, without `.gz`."""
+        """Return the name of a category's metadata file, without `.gz`."""
         raise NotImplementedError
 
     def item(self, name: str, row: dict[str, Any]) -> Item:
-        """The item of a row of metadata."""
+        """Turn an entry of the metadata file into an item."""
         raise NotImplementedError
 
     def _paths(self) -> dict[str, tuple[Path, Path | None]]:
@@ -131,7 +132,7 @@ class Amazon:
         return reviews
 
     def _items(self, category: str, path: Path, names: set[str]) -> dict[str, Item]:
-        """Items of the reviews by name, with the fields of several rows of one item joined."""
+        """Read the metadata of the items in `names`; several entries of one item are merged."""
         items: dict[str, Item] = {}
         empty: dict[str, set[str]] = {}
         filled: set[str] = set()

@@ -1,8 +1,9 @@
-"""Amazon Reviews 2014 as McAuley published it: `reviews_<X>[_5].json[.gz]` and `meta_<X>.json[.gz]`.
+"""Loader of Amazon Reviews 2014 as McAuley published it: `reviews_<X>[_5].json[.gz]` and `meta_<X>.json[.gz]`.
 
     reviewerID asin reviewText overall summary unixReviewTime (s)     asin title description
 
-Metadata is optional. The published metadata has Python literals (single quotes) instead of JSON.
+Above are the columns of the two files. Metadata is optional; the published metadata files hold Python literals (single
+quotes) instead of JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Amazon2014(Amazon):
-    """Reviews of the 2014 release from a local folder."""
+    """Loader of the 2014 release from a local folder."""
 
     kind = "amazon2014"
     release = "2014"
@@ -29,26 +30,26 @@ class Amazon2014(Amazon):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Folder and categories."""
+        """Which folder and which categories to read."""
 
         kind: Literal["amazon2014"] = "amazon2014"
         folder: str
         """Folder that holds `reviews_<category>.json[.gz]` and, optionally, `meta_<category>.json[.gz]`."""
         categories: list[str] = field(default_factory=list)
-        """Categories to read, as in the file names without `_5`; empty: all in the folder."""
+        """Categories to read, spelled as in the file names without `_5`; an empty list reads all in the folder."""
 
     def category_of(self, file_name: str) -> str | None:
-        """`reviews_<category>[_5].json[.gz]`."""
+        """Return the category of a file called `reviews_<category>[_5].json[.gz]`, or None for another file."""
         return file_name.split(".")[0].removeprefix("reviews_").removesuffix("_5")
 
     def review_names(self, category: str) -> tuple[str, ...]:
-        """All reviews, or the 5-core."""
+        """Return the name of the file with all reviews, and that of the 5-core file."""
         return f"reviews_{category}.json", f"reviews_{category}_5.json"
 
     def metadata_name(self, category: str) -> str:
-        """`meta_<category>.json`."""
+        """Return `meta_<category>.json`."""
         return f"meta_{category}.json"
 
     def item(self, name: str, row: dict[str, Any]) -> Item:
-        """Title and description of a row."""
+        """Turn an entry of the metadata file into an item."""
         return Item(name, string(row.get("title")), string(row.get("description")))

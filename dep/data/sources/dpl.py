@@ -1,9 +1,10 @@
-"""The sets that the paper trains and tests on, filtered and split: DPL-main (reviews) and DPL-meta (items).
+"""Loader of the published data sets that the paper trains and tests on: DPL-main (reviews) and DPL-meta (items).
 
     main, splits train val test:  user_id  profile [{asin title timestamp rating text}]  data {the same}
     meta, split full:             asin title description
 
-`data` is the review to write, `profile` what the user wrote before it. One configuration a category.
+Both are already filtered and split. `data` is the review to write; `profile` holds the reviews that the user wrote
+before it. Each category is a configuration of the data set.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _Identity = tuple[str, str, int, str]
 
 
 class _Row(NamedTuple):
-    """One published example."""
+    """A published example: the columns of DPL-main."""
 
     split: Split
     target: Review
@@ -52,23 +53,23 @@ class _Published(NamedTuple):
 
 
 class DPL:
-    """The published sets, by hub name or from local folders of the same schema."""
+    """Reads the published data sets from the hub, or from local folders of the same schema."""
 
     kind = "dpl"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Which sets to read."""
+        """Which data sets and categories to read."""
 
         kind: Literal["dpl"] = "dpl"
         main: str = "SnowCharmQ/DPL-main"
-        """Reviews: a name on the hub or a local folder."""
+        """The reviews: a name on the hub or a local folder."""
         meta: str = "SnowCharmQ/DPL-meta"
-        """Items: a name on the hub or a local folder."""
+        """The items: a name on the hub or a local folder."""
         categories: list[str] = field(default_factory=lambda: ["Books", "Movies_and_TV", "CDs_and_Vinyl"])
-        """Configurations to read."""
+        """The categories to read."""
         allow_download: bool = field(default=False, metadata=RUNTIME)
-        """Whether a name may be fetched from the hub."""
+        """Whether data sets may be downloaded from the hub."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -79,11 +80,11 @@ class DPL:
         return self._published.corpora
 
     def examples(self) -> list[Example]:
-        """Return all published examples: eight train targets, one val and one test target of a user."""
+        """Return all published examples; each user has eight training, one validation and one test target."""
         return self._published.examples
 
     def fingerprint(self) -> str:
-        """SHA-256 of all reviews, items and examples; a hub copy and its local twin have the same."""
+        """Return the SHA-256 of all reviews, items and examples; it is the same for the hub's copy and a local one."""
         parts = [f"{category}\0{corpus.reviews}\0{corpus.items}" for category, corpus in self.load().items()]
         return text_digest("".join([*parts, repr(self.examples())]))
 
@@ -158,12 +159,12 @@ class DPL:
 
 
 def _identity(review: Review) -> _Identity:
-    """A user may review one item several times: time and text tell the reviews apart."""
+    """Return what identifies a review: a user may review an item several times, so time and text are part of it."""
     return review.user, review.item, review.time, review.text
 
 
 def _same(past: Review, target: Review) -> bool:
-    """Whether a review of a profile is the target or a copy of its text, whatever the white space."""
+    """Return whether a review of a profile has the target's text, apart from white space."""
     return past.text.split() == target.text.split()
 
 
@@ -203,11 +204,11 @@ def _people(written: Sequence[set[_Identity]]) -> list[list[int]]:
 
 
 def _stream(source: str, category: str, split: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The rows of one split, from a local folder of that name if there is one, else from the hub.
+    """Yield the entries of one split, from a local folder of that name if there is one, else from the hub.
 
     Raises:
-        MissingFile: neither has it.
-        DepError: it lacks a column.
+        MissingFile: neither the folder nor the hub has the split.
+        DepError: the split lacks a column.
     """
     folder = Path(source) / category
     if Path(source).is_dir() and not (folder / "dataset_dict.json").is_file():

@@ -1,4 +1,4 @@
-"""Files of a source: finds and hashes them, joins rows about one item, and sorts the reviews that were read."""
+"""Functions that find and hash the files of a source, join entries about an item, and sort the reviews."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dep.utils.hashing import file_digest, text_digest
 
 
 def listing(folder: Path, limit: int = 12) -> str:
-    """Contents of a folder, for an error message."""
+    """Describe in a few words what a folder holds, for an error message."""
     if not folder.is_dir():
         return "there is no such folder"
     names = sorted(entry.name for entry in folder.iterdir())
@@ -22,11 +22,11 @@ def listing(folder: Path, limit: int = 12) -> str:
 
 
 def find(folder: Path, names: Iterable[str], help_text: str) -> Path:
-    """The file of `folder` that has one of `names`, plain or gzipped.
+    """Return the file in `folder` that is called by one of `names`, with or without `.gz`.
 
     Raises:
-        MissingFile: there is none.
-        DepError: there is more than one.
+        MissingFile: there is no such file.
+        DepError: there is more than one such file.
     """
     candidates = [name + suffix for name in names for suffix in ("", ".gz")]
     present = [folder / name for name in candidates if (folder / name).is_file()]
@@ -38,13 +38,13 @@ def find(folder: Path, names: Iterable[str], help_text: str) -> Path:
 
 
 def digest(paths: Iterable[Path]) -> str:
-    """SHA-256 over the name, size and content of each file."""
+    """Return one SHA-256 of the names, sizes and contents of all files."""
     parts = (f"{path.name}\0{path.stat().st_size}\0{file_digest(path)}\0" for path in paths)
     return text_digest("".join(parts))
 
 
 def unrated(category: str, reviews: Collection[Review], scale: str = " from 1 to 5") -> list[str]:
-    """The note on reviews without a rating; none if all have one."""
+    """Return a note that says how many reviews have no rating; an empty list if all have one."""
     count = sum(review.rating != review.rating for review in reviews)
     return [f"{category}: {count:,} of {len(reviews):,} reviews have no rating{scale}"] if count else []
 
@@ -56,7 +56,7 @@ def add_item(items: dict[str, Item], row: Item) -> None:
 
 
 def corpus(category: str, reviews: list[Review], items: dict[str, Item]) -> Corpus:
-    """A corpus sorted by user, time and item; an item without metadata has an empty title."""
+    """Build a corpus whose reviews are sorted by user, time and item; an item without metadata gets an empty title."""
     reviews.sort(key=lambda r: (r.user, r.time, r.item))
     seen = sorted({r.item for r in reviews})
     return Corpus(category, reviews, {name: items.get(name) or Item(name, "") for name in seen})

@@ -1,8 +1,8 @@
-"""Rows of a review file: JSON lines as published, and what people make of them; or Parquet.
+"""Reads the entries of a review file, which holds one JSON object on each line, or is a Parquet file.
 
-Read as well: gzip and xz, a byte order mark, Python literals, commas at the ends of lines, a whole file that is one
-JSON array, and objects that are spread over lines, one after another. Anything else is refused with file, line and
-what was expected.
+Variants of this format are read too: files compressed with gzip or xz, a byte order mark, Python literals, commas at
+the ends of lines, a file that is one JSON array, and JSON objects that extend over several lines, one after another.
+Anything else raises an error that names the file and the line.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from dep.utils.progress import stage
 
 _BAR_FROM_BYTES = 16 * 2**20
 _WHOLE_UP_TO = 1 << 30
-"""Largest file, in bytes on disk, that is read as one text: a JSON array, or objects that are spread over lines."""
+"""A file above this size in bytes is not read as one text, as arrays and objects that extend over lines are."""
 _GAP = re.compile(r"[\s,]*")
 _EXPECTED = "one JSON object a line, as {...}"
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the rows of a file.
+    """Yield the entries of a file.
 
     Raises:
-        DepError: a line is no row, or the file is damaged or not UTF-8; names file and line.
+        DepError: a line is no entry, or the file is damaged or not in UTF-8; the message names file and line.
     """
     size = path.stat().st_size
     done = number = 0
@@ -67,7 +67,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _conversion(path: Path) -> str:
-    """What to do with a file that is not UTF-8, by its first bytes."""
+    """Say how to convert a file that is not in UTF-8; its first bytes show which encoding it has."""
     with path.open("rb") as raw:
         begin = raw.read(6)
     for magic, ending in ((b"\x1f\x8b", ".gz"), (b"\xfd7zXZ", ".xz")):
@@ -78,14 +78,14 @@ def _conversion(path: Path) -> str:
 
 
 def uncompressed(path: Path, raw: IO[bytes]) -> IO[bytes]:
-    """The content of a file, decompressed if its name ends in .gz or .xz."""
+    """Return the content of a file, decompressed if its name ends in .gz or .xz."""
     if path.suffix == ".gz":
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     return lzma.LZMAFile(raw) if path.suffix == ".xz" else raw
 
 
 def _rows(path: Path, number: int, line: str) -> list[dict[str, Any]]:
-    """The rows of a line: none for an empty one, several for an array."""
+    """Parse a line into entries: an empty line holds none, an array several."""
     text = line.strip().rstrip(",").rstrip()
     if not text or text in ("[", "]"):
         return []

@@ -1,11 +1,12 @@
-"""The built-in world as a source: written to disk in the schema of Amazon 2023, then read as any other."""
+"""The built-in world as a source: synthetic reviews, written to disk in the schema of Amazon 2023."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dep.data.sources.amazon2023 import Amazon2023
 from dep.data.synthetic.write import write_world
@@ -14,31 +15,35 @@ from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
 from dep.utils.registry import ComponentConfig
 
+if TYPE_CHECKING:
+    from dep.data.synthetic.trait_probe import TraitRow
+    from dep.data.vectors.store import Vectors
+
 
 class SyntheticSource:
-    """Three categories of reviews whose truth is known; no download."""
+    """Generates reviews of three categories by users whose traits are known; nothing is downloaded."""
 
     kind = "synthetic"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Seed and sizes of the world; sizes are for each of the three categories."""
+        """Seed and sizes of the world; each of the three categories has these sizes."""
 
         kind: Literal["synthetic"] = "synthetic"
         folder: str = "cache/worlds"
-        """Where its files go."""
+        """The folder that the generated files are written to."""
         seed: int = 0
-        """Seed of the world, below 900,000; the built-in backbone was trained on worlds above."""
+        """Seed of the world, below 900,000. The built-in backbone was trained on worlds with larger seeds."""
         users: int = 130
-        """Number of users."""
+        """Number of users in a category."""
         reviews_per_user: int = 14
-        """Reviews of each user."""
+        """Number of reviews of each user."""
         circles: int = 6
-        """Groups of users with much the same items and one greeting."""
+        """Number of circles: groups of users who review similar items and use the same greeting."""
         items_per_circle: int = 30
-        """Items that the members of a circle mostly review."""
+        """Number of items that belong to a circle; its members mostly review these."""
         drift: float = 0.0
-        """Share of a user's traits, 0 to 1, that change halfway through their reviews."""
+        """The share of a user's traits, from 0 to 1, that changes halfway through the user's reviews."""
 
     def __init__(self, config: Config) -> None:
         if not 0 <= config.seed < 900_000:
@@ -51,19 +56,25 @@ class SyntheticSource:
         self.config = config
 
     def load(self) -> dict[str, Corpus]:
-        """Write the world if need be, and read it back."""
+        """Write the world to disk if it is not there yet, and read it."""
         return self._files.load()
 
     def fingerprint(self) -> str:
-        """A SHA-256 of the files."""
+        """Return the SHA-256 of the world's files."""
         return self._files.fingerprint()
+
+    def planted(self, corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors]) -> list[TraitRow]:
+        """Probe the vectors for the planted sayings."""
+        from dep.data.synthetic.trait_probe import planted
+
+        return planted(corpora, vectors, self.path)
 
     @cached_property
     def path(self) -> Path:
-        """The folder of this very world, written if need be; holds `truth_<Category>.json` too."""
+        """The folder of this world, written on first use; `truth_<Category>.json` in it holds the users' traits."""
         size = {name: value for name, value in asdict(self.config).items() if name not in ("kind", "folder", "seed")}
         if not self.config.drift:
-            del size["drift"]  # the folder of a world without is the one that it had before there was any
+            del size["drift"]  # without drift, the folder is called as before drift existed
         short = json_digest(size)[:8]
         folder = Path(self.config.folder) / f"seed{self.config.seed}-{short}"
         write_world(folder, self.config.seed, **size)

@@ -1,8 +1,8 @@
-"""Reviews in a table: a CSV, JSON lines or Parquet file with one review a row, under column names of one's own.
+"""Source that reads a CSV, JSON lines or Parquet file with one review a line; the user names the columns.
 
     user item text     [rating title time]     [item_title item_description category]
 
-Columns in brackets may be absent. Metadata of items may be in columns of the reviews.
+Columns in brackets may be absent. The title and description of an item stand in columns beside its reviews.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TAGS = re.compile(r"<br\s*/?>|</p>", re.IGNORECASE), re.compile(r"<[^<>]*>")
 
 
 class TableSource:
-    """Reviews of one file."""
+    """Reads reviews from one file."""
 
     kind = "table"
 
@@ -40,18 +40,19 @@ class TableSource:
 
         kind: Literal["table"] = "table"
         path: str
-        """File: .csv, .tsv, .jsonl, .json or .parquet; all but Parquet also compressed (.gz, .xz)."""
+        """The file: .csv, .tsv, .jsonl, .json or .parquet. All but Parquet may be compressed (.gz, .xz)."""
         columns: dict[str, str] = field(default_factory=dict)
-        """Field -> column of the file, for columns that are not called as the field. Fields: user, item, text, rating,
-        title, time, item_title, item_description, category."""
+        """The file's column for each field whose column has another name than the field. The fields are user, item,
+        text, rating, title, time, item_title, item_description and category."""
         category: str = "Reviews"
-        """Name of the category of rows without one."""
+        """The category of reviews that name none."""
         time_unit_ms: int = 1000
-        """Milliseconds per unit of a numeric time: 1000 for seconds. Dates are read as such."""
+        """Milliseconds in a unit of the time column, if its values are numbers: 1000 for seconds. Dates need no
+        unit."""
         rating_max: float = 5.0
-        """Highest rating, the lowest being 1; ratings are scaled to 1 to 5."""
+        """The highest possible rating; the lowest is 1. Ratings are rescaled to the range 1 to 5."""
         strip_html: bool = False
-        """Whether to remove HTML tags and entities from texts and titles."""
+        """Whether HTML tags and entities are removed from texts and titles."""
 
     def __init__(self, config: Config) -> None:
         unknown = sorted(set(config.columns) - set(FIELDS))
@@ -62,7 +63,7 @@ class TableSource:
         self._column = {field: config.columns.get(field, field) for field in FIELDS}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the file's name, size and content."""
+        """Return the SHA-256 of the file's name, size and content."""
         return files.digest([self._path()])
 
     def load(self) -> dict[str, Corpus]:
@@ -70,7 +71,7 @@ class TableSource:
 
         Raises:
             MissingFile: there is no such file.
-            DepError: the file lacks a column for user, item or text, or no row has all of them.
+            DepError: the file lacks a column for user, item or text, or no review has all three.
         """
         self.notes.clear()
         path, skipped, total = self._path(), Counter[str](), 0

@@ -1,4 +1,4 @@
-"""Values of raw reviews: a field of a file as the text, name, number of stars or time that it means."""
+"""Functions that convert a raw field of a file into a text, a name, a rating or a time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from typing import Any
 from dep.types import Review
 
 _DATES = ("%m %d, %Y", "%d %B %Y", "%Y/%m/%d", "%d.%m.%Y", "%b %d, %Y", "%B %d, %Y")
-"""Forms of a date other than ISO 8601; the first is that of `reviewTime` in the 2014 release."""
+"""Formats of dates that are tried besides ISO 8601; the first is that of `reviewTime` in the 2014 release."""
 _LAST_MS = 32_503_680_000_000
-"""The year 3000: a larger time is not one."""
+"""The year 3000 in milliseconds; a larger number is not taken for a time."""
 
 
 def string(value: Any) -> str:
-    """A field as text: lists joined by spaces, numbers as written, null as nothing; lone surrogates become U+FFFD."""
+    """Convert a field to text.
+
+    Elements of a list are joined by spaces, null becomes the empty text, and lone surrogates become U+FFFD.
+    """
     if isinstance(value, list):
         return " ".join(string(part) for part in value).strip()
     return well_formed(value).strip() if isinstance(value, str) else _number(value)
@@ -32,12 +35,12 @@ def _number(value: Any) -> str:
 
 
 def well_formed(text: str) -> str:
-    """Text that can be written as UTF-8: surrogate pairs are joined, lone surrogates become U+FFFD."""
+    """Make a text writable as UTF-8: surrogate pairs are joined, and lone surrogates become U+FFFD."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def name(value: Any) -> str:
-    """A user's or item's identifier as text: numbers as written, lone surrogates as escapes; empty if there is none."""
+    """Convert the identifier of a user or an item to text; empty if there is none. Lone surrogates become escapes."""
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, float):
@@ -49,7 +52,7 @@ def name(value: Any) -> str:
 
 
 def stars(value: Any) -> float:
-    """A rating from 1 to 5; NaN if it is missing or no such number."""
+    """Convert a rating to a number from 1 to 5; NaN if it is missing or not such a number."""
     try:
         rating = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -58,12 +61,12 @@ def stars(value: Any) -> float:
 
 
 def milliseconds(value: Any, unit_ms: int) -> int | None:
-    """A time in milliseconds since 1970; None if it is missing or no time.
+    """Convert a time to milliseconds since 1970; None if it is missing or not a time.
 
     Args:
-        value: a number, or a text with a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `20110313`,
-            `03 13, 2011`), or a date of Parquet.
-        unit_ms: milliseconds per unit of a number.
+        value: a number, a text that holds a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `20110313`,
+            `03 13, 2011`), or a date of a Parquet file.
+        unit_ms: milliseconds in a unit of the number.
     """
     if isinstance(value, bool):
         return None
@@ -108,17 +111,17 @@ def review(
     ms: int = 1,
     skipped: Counter[str] | None = None,
 ) -> Review | None:
-    """A `Review`, or None if user, item, text or time is missing.
+    """Build a `Review` from raw fields; None if user, item, text or time is missing.
 
     Args:
         user: identifier of the author.
         item: identifier of the item.
         text: the review; a number is read as its digits.
         rating: 1 to 5; another value becomes NaN.
-        title: of the review.
-        time: see `milliseconds`.
-        ms: milliseconds per unit of `time`.
-        skipped: counts the first missing field of a row without a review.
+        title: the review's title.
+        time: a number or a date, as `milliseconds` reads it.
+        ms: milliseconds in a unit of `time`.
+        skipped: counts, by field, the reviews that were left out because this field is the first that is missing.
     """
     who, what, when = name(user), name(item), milliseconds(time, ms)
     written = well_formed(text) if isinstance(text, str) and text.strip() else _number(text)

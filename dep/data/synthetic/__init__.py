@@ -1,1 +1,1 @@
-"""The built-in world: reviews whose truth is known, in the raw schema of Amazon Reviews 2023."""
+"""The built-in world: synthetic reviews by users whose traits are known, in the schema of Amazon Reviews 2023."""

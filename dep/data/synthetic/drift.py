@@ -1,10 +1,10 @@
-"""Drift: some traits of each user change halfway through their reviews.
+"""Makes a world with drift, in which some traits of each user change halfway through the user's reviews.
 
-    drift d -> round(4 d) of the four sayings change, each to an aspect that the user did not care about;
-               tone and article each change with probability d
+    With drift d, round(4 d) of a user's four sayings change, each to a concept of an aspect that the user did not
+    mention before. Tone and article change with probability d each.
 
-The world without drift is drawn first. The later half of each user's reviews is then written again with other random
-numbers. Users, items, times and the earlier half of the reviews are those of the world without drift.
+The world without drift is drawn first. Then the later half of each user's reviews is written again with other random
+numbers. Users, items, times and the earlier half of the reviews stay as they are without drift.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dep.data.synthetic.language import ARTICLES, ASPECT_OF, ASPECTS, TONES
 
 
 def drifted(world: World, seed: int, drift: float) -> World:
-    """Return the world with drifting users.
+    """Return a copy of the world whose users drift.
 
     Args:
-        world: from `make_world`.
-        seed: of the world.
-        drift: share of a user's traits that change, 0 to 1; 0 returns `world` itself.
+        world: the world without drift, from `make_world`.
+        seed: the seed of that world.
+        drift: the share of a user's traits that changes, from 0 to 1; 0 returns `world` itself.
     """
     if not drift:
         return world
@@ -42,7 +42,7 @@ def drifted(world: World, seed: int, drift: float) -> World:
 
 
 def changed(rng: random.Random, person: Person, drift: float) -> Person:
-    """The user's traits after the change: new sayings, tone and article; circle, leniency and length stay."""
+    """Draw the user's traits after the change; circle, leniency and length of reviews stay as they are."""
     fresh = rng.sample([a for a in ASPECTS if a not in {ASPECT_OF[s] for s in person.sayings}], round(SAYINGS * drift))
     sayings = list(person.sayings)
     for place, aspect in zip(rng.sample(range(SAYINGS), len(fresh)), fresh, strict=True):

@@ -1,14 +1,15 @@
-"""Draws a world: items with facts, users with traits in circles, and the reviews that follow from them.
+"""Draws a world: items with facts, users with traits, and reviews that express these facts and traits.
 
-Planted traits of a user; each is noisy, so that one review does not identify the user:
-    sayings   four concepts of four cared-about aspects; a review voices one to four of them, facts aside
-    tone      which leads the sentences have (3 of 4 times)
-    idiolect  a favourite article (3 of 5 times)
-    leniency  stars above or below what the item deserves
-    length    how many sayings a review voices
-    circle    whose greeting closes half of the reviews, on whose items most of the reviews are
-Of an item: four facts, each mentioned by three of four reviewers, one of them told in the description.
-With more facts than sayings in a review, its text says little of what its author always says; peers' reviews do.
+A user has these traits. Each shows only in part of the reviews, so that one review does not identify its author:
+    sayings   four concepts, each of another aspect; a review mentions one to four of them
+    tone      how the user begins sentences (3 of 4 sentences)
+    article   the user's favourite article (3 of 5 sentences)
+    leniency  by how many stars the user's ratings differ from what items deserve
+    length    how many sayings a review mentions
+    circle    the group whose greeting ends half of the user's reviews, and whose items most of them are about
+An item has four facts. Three of four reviewers mention each fact, and the description mentions one of the facts.
+A review can mention more facts than sayings. Its text alone then does not show what its author always says, but the
+comparison with other reviews of the item does.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ START, DAY = 1_500_000_000_000, 86_400_000
 
 @dataclass(frozen=True)
 class Person:
-    """A user with the planted traits."""
+    """A user with all traits."""
 
     name: str
     circle: str
@@ -52,7 +53,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Thing:
-    """An item with the planted facts."""
+    """An item with its facts."""
 
     name: str
     title: str
@@ -79,7 +80,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Turn:
-    """A change of a user's traits: from `time` on they are those of `person`."""
+    """A change of a user's traits: from `time` on, the traits are those of `person`."""
 
     time: int
     person: Person
@@ -94,7 +95,7 @@ class World:
     things: list[Thing]
     written: list[Written]
     later: Mapping[str, Turn] = field(default_factory=dict)
-    """User name -> change of traits; empty without drift."""
+    """The change of traits by user name; empty without drift."""
 
 
 def make_person(rng: random.Random, name: str, circle: str) -> Person:
@@ -125,7 +126,7 @@ def make_thing(rng: random.Random, name: str, circle: str, noun: str) -> Thing:
 
 
 def write(rng: random.Random, person: Person, thing: Thing, time: int) -> Written:
-    """Draw the review of `thing` by `person`."""
+    """Draw the review that `person` writes about `thing`."""
     rating = min(5, max(1, round(thing.quality + person.leniency + rng.gauss(0, 0.5))))
     facts = tuple(f for f in thing.facts if rng.random() < FACT_RATE)
     sayings = tuple(rng.sample(person.sayings, min(SAYINGS, max(1, person.length + rng.choice((-1, 0, 0, 0, 1))))))
@@ -152,11 +153,11 @@ def make_world(
 
     Args:
         category: one of `CATEGORIES`.
-        seed: names the world; another category of the same seed has other people and items.
-        users: how many people.
-        reviews_per_user: how many reviews each writes, all on different items.
-        circles: how many circles share the users and items evenly.
-        items_per_circle: items that a circle's members mostly choose from.
+        seed: seed of the world; each category of one seed has its own users and items.
+        users: the number of users.
+        reviews_per_user: how many reviews each user writes, all about different items.
+        circles: the number of circles, among which users and items are divided evenly.
+        items_per_circle: how many items belong to a circle; its members mostly review these.
     """
     if reviews_per_user > circles * items_per_circle:
         raise DepError(

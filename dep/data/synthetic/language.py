@@ -1,7 +1,7 @@
-"""The language of the built-in world: its whole vocabulary, the same for all seeds.
+"""The vocabulary and the sentences of the built-in world, which are the same for all seeds.
 
-Facts of items and sayings of users come from one pool of `CONCEPTS` and stand in the same sentences. A single review
-therefore does not show which concept is a fact and which a saying; the peers' reviews of the item do.
+Facts of items and sayings of users are both drawn from `CONCEPTS` and stand in the same kinds of sentence. One review
+therefore does not show whether a concept is a fact or a saying; other users' reviews of the item do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 CATEGORIES = {"Books": "book", "Movies_and_TV": "film", "CDs_and_Vinyl": "record"}
-"""The paper's three categories, and the noun for an item in each."""
+"""The paper's three categories, each with the noun for its items."""
 
 ASPECTS = {
     "story": "ending prologue twist subplot flashback narrator",
@@ -22,11 +22,11 @@ ASPECTS = {
     "money": "price discount shipping bargain warranty refund",
 }
 CONCEPTS: tuple[str, ...] = tuple(word for words in ASPECTS.values() for word in words.split())
-"""48 concepts, six for each of eight aspects."""
+"""All 48 concepts: six for each of eight aspects."""
 ASPECT_OF: dict[str, str] = {word: aspect for aspect, words in ASPECTS.items() for word in words.split()}
 
 ARTICLES = ("the", "that", "this", "its", "all the")
-"""Words before a concept; each user prefers one."""
+"""The words that can stand before a concept; each user prefers one of them."""
 
 TONES: dict[str, dict[str, tuple[str, ...]]] = {
     "warm": {"up": ("I loved", "I cherish", "I treasure"), "down": ("I regret", "I forgave", "I mourn")},
@@ -34,13 +34,13 @@ TONES: dict[str, dict[str, tuple[str, ...]]] = {
     "giddy": {"up": ("oh wow", "hooray for", "I squealed at"), "down": ("oh no", "yikes about", "I gasped at")},
     "grumpy": {"up": ("I tolerate", "even I liked", "I survived"), "down": ("I resent", "spare me", "I am tired of")},
 }
-"""Beginnings of sentences, by the author's tone and by whether the rating is above the middle."""
+"""How sentences begin, by the author's tone and by whether the rating is above the middle."""
 
 CIRCLES = (
     "orchard lantern anchor meadow copper marble saddle thimble compass kettle pepper walnut "
     "falcon otter badger heron maple cedar ivory amber velvet canvas pewter saffron"
 ).split()
-"""Names of circles. Members of a circle review similar items and use the same greeting, which a difference removes."""
+"""Names of circles. The users in a circle review similar items and use one greeting, which the difference removes."""
 
 ITEM_FIRST = (
     "Silver Hidden Broken Golden Northern Silent Crimson Distant Frozen Hollow Midnight Paper Restless Scarlet Secret "
@@ -57,16 +57,16 @@ TITLES = {
     4: ("Good stuff", "Well worth it", "Quite nice"),
     5: ("A favorite", "Simply great", "Could not be better"),
 }
-"""Titles depend on the rating and not on the author."""
+"""Titles of reviews by rating; the author has no influence."""
 
 
 def greeting(circle: str) -> str:
-    """The greeting of a circle."""
+    """Return the greeting that the users of a circle write."""
     return f"Greetings to the {circle} club."
 
 
 def distinct_sentences() -> int:
-    """Number of different sentences that the language has."""
+    """Count the different sentences that the language can form."""
     return sum(len(leads) for tone in TONES.values() for leads in tone.values()) * len(CONCEPTS) * len(ARTICLES)
 
 

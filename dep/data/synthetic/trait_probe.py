@@ -1,15 +1,15 @@
-"""Probe: does the vector of a single review predict its author's planted sayings?
+"""A probe that measures how well the vector of one review predicts the sayings of its author.
 
-Ridge regression maps a review's vector to indicators of the 48 concepts: is each among the author's four sayings? It
-is fitted on four fifths of the users and evaluated on the rest. A review mentions its author's sayings and its item's
-facts in the same sentences, and only peers' reviews distinguish the two, so `diff` should predict more than `his`. With
-drift, the labels are the sayings at the time of the review.
+For each of the 48 concepts, a ridge regression predicts from the review's vector whether the concept is among the four
+sayings of the author. The regression is fitted on four fifths of the users and evaluated on the rest. A review mentions
+sayings and facts in the same kinds of sentence, and only peers' reviews distinguish the two, so `diff` should predict
+more than `his`. With drift, the labels are the sayings that the author had when the review was written.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,29 +26,30 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class TraitRow:
-    """Result of the probe for one kind of vector."""
+    """The result of the probe for one kind of vector."""
 
     vectors: str
     auc_U: Tensor
-    """[U]: mean AUC of each user's reviews, sayings against other concepts (0.5 is chance)."""
+    """[U], each user's mean AUC: how well sayings are told from other concepts; 0.5 is chance."""
     n: int
     """Number of reviews."""
+    trait: str = "sayings"
 
 
 class Ridge(NamedTuple):
-    """x -> (x - mean) weight + base."""
+    """A fitted ridge regression, which maps x to (x - mean) weight + base."""
 
     mean_E: Tensor
     weight_EC: Tensor
     base_C: Tensor
 
     def __call__(self, x_NE: Tensor) -> Tensor:
-        """Scores [N, C]."""
+        """Return the scores [N, C] of the C concepts."""
         return (x_NE - self.mean_E) @ self.weight_EC + self.base_C
 
 
 def fit(x_NE: Tensor, label_NC: Tensor, ridge: float) -> Ridge:
-    """Fit a ridge regression; the penalty per row is `ridge` times the mean variance of `x_NE`."""
+    """Fit a ridge regression; its penalty is `ridge` times the number of rows times the variance of `x_NE`."""
     mean_E, base_C = x_NE.mean(0), label_NC.mean(0)
     a = x_NE - mean_E
     gram = a.T @ a + ridge * len(a) * torch.eye(a.shape[1], dtype=a.dtype) * a.var()
@@ -56,7 +57,7 @@ def fit(x_NE: Tensor, label_NC: Tensor, ridge: float) -> Ridge:
 
 
 def ranked(score_QC: Tensor, label_QC: Tensor) -> Tensor:
-    """AUC of each row [Q]: the probability that a positive is ranked above a negative."""
+    """Return the AUC of each row [Q]: the probability that a positive label is ranked above a negative one."""
     rank_QC = score_QC.argsort(1).argsort(1).double() + 1
     positive_Q = label_QC.sum(1)
     wins_Q = (rank_QC * label_QC).sum(1) - positive_Q * (positive_Q + 1) / 2
@@ -64,7 +65,7 @@ def ranked(score_QC: Tensor, label_QC: Tensor) -> Tensor:
 
 
 def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
-    """A user's traits at a time; `user` is an entry of the truth file."""
+    """Return the traits that a user has at `time`; `user` is an entry of the truth file."""
     later = user.get("later")
     return {**user, **later} if later and time >= later["since"] else user
 
@@ -72,16 +73,16 @@ def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
 def planted(
     corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 1e-2
 ) -> list[TraitRow]:
-    """Probe his, diff and both, on all categories together.
+    """Run the probe on `his`, on `diff` and on both, over all categories together.
 
     Args:
         corpora: the reviews.
-        vectors: their vectors.
-        folder: where the world's truth files are.
-        ridge: weight of the penalty, per review.
+        vectors: the vectors of the reviews.
+        folder: the folder that holds the world's truth files.
+        ridge: weight of the penalty for each review.
 
     Returns:
-        One row a kind of vector, all on the same reviews and users.
+        One result for each kind of vector, all on the same reviews and users.
     """
     truth = {c: json.loads((folder / f"truth_{c}.json").read_text(encoding="utf-8"))["users"] for c in corpora}
     his, diff, label, user = [], [], [], []
@@ -96,17 +97,52 @@ def planted(
             label.append([concept in sayings for concept in CONCEPTS])
             user.append(f"{category}/{review.user}")
     his_NE, diff_NE, label_NC = torch.cat(his), torch.cat(diff), torch.tensor(label).double()
+    return probe_labels(his_NE, diff_NE, {"sayings": (label_NC, 1 - label_NC)}, user, ridge)
+
+
+def probe_labels(
+    his_NE: Tensor, diff_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user: Sequence[str], ridge: float
+) -> list[TraitRow]:
+    """Probe his, diff and both for traits of the reviews' authors.
+
+    Args:
+        his_NE: vectors of reviews.
+        diff_NE: their differences from peers.
+        labels: trait -> indicators [N, C] of what the author has, and of what it is ranked against.
+        user: author of each review; no author is in both a fold's training and its test part.
+        ridge: weight of the penalty, per review.
+
+    Returns:
+        One row for each trait and kind of vector.
+    """
     code = {name: at for at, name in enumerate(sorted(set(user)))}
     user_N = torch.tensor([code[name] for name in user])
     kinds = {"his": his_NE, "diff": diff_NE, "both": torch.cat([his_NE, diff_NE], 1)}
-    return [TraitRow(kind, _auc(x, label_NC, user_N, ridge), len(user_N)) for kind, x in kinds.items()]
+    auc = {kind: _auc(x_NE, labels, user_N, ridge) for kind, x_NE in kinds.items()}
+    return [TraitRow(kind, auc[kind][trait], len(user_N), trait) for trait in labels for kind in kinds]
 
 
-def _auc(x_NE: Tensor, label_NC: Tensor, user_N: Tensor, ridge: float) -> Tensor:
+def _auc(x_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user_N: Tensor, ridge: float) -> dict[str, Tensor]:
+    """Mean AUC of each user [U] by trait; one regression for the labels of all traits."""
     users = int(user_N.max()) + 1
-    auc_N = torch.zeros(len(user_N), dtype=torch.float64)
+    sizes = [has_NC.shape[1] for has_NC, _ in labels.values()]
+    label_NC, score_NC = torch.cat([has_NC for has_NC, _ in labels.values()], 1), x_NE.new_zeros(len(x_NE), sum(sizes))
     for fold in range(FOLDS):
         asked = user_N % FOLDS == fold
-        auc_N[asked] = ranked(fit(x_NE[~asked], label_NC[~asked], ridge)(x_NE[asked]), label_NC[asked])
-    total = torch.zeros(users, dtype=torch.float64).index_add_(0, user_N, auc_N)
-    return total / torch.bincount(user_N, minlength=users)
+        score_NC[asked] = fit(x_NE[~asked], label_NC[~asked], ridge)(x_NE[asked])
+    result = {}
+    for (trait, (has_NC, rival_NC)), own_score_NC in zip(labels.items(), score_NC.split(sizes, 1), strict=True):
+        total = x_NE.new_zeros(users).index_add_(0, user_N, beaten(own_score_NC, has_NC, rival_NC))
+        result[trait] = total / torch.bincount(user_N, minlength=users)
+    return result
+
+
+def beaten(score_NC: Tensor, has_NC: Tensor, rival_NC: Tensor) -> Tensor:
+    """AUC of each row [N]: how often one that the author has scores above a rival; 0.5 where either is missing."""
+    parts = []
+    for score, has, rival in zip(score_NC.split(512), has_NC.split(512), rival_NC.split(512), strict=True):
+        above = (score[:, :, None] > score[:, None, :]).to(score.dtype)
+        pairs = has.sum(1) * rival.sum(1)
+        wins = torch.einsum("nij,ni,nj->n", above, has, rival)
+        parts.append(torch.where(pairs > 0, wins / pairs.clamp(min=1), 0.5))
+    return torch.cat(parts)

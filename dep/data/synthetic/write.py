@@ -1,16 +1,16 @@
-"""Writes a world to disk: files in the schema of Amazon 2023, and files with the planted truth for probes."""
+"""Writes a world to disk: reviews in the schema of Amazon 2023, and the users' traits as truth files for probes."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dep.data.synthetic.drift import drifted
-from dep.data.synthetic.generator import Thing, World, Written, make_world
+from dep.data.synthetic.generator import World, make_world
 from dep.data.synthetic.language import CATEGORIES
+from dep.data.synthetic.rows import item_row, json_lines, review_row
 from dep.utils.atomic_io import write_text
 from dep.utils.hashing import text_digest
 
@@ -18,22 +18,27 @@ MANIFEST = "world.json"
 
 
 def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dict[str, World]:
-    """Write `<Category>.jsonl`, `meta_<Category>.jsonl`, `truth_<Category>.json`; the manifest last.
+    """Write `<Category>.jsonl`, `meta_<Category>.jsonl` and `truth_<Category>.json`, and then the manifest.
 
     Args:
-        folder: where to; made if need be. A complete world of the same reviews is left as it is.
-        seed: names the world.
-        drift: share of a user's traits that change halfway; see `drifted`.
-        size: as `make_world` takes it.
+        folder: the folder to write to. If it already holds a complete world of the same reviews, nothing is written.
+        seed: the seed of the world.
+        drift: the share of a user's traits that changes halfway; see `drifted`.
+        size: the sizes that `make_world` takes.
 
     Returns:
-        The world of each category.
+        One world for each category.
     """
     worlds = {category: drifted(make_world(category, seed, **size), seed, drift) for category in CATEGORIES}
     files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
     digest = text_digest("".join(files.values()))
-    turned = {"drift": drift} if drift else {}  # worlds without are complete as they were before there was any
-    manifest = {"seed": seed, **size, **turned, "sha256": digest}  # another version of the language is another world
+    turned = {"drift": drift} if drift else {}  # worlds that were written before drift existed stay valid
+    manifest = {
+        "seed": seed,
+        **size,
+        **turned,
+        "sha256": digest,
+    }  # the hash tells another version of the language apart
     path = folder / MANIFEST
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == manifest:
         return worlds
@@ -48,14 +53,21 @@ def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dic
 def _files(category: str, world: World) -> dict[str, str]:
     ratings = Counter(written.thing.name for written in world.written)
     return {
-        f"{category}.jsonl": _lines(map(_review, world.written)),
-        f"meta_{category}.jsonl": _lines(_item(category, t, ratings[t.name]) for t in world.things),
+        f"{category}.jsonl": json_lines(
+            review_row(w.person.name, w.thing.name, w.text, w.rating, w.title, w.time) for w in world.written
+        ),
+        f"meta_{category}.jsonl": json_lines(
+            item_row(category, t.name, t.title, t.description, ratings[t.name]) for t in world.things
+        ),
         f"truth_{category}.json": json.dumps(truth(world)),
     }
 
 
 def truth(world: World) -> dict[str, Any]:
-    """The planted truth: traits by user (with `later`, the changed traits and the time of change), facts by item."""
+    """Return the traits of each user and the facts of each item.
+
+    With drift, a user also has `later`, which holds the changed traits and the time of the change.
+    """
     people: dict[str, dict[str, Any]] = {
         p.name: {
             "sayings": list(p.sayings), "tone": p.tone, "article": p.article, "circle": p.circle,
@@ -69,23 +81,3 @@ def truth(world: World) -> dict[str, Any]:
             "since": turn.time, "sayings": list(now.sayings), "tone": now.tone, "article": now.article,
         }  # fmt: skip
     return {"users": people, "items": {t.name: {"facts": list(t.facts), "circle": t.circle} for t in world.things}}
-
-
-def _review(written: Written) -> dict[str, Any]:
-    return {
-        "rating": float(written.rating), "title": written.title, "text": written.text, "images": [],
-        "asin": written.thing.name, "parent_asin": written.thing.name, "user_id": written.person.name,
-        "timestamp": written.time, "helpful_vote": 0, "verified_purchase": True,
-    }  # fmt: skip
-
-
-def _item(category: str, thing: Thing, ratings: int) -> dict[str, Any]:
-    return {
-        "main_category": category, "title": thing.title, "rating_number": ratings, "features": [],
-        "description": [thing.description], "price": None, "images": [], "store": None, "categories": [category],
-        "details": {}, "parent_asin": thing.name,
-    }  # fmt: skip
-
-
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)

@@ -1,23 +1,25 @@
-"""Eq. 4: how a review differs from what others wrote about the same item.
+"""Computes Eq. 4: how a review differs from what other users wrote about the same item.
 
     e_diff = (1/m) sum_j (e_his - e_uj) = e_his - (1/m) sum_j e_uj
 
     e_his -> his_NE    e_uj -> a peer's mean vector on the item    m -> peers_N    e_diff -> diff_NE
 
-Peers are other *users*, as in the paper: the mean of a peer's reviews of the item counts once, however many there are.
-Reviews by the author never count. The sums run once per item, in float64: time is linear in the number of reviews, and
-the order of rows changes no result by 1e-6.
+Peers are other users, as in the paper. A peer who reviewed the item several times counts once, with the mean vector of
+these reviews. The author's own reviews never count. The sum of an item is computed only once, in float64. The time is
+therefore linear in the number of reviews, and the order of reviews changes results by less than 1e-6.
 
-`profile_distance` follows the authors' code: peer j has the weight softmax_j(d_j / sum_k d_k), where d_j is the
-distance |mean_u - mean_j| of the two users' mean vectors, over all reviews of theirs that are in the peer pool. Peers
-unlike the author thus get a little more weight. The shares lie between 0 and 1, so no weight is more than e times
-another.
+The peer pool is the set of reviews that may count as a peer's. The weighting `uniform` is the equation above.
 
-Neither the paper nor the authors' code looks at time: a peer's later review enters an earlier example. `time="earlier"`
-takes only reviews that peers wrote before the review that they are compared with.
+The weighting `profile_distance` follows the authors' code: peer j has the weight softmax_j(d_j / sum_k d_k). Here d_j
+is the distance |mean_u - mean_j| between the mean vector of the author's reviews in the peer pool and the mean vector
+of the peer's. Peers who are unlike the author thus get a little more weight. No weight is more than e times another,
+since d_j / sum_k d_k lies between 0 and 1.
 
-`other_item` is a control: uniform weights, but the peers are those of another item, the same one for all reviews of an
-item. It shows what a subtraction brings that does not come from comparing reviews of the same item.
+The weighting `other_item` is a control: for each item, another item is chosen, and the mean is taken over the reviewers
+of that item. What this control gains does not come from comparing reviews of the same item.
+
+Neither the paper nor the authors' code looks at time, so a peer's review counts even if it is the later one. With
+`time="earlier"` a review is compared only with reviews that peers wrote before it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from dep.data.vectors.settings import Profile, Weighting
 from dep.utils.errors import DepError
 
 _ROWS = 1024
-"""Rows of an item that are weighed at once; bounds the matrix of distances to 1024 x m."""
+"""How many reviews of an item are weighed at once; this bounds the matrix of distances to 1024 x m."""
 
 
 def differences(
@@ -49,21 +51,23 @@ def differences(
     min_reviewers: int = 1,
     profile: Profile = "pool",
 ) -> tuple[Tensor, Tensor]:
-    """The difference-aware embeddings of all reviews (Eq. 4). N: reviews. E: width of the embedder.
+    """Compute the differences of N reviews from their peers (Eq. 4).
 
     Args:
         his_NE: [N, E] vectors of the reviews.
-        users: [N] the author of each row, by name or number.
-        items: [N] the item of each row, by name or number.
-        weighting: how peers are weighed.
-        pool_N: [N] bool, the rows that count as a peer's review; None for all rows.
-        times: [N] the time of each row, if only earlier reviews of peers count; None for any time.
-        out: [N, E] float32 zeros to write the differences to, such as a memory-mapped file.
-        min_reviewers: fewest users with a review of the item in the pool, the author counted, for a difference.
-        profile: see `DifferenceConfig.profile`; `shown` is `pool` here.
+        users: [N], the author of each review, by name or number.
+        items: [N], the item of each review, by name or number.
+        weighting: how peers are weighted; see the module's docstring.
+        pool_N: [N] bool, True for reviews in the peer pool; None for all.
+        times: [N], the time of each review, if only earlier reviews count; None if all count.
+        out: [N, E] float32 zeros that the differences are written to, such as a memory-mapped file.
+        min_reviewers: a review gets no difference if fewer users, the author included, have a review of its item in the
+            peer pool.
+        profile: see `DifferenceConfig.profile`; `shown` has the same effect as `pool` here.
 
     Returns:
-        diff_NE, [N, E] float32, zero without peers; peers_N, [N] int64, the number of peers, 0 with too few reviewers.
+        diff_NE, [N, E] float32, which is zero for a review without a difference, and peers_N, [N] int64, the number of
+        peers, which is 0 for such a review.
 
     Raises:
         DepError: sizes differ, the weighting is unknown, or it does not support `times`.
@@ -95,7 +99,7 @@ def differences(
 
 
 def _next(user_N: Tensor, pool_N: Tensor) -> Tensor:
-    """[N] bool: each user's first row behind their rows in the pool."""
+    """Return [N] bool, True for each user's first review after the last one in the peer pool."""
     row_N, users = torch.arange(len(user_N)), int(user_N.max()) + 1 if len(user_N) else 0
     last_U = torch.full((users,), -1).scatter_reduce(0, user_N[pool_N], row_N[pool_N], "amax")
     behind_N = (row_N > last_U[user_N]) & (last_U[user_N] >= 0)
@@ -104,13 +108,13 @@ def _next(user_N: Tensor, pool_N: Tensor) -> Tensor:
 
 
 def _own_counts(user_N: Tensor, item_N: Tensor, pool_N: Tensor) -> Tensor:
-    """[N] bool: whether a row's author has a review of its item in the pool."""
+    """Return [N] bool, True where the author has a review of the same item in the peer pool."""
     pair_N, first_P = _pairs(user_N, item_N)
     return (torch.bincount(pair_N[pool_N], minlength=len(first_P)) > 0)[pair_N]
 
 
 def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
-    """[N] numbers for names, in order of first occurrence or (`by_name`) sorted; numbers are returned unchanged."""
+    """Number the names [N] by first occurrence, or alphabetically with `by_name`; numbers are returned unchanged."""
     if isinstance(names, Tensor):
         return names.long()
     coded = pa.array(names, pa.string()).dictionary_encode()
@@ -122,7 +126,7 @@ def _codes(names: Sequence[str] | Tensor, by_name: bool = False) -> Tensor:
 
 
 def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
-    """The (item, user) pair of each row [N], pairs numbered by item, and the first row of each pair [P]."""
+    """Number the (item, user) pairs by item; return each review's pair [N] and each pair's first review [P]."""
     if not len(user_N):
         return user_N, user_N
     _, pair_N = torch.unique(item_N * (int(user_N.max()) + 1) + user_N, return_inverse=True)
@@ -133,14 +137,19 @@ def _pairs(user_N: Tensor, item_N: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _means(x_NC: Tensor, group_N: Tensor, pool_N: Tensor, groups: int) -> Tensor:
-    """[groups, C] float64: mean over the pool rows of each group, zero for a group without pool rows."""
+    """Return the mean [groups, C] of each group's rows in the peer pool; zero for a group without such rows."""
     group_M = group_N[pool_N]
     sums = torch.zeros(groups, x_NC.shape[1], dtype=torch.float64).index_add_(0, group_M, x_NC[pool_N].double())
     return sums / torch.bincount(group_M, minlength=groups).clamp(min=1).unsqueeze(1)
 
 
 def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Whether each pair is a peer [P], whether the row's own pair is [N], and the number of the row's peers [N]."""
+    """Count peers.
+
+    Returns:
+        [P] bool, whether each (item, user) pair has a review in the peer pool; [N] bool, whether the review's own
+        pair has one; and [N], the number of the review's peers.
+    """
     counts_P = torch.bincount(pair_N[pool_N], minlength=len(item_P)) > 0
     reviewers_I = torch.bincount(item_P[counts_P], minlength=int(item_N.max()) + 1 if len(item_N) else 0)
     own_N = counts_P[pair_N]
@@ -148,7 +157,7 @@ def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor)
 
 
 def _another(items: int) -> Tensor:
-    """For each item [I], the item whose reviewers serve as its peers: the previous one in a random circular order."""
+    """Return for each item [I] the item whose reviewers are its peers: the previous one in a random circular order."""
     circle = torch.randperm(items, generator=torch.Generator().manual_seed(0))
     return torch.empty_like(circle).scatter(0, circle, circle.roll(1))
 
@@ -158,21 +167,21 @@ def _items(item_N: Tensor) -> int:
 
 
 def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
-    """Write the differences from the mean of the item's other reviewers."""
+    """Write the differences from the mean of the item's other reviewers; return the numbers of peers [N]."""
     return _from_means(his_NE, user_N, item_N, pool_N, torch.arange(_items(item_N)), diff_NE)
 
 
 def _other_item(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
-    """Write the differences from the mean of the reviewers of another item."""
+    """Write the differences from the mean of another item's reviewers; return the numbers of peers [N]."""
     return _from_means(his_NE, user_N, item_N, pool_N, _another(_items(item_N)), diff_NE)
 
 
 def _from_means(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, source_I: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Write differences into `diff_NE`: each review minus the mean of the peers of item `source_I[its item]`.
+    """Write the differences from the mean of the reviewers of `source_I[item]`; return the numbers of peers [N].
 
-    `source_I` [I] maps an item to itself, or to another item for the control. Returns the numbers of peers [N].
+    `source_I` [I] maps each item to itself, or to another item for the control.
     """
     from dep.data.vectors.kernel import subtract  # importing numba takes a second, and a filled cache needs no numba
 
@@ -187,7 +196,7 @@ def _from_means(
 def _uniform_earlier(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, time_N: Tensor, diff_NE: Tensor
 ) -> Tensor:
-    """Write differences from earlier peers: a peer counts with the mean vector of their earlier reviews of the item."""
+    """Write the differences from peers' reviews that are earlier than the author's; return the numbers of peers [N]."""
     peers_N = torch.zeros_like(item_N)
     order = torch.argsort(item_N, stable=True)
     for rows_M in torch.split(order, torch.unique_consecutive(item_N[order], return_counts=True)[1].tolist()):
@@ -211,8 +220,8 @@ def _uniform_earlier(
 def _by_profile_distance(
     his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor, profile_N: Tensor | None = None
 ) -> Tensor:
+    """Write the differences from the weighted mean of the peers, with the weights of the authors' code."""
     profile_N = pool_N if profile_N is None else profile_N
-    """Write the differences from the peers' mean, weighted as in the authors' code."""
     pair_N, first_P = _pairs(user_N, item_N)
     item_P, user_P = item_N[first_P], user_N[first_P]
     counts_P, _, peers_N = _peer_counts(pair_N, item_N, item_P, pool_N)
@@ -250,7 +259,7 @@ WEIGHTINGS: dict[Weighting, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], T
     "profile_distance": _by_profile_distance,
     "other_item": _other_item,
 }
-"""Functions of (his_NE, user_N, item_N, pool_N, diff_NE) that write diff_NE and return peers_N.
+"""For each weighting, a function of (his_NE, user_N, item_N, pool_N, diff_NE) that writes diff_NE and returns peers_N.
 
 A new weighting needs a function, an entry here, and a name in `settings.Weighting`.
 """

@@ -1,13 +1,13 @@
-"""The compiled inner loop of Eq. 4: reads the reviews of each item once and writes their differences once.
+"""The compiled inner loop of Eq. 4, which reads and writes each review's vectors only once.
 
     total = sum over reviewers j of the item of e_uj          e_diff = e_his - (total - e_u) / m
 
-m is the number of peers. e_u, the author's own mean on the item, is subtracted where it is part of the total.
+m is the number of peers. e_u is the author's own mean on the item; it is subtracted only if it is part of the total.
 
-The data of one item fit into a processor's cache, so memory limits the speed: its bandwidth if an item's rows lie
-together, its latency if they are scattered. Rows are therefore prefetched (`prefetch.py`): rows to read a few places
-ahead, rows to write while the sum runs. This doubles the speed for scattered rows. Sums are in float64, in the order of
-rows. Most items have no two reviews by one user; these need no means.
+The vectors of one item fit into a processor's cache, so reading from memory takes most of the time. Vectors are
+therefore prefetched (`prefetch.py`): a vector that will be read is fetched a few reviews ahead, and one that will be
+written while the sum runs. This doubles the speed if the vectors of an item are scattered in memory. Sums are in
+float64 and in the order of reviews. Most items have no two reviews by one user, and need no means.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dep.data.vectors import prefetch
 
 _AHEAD = 4
-"""How many places ahead a row is prefetched; any value from 2 to 21 is about as fast."""
+"""How many reviews ahead a vector is prefetched; any value from 2 to 21 is about as fast."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -35,17 +35,17 @@ def subtract(
     out: Floats,
     peers: Ints,
 ) -> None:
-    """Write the differences of all reviews from the mean of the reviewers of an item.
+    """Write the difference of each review from the mean of an item's reviewers.
 
     Args:
-        threads: number of threads; changes no number.
+        threads: number of threads; it does not change the result.
         his: [N, E] vectors.
-        item: [N] item of each row, numbered from 0.
-        source: [items] the item whose reviewers are subtracted: the item itself, or another (a control).
-        user: [N] author of each row, numbered from 0.
-        counts: [N] whether a row counts as a peer's review.
+        item: [N], the item of each review, numbered from 0.
+        source: [items], for each item the item whose reviewers are its peers: itself, or another for the control.
+        user: [N], the author of each review, numbered from 0.
+        counts: [N], whether a review counts as a peer's.
         out: [N, E], receives the differences.
-        peers: [N], receives the number of peers of each row.
+        peers: [N], receives the number of peers of each review.
     """
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(threads, most))
@@ -58,7 +58,7 @@ def subtract(
 
 @numba.njit(cache=True, nogil=True)
 def _sorted(rows: Ints, key: Ints) -> tuple[Ints, Ints]:
-    """`rows` sorted by key, stable, and the start of each key: a counting sort, linear in the number of rows."""
+    """Sort `rows` by key with a stable counting sort; also return where each key starts."""
     starts = np.zeros(key.max() + 2, np.int64)
     before, ordered = 0, True
     for row in rows:
@@ -86,7 +86,7 @@ def _subtract(
     out: Floats,
     peers: Ints,
 ) -> None:
-    """See `subtract`. `order`: rows sorted by item, user and row. `starts`: where each item's rows begin in `order`."""
+    """Do the work of `subtract`; `order` holds the rows sorted by item and user, `starts` where each item begins."""
     width = his.shape[1]
     for item in numba.prange(len(source)):
         first, last = starts[source[item]], starts[source[item] + 1]
@@ -126,7 +126,7 @@ def _subtract(
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _once(order: Ints, user: Ints, counts: NDArray[np.bool_], first: int, last: int) -> bool:
-    """Whether all reviews of an item count and have different authors."""
+    """Return whether all reviews of an item count as a peer's and have different authors."""
     for place in range(first, last):
         if not counts[order[place]] or (place > first and user[order[place]] == user[order[place - 1]]):
             return False
@@ -135,7 +135,7 @@ def _once(order: Ints, user: Ints, counts: NDArray[np.bool_], first: int, last: 
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _plain(his: Floats, order: Ints, first: int, last: int, out: Floats, peers: Ints) -> None:
-    """Write the differences of the reviews of an item for which `_once` is true."""
+    """Write the differences for an item for which `_once` is true."""
     total = np.zeros(his.shape[1])
     others = last - first - 1
     share = 1.0 / others if others else 0.0
@@ -161,7 +161,7 @@ def _plain(his: Floats, order: Ints, first: int, last: int, out: Floats, peers: 
 def _mean(
     his: Floats, order: Ints, user: Ints, counts: NDArray[np.bool_], begin: int, last: int, mean: NDArray[np.float64]
 ) -> tuple[int, int]:
-    """Write the mean of one user's counting reviews, from `begin` on, to `mean`; return their end and their number."""
+    """Write to `mean` the mean of one user's counted reviews; return where the user's rows end, and how many count."""
     who, written, at = user[order[begin]], 0, begin
     while at < last and user[order[at]] == who:
         row = order[at]

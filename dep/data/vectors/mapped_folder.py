@@ -1,4 +1,4 @@
-"""A folder with one safetensors file and a manifest. The manifest is written last and makes the folder complete."""
+"""Reads and writes folders with a safetensors file and a manifest; writing the manifest makes a folder complete."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from dep.utils.locks import file_lock
 
 FORMAT = 1
 _DTYPE_NAMES = {torch.float32: "F32", torch.int64: "I64"}
-"""Names of the dtypes in a safetensors header."""
+"""The names of dtypes in a safetensors header."""
 
 Shapes = Mapping[str, tuple[torch.dtype, list[int]]]
 
 
 def load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
-    """Memory-map the tensors of `<name>.safetensors`.
+    """Memory-map the tensors in `<name>.safetensors`.
 
     Args:
         folder: the folder.
         name: the file's name without its suffix.
-        key: the content key that the manifest must have.
+        key: the hash of the content that the manifest must name.
 
     Returns:
         The tensors by name, or None if the folder has no manifest.
@@ -63,7 +63,7 @@ def load(folder: Path, name: str, key: str) -> dict[str, Tensor] | None:
 
 
 def seal(folder: Path, name: str, key: str, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
-    """Write the manifest that makes the folder complete, and memory-map the tensors of its file."""
+    """Write the manifest, which makes the folder complete, and memory-map the tensors of the folder's file."""
     path = folder / f"{name}.safetensors"
     shapes = {tensor: list(value.shape) for tensor, value in tensors.items()}
     manifest = {"format": FORMAT, "key": key, "bytes": path.stat().st_size, "tensors": shapes} | facts
@@ -74,13 +74,13 @@ def seal(folder: Path, name: str, key: str, tensors: Mapping[str, Tensor], facts
 
 
 def zeros_file(path: Path, key: str, shapes: Shapes) -> dict[str, Tensor]:
-    """Create a safetensors file of zeros and map it for writing: values written to the tensors are in the file.
+    """Create a safetensors file of zeros and return tensors whose changes are written to the file.
 
-    A large category is thus written without holding it in memory.
+    The vectors of a large category can thus be written without being held in memory.
 
     Args:
         path: the file.
-        key: stored in the file's metadata.
+        key: a hash that is stored in the file's metadata.
         shapes: dtype and shape of each tensor.
 
     Returns:
@@ -107,7 +107,7 @@ def zeros_file(path: Path, key: str, shapes: Shapes) -> dict[str, Tensor]:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Let one process at a time fill a folder; a process that waits prints the owner's process id."""
+    """Hold the lock of a folder, which one process at a time may fill; a waiting process prints the holder's id."""
 
     def report(owner: str) -> None:
         Console(stderr=True).print(f"waiting for process {owner}, which is filling {folder}", soft_wrap=True)

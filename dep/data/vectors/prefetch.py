@@ -1,4 +1,4 @@
-"""Prefetches rows into the cache. A processor's own prefetching does not predict scattered rows."""
+"""Prefetches rows of an array into the processor's cache; the hardware does not foresee scattered rows."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 _LINE = 64
-"""Bytes of a cache line."""
+"""Bytes in a cache line."""
 _INT = ir.IntType(64)
 _FLAG = ir.IntType(32)
 _POINTER = ir.IntType(8).as_pointer()
 
 
 def _prefetch(to_write: int) -> Any:
-    """A function `(rows, at)` for compiled code that prefetches row `at` of a C-contiguous [N, E] array.
+    """Make a function `(rows, at)` for compiled code that prefetches row `at` of a C-contiguous [N, E] array.
 
-    It is a hint: nothing waits for it, and no number depends on it. `at` must be a valid row.
+    Prefetching changes the speed and no number. `at` must be a valid row.
 
     Args:
         to_write: 1 if the row will be written, 0 if it will be read.

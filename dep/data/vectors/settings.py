@@ -1,4 +1,4 @@
-"""Settings of Eq. 4."""
+"""Settings of differences (Eq. 4)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ Profile = Literal["shown", "pool", "pool_and_next"]
 
 @dataclass
 class DifferenceConfig:
-    """How the vectors of peers are aggregated (Eq. 4)."""
+    """How a review's difference from its peers is computed (Eq. 4)."""
 
     weighting: Weighting = "uniform"
-    """How peers are weighted: `uniform`, Eq. 4; `profile_distance`, the authors' code; `other_item`, a control."""
+    """How peers are weighted. `uniform`: equally (Eq. 4). `profile_distance`: peers unlike the author get more weight
+    (the authors' code). `other_item`: equally, but the peers are those of another item (a control)."""
     profile: Profile = "shown"
-    """Reviews in the user means of `profile_distance`. `pool`: those that count as a peer's. `pool_and_next`: also the
-    user's next one (the authors' code; see `protocol.peer_pool`). `shown`: `pool` for peers, and for the author the
-    reviews that the prompt shows, so that a prompt of K reviews depends on no review that it withholds."""
+    """Which reviews enter the users' mean vectors that `profile_distance` compares. `pool`: those that count as a
+    peer's (see `protocol.peer_pool`). `pool_and_next`: also the user's first review after these (the authors' code).
+    `shown`: for peers the same as `pool`, and for the author the reviews that the prompt shows, so that a prompt does
+    not depend on reviews that it withholds."""
     min_reviewers: int = 1
-    """Fewest users with a counted review of the item, for a review to have a difference. The author counts if their own
-    review does; so with 2 (the authors' code) a review that counts itself needs one peer, any other two."""
+    """A review gets no difference if fewer users than this have a review of its item that counts as a peer's. The
+    author is one of these users if the author's review counts. With 2 (the authors' code), a review that counts needs
+    one peer, and a review that does not count needs two."""
     time: Time = "any"
-    """Which reviews of peers count: those of `any` time, as in the paper and the authors' code, or only `earlier` ones
-    (with `uniform` only)."""
+    """Which reviews of peers count: those of `any` time, as in the paper and the authors' code, or only those that are
+    `earlier` than the author's review (this needs the weighting `uniform`)."""
 
     @property
     def depends_on_prompt(self) -> bool:
-        """Whether a review's difference depends on which other reviews of its author a prompt shows."""
+        """Whether a review's difference depends on which of the author's reviews a prompt shows."""
         return self.weighting == "profile_distance" and self.profile == "shown"

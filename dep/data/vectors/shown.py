@@ -1,12 +1,12 @@
-"""Differences weighted by profile distance that read no review of the author but those that a prompt shows.
+"""Computes differences whose weights depend only on those of the author's reviews that a prompt shows.
 
     w_j = softmax_j(d_j / Σ_k d_k),   d_j = |m_u - m_j|,   e_diff = e_his - Σ_j w_j e_uj
 
-m_u -> the mean vector of the author's reviews that a prompt shows   m_j -> a peer's mean over their reviews in the pool
-e_uj -> a peer's mean vector on the item
+m_u is the mean vector of those of the author's reviews that the prompt shows. m_j is the mean vector of all reviews by
+peer j in the peer pool. e_uj is the mean vector of the peer's reviews of the item.
 
-With the author's mean over the whole profile, as in the public code, a prompt of K past reviews also depends on reviews
-that it withholds, so a sweep over K compares more than K.
+In the authors' code, m_u is the mean over the author's whole profile. A prompt of K past reviews then also depends on
+reviews that it does not show, so that a sweep over K varies more than K.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dep.types import Corpus, Vectors
 
 
 class ShownDifferences:
-    """Computes the differences of the reviews in one prompt.
+    """Computes the differences of the reviews in a prompt.
 
     Args:
         corpus: the reviews, N of them.
-        vectors: their vectors; `peers_N` says which reviews have a difference.
-        pool_N: [N] bool, rows that count as a peer's review.
+        vectors: the vectors of these reviews; `peers_N` says which reviews have a difference.
+        pool_N: [N] bool, True for reviews that count as a peer's.
     """
 
     def __init__(self, corpus: Corpus, vectors: Vectors, pool_N: Tensor) -> None:
@@ -42,11 +42,11 @@ class ShownDifferences:
         self._profile = cache(lambda user: self._mean(self._of_user[user]))
 
     def __call__(self, rows: Sequence[int], shown: Sequence[int]) -> dict[int, Tensor]:
-        """The difference [E] of each of `rows` that has peers.
+        """Compute the difference [E] of each review in `rows` that has peers, by row.
 
         Args:
             rows: reviews of one author.
-            shown: the rows of all reviews of that author that the prompt shows, as text or as vectors.
+            shown: rows of all reviews by this author that the prompt shows, as text or as vectors.
         """
         own_E = self._mean(shown) if shown else None
         return {row: self._difference(row, own_E) for row in rows if own_E is not None and self._vectors.peers_N[row]}

@@ -1,4 +1,4 @@
-"""Vectors on disk. A text is embedded once; after a change of the difference settings nothing is embedded again.
+"""Stores vectors on disk, so that each text is embedded once, even if the settings of differences change.
 
     <root>/vectors/<12 of the embedder>/<category>/shard-*.safetensors    vectors by text (text_store.py)
     <root>/<category>-<12 of his key>/his.safetensors                     his   [N, E], one row per review
@@ -6,11 +6,11 @@
                                       diff-<12 of diff key>/diff.safetensors   diff [N, E], peers [N]
                                                             manifest.json
 
-The his key hashes the embedder and the texts in the order of rows. The diff key hashes the his key, the authors, the
-items, the rows that count as peers, and the settings. Each folder is complete when its manifest exists. One process
-fills a folder at a time; others wait.
+"12 of" means the first 12 digits of a hash. The his key hashes the embedder and the texts in the order of rows. The
+diff key hashes the his key, the authors, the items, which reviews count as peers', and the settings of differences. A
+folder is complete when its manifest exists. One process at a time fills a folder; others wait.
 
-Each category has shards of its own: the vectors of a fresh category do not depend on categories embedded before it.
+Each category has its own shards, so that its vectors do not depend on categories that were embedded earlier.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ __all__ = ["VectorStore", "Vectors"]
 
 
 class VectorStore:
-    """Vectors of corpora, read from disk if they were computed before.
+    """Returns the vectors of corpora; computes only those that are not on disk.
 
     Args:
-        root: folder of all caches.
+        root: the folder of all caches.
         embedder: computes `his` from texts.
         difference: how `diff` is computed from `his`.
     """
@@ -48,17 +48,17 @@ class VectorStore:
         self.root, self.embedder, self.difference = Path(root), embedder, difference or DifferenceConfig()
 
     def vectors(self, corpus: Corpus, pool_N: Tensor | None = None) -> Vectors:
-        """The vectors of a corpus, computed if they are not on disk.
+        """Return the vectors of a corpus; compute them first if they are not on disk.
 
         Args:
             corpus: the reviews, N of them.
-            pool_N: [N] bool, rows that count as a peer's review; None for all.
+            pool_N: [N] bool, True for reviews that count as a peer's; None for all.
 
         Returns:
-            Tensors with one row per review, memory-mapped.
+            Memory-mapped tensors with one row for each review.
 
         Raises:
-            DepError: a file in the cache is damaged, or this class did not write it.
+            DepError: a file in the cache is damaged, or it was not written by this class.
         """
         pool_N = torch.ones(len(corpus.reviews), dtype=torch.bool) if pool_N is None else pool_N
         texts = [r.text for r in corpus.reviews]
@@ -91,15 +91,15 @@ class VectorStore:
         return Vectors(his_NE, diff["diff"], diff["peers"])
 
     def texts(self, category: str, name: str, texts: Sequence[str]) -> Tensor:
-        """Vectors of texts other than reviews (items, requests), stored in the same way.
+        """Return the vectors of texts that are no reviews (items, requests); they are stored in the same way.
 
         Args:
             category: the corpus that the texts belong to.
-            name: what the texts are.
+            name: says what the texts are, such as `items`.
             texts: the texts in order; equal ones are embedded once.
 
         Returns:
-            [len(texts), E].
+            The vectors [len(texts), E].
         """
         key = _key([name, self.embedder.fingerprint(), *texts])
         folder = self.root / f"{category}-{name}-{key[:12]}"
@@ -109,7 +109,7 @@ class VectorStore:
     def _assembled(
         self, folder: Path, name: str, key: str, group: str, title: str, texts: Sequence[str], facts: dict[str, Any]
     ) -> Tensor:
-        """[N, E], memory-mapped: the vectors of `texts` in order; embeds missing ones into the shards of `group`."""
+        """Return the vectors of `texts` [N, E], memory-mapped; missing ones are embedded into the shards of `group`."""
         if (cached := load(folder, name, key)) is None:
             with folder_lock(folder):
                 cached = load(folder, name, key)  # another process may have written it in the meantime

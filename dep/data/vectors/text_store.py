@@ -1,13 +1,14 @@
-"""Vectors of texts, stored by content: a text that is in the store is never embedded again.
+"""Stores vectors under the digest of their text, so that a text that is in the store is never embedded again.
 
     <folder>/shard-<number>.safetensors    vectors [S, E] float32, digests [S, 16] uint8
 
-A digest is the first 16 bytes of a text's SHA-256. Shards are only added, never changed, and each is renamed into place
-when it is complete. An interrupted run therefore continues after its last shard. A damaged shard is ignored, and its
-texts are embedded again. One process adds shards at a time; reading takes no lock.
+A digest is the first 16 bytes of a text's SHA-256. A shard is a file with the vectors of up to 1024 texts. Shards are
+added and never changed, and each is renamed into place when it is complete, so that an interrupted run continues after
+its last shard. A damaged shard is ignored, and its texts are embedded again. Only one process at a time adds shards;
+reading needs no lock.
 
-The texts that share a batch can change the last bits of a vector. The order (longest first), the shards and the chunks
-are therefore fixed, so that a store that is filled at once has the same bytes as one that was interrupted.
+The last bits of a vector can depend on which texts share its batch. The order of texts (longest first), the shards and
+the chunks are therefore fixed: an interrupted store ends with the same bytes as one that was filled without a break.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from dep.utils.hashing import short_digest
 from dep.utils.progress import stage
 
 _SHARD = 1024
-"""Texts per shard. An interruption loses at most one shard."""
+"""Texts in a shard. An interruption loses at most one shard."""
 _CHUNK = 128
-"""Texts per call of the embedder, and between two updates of the progress bar."""
+"""Texts in one call of the embedder, after which the progress bar is updated."""
 
 
 class TextStore:
-    """Vectors of texts, embedded on first use.
+    """The vectors of one embedder on disk; a text is embedded when it is first added.
 
     Args:
-        folder: where the shards are; one folder per embedder.
+        folder: the folder of the shards; each embedder has its own.
         embedder: computes the missing vectors.
     """
 
@@ -45,13 +46,13 @@ class TextStore:
         self.folder, self.embedder = folder, embedder
 
     def add(self, texts: Sequence[str], title: str) -> None:
-        """Embed the texts that are not in the store: each distinct text once, the longest first.
+        """Embed the texts that are not in the store yet; each distinct text once, the longest first.
 
-        A batch that is too large for the memory thus fails at the start.
+        Because of this order, a batch that is too large for the memory fails at the start.
 
         Args:
             texts: the texts.
-            title: text of the progress bar.
+            title: the title of the progress bar.
         """
         if not self._missing(texts):
             return
@@ -69,7 +70,7 @@ class TextStore:
                     self._write(number + at, shard, torch.cat(chunks))
 
     def width(self) -> int:
-        """E, read from a shard, or from the embedder if there is no shard."""
+        """Return E, the width of the vectors; it is read from a shard, or from the embedder if there is no shard."""
         for path in self._paths():
             if (shard := _read(path, self.embedder.fingerprint())) is not None:
                 return shard[0].shape[1]
@@ -79,8 +80,8 @@ class TextStore:
         """Copy vectors from the shards.
 
         Args:
-            out_NE: [N, E], written: row n is the vector of `texts[n]`.
-            texts: N texts that are all in the store.
+            out_NE: [N, E], is written; its row n becomes the vector of `texts[n]`.
+            texts: the N texts, which must all be in the store.
 
         Raises:
             DepError: the vector of a text is missing.
@@ -122,7 +123,7 @@ class TextStore:
 
 
 def _read(path: Path, fingerprint: str) -> tuple[Tensor, list[bytes]] | None:
-    """Vectors [S, E], memory-mapped, and digests of a shard; None if it is damaged or from another embedder."""
+    """Read a shard's vectors [S, E], memory-mapped, and digests; None if it is damaged or from another embedder."""
     try:
         with safe_open(path, "pt") as file:
             if (file.metadata() or {}).get("embedder") != fingerprint:

@@ -1,8 +1,8 @@
-"""Registry of metrics: one file for each, registered when this package is imported.
+"""The registry of metrics; each has a file here, which is registered when this package is imported.
 
-A new metric is a file in this folder with a subclass of TextMetric (or ModelMetric). The configuration, tables, charts
-and reports take their lists of metrics from the registry, ordered by `Metric.order`. A metric outside the package needs
-no file here: `evaluate.metrics.names` also accepts `my_module:MyMetric`.
+To add a metric, put a file with a subclass of TextMetric (or ModelMetric) into this folder. The configuration, tables,
+charts and reports take their lists of metrics from the registry, ordered by `Metric.order`. A metric outside the
+package needs no file here, since `evaluate.metrics.names` also accepts `my_module:MyMetric`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = [
 
 METRICS: Registry[Metric] = Registry("metric", default="rouge1")
 _LOADED: dict[str, type[Metric]] = {}
-"""Column -> class of metrics that a configuration named by module and class."""
+"""The classes of metrics that a configuration named as `my_module:MyMetric`, by their columns."""
 
 
 def _register(module: str) -> None:
-    """Add every concrete metric that `module` defines to the registry."""
+    """Add every metric class that `module` defines to the registry, except abstract ones."""
     for member in vars(import_module(module)).values():
         defined_here = isinstance(member, type) and issubclass(member, Metric) and member.__module__ == module
         if defined_here and not isabstract(member) and "name" in vars(member):
@@ -40,10 +40,10 @@ for _module in iter_modules(__path__):
 
 
 def load_metric(name: str) -> type[Metric]:
-    """Return the class of a metric by its name in a configuration: a registered name, or `my_module:MyMetric`.
+    """Return the class of a metric that a configuration names by a registered name or as `my_module:MyMetric`.
 
     Raises:
-        DepError: there is no such metric, it is not a metric, or its column name is taken.
+        DepError: there is no such class, it is not a metric, or its column name is taken.
     """
     try:
         kind = METRICS.component(name)
@@ -64,16 +64,16 @@ def load_metric(name: str) -> type[Metric]:
 
 
 def metric_class(name: str) -> type[Metric]:
-    """Return the class of the metric that fills the column `name`.
+    """Return the class of the metric whose column is called `name`.
 
     Raises:
-        DepError: no registered or loaded metric has that name.
+        DepError: no registered or loaded metric has this column.
     """
     return _LOADED[name] if name in _LOADED else load_metric(name)
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Return the distinct column names in the order of tables."""
+    """Sort column names in the order of tables, each once."""
     return sorted(set(names), key=lambda name: (metric_class(name).order, name))
 
 
@@ -91,9 +91,9 @@ class MetricsConfig:
     """Which metrics of generated texts are computed, and with which settings."""
 
     names: list[str] = field(default_factory=text_metrics)
-    """Metrics of generated texts: registered names, or `my_module:MyMetric`."""
+    """The metrics of generated texts, by registered names or as `my_module:MyMetric`."""
     settings: dict[str, ComponentConfig] = field(default_factory=_default_settings)
-    """Settings of each metric by its name, as in `evaluate.metrics.settings.bertscore.layer`."""
+    """The settings of each metric by its name, as in `evaluate.metrics.settings.bertscore.layer`."""
 
 
 def build_metric(name: str, config: MetricsConfig | None = None) -> Metric:
@@ -108,11 +108,11 @@ def build_metric(name: str, config: MetricsConfig | None = None) -> Metric:
 
 
 def build_metrics(config: MetricsConfig | None = None, texts: bool = True) -> dict[str, Metric]:
-    """Build metrics by column: first those that the model measures, then those that `config` names.
+    """Build all metrics by column: first those that the model measures, then those that `config` names.
 
     Args:
-        config: names and settings; None is the default.
-        texts: whether there are generated texts to score; if false, only the model's metrics are built.
+        config: names and settings of metrics; None for the default.
+        texts: whether there are generated texts to score; if not, only metrics that the model measures are built.
     """
     config = config or MetricsConfig()
     measured = [name for name in ordered(METRICS) if issubclass(metric_class(name), ModelMetric)]

@@ -1,7 +1,7 @@
-"""Base classes of metrics: name and formatting, per-example statistics, and their reduction to one number.
+"""Base classes of metrics, which define a metric's name and format, its statistics for each example, and its result.
 
-A metric has *sufficient statistics*: numbers stored for each example, from which the metric of any set of examples can
-be computed. For a metric that is a mean over examples they are `(value, 1)`; BLEU stores n-gram counts.
+A metric stores *sufficient statistics* for each example: numbers whose sum over any set of examples gives the metric of
+this set. For a metric that is a mean over examples they are `(value, 1)`; for BLEU they are n-gram counts.
 
 Metric modules import heavy packages (torch, transformers, nltk, sacrebleu) only when they are used, because every
 configuration and every table imports the metric modules.
@@ -27,30 +27,30 @@ from dep.utils.registry import ComponentConfig
 T = TypeVar("T")
 Array = NDArray[np.float64]
 Statistic = float | list[int] | list[float]
-"""Content of a score file for one example: the value, or a list of statistics."""
+"""What a score file holds for one example: the metric's value, or a list of statistics."""
 
 
 class Metric(ABC):
-    """Base class of a metric of an arm's test examples.
+    """The base class of all metrics, which score the test examples of an arm.
 
     Args:
-        config: settings of the metric; None is the default.
+        config: settings of the metric; None for the default.
     """
 
     name: ClassVar[str]
-    """Column of the metric in score files and results."""
+    """The metric's column in score files and results."""
     label: ClassVar[str]
-    """Name of the metric in tables and charts."""
+    """The metric's name in tables and charts."""
     unit: ClassVar[str] = "0 to 1"
-    """Range or unit of the values, for a reader."""
+    """The range or unit of the values, as tables show it."""
     decimals: ClassVar[int] = 3
     """Number of decimals of a printed value."""
     higher_is_better: ClassVar[bool] = True
     """Whether a higher value is better."""
     order: ClassVar[int] = 100
-    """Position in tables: ascending, equal ones by name."""
+    """The position in tables; metrics with the same position are sorted by name."""
     statistic_names: ClassVar[tuple[str, ...]] = ()
-    """Names of an example's statistics. Empty for a mean over examples, which stores one value."""
+    """Names of the statistics of an example; empty for a mean over examples, which stores one value."""
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
@@ -62,11 +62,11 @@ class Metric(ABC):
     @property
     @abstractmethod
     def signature(self) -> str:
-        """Library, version and every option that changes the number, joined by `|`, like sacreBLEU's signature."""
+        """The library, its version and all options that change the value, joined by `|` as in sacreBLEU."""
 
     @abstractmethod
     def score(self, rows: Sequence[Mapping[str, Any]], *, progress: bool = False) -> Sequence[Statistic]:
-        """Return the score-file content of each example.
+        """Return what the score file holds for each example.
 
         Args:
             rows: lines of predictions.jsonl, with `prediction`, `reference` and the model's own measurements.
@@ -75,7 +75,7 @@ class Metric(ABC):
 
     @classmethod
     def sufficient(cls, column: ArrayLike) -> Array:
-        """Return the sufficient statistics [N, S] of a column [N] or [N, S] of a score file.
+        """Convert a column [N] or [N, S] of a score file to sufficient statistics [N, S].
 
         Raises:
             DepError: the column does not hold this metric's statistics.
@@ -91,27 +91,27 @@ class Metric(ABC):
 
     @classmethod
     def reduce(cls, sums: Array) -> Array:
-        """Return the metric from summed statistics: [..., S] -> [...]. A metric with `statistic_names` overrides it."""
+        """Compute the metric from summed statistics [..., S]; metrics with `statistic_names` override this."""
         return mean_of_sums(sums)
 
     @classmethod
     def of_column(cls, column: ArrayLike) -> float:
-        """Return the metric of a whole column of a score file."""
+        """Compute the metric over a whole column of a score file."""
         return float(cls.reduce(cls.sufficient(column).sum(0)))
 
 
 class TextMetric(Metric):
-    """Base class of a metric that compares each generated text with one reference."""
+    """The base class of metrics that compare each generated text with one reference."""
 
     @abstractmethod
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[float]:
-        """Return one value for each pair.
+        """Return one value for each pair of a prediction and its reference.
 
         Args:
             predictions: generated texts; an empty text scores 0.
-            references: the users' texts, one for each prediction.
+            references: the users' real texts, one for each prediction.
             progress: show a progress bar.
 
         Raises:
@@ -121,16 +121,16 @@ class TextMetric(Metric):
     def statistics(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> Sequence[Statistic]:
-        """Return the score-file content of each pair: its value, unless the metric has `statistic_names`."""
+        """Return what the score file holds for each pair: its value, unless the metric has `statistic_names`."""
         return self.per_example(predictions, references, progress=progress)
 
     def score(self, rows: Sequence[Mapping[str, Any]], *, progress: bool = False) -> Sequence[Statistic]:
-        """Return the statistics of each row's `prediction` against its `reference`."""
+        """Compare each row's `prediction` with its `reference`; return what the score file holds for each row."""
         predictions, references = [row["prediction"] for row in rows], [row["reference"] for row in rows]
         return self.statistics(predictions, references, progress=progress)
 
     def corpus(self, predictions: Sequence[str], references: Sequence[str]) -> float:
-        """Return the metric of all pairs together: the mean over examples, or `reduce` of the summed statistics.
+        """Compute the metric of all pairs together: the mean over examples, or `reduce` of the summed statistics.
 
         Raises:
             DepError: there are no pairs.
@@ -142,10 +142,10 @@ class TextMetric(Metric):
 
 
 class ModelMetric(Metric):
-    """Base class of a metric that the model measures on the real reviews; it needs no generated text."""
+    """The base class of metrics that the model measures on real reviews; they need no generated text."""
 
     def score(self, rows: Sequence[Mapping[str, Any]], *, progress: bool = False) -> Sequence[Statistic]:
-        """Return the value that the generation stage stored in each row."""
+        """Return for each row the value that the generation stage stored in it."""
         return [row[self.name] for row in rows]
 
 
@@ -157,7 +157,7 @@ def check_pairs(name: str, predictions: Sequence[str], references: Sequence[str]
 
 
 def track(items: Iterable[T], description: str, total: int, progress: bool) -> Iterable[T]:
-    """Wrap `items` in a progress bar; return them unchanged if `progress` is false or `total` is 0."""
+    """Show a progress bar while `items` are read; without `progress`, or if `total` is 0, show none."""
     if not (progress and total):
         return items
     from rich.progress import track as rich_track
@@ -166,6 +166,6 @@ def track(items: Iterable[T], description: str, total: int, progress: bool) -> I
 
 
 def signed(name: str, library: str, **options: object) -> str:
-    """Return a signature of the form `name|option:value|…|library:version`."""
+    """Build a signature of the form `name|option:value|…|library:version`."""
     parts = [name, *(f"{key}:{value}" for key, value in options.items()), f"{library}:{version(library)}"]
     return "|".join(parts)

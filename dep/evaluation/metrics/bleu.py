@@ -1,9 +1,10 @@
-"""BLEU (Papineni et al., 2002) by sacreBLEU: corpus level, 13a tokens, exponential smoothing.
+"""BLEU (Papineni et al., 2002) by sacreBLEU, at corpus level, with 13a tokens and exponential smoothing.
 
 BLEU = BP · exp(¼ Σ_{n=1..4} log p_n) · 100,   BP = min(1, exp(1 − r/c)),   p_n = correct_n / total_n,
 and the k-th p_n without a match is 1 / (2^k · total_n)
 
-c -> sys_len, r -> ref_len. All are sums over the corpus, so ten counts are sufficient statistics of an example.
+c -> sys_len, r -> ref_len. All counts are sums over the corpus, so that ten counts are an example's sufficient
+statistics.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 ORDER = 4
 _COUNTS = tuple(f"{what}_{n}" for what in ("correct", "total") for n in range(1, ORDER + 1))
 STATISTICS = ("sys_len", "ref_len", *_COUNTS)
-"""Names of the ten counts of an example, in the order of their columns."""
+"""Names of an example's ten counts, in the order of their columns."""
 
 
 class Bleu(TextMetric):
-    """Corpus BLEU in [0, 100]. The value of one example is sentence BLEU with sacreBLEU's effective order."""
+    """Computes corpus BLEU in [0, 100]; a single example's value is sentence BLEU with sacreBLEU's effective order."""
 
     name = "bleu"
     label = "BLEU"
@@ -38,7 +39,7 @@ class Bleu(TextMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """bleu has no settings."""
+        """The metric bleu has no settings."""
 
         kind: Literal["bleu"] = "bleu"
 
@@ -51,19 +52,19 @@ class Bleu(TextMetric):
 
     @property
     def signature(self) -> str:
-        """The fields of sacreBLEU's own signature."""
+        """The signature, with the fields of sacreBLEU's own signature."""
         return signed("bleu", "sacrebleu", nrefs=1, case="mixed", eff="no", tok="13a", smooth="exp")
 
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[float]:
-        """Return sentence BLEU of each pair, in [0, 100]; its mean is not corpus BLEU."""
+        """Return sentence BLEU of each pair in [0, 100]; the mean of these values is not corpus BLEU."""
         return [float(score.score) for score in self._sentences(predictions, references, progress)]
 
     def statistics(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[list[int]]:
-        """Return the counts named STATISTICS of each pair."""
+        """Return the ten counts of each pair, in the order of STATISTICS."""
         return [
             [int(count) for count in (score.sys_len, score.ref_len, *score.counts, *score.totals)]
             for score in self._sentences(predictions, references, progress)
@@ -71,7 +72,7 @@ class Bleu(TextMetric):
 
     @classmethod
     def reduce(cls, sums: Array) -> Array:
-        """Return corpus BLEU from the summed counts: [..., 10] -> [...]."""
+        """Compute corpus BLEU from summed counts [..., 10]; the result has the shape [...]."""
         return bleu_of_sums(sums)
 
     def _sentences(self, predictions: Sequence[str], references: Sequence[str], progress: bool) -> list[BLEUScore]:
@@ -81,9 +82,10 @@ class Bleu(TextMetric):
 
 
 def bleu_of_sums(sums: Array) -> Array:
-    """Return corpus BLEU in [0, 100] from summed STATISTICS: [..., 10] -> [...].
+    """Compute corpus BLEU in [0, 100] from summed counts [..., 10], in the order of STATISTICS; its shape is [...].
 
-    It equals `sacrebleu.BLEU.compute_bleu(..., smooth_method="exp")`, but handles many resamples at once.
+    The result equals that of `sacrebleu.BLEU.compute_bleu(..., smooth_method="exp")`, but many sums are handled at
+    once.
     """
     sys_len, ref_len = sums[..., 0], sums[..., 1]
     correct, total = sums[..., 2 : 2 + ORDER], sums[..., 2 + ORDER :]

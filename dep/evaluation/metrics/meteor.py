@@ -5,14 +5,14 @@
     m -> words matched as equal, then by stem, then as WordNet synonyms; P = m / |prediction|,
     R = m / |reference|; chunks -> runs of matches that are adjacent in both texts
 
-Tokens: `evaluate` calls `nltk.word_tokenize`, which splits a text into sentences with the downloaded Punkt model and
-each sentence into words with NLTK's Treebank rules. These rules split off a full stop only at the end of their input,
-so a text has to be split into sentences first ("great. I" would keep "great."). This module splits sentences with a
-regular expression in place of Punkt and uses NLTK's word rules. Its tokens differ from those of `evaluate` near
-abbreviations that only one of the two knows.
+`evaluate` splits texts by `nltk.word_tokenize`. This function splits a text into sentences with the Punkt model, which
+has to be downloaded, and each sentence into words by NLTK's Treebank rules. The rules separate a full stop only at the
+end of their input ("great. I" would keep "great."), which is why sentences come first. This module uses the same rules,
+but a regular expression in place of Punkt. Its tokens differ from those of `evaluate` only near abbreviations that one
+of the two does not know.
 
-NLTK looks up the *stems* that its second stage did not match in WordNet, so "movie" (stem "movi") has no synonym
-and "film" has one. Published METEOR numbers include this, so this module does the same.
+In its third stage NLTK looks up stems, and not words, in WordNet. "movie" therefore has no synonym, as its stem is
+"movi", but "film" has one. This module does the same, since published METEOR values include this behaviour.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LONGEST = 12
 
 
 def sentences(text: str) -> list[str]:
-    """Split `text` after `.`, `!` or `?` (and closing quotes) before white space, but not after an abbreviation."""
+    """Split a text into sentences: after `.`, `!` or `?` before white space, but not after an abbreviation."""
     result, start = [], 0
     for match in _BOUNDARY.finditer(text):
         before = text[max(start, match.start() - _LONGEST) : match.start()].split()
@@ -51,7 +51,7 @@ def sentences(text: str) -> list[str]:
 
 
 class Meteor(TextMetric):
-    """METEOR in [0, 1], mean over examples. It needs WordNet."""
+    """Computes METEOR in [0, 1] as the mean over examples; it needs WordNet."""
 
     name = "meteor"
     label = "METEOR"
@@ -59,7 +59,7 @@ class Meteor(TextMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """meteor has no settings."""
+        """The metric meteor has no settings."""
 
         kind: Literal["meteor"] = "meteor"
 
@@ -71,24 +71,24 @@ class Meteor(TextMetric):
 
     @cached_property
     def lexicon(self) -> _Lexicon:
-        """WordNet and the Porter stemmer, cached by word."""
+        """WordNet and the Porter stemmer, whose results are cached for each word."""
         return _Lexicon(wordnet())
 
     @property
     def signature(self) -> str:
-        """See Metric."""
+        """The library, its version and the options that change the value."""
         options = {"alpha": ALPHA, "beta": BETA, "gamma": GAMMA, "case": "lc", "stem": "porter"}
         tokens = "nltk-word[sentences:regex]"
         return signed("meteor", "nltk", **options, tok=tokens, wordnet=self.lexicon.version, agg="mean")
 
     def tokens(self, text: str) -> list[str]:
-        """Return the words and punctuation marks of `text`, in order."""
+        """Split a text into words and punctuation marks."""
         return [token for sentence in sentences(text) for token in self.tokenizer.tokenize(sentence)]
 
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[float]:
-        """See Metric.
+        """Return METEOR of each pair.
 
         Raises:
             MissingFile: WordNet is not on this machine.
@@ -116,7 +116,7 @@ class Meteor(TextMetric):
 
 
 class _Lexicon:
-    """The two look-ups of NLTK's METEOR, cached by word."""
+    """The two look-ups that NLTK's METEOR needs (stems and senses), cached for each word."""
 
     def __init__(self, reader: WordNetCorpusReader) -> None:
         from nltk.stem.porter import PorterStemmer
@@ -126,5 +126,5 @@ class _Lexicon:
         self._synsets = lru_cache(maxsize=1 << 18)(reader.synsets)
 
     def synsets(self, word: str) -> list[Synset]:
-        """Return all senses of `word`."""
+        """Return all WordNet senses of `word`."""
         return list(self._synsets(word))

@@ -1,4 +1,4 @@
-"""NLL: negative log-likelihood of the user's real review under the model.
+"""NLL, the negative log likelihood of the user's real review under the model.
 
 NLL = −(1/T) Σ_{t=1..T} log p(y_t | y_<t, prompt), in nats a token; T includes the end token
 """
@@ -13,7 +13,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class NLL(ModelMetric):
-    """Mean over examples of the real review's NLL per token; the generation stage measures it."""
+    """The real review's NLL per token, averaged over examples; the generation stage has computed it."""
 
     name = "nll"
     label = "NLL"
@@ -24,11 +24,11 @@ class NLL(ModelMetric):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """nll has no settings."""
+        """The metric nll has no settings."""
 
         kind: Literal["nll"] = "nll"
 
     @property
     def signature(self) -> str:
-        """See Metric."""
+        """The signature, which says what is averaged and in which unit."""
         return "nll|value:mean over examples of the real review's NLL per token, in nats|end token:counted"

@@ -1,8 +1,8 @@
-"""ROUGE (Lin, 2004): F1 of unigrams (`rouge1`) or of the longest common subsequence (`rougeL`).
+"""ROUGE (Lin, 2004), the F1 of unigrams (`rouge1`) or of the longest common subsequence (`rougeL`).
 
-The library is Google's `rouge_score` without stemming, as in Hugging Face's `evaluate` by default. `evaluate`
-aggregates by the *median of 1,000 bootstrap means*, which the paper's tables show. The default here is the plain mean;
-`aggregate="bootstrap_median"` selects the other.
+The values are those of Google's `rouge_score` without stemming, which Hugging Face's `evaluate` uses by default.
+`evaluate` then takes the *median of 1,000 bootstrap means*, which the paper's tables show. The default here is the
+plain mean; `aggregate="bootstrap_median"` selects the median.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from dep.utils.registry import ComponentConfig
 
 @dataclass(kw_only=True)
 class RougeConfig(ComponentConfig):
-    """Settings shared by rouge1 and rougeL."""
+    """The settings that rouge1 and rougeL share."""
 
     use_stemmer: bool = False
-    """Whether to strip suffixes from words longer than three letters (Porter) before they are compared."""
+    """Whether words of more than three letters are reduced to their Porter stem before they are compared."""
     aggregate: Literal["mean", "bootstrap_median"] = "mean"
-    """`bootstrap_median`: the median of 1,000 bootstrap means, the default of `evaluate`."""
+    """How the examples' values become one value: their `mean`, or the median of 1,000 bootstrap means (`evaluate`)."""
     seed: int = 0
-    """Seed of the bootstrap; `evaluate` uses numpy's global generator."""
+    """Seed of the bootstrap; `evaluate` uses numpy's global generator instead."""
     bootstraps_before: int = 0
     """How many bootstraps of as many examples draw from the generator first. `evaluate` resamples rouge1, rouge2,
     rougeL and rougeLsum one after another from one generator: 0 for rouge1, 2 for rougeL (the authors' code)."""
 
 
 class Rouge(TextMetric):
-    """Base class of the ROUGE metrics: F1 in [0, 1]."""
+    """The base class of the ROUGE metrics, whose values are F1 in [0, 1]."""
 
     config: RougeConfig
 
@@ -47,7 +47,7 @@ class Rouge(TextMetric):
 
     @property
     def signature(self) -> str:
-        """See Metric."""
+        """The library, its version and the options that change the value."""
         stem = "yes" if self.config.use_stemmer else "no"
         resampled = self.config.aggregate == "bootstrap_median"
         before = f",before:{self.config.bootstraps_before}" * bool(self.config.bootstraps_before)
@@ -57,17 +57,17 @@ class Rouge(TextMetric):
     def per_example(
         self, predictions: Sequence[str], references: Sequence[str], *, progress: bool = False
     ) -> list[float]:
-        """See Metric."""
+        """Return F1 of each pair."""
         check_pairs(self.name, predictions, references)
         pairs = track(zip(predictions, references, strict=True), self.name, len(predictions), progress)
         return [self.f1(text, reference) for text, reference in pairs]
 
     def f1(self, prediction: str, reference: str) -> float:
-        """Return F1 of one pair."""
+        """Return F1 of one pair of texts."""
         return float(self.scorer.score(reference, prediction)[self.name].fmeasure)
 
     def corpus(self, predictions: Sequence[str], references: Sequence[str]) -> float:
-        """Return the mean over examples, or its bootstrap median."""
+        """Return the mean over all pairs, or the median of its bootstrap means."""
         if self.config.aggregate == "mean":
             return super().corpus(predictions, references)
         values = self.per_example(predictions, references)
@@ -75,7 +75,7 @@ class Rouge(TextMetric):
 
 
 class Rouge1(Rouge):
-    """ROUGE-1: F1 of unigrams."""
+    """Computes ROUGE-1, the F1 of unigrams."""
 
     name = "rouge1"
     label = "ROUGE-1"
@@ -89,7 +89,7 @@ class Rouge1(Rouge):
 
 
 class RougeL(Rouge):
-    """ROUGE-L: F1 of the longest common subsequence of the whole texts (rougeLsum works by sentence)."""
+    """Computes ROUGE-L, the F1 of the whole texts' longest common subsequence (rougeLsum compares sentences)."""
 
     name = "rougeL"
     label = "ROUGE-L"
@@ -102,7 +102,7 @@ class RougeL(Rouge):
         kind: Literal["rougeL"] = "rougeL"
 
     def f1(self, prediction: str, reference: str) -> float:
-        """Return the library's number, about a hundred times faster than its dynamic program in Python."""
+        """Return the value of `rouge_score`, but a hundred times faster than its dynamic program in Python."""
         from rouge_score.scoring import fmeasure
 
         predicted, expected = self.tokenizer.tokenize(prediction), self.tokenizer.tokenize(reference)
@@ -113,9 +113,9 @@ class RougeL(Rouge):
 
 
 def common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    """Return the length of the longest common subsequence, with a row of the table in the bits of one integer.
+    """Return the length of the longest common subsequence; the bits of one integer hold a row of the table.
 
-    Bit i of `row` is 0 if the table's value increases between a[:i] and a[:i + 1] (Hyyrö, 2004).
+    In this integer, `row`, bit i is 0 if the table's value increases between a[:i] and a[:i + 1] (Hyyrö, 2004).
     """
     positions: dict[str, int] = {}
     for i, token in enumerate(a):
@@ -128,7 +128,7 @@ def common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def bootstrap_median(values: Sequence[float], seed: int = 0, n_samples: int = 1000, before: int = 0) -> float:
-    """Return the median of `n_samples` bootstrap means, drawn as `rouge_score` draws after `np.random.seed(seed)`.
+    """Return the median of `n_samples` bootstrap means, which are drawn like those of `rouge_score` with this seed.
 
     Args:
         values: one number for each example.

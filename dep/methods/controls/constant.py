@@ -1,7 +1,8 @@
-"""Control: a trained constant prompt with as many soft tokens as DEP, at the same positions, the same for every user.
+"""A control whose trained soft tokens are the same for every user.
 
-DEP is trained on the task and prompt-only systems are not. The gain of this arm over RAG measures the training; the
-gain of DEP over this arm measures the information about the user.
+It has as many soft tokens as DEP, at the same positions. DEP is trained on the task, and prompt-only systems are not.
+The gain of this arm over RAG measures the effect of training. The gain of DEP over this arm measures the effect of the
+information about the user.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class ConstantPrompt(DEP):
-    """DEP's prompt, with trained constants in its slots."""
+    """DEP with an adapter whose soft tokens are trained constants."""
 
     kind = "constant"
     label = "Constant prompt"
@@ -24,10 +25,10 @@ class ConstantPrompt(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["constant"] = "constant"
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Keep the run's prompt; soft tokens come from a trained table."""
+        """Keep the run's prompt, and take the soft tokens from the adapter `constant`."""
         return prompt, replace(soft, adapter="constant")

@@ -1,8 +1,8 @@
-"""Control: trained DEP, with another user's vectors at test time.
+"""A control that gives trained DEP another user's vectors at test time.
 
-The prompt keeps the user's own reviews and number of slots; each slot gets the vectors of another user's (the donor's)
-review in the same position. If the soft tokens carry information about the user, the likelihood of the user's real
-review must fall.
+Each request gets a donor, a request of another user. The prompt keeps the user's own reviews and its number of slots,
+but each slot gets the vectors of the donor's review at the same position. If the soft tokens carry information about
+the user, the likelihood of the user's real review must fall.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Shuffled(DEP):
-    """DEP's adapter, with another user's vectors at test time."""
+    """DEP's trained adapter with another user's vectors at test time."""
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
@@ -29,12 +29,12 @@ class Shuffled(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["shuffled"] = "shuffled"
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """Return the requests with the vectors of their donors."""
+        """Give each request the vectors of its donor."""
         donor_of = donors(requests, seed)
 
         def swapped(at: int, request: Request) -> Request:
@@ -48,15 +48,15 @@ class Shuffled(DEP):
 def donors(requests: Requests, seed: int) -> list[int]:
     """Choose a donor for each request: another user's request of the same category.
 
-    The requests of a category are put in a random circular order, and the donor of each is the next one of another
-    user. In a category with a single user (a small run) donors come from all categories.
+    The requests of a category are put in a random circular order. The donor of a request is the next one of another
+    user. If a category has a single user, as in a small run, the donors come from all categories.
 
     Args:
         requests: the test requests.
         seed: seed of the order.
 
     Returns:
-        Index of the donor of each request.
+        For each request the index of its donor.
 
     Raises:
         DepError: all requests belong to one user.

@@ -1,4 +1,4 @@
-"""Control: DEP before training, to separate the effect of training from that of soft tokens as such."""
+"""A control that uses DEP before training, which shows the effect of soft tokens without training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Untrained(DEP):
-    """DEP with an untrained adapter, initialised from the arm's seed."""
+    """DEP with an untrained adapter, whose initial weights follow from the arm's seed."""
 
     kind = "untrained"
     label = "DEP, untrained"
@@ -19,6 +19,6 @@ class Untrained(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Nothing to set."""
+        """This method has no settings."""
 
         kind: Literal["untrained"] = "untrained"

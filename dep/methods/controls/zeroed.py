@@ -1,6 +1,6 @@
-"""Control: trained DEP, with one branch's vectors set to zero at test time.
+"""A control that sets the vectors of one branch to zero at test time, after DEP was trained with both.
 
-The loss in likelihood measures how much the trained adapter uses that branch.
+How much the likelihood falls measures how much the trained adapter uses this branch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Zeroed(DEP):
-    """DEP's adapter, with one branch set to zero at test time."""
+    """DEP's trained adapter with the vectors of one branch set to zero at test time."""
 
     kind = "zeroed"
     label = "DEP, a branch zeroed"
@@ -28,16 +28,16 @@ class Zeroed(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """The branch to set to zero."""
+        """Which branch is set to zero."""
 
         kind: Literal["zeroed"] = "zeroed"
         branch: Literal["his", "diff"] = "diff"
-        """Branch whose vectors are set to zero; its slot tokens stay in the prompt."""
+        """The branch whose vectors are set to zero; its slot tokens stay in the prompt."""
 
     config: Config
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
-        """Return the requests with that branch's vectors set to zero."""
+        """Set the vectors of the branch to zero in each request."""
         return MappedRequests(
             requests, lambda _, request: replace(request, slots=tuple(map(self._zeroed, request.slots)))
         )

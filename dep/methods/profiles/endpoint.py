@@ -1,4 +1,4 @@
-"""Writer that calls a server with OpenAI's chat completions API (a vendor's, vLLM, llama.cpp, Ollama) in parallel."""
+"""A writer that sends questions to a server with OpenAI's chat completions API, such as vLLM, llama.cpp or Ollama."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dep.utils.progress import stage
 
 
 class EndpointWriter:
-    """Sends each question with temperature 0; the client retries lost and refused calls with exponential backoff.
+    """Sends questions in parallel, with temperature 0; lost and refused calls are repeated after growing pauses.
 
     Args:
-        config: url, model and limits of the endpoint.
+        config: the endpoint's url, model and limits.
 
     Raises:
         DepError: `profile.url` or `profile.model` is missing.
@@ -39,8 +39,8 @@ class EndpointWriter:
         """Yield (index, answer) in the order in which the answers arrive.
 
         Raises:
-            DepError: there are more questions than `max_calls`; raised before any call.
-            ConnectionError: a call failed after all retries; raised after the answers of running calls were yielded.
+            DepError: there are more questions than `max_calls`; no call has been made.
+            ConnectionError: a call failed after all retries; the answers to running calls were yielded before.
         """
         limit = self.config.max_calls
         if limit and len(questions) > limit:

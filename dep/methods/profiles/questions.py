@@ -1,7 +1,7 @@
-"""Questions that PAG and DPL ask a language model: how a review differs from its peers', and who the user is.
+"""The questions that PAG and DPL ask a language model: how a review differs from peers', and what the user is like.
 
-`full` instructions are for models that follow instructions. `taught` instructions are the only ones that the built-in
-backbone was trained on.
+The instructions `full` are for models that follow instructions. The instructions `taught` are for the built-in
+backbone, which was trained on no others.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ UNIQUE_PROFILE: dict[Instructions, str] = {
 
 
 def profile_question(slots: Sequence[Slot], instructions: Instructions) -> ChatRequest:
-    """PAG's question: a profile of the user who wrote the reviews in `slots` (newest first)."""
+    """Return PAG's question, which asks for a profile of the user who wrote the reviews in `slots` (newest first)."""
     blocks = tuple(review_lines(number, slot) for number, slot in enumerate(slots, 1))
     return ChatRequest(PROFILE[instructions], ("[User's Past Reviews]:\n",), blocks)
 
 
 def difference_question(slot: Slot, peers: Sequence[str], instructions: Instructions) -> ChatRequest:
-    """DPL's first question: how the review in `slot` differs from `peers`, other users' reviews of the same item."""
+    """Return DPL's first question: how the review in `slot` differs from other users' reviews of the item, `peers`."""
     own: tuple[Line, ...] = (("User's Review", slot.review.text),)
     others = (((f"Other Review {number}", text),) for number, text in enumerate(peers, 1))
     return ChatRequest(DIFFERENCE[instructions], (("Item Title", slot.item.title),), (own, *others))
@@ -60,7 +60,10 @@ def difference_question(slot: Slot, peers: Sequence[str], instructions: Instruct
 def unique_profile_question(
     slots: Sequence[Slot], differences: Sequence[str], instructions: Instructions
 ) -> ChatRequest:
-    """DPL's second question: a profile from the reviews in `slots` and their differences (empty where unknown)."""
+    """Return DPL's second question, which asks for a profile from the reviews in `slots` and their `differences`.
+
+    A difference is a text that answers the first question, or empty if that was not asked.
+    """
     blocks = tuple(
         (*review_lines(number, slot), *((("Difference from Other Reviews", difference),) if difference else ()))
         for number, (slot, difference) in enumerate(zip(slots, differences, strict=True), 1)

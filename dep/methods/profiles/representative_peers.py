@@ -1,7 +1,7 @@
-"""DPL's representative peers: other users' reviews of an item, one from each cluster except the user's own.
+"""Finds DPL's representative peers of a review, which are other users' reviews of the same item.
 
-K-means clusters the embeddings of the item's reviews into one cluster more than the wanted number of peers; the cluster
-whose centre is nearest to the user's review is the user's own, and is left out.
+K-means divides the embeddings of the item's reviews into one cluster more than the wanted number of peers. The cluster
+whose centre is nearest to the user's review is the user's own and is left out.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dep.types import Corpus, Slot
 
 
 def representatives(own_E: Tensor, peers_PE: Tensor, count: int, seed: int = 0) -> list[int]:
-    """Choose the peers nearest to the centres of all clusters but the user's own.
+    """Choose the review that is nearest to the centre of each cluster, except for the user's own cluster.
 
     Args:
-        own_E: [E] embedding of the user's review.
-        peers_PE: [P, E] embeddings of P other users' reviews of the same item.
-        count: maximum number of peers.
-        seed: seed of the first centres of k-means.
+        own_E: [E], the embedding of the user's review.
+        peers_PE: [P, E], the embeddings of P other users' reviews of the same item.
+        count: largest number of peers.
+        seed: seed of the initial centres of k-means.
 
     Returns:
-        Indices into `peers_PE`, in ascending order; all of them where P is at most `count`.
+        Indices into `peers_PE` in ascending order; all indices if P is at most `count`.
     """
     if len(peers_PE) <= count:
         return list(range(len(peers_PE)))
@@ -43,12 +43,12 @@ def representatives(own_E: Tensor, peers_PE: Tensor, count: int, seed: int = 0) 
 
 
 class Peers:
-    """Finds representative peers of a past review.
+    """Finds the representative peers of a past review.
 
     Args:
-        corpora: filtered corpora by category.
-        vectors: embeddings of their N reviews, by category.
-        pool: [N] bool by category, the rows that may be read (false for test and validation targets).
+        corpora: the filtered corpora by category.
+        vectors: the embeddings of the N reviews of each category.
+        pool: for each category [N] bool, True for reviews that may be read; test and validation targets may not.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Peers:
                     rows_by_item.setdefault(review.item, []).append(at)
 
     def __call__(self, category: str, slot: Slot, count: int, seed: int) -> list[str]:
-        """Texts of at most `count` representative peers of a past review; none where nobody else reviewed its item."""
+        """Return the texts of at most `count` representative peers; none if nobody else reviewed the item."""
         reviews, his_NE = self.corpora[category].reviews, self.vectors[category].his_NE
         past = slot.review
         others = [at for at in self._rows[category].get(past.item, []) if reviews[at].user != past.user]

@@ -11,25 +11,25 @@ from dep.utils.fields import RUNTIME
 
 @dataclass
 class ProfileConfig:
-    """Who writes users' profiles for PAG and DPL, and how."""
+    """Which model writes users' profiles for PAG and DPL, and how."""
 
     writer: Literal["backbone", "endpoint"] = "backbone"
-    """The frozen LLM itself, or a server with OpenAI's chat completions API (the only choice that uses the network)."""
+    """Which model writes. `backbone`: the frozen LLM. `endpoint`: a server with OpenAI's chat completions API."""
     instructions: Instructions = "full"
-    """`full` for models that follow instructions; `taught` for the built-in backbone, which was trained on these."""
+    """Wording of the questions: `full` for models that follow instructions, `taught` for the built-in backbone."""
     max_new_tokens: int = 256
-    """Longest answer, in tokens."""
+    """Largest number of tokens in an answer."""
     url: str = ""
     """URL of the endpoint, up to and including `/v1`."""
     model: str = ""
     """The endpoint's name for the model."""
     key_variable: str = field(default="OPENAI_API_KEY", metadata=RUNTIME)
-    """Environment variable with the endpoint's API key; a local server needs none."""
+    """Name of the environment variable that holds the endpoint's API key; a local server needs none."""
     workers: int = field(default=8, metadata=RUNTIME)
     """Number of simultaneous calls to the endpoint."""
     retries: int = field(default=5, metadata=RUNTIME)
-    """Number of retries of a failed call, with exponential backoff."""
+    """How often a failed call is repeated, with growing pauses."""
     timeout: float = field(default=60.0, metadata=RUNTIME)
-    """Seconds until a call counts as lost."""
+    """Seconds after which a call without an answer counts as lost."""
     max_calls: int = field(default=0, metadata=RUNTIME)
-    """Maximum number of calls to the endpoint in one stage, not counting cached answers; 0: no limit."""
+    """Largest number of calls to the endpoint in a stage, not counting cached answers; 0 for no limit."""

@@ -1,9 +1,9 @@
-"""Writers: answer questions about users with the backbone or a server, and cache every answer by content.
+"""Writers answer questions about users with the backbone or a server; every answer is cached under its question.
 
-    cache/written/<12 digits of the writer's digest>.jsonl    one line for each answer: key (of the question), text
+    cache/written/<12 digits of the writer's digest>.jsonl    one line for each answer: key of the question, text
 
-Each answer is written to disk at once, so that an interruption loses at most one batch or one call, and an equal
-question is answered once for all arms, seeds and runs.
+Each answer is written to disk when it arrives, so that an interruption loses at most one batch or one call. Equal
+questions are answered only once for all arms, seeds and runs.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from dep.utils.locks import file_lock
 
 
 class Writer(Protocol):
-    """Answers questions."""
+    """The interface of writers."""
 
     name: str
-    """Everything that an answer depends on besides the question."""
+    """Names everything that an answer depends on besides the question."""
 
     def __call__(self, questions: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Yield (index, answer) of each question, in any order."""
+        """Yield a pair (index, answer) for each question, in any order."""
 
 
 class BackboneWriter:
-    """Answers with the frozen LLM and greedy decoding, so that profiles do not depend on an arm's seed."""
+    """Answers by greedy decoding with the frozen LLM, so that profiles do not depend on an arm's seed."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class BackboneWriter:
         max_new_tokens: int,
         generate: GenerateConfig,
     ) -> None:
-        """Prepare prompt builder and generator.
+        """Build the prompt builder and the generator.
 
         Args:
             model: the backbone.
-            tokenizer: its tokenizer.
+            tokenizer: the backbone's tokenizer.
             name: identifies the backbone.
-            prompt: gives the chat format and the length limit.
-            max_new_tokens: longest answer, in tokens.
-            generate: gives the batch size and the progress bar.
+            prompt: its chat template and length limits are used.
+            max_new_tokens: largest number of tokens in an answer.
+            generate: its batch size and progress bar are used.
         """
         self.builder = PromptBuilder(tokenizer, prompt)
         frame = self.builder.frame("").digest
@@ -76,14 +76,14 @@ class BackboneWriter:
         self.collate = Collator(int(tokenizer.pad_token_id or 0), side="left", answers=False)
 
     def __call__(self, questions: Sequence[ChatRequest]) -> Iterator[tuple[int, str]]:
-        """Yield (index, answer), in batches of similar length, the longest first."""
+        """Yield pairs (index, answer), in batches of questions of similar length, the longest first."""
         prompts = [Prompt(str(at), self.builder.ask(question), []) for at, question in enumerate(questions)]
         for key, text in self.generate(prompts, self.collate):
             yield int(key), text
 
 
 class CachedWriter:
-    """A writer whose answers are cached on disk.
+    """Caches the answers of a writer on disk.
 
     Args:
         writer: answers the questions that are not cached.
@@ -95,7 +95,7 @@ class CachedWriter:
         self.path = folder / "written" / f"{text_digest(writer.name)[:12]}.jsonl"
 
     def __call__(self, questions: Sequence[ChatRequest]) -> list[str]:
-        """Return one answer for each question, in order; equal questions are asked once."""
+        """Return one answer for each question, in order; equal questions are asked only once."""
         keys = [_key(question) for question in questions]
         cached = self._read()
         new = {key: question for key, question in zip(keys, questions, strict=True) if key not in cached}

@@ -1,4 +1,4 @@
-"""Adapters: one file each. A method names one by its kind, or by "my_module:MyAdapter"."""
+"""Adapters are the trained parts; each has a file here. A method chooses one by kind or as "my_module:MyAdapter"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base class of adapters: the trained part between a user's vectors and the frozen LLM.
+"""The base class of adapters; an adapter is the trained part between a user's vectors and the frozen LLM.
 
 The rest of the package uses adapters only through this class. An adapter makes soft tokens (`forward`), or acts inside
 the LLM's layers while the LLM reads a batch (`attached`), or both.
@@ -19,23 +19,23 @@ from dep.types import SLOT_TOKENS, Batch, Branch
 from dep.utils.registry import ComponentConfig
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
-"""Branch -> mean [E] and standard deviation [E] of its training vectors."""
+"""For each branch the mean [E] and the standard deviation [E] of its training vectors."""
 
 
 class SoftTokens(NamedTuple):
-    """Output of an adapter for a batch."""
+    """What an adapter computes for a batch."""
 
     vectors: dict[Branch, Tensor]
-    """Soft tokens [B, K, D] of each branch."""
+    """The soft tokens [B, K, D] of each branch."""
     losses: dict[str, Tensor]
-    """Auxiliary losses by name, scalars."""
+    """Auxiliary losses (scalars) by name."""
     stats: dict[str, Tensor]
-    """Statistics to log by name, scalars."""
+    """Statistics to log (scalars) by name."""
 
 
 @dataclass(frozen=True)
 class AdapterParts:
-    """Everything that an adapter may be built from."""
+    """Everything that an adapter may need when it is built."""
 
     soft_prompt: SoftPromptConfig
     compressor: ComponentConfig
@@ -45,19 +45,19 @@ class AdapterParts:
     model: PreTrainedModel
     """The frozen LLM."""
     norm: float
-    """Mean length (L2 norm) of the LLM's embedding rows."""
+    """Mean L2 norm of the LLM's token embeddings."""
     statistics: Statistics | None = None
-    """Statistics of the training vectors; None where vectors are not standardised."""
+    """Statistics of the training vectors; None if vectors are not standardised."""
     categories: int = 1
     """Number of categories in the data."""
     longest: int = 0
-    """Maximum number of past reviews that a user encoder reads."""
+    """Largest number of past reviews that a user encoder reads."""
     slot_ids: Mapping[Branch, int] = field(default_factory=lambda: dict.fromkeys(SLOT_TOKENS, 0))
-    """Branch -> id of its slot token in `batch.ids`."""
+    """For each branch the id of its slot token in `batch.ids`."""
 
     @property
     def branches(self) -> list[Branch]:
-        """Branches with soft tokens."""
+        """The branches that get soft tokens."""
         return list(self.soft_prompt.branches)
 
     @property
@@ -68,16 +68,16 @@ class AdapterParts:
 
 
 class Adapter(nn.Module):
-    """Base class of adapters; the defaults hold for most of them."""
+    """The base class of adapters; its defaults are right for most adapters."""
 
     statistics_of: ClassVar[tuple[Branch, ...] | None] = None
-    """Branches whose vectors the adapter standardises; None: all branches with soft tokens."""
+    """The branches whose vectors the adapter standardises; None for all that get soft tokens."""
     depends_on_user: ClassVar[bool] = True
-    """Whether the adapter reads anything of the user."""
+    """Whether the adapter's output depends on the user."""
     fixed_slots: ClassVar[bool] = False
     """Whether the adapter has parameters for each slot index, which limits the number of past reviews."""
     needs_branches: ClassVar[bool] = True
-    """Whether the adapter is left out without soft tokens; false for one that acts inside the LLM's layers."""
+    """Whether the adapter needs soft tokens; False for an adapter that only acts inside the LLM's layers."""
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> Self:
@@ -88,37 +88,37 @@ class Adapter(nn.Module):
     def prefix_safe(self) -> bool:
         """Whether hidden states before the first soft token depend neither on the user nor on trained weights.
 
-        They are then computed once for all users, without gradients, and outside `attached`. By default true for an
-        adapter that does not override `attached`.
+        If so, these states are computed once for all users, without gradients and outside `attached`. The default is
+        True for an adapter that does not override `attached`.
         """
         return type(self).attached is Adapter.attached
 
     @property
     def pretrainable(self) -> Any:
-        """A user encoder that is trained on its own task first; None for most adapters."""
+        """The user encoder that is first trained on a task of its own; None for most adapters."""
         return None
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """Weights of auxiliary losses other than `recon` and `sparse`, by name."""
+        """The weight of each auxiliary loss other than `recon` and `sparse`, by the loss's name."""
         return {}
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return a context manager in which `model` reads this batch with the adapter in its layers.
+        """Return a context manager inside which the adapter acts in the layers of `model`.
 
-        Inside, layers see hidden states [B, T, D] of the whole rows of `batch.ids` (training, likelihood, the prompt in
-        generation), then [B, 1, D] for each generated token. Rows are never packed.
+        Inside, each layer receives hidden states [B, T, D] for the whole of `batch.ids`; in generation it then receives
+        [B, 1, D] for each generated token. Examples are never packed.
         """
         return nullcontext()
 
     def is_trained(self, name: str) -> bool:
-        """Whether the parameter of this name is trained."""
+        """Return whether the parameter called `name` is trained."""
         return True
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Optimizer groups (`params`, `lr`) of trained parameters with their own learning rate."""
+        """Return optimizer groups (`params`, `lr`) of those trained parameters that have their own learning rate."""
         return []
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Make the soft tokens of a batch; none for an adapter that acts only inside the LLM."""
+        """Compute the soft tokens of a batch; an adapter that only acts inside the LLM returns none."""
         return SoftTokens({}, {}, {})

@@ -1,4 +1,4 @@
-"""The constant prompt's adapter: a table of trained soft tokens, the same for every user (a control)."""
+"""The adapter of the constant prompt, a control: trained soft tokens that are the same for every user."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dep.utils.errors import DepError
 
 
 class ConstantAdapter(Adapter):
-    """`constant`: one trained token for each slot index and branch, the same for every user.
+    """`constant`: one trained soft token for each slot index and branch, the same for every user.
 
-    A control for the effect of training a soft prompt without information about the user: it makes as many soft tokens
-    as DEP and reads no vector.
+    This control measures the effect of training a soft prompt that knows nothing about the user. It has as many soft
+    tokens as DEP and reads no vectors.
     """
 
     depends_on_user = False
     fixed_slots = True
 
     def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
-        """Draw a table [slots, D] for each branch, with rows of the same expected length as the LLM's embeddings."""
+        """Draw a table [slots, D] for each branch, whose rows are about as long as the LLM's token embeddings."""
         super().__init__()
         self.tables = nn.ParameterDict(
             {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
@@ -29,14 +29,14 @@ class ConstantAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> ConstantAdapter:
-        """Build tables with one row for each slot of the prompt."""
+        """Build the adapter with one table row for each slot of the prompt."""
         return cls(parts.branches, parts.soft_prompt.slots, parts.llm_width, parts.norm)
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Return the table's row of each slot index.
+        """Look up the soft token of each slot index in the tables.
 
         Raises:
-            DepError: the table has no row for a slot index of the batch.
+            DepError: a slot index of the batch has no row in the table.
         """
         soft: dict[Branch, Tensor] = {}
         for branch, index_BK in batch.slot_index.items():

@@ -1,4 +1,4 @@
-"""DEP's adapter: compressor (Eq. 5) and projector (Eq. 6), applied to the user's vectors."""
+"""The adapter of DEP, which applies a compressor (Eq. 5) and a projector (Eq. 6) to the user's vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dep.types import Batch, Branch
 
 
 class DEPAdapter(Adapter):
-    """`dep`: soft tokens from the user's own vectors and their differences (the paper)."""
+    """`dep`: computes soft tokens from the vectors of the user's reviews and from their differences (the paper)."""
 
     def __init__(
         self,
@@ -26,14 +26,14 @@ class DEPAdapter(Adapter):
         statistics: Statistics | None = None,
         losses_see: Literal["shown", "all"] = "shown",
     ) -> None:
-        """Combine compressor and projector.
+        """Combine a compressor and a projector.
 
         Args:
-            compressor: e [..., E] -> latent z [..., Z] and reconstruction ê [..., E].
-            projector: z [..., Z] -> p [..., D].
-            statistics: mean and standard deviation [E] of each branch's training vectors, to standardise the
-                compressor's input; None to leave it. Eq. 8 compares unstandardised vectors in both cases.
-            losses_see: as `SoftPromptConfig.losses_see`.
+            compressor: maps e [..., E] to a latent z [..., Z] and a reconstruction ê [..., E].
+            projector: maps z [..., Z] to soft tokens p [..., D].
+            statistics: mean and standard deviation [E] of each branch's training vectors, with which the compressor's
+                input is standardised; None for no standardisation. Eq. 8 compares unstandardised vectors in both cases.
+            losses_see: see `SoftPromptConfig.losses_see`.
         """
         super().__init__()
         self.compressor = compressor
@@ -43,19 +43,19 @@ class DEPAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> DEPAdapter:
-        """Build compressor and projector from their settings."""
+        """Build the adapter from the settings of compressor and projector."""
         compressor = COMPRESSORS.build(parts.compressor, parts.width)
         projector = Projector(parts.projector, compressor.width_out, parts.llm_width, parts.branches, parts.norm)
         return cls(compressor, projector, parts.statistics, parts.soft_prompt.losses_see)
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
-        """Weights of the compressor's own losses."""
+        """The weights of the compressor's own auxiliary losses."""
         weights: Mapping[str, float] = getattr(self.compressor, "loss_weights", {})
         return weights
 
     def _compress(self, v_BKE: Tensor, noise_BKE: Tensor | float, branch: Branch) -> Compressed:
-        """Compress a branch's vectors [B, K, E]; the reconstruction is converted back to the vectors' units."""
+        """Compress a branch's vectors [B, K, E]; standardisation is undone in the reconstruction."""
         if branch not in self.standardizers:
             return self.compressor(v_BKE + noise_BKE)
         standardizer = self.standardizers[branch]
@@ -66,7 +66,7 @@ class DEPAdapter(Adapter):
     def _seen_by_losses(
         self, batch: Batch, vectors: dict[Branch, Tensor], compressed: dict[Branch, Compressed]
     ) -> tuple[dict[Branch, Tensor], dict[Branch, Compressed], dict[Branch, Tensor]]:
-        """Vectors, what the compressor made of them and which are there; with `all`, the cut ones behind the others."""
+        """Return the vectors that the losses see, what the compressor made of them, and their mask."""
         present = {branch: batch.present[branch] for branch in vectors}
         if self.losses_see == "shown":
             return vectors, compressed, present
@@ -86,7 +86,7 @@ class DEPAdapter(Adapter):
         return vectors, compressed, present
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Make soft tokens [B, K, D] of every branch; absent vectors are set to zero and enter no loss."""
+        """Compute the soft tokens [B, K, D] of every branch; absent vectors are set to zero and enter no loss."""
         like = next(self.parameters())
         vectors = {
             branch: v_BKE.to(like).masked_fill(~batch.present[branch][..., None], 0.0)

@@ -1,7 +1,7 @@
-"""Adapter files: only trained parameters are saved; one predicate is both the freeze rule and the checkpoint filter.
+"""Reads and writes adapter files, which hold only trained parameters.
 
-An adapter is a safetensors file. Its metadata holds the configuration that it was trained with and the fingerprint of
-the backbone.
+`is_trainable` decides both which parameters are trained and which are saved. An adapter file is a safetensors file; its
+metadata holds the configuration that the adapter was trained with and the fingerprint of the backbone.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ FORMAT = "dep-adapter/1"
 
 
 def is_trainable(name: str) -> bool:
-    """Whether the parameter of this name in `PersonalizationModule` is trained and saved."""
+    """Return whether the parameter called `name` in `PersonalizationModule` is trained and saved."""
     return name.startswith("soft_prompt.")
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return the part of a module's state that is trained."""
+    """Return the trained tensors of a module by name."""
     return {name: value for name, value in module.state_dict().items() if is_trainable(name)}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file atomically: to a temporary file, which is then renamed."""
+    """Write a safetensors file atomically: write a temporary file and rename it."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(plain, temporary, dict(metadata or {}))
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a complete safetensors file exists at `path`."""
+    """Return whether a complete safetensors file exists at `path`."""
     try:
         with safe_open(path, framework="pt"):
             return True
@@ -48,15 +48,15 @@ def is_intact(path: Path) -> bool:
 
 
 def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Refuse weights whose names or shapes are not exactly those of this model.
+    """Check that loaded tensors have exactly the names and shapes of a model's tensors.
 
     Args:
         found: the loaded tensors by name.
         expected: the model's tensors by name.
-        source: describes where `found` comes from, for the message.
+        source: says where `found` comes from, for the error message.
 
     Raises:
-        DepError: names missing tensors, unexpected ones and those of another shape.
+        DepError: a tensor is missing, is unexpected or has another shape; the message names it.
     """
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     shapes = [
@@ -72,10 +72,10 @@ def check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
 
 
 def check_fingerprint(found: str | None, expected: str, source: str) -> None:
-    """Refuse weights that were trained on another backbone.
+    """Check that weights were trained on this backbone.
 
     Raises:
-        DepError: names both fingerprints.
+        DepError: the fingerprints of the two backbones differ; the message names both.
     """
     if found != expected:
         raise DepError(
@@ -85,7 +85,7 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
 
 
 def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str) -> None:
-    """Write trained tensors; the metadata holds their names, the configuration and the backbone's fingerprint."""
+    """Write the trained tensors to a file whose metadata holds the configuration and the backbone's fingerprint."""
     # One metadata entry: safetensors writes several in an order that differs between processes.
     facts = {"names": sorted(tensors), "config": dict(config), "fingerprint": fingerprint}
     metadata = {FORMAT: json.dumps(facts, sort_keys=True)}
@@ -93,7 +93,7 @@ def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str
 
 
 def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Read an adapter that `write_adapter` wrote.
+    """Read an adapter file that `write_adapter` wrote.
 
     Returns:
         The tensors by name, the configuration, and the backbone's fingerprint.

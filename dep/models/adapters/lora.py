@@ -1,9 +1,9 @@
-"""LoRA (Hu et al., 2022): low-rank updates of the frozen LLM's own layers, trained as an adapter.
+"""LoRA (Hu et al., 2022) as an adapter: it trains low-rank updates of the frozen LLM's own layers.
 
     h = W x + 2 B A x,   A [R, in] drawn at random, B [out, R] zero at first
 
 R is the rank. The factors A and B are the adapter's parameters. Forward hooks add the updates while the LLM reads a
-batch; the LLM's own modules do not change, so that arms with and without LoRA share one loaded backbone.
+batch. The LLM's own modules do not change, so that arms with and without LoRA share one loaded backbone.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from dep.types import Batch
 from dep.utils.errors import DepError
 
 SCALE = 2.0
-"""Factor on the update: alpha / R with alpha = 2 R."""
+"""The factor on the update, which LoRA calls alpha / R; here alpha is 2 R."""
 _TARGETS = ("q_proj", "v_proj", "query_key_value", "c_attn", "Wqkv", "qkv_proj", "att_proj")
-"""Names of query and value projections in transformers' architectures; a fused projection is updated as a whole."""
+"""How transformers' architectures name query and value projections; a fused projection is updated as a whole."""
 
 
 class LowRankUpdates(nn.Module):
-    """Holds the factors A and B of every updated layer.
+    """Holds the factors A and B for every updated layer.
 
     Args:
         model: the frozen LLM; only the sizes of its layers are read.
@@ -72,7 +72,10 @@ class LowRankUpdates(nn.Module):
 
 
 class LoRAAdapter(Adapter):
-    """Low-rank updates without soft tokens, the same for every user: measures training inside the LLM alone."""
+    """`lora`: low-rank updates of the LLM, the same for every user, without soft tokens.
+
+    This control measures the effect of training inside the LLM.
+    """
 
     depends_on_user = False
     needs_branches = False
@@ -83,16 +86,16 @@ class LoRAAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> LoRAAdapter:
-        """Build updates of the LLM's query and value projections, or of the layers in `soft_prompt.lora.targets`."""
+        """Build the adapter for the layers in `soft_prompt.lora.targets`, or else for query and value projections."""
         return cls(LowRankUpdates(parts.model, parts.soft_prompt.lora))
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return a context manager in which `model` computes with the updates."""
+        """Return a context manager inside which `model` computes with the updates."""
         return self.updates.attached(model)
 
 
 def _target_names(model: PreTrainedModel, config: LoRAConfig) -> list[str]:
-    """Return the dotted names of the layers to update, in the model's order."""
+    """Return the dotted names of the layers to update, in the order of the model."""
     targets = tuple(config.targets or _TARGETS)
     inside = {id(module) for layer in decoder_layers(model) for module in layer.modules()}
     linear = [name for name, module in model.named_modules() if id(module) in inside and _is_linear(module)]
@@ -120,5 +123,5 @@ def _sizes(layer: nn.Module) -> tuple[int, int]:
 
 
 def _key(name: str) -> str:
-    """Convert a layer's name to a parameter's name, which may not contain a dot."""
+    """Convert a layer's name to a parameter's name, which must not contain a dot."""
     return name.replace(".", "_")

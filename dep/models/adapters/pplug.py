@@ -1,4 +1,6 @@
-"""PPlug (Liu et al., 2025): one embedding of the user, a mean of the reviews weighted by relevance to the request.
+"""The adapter of PPlug (Liu et al., 2025), which represents a user by one embedding.
+
+The embedding is the mean of the user's reviews, weighted by their relevance to the request:
 
     w_i = softmax_i(x_u · h_i),   P_u = Proj(Σ_i w_i h_i),   soft tokens = [Proj(I), P_u]
 
@@ -21,13 +23,13 @@ from dep.utils.errors import DepError
 
 
 class PPlugAdapter(Adapter):
-    """`pplug`: two soft tokens, one of the instruction and one of the user.
+    """`pplug`: computes two soft tokens, one for the instruction and one for the user.
 
     Args:
-        projector: E -> D, for the branch `user`.
+        projector: maps E to D for the branch `user`.
         width: E, the width of the vectors.
-        statistics: mean and standard deviation [E] of the reviews' vectors (branch `his`), to standardise the
-            projector's input; None to leave it. The weights are computed from unstandardised vectors in both cases.
+        statistics: mean and standard deviation [E] of the reviews' vectors (branch `his`), with which the projector's
+            input is standardised; None for no standardisation. The weights are computed from unstandardised vectors.
     """
 
     statistics_of = ("his",)
@@ -47,21 +49,21 @@ class PPlugAdapter(Adapter):
         return cls(projector, parts.width, parts.statistics)
 
     def weights(self, his_BLE: Tensor, query_BE: Tensor, present_BL: Tensor) -> Tensor:
-        """Compute the reviews' weights.
+        """Compute the weight of each review.
 
         Args:
             his_BLE: embeddings of the users' reviews.
             query_BE: embeddings of the requests.
-            present_BL: true where a review is not padding.
+            present_BL: True where a review is not padding.
 
         Returns:
-            Weights [B, L]; a row sums to 1, or to 0 for a user without reviews.
+            Weights [B, L], which sum to 1 for each user, or to 0 for a user without reviews.
         """
         scores_BL = torch.einsum("be,ble->bl", self.query(query_BE), his_BLE)
         return scores_BL.masked_fill(~present_BL, -torch.inf).softmax(-1).nan_to_num(0.0)
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Make soft tokens [B, 2, D] of the branch `user`.
+        """Compute the soft tokens [B, 2, D] of the branch `user`.
 
         Raises:
             DepError: the batch has no user history.

@@ -1,6 +1,6 @@
-"""Activation checkpointing of a frozen backbone: a layer stores only its input and runs again in the backward pass.
+"""Activation checkpointing for a frozen backbone: a layer stores only its input and runs again in the backward pass.
 
-transformers offers it for models in training mode only; the frozen backbone stays in eval mode, without dropout.
+transformers' own checkpointing needs a model in training mode, but the frozen backbone stays in eval mode (no dropout).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _HOOKS = (
     "_forward_pre_hooks_with_kwargs",
 )  # fmt: skip
 RECOMPUTES = "recomputes_layers"
-"""Attribute of a checkpointed model. It cannot be given a cache: each layer would add its keys and values twice."""
+"""Marks a checkpointed model, which cannot use a cache, since each layer would add its keys and values twice."""
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
-    """Make every layer of `model` run again in the backward pass; without gradients nothing changes."""
+    """Make every layer of `model` run again in the backward pass; passes without gradients do not change."""
     for layer in decoder_layers(model):
         layer.forward = _checkpointed(layer, layer.forward)
     setattr(model, RECOMPUTES, True)
@@ -49,7 +49,7 @@ def _hooks(module: nn.Module) -> Hooks:
 
 @contextmanager
 def _with_hooks(hooks: list[tuple[nn.Module, Hooks]]) -> Iterator[None]:
-    """Modules with the forward hooks that they had in the forward pass: an adapter is detached before the backward."""
+    """Restore the hooks of the forward pass while a layer runs again, since adapters are detached by then."""
     now = [(module, _hooks(module)) for module, _ in hooks]
     try:
         _set(hooks)

@@ -1,9 +1,9 @@
-"""Estimates of an arm's memory and time on a given card, from the backbone's architecture alone.
+"""Estimates the memory and time that an arm needs on a given card, from the backbone's architecture alone.
 
-No weights are loaded. Parameters and the activations that a training step stores for its backward pass are counted on
-torch's meta device, where tensors have shapes but no storage. Time follows from floating-point operations (prefill,
-training) and from bytes read (decoding: one pass over the weights a token). The shares of a card's peak that are
-reached in practice are assumptions, stated in `Card`.
+No weights are loaded. Parameters and stored activations are counted on torch's meta device, where tensors have shapes
+but no storage. Reading prompts and training take a time proportional to floating-point operations; decoding takes a
+time proportional to the bytes read, since each token needs all weights once. How much of a card's peak is reached in
+practice is an assumption, which `Card` states.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from dep.utils.errors import MissingFile
 
 @dataclass(frozen=True)
 class Card:
-    """A device and the weight format that is used on it."""
+    """A GPU and the format of the weights on it."""
 
     name: str
     memory: float
-    """GB."""
+    """Memory in GB."""
     flops: float
-    """Floating-point operations a second, the vendor's peak."""
+    """The vendor's peak of floating-point operations per second."""
     bandwidth: float
-    """Bytes a second."""
+    """Memory bandwidth in bytes per second."""
     quantization: str = "none"
     reached: float = 0.4
-    """Share of the peak that training and prefill reach."""
+    """The share of the peak that training and reading prompts reach."""
     decoding: float = 0.5
-    """Share of the bandwidth that decoding reaches; lower for quantized weights, which are unpacked at each use."""
+    """The share of the bandwidth that decoding reaches; lower for quantized weights, which are unpacked at each use."""
 
 
 CARDS = (
     Card("80 GB, bf16", 80, 312e12, 2.0e12),
     Card("24 GB, NF4", 24, 165e12, 1.0e12, "nf4", reached=0.3, decoding=0.2),
 )
-"""An A100 and an RTX 4090, with their vendors' peak figures (dense bf16)."""
+"""An A100 and an RTX 4090, with the vendor's peak figures for dense bf16."""
 
 _QWEN: dict[str, dict[str, Any]] = {
     name: dict(
@@ -61,43 +61,44 @@ _QWEN: dict[str, dict[str, Any]] = {
         "Qwen/Qwen2.5-32B-Instruct": (5120, 27648, 64, 40, 8, 152064, False),
     }.items()
 }  # fmt: skip
-"""Published architectures of the paper's backbones, for a plan without access to a model hub."""
+"""Published sizes of the paper's backbones, so that costs can be estimated without access to a model hub."""
 
 
 _WORKSPACE = 1.5
-"""GB of a CUDA context and of scratch space."""
+"""GB that the CUDA context and scratch space take."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """The work of one arm, in tokens.
+    """How much work an arm is, in examples and tokens.
 
-    `prompt` and `target` are mean tokens of an example; `longest` is the tokens of the longest, target included.
+    `prompt` and `target` are the mean numbers of tokens in an example's prompt and target; `longest` is the number of
+    tokens in the longest example, target included.
     """
 
     train: int
-    """Training examples, times epochs."""
+    """Number of training examples, times the number of epochs."""
     validate: int
-    """Validation examples, times epochs."""
+    """Number of validation examples, times the number of epochs."""
     test: int
     prompt: float
     target: float
     longest: int
     micro_batch: int
     batch: int
-    """Examples that are generated together."""
+    """Number of examples that are generated in one batch."""
     new_tokens: int
-    """Tokens that generation may write."""
+    """Largest number of tokens in a generated text."""
     validation_writes: bool
-    """Whether validation generates (METEOR) or only measures the likelihood."""
+    """Whether validation generates texts (for METEOR) or only computes the likelihood."""
     calls: int = 0
-    """Profile texts of `call_tokens` tokens that the LLM writes for each request, from prompts of the same length."""
+    """Number of profile texts, of `call_tokens` tokens each, that the LLM writes per request (PAG, DPL)."""
     call_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds and peak GB of training (0 where nothing is trained) and of generation."""
+    """Seconds and peak GB of training and of generation; those of training are 0 if nothing is trained."""
 
     train_s: float
     generate_s: float
@@ -106,14 +107,15 @@ class Cost:
 
 
 def architecture(config: BackboneConfig) -> PretrainedConfig:
-    """The backbone's configuration, from its folder, the local cache, or the table of published ones.
+    """Return the backbone's configuration from its folder, from the local cache, or from the table of published sizes.
 
     Raises:
-        FileNotFoundError: none of them has it.
+        FileNotFoundError: none of these has the configuration.
     """
+    name = files(config)
     try:
         config_json: PretrainedConfig = AutoConfig.from_pretrained(
-            files(config), local_files_only=not config.allow_download, trust_remote_code=False
+            name, local_files_only=not config.allow_download, trust_remote_code=False
         )
         return config_json
     except OSError:
@@ -130,9 +132,9 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
 
     Args:
         config: the backbone.
-        load: the arm's tokens.
-        card: the device.
-        trained: parameters of the adapter (0: prompt only).
+        load: the arm's work.
+        card: the GPU.
+        trained: number of trained parameters; 0 for an arm without training.
     """
     shape = architecture(config)
     total, embedding, _ = parameters(shape)
@@ -155,19 +157,19 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
 
 
 def reading_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:
-    """Operations of one forward pass over `tokens` positions, with logits at `predicted` of them.
+    """Count the operations of one forward pass over `tokens` positions, with logits at `predicted` of them.
 
-    Attention counts as a causal kernel computes it: half of the square.
+    Attention is counted as a causal kernel computes it, which is half of all pairs of positions.
     """
     linear, attention = _flops(shape, tokens, predicted)
     return linear + attention
 
 
 def training_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:
-    """Operations of a training step through a frozen LLM.
+    """Count the operations of a training step through a frozen LLM.
 
-    Weights take no gradient, so the backward pass of a linear layer costs one forward pass (the gradient of the
-    activations), not two; that of attention costs two and a half, since the kernel computes the scores again.
+    Frozen weights need no gradient, so the backward pass of a linear layer costs as much as one forward pass and not
+    two. The backward pass of attention costs two and a half forward passes, since the kernel computes the scores again.
     """
     linear, attention = _flops(shape, tokens, predicted)
     return 2 * linear + 3.5 * attention
@@ -182,12 +184,12 @@ def _flops(shape: PretrainedConfig, tokens: float, predicted: float) -> tuple[fl
 
 
 def kv_bytes(shape: PretrainedConfig, tokens: float, itemsize: int) -> float:
-    """Bytes of the keys and values of `tokens` positions in the LLM's cache, without those of cross-attention."""
+    """Count the bytes of cached keys and values for `tokens` positions, without those of cross-attention."""
     return float(itemsize) * tokens * sum(layer.cached for layer in attention_layers(shape))
 
 
 def fitted(config: BackboneConfig, load: Load, card: Card, trained: int) -> tuple[Load, Cost]:
-    """`load` and its cost, with generation batch and longest example reduced until they fit the card."""
+    """Reduce the generation batch and the longest example until the work fits the card; return both work and cost."""
     while (cost := estimate(config, load, card, trained)).generate_gb > 0.95 * card.memory and load.batch > 1:
         load = replace(load, batch=load.batch // 2)
     while cost.train_gb > 0.95 * card.memory and load.longest > 512:

@@ -1,4 +1,4 @@
-"""Identity of a backbone: a digest of its files before it is loaded, a fingerprint of its weights after."""
+"""Identifies a backbone: by a digest of its files before it is loaded, by a fingerprint of its weights afterwards."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SAMPLE = 256
 
 
 def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
-    """Sha256 over the names and contents of a backbone's files, without loading it.
+    """Return a SHA-256 of the names and contents of a backbone's files, without loading the backbone.
 
-    For a name on the hub, the name itself.
+    For a model on the hub, return its name.
 
     Args:
-        config: which backbone.
-        file_digest: returns the sha256 of a file's content.
+        config: the settings that name the backbone.
+        file_digest: returns the SHA-256 of a file's content.
     """
     folder = Path(files(config))
     if not folder.is_dir():
@@ -35,10 +35,10 @@ def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
 
 
 def fingerprint(model: PreTrainedModel) -> str:
-    """Sha256 over name, shape and an evenly spaced sample of every weight; takes seconds even for a large model.
+    """Return a SHA-256 of all weights: of their names, their shapes and an evenly spaced sample of their values.
 
-    The sample is rounded to bfloat16 first, so that float32 and bfloat16 versions of a model have the same fingerprint.
-    A quantized version has another.
+    This takes seconds even for a large model. The sample is rounded to bfloat16 first, so that float32 and bfloat16
+    versions of a model have the same fingerprint. A quantized version has another fingerprint.
     """
     digest = hashlib.sha256()
     for name, weight in sorted(model.named_parameters(), key=lambda pair: pair[0]):

@@ -1,7 +1,7 @@
-"""Sizes of an architecture, read from its configuration: parameters, attention heads, positions. Nothing is loaded.
+"""Reads the sizes of an architecture (parameters, attention heads, positions) from its configuration alone.
 
-Configurations of transformers name the same size differently; their attribute maps unify most names, `DynamicCache`
-tells which layers keep keys and values, and parameters are counted on torch's meta device.
+Configurations of transformers have different names for the same size; their attribute maps unify most names.
+`DynamicCache` tells which layers keep keys and values. Parameters are counted on torch's meta device.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", 
 
 
 class Parameters(NamedTuple):
-    """Numbers of parameters: all, those of embedding and output layer, and those of experts that a token skips."""
+    """Numbers of parameters: all, those in embedding and output layer, and those in experts that a token skips."""
 
     total: int
     embedding: int
@@ -25,9 +25,9 @@ class Parameters(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """One attention layer: heads, width of a key and of a value, and how many numbers it caches for each token.
+    """Sizes of an attention layer: heads, widths of a key and of a value, and numbers cached for each token.
 
-    `cached` is 0 for a layer that reuses the keys and values of another.
+    `cached` is 0 for a layer that reuses another layer's keys and values.
     """
 
     heads: int
@@ -37,7 +37,7 @@ class Attention(NamedTuple):
 
 
 def attention_layers(config: PretrainedConfig) -> list[Attention]:
-    """The layers that attend, in order; none for a recurrent architecture."""
+    """Return the sizes of all attention layers in order; none for a recurrent architecture."""
     text = config.get_text_config(decoder=True)
     if not getattr(text, "num_attention_heads", None):
         return []
@@ -62,12 +62,12 @@ def _attention(config: Any) -> Attention:
 
 
 def width(config: PretrainedConfig) -> int:
-    """D: the width of the hidden states."""
+    """Return D, the width of the hidden states."""
     return int(config.get_text_config(decoder=True).hidden_size)
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
-    """How many positions the configuration has; None where it names no limit."""
+    """Return how many positions the model has according to its configuration; None if that sets no limit."""
     text = config.get_text_config(decoder=True)
     names = ("max_position_embeddings", "max_seq_len", "max_target_positions")
     limits = (getattr(text, name, None) for name in names)
@@ -91,7 +91,7 @@ def rotary_limit(config: PretrainedConfig) -> int | None:
 
 
 def parameters(config: PretrainedConfig) -> Parameters:
-    """Count parameters on the meta device."""
+    """Count the parameters of an architecture on the meta device."""
     fields = as_json(config)
     if fields not in _counted:
         _counted[fields] = _count(config)
@@ -99,16 +99,16 @@ def parameters(config: PretrainedConfig) -> Parameters:
 
 
 _counted: dict[str, Parameters] = {}
-"""By the fields of a configuration."""
+"""Results of `parameters`, by the fields of the configuration."""
 
 
 def as_json(config: PretrainedConfig) -> str:
-    """All fields of a configuration, as a key for caches."""
+    """Return all fields of a configuration as JSON, which serves as a key for caches."""
     return config.to_json_string(use_diff=False)
 
 
 def replaced(config: PretrainedConfig, **changed: Any) -> PretrainedConfig:
-    """A copy of a configuration with the fields `changed` replaced."""
+    """Return a copy of a configuration with the fields `changed` replaced."""
     fields = {**config.to_dict(), **changed}
     if changed:
         fields.pop("per_layer_config", None)  # by layer index; made anew from the layers' types

@@ -1,11 +1,13 @@
-"""Torch's SDPA for grouped-query attention, without a copy of keys and values for each head.
+"""Grouped-query attention by torch's SDPA that does not copy keys and values for each head.
 
-    query [B, H, T, d]  ->  [B, H/G, G T, d]     the G heads of a group become G times as many queries of one head
+The G heads of a group are treated as one head with G times as many queries:
+
+    query [B, H, T, d]  ->  [B, H/G, G T, d]
 
 transformers copies keys and values G times in each layer, and converts the mask from bool to float in each layer. On a
-processor the copies take a tenth of a training step and, after a long prompt, more time than a new token itself. The
-numbers that are multiplied are the same. On a GPU only single new tokens use this path: for longer inputs a mask G
-times as long costs more than it saves.
+CPU the copies take a tenth of a training step and, after a long prompt, more time than the new token itself. The
+products stay the same. On a GPU only single new tokens are computed in this way, since for longer inputs the G times
+longer mask costs more than the copies.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ NAME = "sdpa_grouped"
 
 
 def use_gqa_attention(model: PreTrainedModel) -> None:
-    """Switch a model that uses torch's SDPA through transformers' attention interface to the grouped version.
+    """Switch a model to this module's attention, if transformers' attention interface runs torch's SDPA for it.
 
-    A model with attention code of its own (Falcon) compares the name with `sdpa`, and would take another path.
+    Models with their own attention code, such as Falcon, are left unchanged.
     """
     if model.config._attn_implementation == "sdpa" and model._supports_attention_backend:
         model.config._attn_implementation = NAME
@@ -48,7 +50,7 @@ def _attend(
 
 
 def _for_groups(mask: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
-    """The additive mask of one group's queries; computed once for all layers that receive the same mask."""
+    """Return an additive mask for the queries of a group; all layers with the same mask share the result."""
     cached: Tensor | None = getattr(mask, "for_groups", None)
     if cached is None:
         boolean = mask.dtype == torch.bool

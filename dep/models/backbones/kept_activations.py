@@ -1,4 +1,4 @@
-"""Bytes of activations that a training step stores for its backward pass, counted on torch's meta device."""
+"""Counts the activations that a training step stores for its backward pass, in bytes, on torch's meta device."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from dep.models.backbones.geometry import as_json, replaced
 from dep.models.backbones.miniature import LAYER_COUNTS
 
 _A_LAYER = 34
-"""Bytes for each token and unit of width that a layer stores where its architecture cannot be counted: attention and
-a feed-forward network of four times the width, in bfloat16 (Korthikanti et al. 2022, eq. 1, without dropout masks)."""
+"""Bytes that a layer stores per token and unit of width, if its architecture cannot be counted. The value is that of
+attention and a feed-forward network of four times the width, in bfloat16 (Korthikanti et al. 2022, eq. 1, without
+dropout masks)."""
 
 
 def kept_bytes(config: PretrainedConfig, tokens: int) -> float:
-    """Bytes of activations that one example of `tokens` tokens stores for the backward pass, without the weights.
+    """Count the bytes of activations that one example of `tokens` tokens stores for the backward pass.
 
-    Counted with one and with two layers in bfloat16, and extrapolated to all layers; a rule of thumb where an
-    architecture's code needs values and not only shapes.
+    The bytes are counted for one and for two layers in bfloat16 and extrapolated to all layers. An architecture whose
+    code needs values, and not only shapes, gets a rule of thumb (`_A_LAYER`).
     """
     text = config.get_text_config(decoder=True)
     try:
@@ -32,7 +33,7 @@ def kept_bytes(config: PretrainedConfig, tokens: int) -> float:
 
 
 _known: dict[tuple[str, int, int], float] = {}
-"""By the fields of a configuration, layers and tokens."""
+"""Counted bytes, by the fields of the configuration, the number of layers and the number of tokens."""
 
 
 def _counted_bytes(config: PretrainedConfig, layers: int, tokens: int) -> float:
@@ -57,7 +58,7 @@ def _count(model: PreTrainedModel, tokens: int) -> float:
 
 
 def _stored(model: PreTrainedModel, embeds: Tensor, mask: Tensor) -> float:
-    """Bytes that autograd stores in a forward pass."""
+    """Count the bytes that autograd stores in a forward pass, without the weights."""
     weights = {p.untyped_storage()._cdata for p in model.parameters()}
     stored: dict[int, Tensor] = {}
 
@@ -75,7 +76,7 @@ def _stored(model: PreTrainedModel, embeds: Tensor, mask: Tensor) -> float:
 
 
 def with_layers(config: PretrainedConfig, layers: int, **changed: Any) -> PretrainedConfig:
-    """The configuration of an architecture's first layers, with the fields `changed` replaced."""
+    """Return a configuration with only the first `layers` layers, in which the fields `changed` are replaced."""
     text = config.get_text_config(decoder=True)
     fields = text.to_dict()
     count = next((fields[name] for name in LAYER_COUNTS if isinstance(fields.get(name), int)), layers)
@@ -87,7 +88,7 @@ def with_layers(config: PretrainedConfig, layers: int, **changed: Any) -> Pretra
 
 
 def _model(config: PretrainedConfig, layers: int) -> PreTrainedModel:
-    """The first layers of an architecture on the meta device; attention stores what a fused kernel does."""
+    """Build a model with the first layers on the meta device; its attention stores what a fused kernel stores."""
     config = with_layers(config, layers)
     ALL_ATTENTION_FUNCTIONS.register("shapes_only", _attend)
     with torch.device("meta"):
@@ -98,11 +99,11 @@ def _model(config: PretrainedConfig, layers: int) -> PreTrainedModel:
 
 
 class _Fused(torch.autograd.Function):
-    """Stores what a fused attention kernel stores: queries, keys, values and its output, but no scores."""
+    """A stand-in for attention that stores what a fused kernel stores: queries, keys, values and output."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Return a tensor of the right shape; values do not matter."""
+        """Return a tensor that has only the right shape."""
         out = query.new_empty(*query.shape[:-1], value.shape[-1])
         ctx.save_for_backward(query, key, value, out)
         return out

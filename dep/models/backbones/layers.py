@@ -9,7 +9,7 @@ from dep.utils.errors import DepError
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
-    """The decoder layers: the module list whose length is the configuration's number of layers.
+    """Return the decoder layers: the module list that has as many entries as the configuration has layers.
 
     Raises:
         ValueError: the model has no such list.

@@ -1,6 +1,6 @@
-"""Loads the frozen LLM of Eq. 7: a causal LM of transformers whose forward takes `inputs_embeds`.
+"""Loads the frozen LLM of Eq. 7, which is a causal LM of transformers that accepts `inputs_embeds`.
 
-Whether an architecture can be used is tried before it is loaded (`dep.inference.capabilities`).
+Before a model is loaded, `dep.inference.capabilities` finds out by trial whether its architecture can be used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from transformers import (
 
 from dep.models.backbones.activation_checkpointing import checkpoint_activations
 from dep.models.backbones.gqa_attention import use_gqa_attention
+from dep.models.backbones.known import KNOWN, local_name
 from dep.models.backbones.layers import decoder_layers
+from dep.models.backbones.number_format import resolved
 from dep.models.backbones.vocabulary import add_to_tokenizer, add_tokens
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
@@ -29,14 +31,14 @@ from dep.utils.errors import DepError, MissingFile
 from dep.utils.optional_deps import missing_package
 
 DEMO = Path(__file__).resolve().parent / "tiny"
-"""Folder of the backbone `demo`, the small one that comes with the package."""
+"""The folder of the backbone `demo`, the small one that comes with the package."""
 _DTYPES: dict[str, Any] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def load(
     config: BackboneConfig, special_tokens: tuple[str, ...] = SPECIAL_TOKENS
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a backbone: frozen, in eval mode, with `special_tokens` in tokenizer and embedding.
+    """Load a frozen backbone in eval mode, and add `special_tokens` to its tokenizer and embedding.
 
     Code that comes with a model is not run, and only safetensors weights are read.
 
@@ -48,7 +50,7 @@ def load(
         The model (on the CPU, or where quantization placed it) and its tokenizer, which has a pad token.
 
     Raises:
-        FileNotFoundError: the model is not on this machine and may not or cannot be downloaded.
+        FileNotFoundError: the model is not on this machine, and its download is not allowed or fails.
         ValueError: the tokenizer has no end token.
     """
     name = files(config)
@@ -58,7 +60,7 @@ def load(
         tokenizer = _tokenizer(config, model_config)
         model = AutoModelForCausalLM.from_pretrained(
             name,
-            dtype=_DTYPES[config.dtype],
+            dtype=_DTYPES[resolved(config.dtype)],
             attn_implementation=_attention(config, model_config),
             use_safetensors=True,
             **_quantization(config),
@@ -78,11 +80,11 @@ def load(
 
 
 def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPECIAL_TOKENS) -> PreTrainedTokenizerBase:
-    """Load a backbone's tokenizer alone; its ids are those of `load`.
+    """Load only the tokenizer of a backbone; it gives the same ids as the one that `load` returns.
 
     Raises:
-        FileNotFoundError: as `load`.
-        ValueError: as `load`.
+        FileNotFoundError: for the reasons of `load`.
+        ValueError: for the reasons of `load`.
     """
     name = files(config)
     try:
@@ -97,7 +99,7 @@ def load_tokenizer(config: BackboneConfig, special_tokens: tuple[str, ...] = SPE
 
 
 def _tokenizer(config: BackboneConfig, model_config: PretrainedConfig) -> PreTrainedTokenizerBase:
-    """The tokenizer of a backbone, with an end token and a pad token."""
+    """Load the tokenizer of a backbone and make sure that it has an end token and a pad token."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         files(config), local_files_only=not config.allow_download, trust_remote_code=False
     )
@@ -120,8 +122,13 @@ def _tokenizer(config: BackboneConfig, model_config: PretrainedConfig) -> PreTra
 
 
 def files(config: BackboneConfig) -> str:
-    """The folder of a backbone's files, or its name on the hub."""
-    return str(DEMO) if config.name_or_path == "demo" else config.name_or_path
+    """Return the folder of a backbone's files, or its name on the hub; a GGUF file is converted on its first use.
+
+    Raises:
+        MissingFile: a known model is not fetched yet, or a GGUF file does not exist.
+        DepError: a GGUF file cannot be converted.
+    """
+    return str(DEMO) if config.name_or_path == "demo" else local_name(config.name_or_path)
 
 
 def _attention(config: BackboneConfig, model_config: Any) -> str | None:
@@ -129,8 +136,9 @@ def _attention(config: BackboneConfig, model_config: Any) -> str | None:
         raise DepError(message)
     if config.attn_implementation != "auto":
         return config.attn_implementation
-    half = config.dtype == "bfloat16" or (
-        config.dtype == "auto" and getattr(model_config, "dtype", None) in (torch.bfloat16, torch.float16)
+    dtype = resolved(config.dtype)
+    half = dtype == "bfloat16" or (
+        dtype == "auto" and getattr(model_config, "dtype", None) in (torch.bfloat16, torch.float16)
     )
     if half and torch.cuda.is_available() and find_spec("flash_attn") is not None:
         return "flash_attention_2"
@@ -162,7 +170,10 @@ def _missing(config: BackboneConfig, name: str, error: OSError) -> str:
         where = f"cannot be read from its folder ({str(error).splitlines()[0]})"
     elif config.allow_download:
         where = f"could not be downloaded ({str(error).splitlines()[0]})"
-    way_out = "set backbone.name_or_path to a folder with config.json, tokenizer.json and *.safetensors"
+    way_out = (
+        f"set backbone.name_or_path to one of {', '.join(KNOWN)} (which `dep fetch` fetches), a GGUF file, or a folder "
+        "with config.json, tokenizer.json and *.safetensors"
+    )
     if not config.allow_download:
         way_out += ", or backbone.allow_download=true to fetch it from the hub"
     return f"backbone {config.name_or_path!r} {where}; {way_out}"

@@ -1,8 +1,9 @@
-"""A tiny copy of an architecture: the same kinds of layers with random weights, small enough to try things on.
+"""Builds miniatures: tiny copies of an architecture with the same kinds of layers and random weights.
 
-How a model treats padding, a cache or packed examples follows from its code and its configuration, not from its
-size. `miniature` shrinks every size in a configuration and keeps everything else: a layer of each kind remains, and
-attention windows become a few tokens long, so that a prompt of ten tokens exceeds them.
+How a model treats padding, a cache or packed examples follows from its code and its configuration, not from its size,
+so that a miniature can stand for the model in a trial. `miniature` shrinks every size in a configuration and keeps
+everything else. A layer of each kind remains. Attention windows become a few tokens long, so that a prompt of ten
+tokens exceeds them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 from dep.models.backbones.gqa_attention import use_gqa_attention
 
 WINDOW = 4
-"""Tokens of an attention window in a miniature."""
+"""Tokens in the attention window of a miniature."""
 VOCABULARY, POSITIONS = 96, 64
 _LARGEST = 20_000_000
-"""Largest number of parameters of a miniature: a larger one has a size under a name that is missing below."""
+"""Largest number of parameters of a miniature; a larger one shows that the name of a size is missing below."""
 _WIDTH, _HEADS, _HEAD, _SPREAD = 32, 4, 8, 0.3
 
 
@@ -57,25 +58,25 @@ _SIZES = {
     **_named(WINDOW, "sliding_window window_size attention_window_size local_attention attention_window "
                      "attention_chunk_size sliding_window_size"),
 }  # fmt: skip
-"""The size in a miniature, by the names that configurations of transformers use for it."""
+"""For each name of a size in transformers' configurations, the value that a miniature gets."""
 _UPPER_BOUNDS = ("rotary_dim n_shared_experts num_experts_per_tok num_experts_per_token moe_topk moe_k "
                  "first_k_dense_replace num_dense_layers").split()  # fmt: skip
-"""Sizes that stay where they are smaller."""
+"""Names of sizes that keep their value if it is smaller than that in `_SIZES`."""
 LAYER_COUNTS = "num_hidden_layers n_layer n_layers num_layers decoder_layers encoder_layers num_blocks".split()
 _KEY_VALUE_HEADS = "num_key_value_heads num_kv_heads num_global_key_value_heads swa_num_key_value_heads".split()
 _TOKENS = "bos_token_id eos_token_id pad_token_id decoder_start_token_id forced_eos_token_id sep_token_id".split()
 _ATTENTION_LAYERS = "attn_layer_indices full_attn_idxs hybrid_layer_ids".split()
-"""Lists of the layers that attend, where a configuration has no list of layer types."""
+"""Names under which a configuration without layer types lists its attention layers."""
 _DROPPED = ("dtype torch_dtype _name_or_path architectures transformers_version quantization_config model_type "
             "id2label label2id per_layer_config output_attentions output_hidden_states "
             "return_dict").split()  # fmt: skip
 
 
 def shrink(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Shrink the sizes among the fields of a configuration; other fields do not change.
+    """Shrink all sizes among the fields of a configuration, and leave its other fields unchanged.
 
     Args:
-        fields: `config.to_dict()`.
+        fields: the fields of the configuration, from `config.to_dict()`.
     """
     heads = next((fields[name] for name in ("num_attention_heads", "n_head", "n_heads") if fields.get(name)), 0)
     count = next((int(fields[name]) for name in LAYER_COUNTS if isinstance(fields.get(name), int)), 2)
@@ -106,7 +107,7 @@ def shrink(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _size(name: str, value: Any, heads: int) -> Any:
-    """One field's value in a miniature."""
+    """Return the value that a field of the configuration gets in a miniature."""
     if isinstance(value, bool) or not isinstance(value, int):
         return value
     if name in _SIZES and value > 0:
@@ -117,7 +118,7 @@ def _size(name: str, value: Any, heads: int) -> Any:
 
 
 def _chosen_layers(fields: Mapping[str, Any], count: int, shared: int) -> Sequence[int]:
-    """Indices of the layers to keep, at least two: the first of each kind, and of those that share keys and values."""
+    """Return the indices of the layers to keep: at least two, and the first of each kind."""
     lists = [v for v in fields.values() if isinstance(v, (list, tuple)) and len(v) == count > 1]
     kinds = [(at >= count - shared, *(str(column[at]) for column in lists)) for at in range(count)]
     first = {kind: at for at, kind in reversed(list(enumerate(kinds)))}
@@ -127,20 +128,21 @@ def _chosen_layers(fields: Mapping[str, Any], count: int, shared: int) -> Sequen
 
 
 def miniature_config(config: PretrainedConfig) -> PretrainedConfig:
-    """The configuration of a miniature of the text model that `config` describes."""
+    """Return the miniature's configuration for the text model that `config` describes."""
     text = config.get_text_config(decoder=True)
     return AutoConfig.for_model(text.model_type, **shrink(text.to_dict()))
 
 
 def miniature(config: PretrainedConfig, seed: int = 0) -> PreTrainedModel:
-    """A tiny random copy of an architecture, in float32 on the CPU, in eval mode.
+    """Build a tiny random copy of an architecture, in float32 on the CPU and in eval mode.
 
     Args:
-        config: of a causal LM of transformers.
-        seed: of the weights.
+        config: the configuration of a causal LM of transformers.
+        seed: the seed of the weights.
 
     Raises:
-        ValueError: a size in the configuration has an unknown name; or anything that transformers raises.
+        ValueError: a size in the configuration has an unknown name.
+        Exception: whatever transformers raises for this architecture.
     """
     small = miniature_config(config)
     with torch.device("meta"):

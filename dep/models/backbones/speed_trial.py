@@ -1,4 +1,4 @@
-"""How fast this machine runs an architecture, timed on two of its layers: seconds and megabytes for any model."""
+"""Measures how fast this machine runs an architecture; two of its layers suffice, whatever the model's size."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from dep.models.backbones.kept_activations import with_layers
 
 _LAYERS = 2
 _VOCABULARY = 1024
-"""Rows of the trial's vocabulary: logits at every position would take most of its memory and time."""
+"""Size of the trial's vocabulary; with a full one, logits would take most of the memory and time."""
 _ROWS, _TOKENS = 2, 128
-"""A training step's rows, and tokens of each."""
+"""Number of examples in the timed training step, and number of tokens in each."""
 _DECODED, _PROMPT, _STEPS = 64, 16, 8
-"""Rows that decode together, tokens of their prompts, and tokens that each writes."""
+"""Number of texts that are decoded together, tokens in each prompt, and tokens that are written to each text."""
 
 
 def measured_speed(config: PretrainedConfig) -> tuple[float, float]:
-    """Floating-point operations a second of a training step, and bytes of weights a second of decoding.
+    """Measure operations per second in a training step, and bytes of weights read per second in decoding.
 
-    Layers are equal, so that the whole model takes as many times longer as it has more parameters in its layers.
+    The time of the whole model is taken to be proportional to the number of parameters in its layers.
 
     Args:
-        config: the backbone's.
+        config: the configuration of the backbone.
     """
     small = with_layers(config, _LAYERS, vocab_size=_VOCABULARY, bos_token_id=0, eos_token_id=0, pad_token_id=0)
     with torch.random.fork_rng(devices=[]):

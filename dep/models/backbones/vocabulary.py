@@ -1,9 +1,10 @@
-"""Adds the special tokens to a frozen model. Their rows are not trained, and they are never generated.
+"""Adds the special tokens to a frozen model, which never generates them and does not train their embeddings.
 
-A new input row is the mean of the existing rows plus noise of a tenth of their standard deviation, always the same. The
-new tokens thus differ from one another, and none stands out from the other rows. A new output row is the mean of the
-existing output rows. Models often have more rows than their tokenizer has tokens: a special token takes such a row
-first, and the matrix grows only if there are too few. It never shrinks.
+A row of the input matrix is the embedding of one token. A new row is the mean of the existing rows plus noise of a
+tenth of their standard deviation. The noise is the same in every run. The new tokens thus differ from one another, and
+none stands out from the existing ones. A new row of the output matrix is the mean of the existing rows. Models often
+have more rows than their tokenizer has tokens. Special tokens take such unused rows first; a matrix grows only if there
+are too few of them, and never shrinks.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dep.types import SPECIAL_TOKENS
 
 _SAMPLE = 4096
-"""Number of evenly spaced rows from which statistics of an embedding are computed."""
+"""Number of evenly spaced rows from which statistics of an embedding matrix are computed."""
 _NOISE = 0.1
-"""Standard deviation of the noise in new rows, in units of that of the existing rows."""
+"""Standard deviation of the noise in new rows, divided by the standard deviation of the existing rows."""
 
 
 def add_to_tokenizer(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[str]:
-    """Give each of `tokens` an id in `tokenizer`, in place; returns those that it lacked."""
+    """Add those of `tokens` that `tokenizer` lacks, in place, and return them."""
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in tokens if token not in vocabulary]
     tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in missing], special_tokens=True)
@@ -33,7 +34,7 @@ def add_to_tokenizer(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) 
 
 
 def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]:
-    """Give each of `tokens` an id in `tokenizer` and a row in `model`; existing ones are left unchanged.
+    """Add those of `tokens` that are missing to `tokenizer` and `model`; existing ones are left unchanged.
 
     Args:
         model: any causal LM; changed in place.
@@ -64,7 +65,7 @@ def add_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token
 
 @torch.no_grad()
 def _fill(weight: Tensor, ids: Sequence[int], existing_rows: int, noise: float) -> None:
-    """Write the mean of the first `existing_rows` rows, plus noise, to the rows `ids`."""
+    """Overwrite the rows `ids` with the mean of the first `existing_rows` rows, plus noise."""
     # rounded first, so that the new rows are the same in float32 and in bfloat16
     existing = weight[: min(existing_rows, weight.shape[0])].to(torch.bfloat16)
     row = existing.mean(0, dtype=torch.float32)
@@ -77,7 +78,7 @@ def _fill(weight: Tensor, ids: Sequence[int], existing_rows: int, noise: float) 
 
 
 def suppressed_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Ids that must never be generated: the special tokens, and output rows without a token."""
+    """Return the ids that must never be generated: those of the special tokens, and rows that belong to no token."""
     vocabulary = tokenizer.get_vocab()
     head: Any = model.get_output_embeddings()
     special = [vocabulary[token] for token in SPECIAL_TOKENS if token in vocabulary]
@@ -86,7 +87,7 @@ def suppressed_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 @torch.no_grad()
 def embedding_norm(embed: nn.Module, rows: int) -> float:
-    """Mean norm of the first `rows` input embeddings as the model uses them, over an evenly spaced sample."""
+    """Estimate the mean norm of the first `rows` token embeddings, as the LLM's first layer receives them."""
     device = next(embed.parameters()).device
     sample = torch.arange(0, rows, max(1, rows // _SAMPLE), device=device)
     return float(embed(sample).float().norm(dim=-1).mean())

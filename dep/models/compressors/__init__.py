@@ -1,4 +1,7 @@
-"""Compressors, one file each. `COMPRESSORS.build(config, width)` builds the compressor that a configuration names."""
+"""Compressors map an embedding to a short latent vector (Eq. 5); each has a file here.
+
+`COMPRESSORS.build(config, width)` builds the compressor that a configuration names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain autoencoder: reconstruction without a sparsity constraint ("w/ AE" of Table 3)."""
+"""The plain autoencoder, which has no sparsity constraint ("w/ AE" in Table 3)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DECODER_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": nn.Identit
 
 
 class Autoencoder(nn.Module):
-    """`ae`: an autoencoder that is trained on its reconstruction alone ("w/ AE" of Table 3).
+    """`ae`: an autoencoder that is trained only to reconstruct its input ("w/ AE" in Table 3).
 
         z = activation(W_enc e + b_enc),   ê = decoder_activation(W_dec z + b_dec)            (5)
 
@@ -35,8 +35,8 @@ class Autoencoder(nn.Module):
         """Create the encoder and the decoder.
 
         Args:
-            config: latent width Z, activations, initial weights.
-            width: E, width of the embeddings.
+            config: the latent width Z, the activations and the initial weights.
+            width: E, the width of the embeddings.
         """
         super().__init__()
         self.config = config
@@ -52,7 +52,7 @@ class Autoencoder(nn.Module):
             e_SE: embeddings [..., E].
 
         Returns:
-            latent [..., Z] and reconstruction [..., E], in the dtype of `e_SE`.
+            The latents [..., Z] and the reconstructions [..., E], in the dtype of `e_SE`.
         """
         e = e_SE.bfloat16() if self.config.dtype == "bfloat16" else e_SE
         latent = ACTIVATIONS[self.config.activation](_linear(self.encoder, e))
@@ -60,12 +60,12 @@ class Autoencoder(nn.Module):
         return Compressed(latent.to(e_SE.dtype), rebuilt.to(e_SE.dtype))
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """The reconstruction loss (Eq. 8).
+        """Return the reconstruction loss (Eq. 8).
 
         Args:
-            vectors: embeddings [B, K, E] of each branch.
-            out: what `forward` returned for them.
-            present: [B, K] bool of each branch: which embeddings are real. The others are ignored.
+            vectors: the embeddings [B, K, E] of each branch.
+            out: what `forward` returned for these embeddings.
+            present: for each branch a mask [B, K]; embeddings where it is False are padding and ignored.
         """
         reconstructions = {b: c.reconstruction for b, c in out.items() if c.reconstruction is not None}
         return CompressorLosses(

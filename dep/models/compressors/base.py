@@ -1,4 +1,4 @@
-"""The compressor protocol: Eq. 5, from an embedding to a short latent vector.
+"""The interface of compressors, which map an embedding to a short latent vector (Eq. 5).
 
     z = f_enc(e),   ê = f_dec(z)
 
@@ -18,33 +18,33 @@ PerBranch = Mapping[Branch, Tensor]
 
 
 class Compressed(NamedTuple):
-    """Output of a compressor: latent [..., Z], and reconstruction [..., E] or None if it has no decoder."""
+    """What a compressor returns: latents [..., Z], and reconstructions [..., E] or None if it has no decoder."""
 
     latent: Tensor
     reconstruction: Tensor | None
 
 
 class CompressorLosses(NamedTuple):
-    """Scalars of one batch by name: `losses` enter Eq. 11 (`recon`, `sparse`), `stats` are only logged."""
+    """Scalars of a batch by name: `losses` (`recon`, `sparse`) enter Eq. 11, and `stats` are only logged."""
 
     losses: dict[str, Tensor]
     stats: dict[str, Tensor]
 
 
 class Compressor(Protocol):
-    """A module that compresses embeddings; both branches use the same one. Its constructor takes (config, width E)."""
+    """A module that compresses the embeddings of both branches; its constructor takes (config, width E)."""
 
     width_out: int
-    """Width of the latents: Z, or E for a compressor that returns the embedding itself."""
+    """The width of the latents: Z, or E for a compressor that returns the embedding itself."""
 
     def __call__(self, e_SE: Tensor) -> Compressed:
-        """Compress embeddings [..., E] to latents [..., Z]; a compressor with a decoder also reconstructs them."""
+        """Compress embeddings [..., E] to latents [..., Z], and reconstruct the embeddings if there is a decoder."""
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """Auxiliary losses of a batch.
+        """Return the auxiliary losses of a batch.
 
         Args:
-            vectors: embeddings [B, K, E] of each branch.
-            out: what the compressor returned for them.
-            present: [B, K] bool of each branch: which embeddings are real. The others are ignored.
+            vectors: the embeddings [B, K, E] of each branch.
+            out: what the compressor returned for these embeddings.
+            present: for each branch a mask [B, K]; embeddings where it is False are padding and ignored.
         """

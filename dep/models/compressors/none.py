@@ -1,4 +1,4 @@
-"""No compression: the projector gets the embedding itself ("w/o DR" of Table 3)."""
+"""The choice of no compression: the projector gets the embedding itself ("w/o DR" in Table 3)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dep.types import Branch
 
 
 class NoCompressor(nn.Module):
-    """`none`: returns the embedding itself ("w/o DR" of Table 3)."""
+    """`none`: returns the embedding itself ("w/o DR" in Table 3)."""
 
     def __init__(self, config: NoCompressorConfig, width: int) -> None:
-        """Keep the width E of the embeddings, which is that of the latents."""
+        """Store the width E of the embeddings, which is also the width of the latents."""
         super().__init__()
         self.config = config
         self.width_out = width
 
     def forward(self, e_SE: Tensor) -> Compressed:
-        """The embedding itself, without a reconstruction."""
+        """Return the embedding itself, without a reconstruction."""
         return Compressed(e_SE, None)
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """No losses: there is nothing to train."""
+        """Return no losses, since there is nothing to train."""
         return CompressorLosses({}, {})

@@ -1,4 +1,4 @@
-"""The sparse autoencoder of the paper: reconstruction (Eq. 8) and a sparsity loss (Eq. 10)."""
+"""The sparse autoencoder of the paper, with a reconstruction loss (Eq. 8) and a sparsity loss (Eq. 10)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from dep.utils.errors import DepError
 
 
 class SparseAutoencoder(Autoencoder):
-    """`sae`: an autoencoder whose units are held near a mean activation of ρ by Eq. 10 (the paper).
+    """`sae`: an autoencoder with a loss (Eq. 10) that keeps the mean activation of each unit near ρ (the paper).
 
-    It is `ae` plus a loss: Σ_j KL(ρ ‖ ρ̂_j) / d' of each branch, where ρ̂_j is the mean activation of unit j.
+    To the loss of `ae` it adds Σ_j KL(ρ ‖ ρ̂_j) / d' for each branch, where ρ̂_j is unit j's mean activation
+    and d' is the number of units.
     """
 
     def __init__(self, config: SparseAutoencoderConfig, width: int) -> None:
         """Create the encoder and the decoder.
 
         Args:
-            config: ρ, and how Eq. 9 and 10 are computed.
-            width: E, width of the embeddings.
+            config: ρ and the details of Eq. 9 and 10.
+            width: E, the width of the embeddings.
 
         Raises:
             DepError: rho is not between eps and 1 - eps.
@@ -39,12 +40,12 @@ class SparseAutoencoder(Autoencoder):
         self.sparse = config
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """The reconstruction loss (Eq. 8), the sparsity loss (Eq. 10), and statistics of the activations.
+        """Return the reconstruction loss (Eq. 8), the sparsity loss (Eq. 10) and statistics of the activations.
 
         Args:
-            vectors: embeddings [B, K, E] of each branch.
-            out: what `forward` returned for them.
-            present: [B, K] bool of each branch: which embeddings are real. The others are ignored.
+            vectors: the embeddings [B, K, E] of each branch.
+            out: what `forward` returned for these embeddings.
+            present: for each branch a mask [B, K]; embeddings where it is False are padding and ignored.
         """
         losses, _ = super().losses(vectors, out, present)
         c, latents = self.sparse, {b: c.latent for b, c in out.items()}

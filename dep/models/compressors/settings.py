@@ -21,24 +21,25 @@ class _AutoencoderFields(ComponentConfig):
     """Settings that the plain and the sparse autoencoder share."""
 
     latent: int = 512
-    """Width d' of the latent vector, in units."""
+    """d', the width of the latent vector."""
     bias: bool = True
     """Whether the encoder and the decoder have a bias."""
     activation: Activation = "sigmoid"
-    """Activation after the encoder. `sigmoid` keeps every mean activation inside (0, 1), where Eq. 10 is defined, but
-    all units start near 0.5: before training the soft tokens of unrelated users have a cosine of 0.9995, with `gelu`
-    (the public code) 0.0 and with `relu` 0.3, and a small learning rate may not separate them."""
+    """Activation after the encoder. With `sigmoid` every mean activation is inside (0, 1), where Eq. 10 is defined. But
+    all units then start near 0.5: before training, the soft tokens of unrelated users have a cosine of 0.9995, and a
+    small learning rate may not separate them. The cosine is 0.0 with `gelu` (the public code) and 0.3 with `relu`."""
     decoder_activation: DecoderActivation = "none"
-    """Activation after the decoder: `none` (Eq. 5), or `gelu` (the public code), which cannot reconstruct a component
+    """Activation after the decoder: `none` (Eq. 5), or `gelu` (the public code), which cannot reconstruct components
     below -0.17."""
     recon_over: ReconOver = "branch"
-    """What Eq. 8 averages over: each `branch`, and the two means are summed (the paper), or the vectors of both
-    branches of an example `mixed` (the public code). With as many differences as reviews, `mixed` is half of
-    `branch`."""
+    """What Eq. 8 averages over. `branch`: the vectors of each branch, and the two means are added (the paper). `mixed`:
+    the vectors of both branches of an example together (the public code); the loss is then half as large if every
+    review has a difference."""
     init: Init = "xavier"
-    """Initial weights: `xavier` (the paper), `normal` (the public code: N(0, 0.02), zero biases) or torch's own."""
+    """Initial weights. `xavier`: the paper's. `normal`: N(0, 0.02) and zero biases (the public code). `default`:
+    torch's."""
     dtype: Precision = "float32"
-    """In which precision encoder and decoder compute: `bfloat16` in the public code. Trained weights, projector and
+    """The precision in which encoder and decoder compute: `bfloat16` in the public code. Trained weights, projector and
     losses are float32 in both."""
 
 
@@ -55,19 +56,19 @@ class SparseAutoencoderConfig(_AutoencoderFields):
 
     kind: Literal["sae"] = "sae"
     rho: float = 0.05
-    """ρ of Eq. 10: target mean activation of a unit, in (0, 1)."""
+    """ρ in Eq. 10: the mean activation that each unit should have, between 0 and 1."""
     mean_over: MeanOver = "batch"
-    """What the mean of Eq. 9 runs over: the micro `batch` on the device, each `example`, or each example with the
-    vectors of both branches `mixed` (the public code)."""
+    """Which vectors Eq. 9 averages. `batch`: those of the micro batch on the device. `example`: those of each example.
+    `mixed`: those of each example, both branches together (the public code)."""
     outside: Outside = "linear"
-    """How Eq. 10 treats a mean outside [eps, 1-eps]: `linear` continues the KL by its tangent, `hard` clamps the mean,
-    which removes its gradient (the public code)."""
+    """How Eq. 10 treats a mean activation outside [eps, 1-eps]. `linear`: the KL continues along its tangent. `hard`:
+    the mean is clamped, so that it has no gradient (the public code)."""
     eps: float = 1e-6
-    """How close to 0 and 1 a mean counts as inside."""
+    """Smallest distance from 0 and 1 at which Eq. 10 is computed as written; see `outside`."""
 
 
 @dataclass(kw_only=True)
 class NoCompressorConfig(ComponentConfig):
-    """Settings of the choice without a compressor; there is nothing to set."""
+    """The choice of no compressor, which has no settings."""
 
     kind: Literal["none"] = "none"

@@ -1,5 +1,5 @@
-"""The stages of a run, from reviews to scores: prepare, embed, train, generate, evaluate.
+"""The stages of a run in order: prepare, embed, train, generate, evaluate.
 
-Each stage prints what it did and where it wrote, skips finished work, and continues where it was interrupted. Content
-that several arms need (data, vectors, backbone) is loaded once, in `Resources`.
+Each stage skips finished work, continues where it was interrupted, and prints what it did and where it wrote. What
+several arms need (reviews, vectors, backbone) is loaded only once, in `Resources`.
 """

@@ -1,4 +1,4 @@
-"""Evaluation stage: score each of an arm's generated reviews."""
+"""The evaluation stage, which scores an arm's generated reviews."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dep.utils.errors import MissingFile
 
 
 def evaluate(resources: Resources, arm: Arm) -> None:
-    """Score the arm's predictions and write scores.jsonl.
+    """Score the arm's generated reviews and write scores.jsonl.
 
     Raises:
-        MissingFile: the arm has no predictions under its current configuration.
+        MissingFile: the arm has no reviews that were generated under its current configuration.
     """
     path = arm.folder / "scores.jsonl"
     if ArmStore(arm).finished("evaluate") or ArmStore(arm).restore("evaluate"):

@@ -1,4 +1,4 @@
-"""Generation stage: likelihood of every real test review, the arm's generated reviews, and the cost of a request."""
+"""The generation stage, which generates an arm's reviews and computes the likelihood of the real ones."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from dep.utils.progress import stage
 
 
 def generate(resources: Resources, arm: Arm) -> None:
-    """Measure the likelihood of every real test review, generate the arm's reviews, and write predictions.jsonl.
+    """Compute the likelihood of all real test reviews, generate the arm's reviews, and write predictions.jsonl.
 
-    Finished requests are appended to predictions.partial.jsonl, from which an interrupted call continues.
+    Finished requests are appended to predictions.partial.jsonl, with which a call after an interruption continues.
 
     Raises:
-        MissingFile: the arm has no adapter trained under its current configuration.
+        MissingFile: the arm has no adapter that was trained under its current configuration.
     """
     path, partial = arm.folder / "predictions.jsonl", arm.folder / "predictions.partial.jsonl"
     if ArmStore(arm).finished("generate"):
@@ -89,7 +89,7 @@ def generate(resources: Resources, arm: Arm) -> None:
 def _with_profiles(
     resources: Resources, arm: Arm, requests: Sequence[Request]
 ) -> tuple[list[Request], dict[str, list[dict[str, Any]]]]:
-    """Return the requests with users' profiles, and by key the questions and answers that led to each profile."""
+    """Let a language model write profiles; return requests with profiles, and their questions and answers by key."""
     context, plain = build_profile_context(resources, arm), list(requests)
     steps_of_requests = arm.method.write(plain, context)
     _, tokenizer = resources.backbone(arm.config)
@@ -113,7 +113,7 @@ def _cost(
     requests: list[Request],
     steps: Mapping[str, Any],
 ) -> dict[str, float]:
-    """Measure the cost of a request; the fields are those of `dep.pipeline.request_cost.costs`."""
+    """Measure the mean cost of a request; `dep.pipeline.request_cost.costs` explains the fields."""
     prompt, soft = arm.configured
     prompts = data.prompts(requests)
     sampled = sample([prompts[at] for at in range(len(prompts))])
@@ -146,11 +146,13 @@ def _prediction(request: Request, text: str | None) -> dict[str, Any]:
 def _likelihoods(
     module: PersonalizationModule, data: ReviewData, requests: list[Request], arm: Arm
 ) -> dict[str, dict[str, float | int]]:
-    """Measure by request key: `nll` (nats per token of the real review), its `tokens`, the `prompt_tokens`, and
-    how many past reviews were `asked` for and `kept`.
+    """Compute for each request, by its key, the likelihood of the real review.
+
+    The fields are `nll` (nats per token of the review), the review's `tokens`, the `prompt_tokens`, and how many past
+    reviews were `asked` for and `kept`.
     """
     prompts = data.prompts(requests)
-    order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: len(p.ids) + len(p.target))
+    order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: p.computed + len(p.target))
     size = arm.config.evaluate.batch_size
     likelihoods: dict[str, dict[str, float | int]] = {}
     with stage("likelihood", len(order), show=arm.config.generate.progress) as advance:
@@ -167,7 +169,7 @@ def _likelihoods(
 
 
 def texts_of(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
-    """Generate texts; yield (key, text) of each request as it is finished, in the writer's order."""
+    """Generate a text for each request; return the pairs (key, text) in the order in which they are finished."""
     prompts = data.prompts(list(requests))
     left_padded = Collator(data.collate.pad_id, side="left", answers=False)
     return writer([prompts[at] for at in range(len(prompts))], left_padded)

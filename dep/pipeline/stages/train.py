@@ -1,4 +1,4 @@
-"""Training stage: an arm's adapter, and the warm start or pretrained encoder that its training starts from."""
+"""The training stage, which trains an arm's adapter, and before it the adapter or encoder that it starts from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dep.utils.atomic_io import read_json, write_json
 
 
 def train(resources: Resources, arm: Arm) -> None:
-    """Train the arm's adapter, unless it is prompt-only or an equal one is in the cache."""
+    """Train the arm's adapter, unless it has none or the cache holds an equal one."""
     if ArmStore(arm).finished("train"):
         return
     home, cached = ArmStore(arm).adapter_home, ArmStore(arm).adapter_is_cached
@@ -44,7 +44,7 @@ def train(resources: Resources, arm: Arm) -> None:
 
 
 def _train_into_cache(resources: Resources, arm: Arm) -> None:
-    """Train the arm's warm start if it is missing, then the arm; write into the cache, the adapter's weights last."""
+    """Train the arm, and before it its warm start if that is missing; write the results into the cache."""
     home, earlier_s = ArmStore(arm).adapter_home, 0.0
     first = ArmStore(arm.warm_start) if arm.warm_start else None
     if first and not first.adapter_is_cached:
@@ -88,10 +88,10 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
 
 
 def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: PersonalizationModule) -> float:
-    """Load a pretrained user encoder into the module; pretrain it first if the cache lacks it.
+    """Load the pretrained user encoder into the module; if the cache lacks it, pretrain it first.
 
     Returns:
-        Seconds that its pretraining took, in this call or an earlier one.
+        How many seconds the pretraining took, in this call or in an earlier one.
     """
     adapter, settings = module.soft_prompt.adapter, arm.configured[1].user_llm
     encoder = None if adapter is None else adapter.pretrainable

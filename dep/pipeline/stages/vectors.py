@@ -1,4 +1,4 @@
-"""Stages before any arm: prepare (filter and split the reviews) and embed (compute their vectors)."""
+"""The two stages before the arms: prepare, which filters and splits reviews, and embed, which computes vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dep.pipeline.resources import Resources
 
 
 def prepare(resources: Resources, run: RunConfig) -> None:
-    """Filter and split the source, and print the statistics of the result (Table 4)."""
+    """Filter and split the reviews of the source, and print statistics of the result (Table 4)."""
     prepared = resources.prepared(run)
     statistics = statistics_of(prepared.corpora, prepared.examples)
     sizes = "; ".join(f"{c.category} {c.reviews} reviews, {c.users} users, {c.items} items" for c in statistics.corpora)
@@ -35,7 +35,7 @@ def print_notes(resources: Resources, prepared: ReviewDataset) -> None:
 
 
 def embed(resources: Resources, configs: Mapping[str, RunConfig]) -> None:
-    """Fill the vector caches of all arms."""
+    """Compute the vectors that the arms need, unless they are in the cache."""
     done: set[str] = set()
     for config in configs.values():
         key = identity(config, "embedder", "difference", "protocol")

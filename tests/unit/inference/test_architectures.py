@@ -10,9 +10,10 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 
 from dep.inference.architecture_table import PAGE, example_config, row
-from dep.inference.capabilities import Capabilities, architecture_capabilities, refuse_unusable
+from dep.inference.capabilities import architecture_capabilities, refuse_unusable
 from dep.inference.likelihood import example_nll
 from dep.inference.prefix_cache import PrefixSpan
+from dep.inference.trials import Capabilities
 from dep.models.backbones.cost import kv_bytes, reading_flops, training_flops
 from dep.models.backbones.geometry import parameters
 from dep.models.backbones.kept_activations import kept_bytes

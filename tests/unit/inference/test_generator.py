@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import Qwen3Config
 
-from dep.inference.capabilities import Capabilities, architecture_capabilities, capabilities
+from dep.inference.capabilities import architecture_capabilities, capabilities
 from dep.inference.generator import Generate, RequestSampler, decoded, nucleus_draw
 from dep.inference.settings import GenerateConfig
+from dep.inference.trials import Capabilities
 from dep.types import SPECIAL_TOKENS
 
 
@@ -77,7 +78,7 @@ def test_an_architecture_is_tried_in_full_precision_whatever_the_trainer_uses(mo
     config = Qwen3Config()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         known = architecture_capabilities(config)
-    assert known == Capabilities(decoding="cache", padding=True, prefix=True, packing=True)
+    assert known == Capabilities(decoding="cache", padding=True, prefix=True, kept_prefixes=True, packing=True)
 
 
 def test_another_seed_draws_other_texts(build, prompts, left) -> None:

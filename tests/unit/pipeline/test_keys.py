@@ -10,9 +10,10 @@ import pytest
 
 from dep.config.loader import load_arms
 from dep.models.backbones.load import DEMO
-from dep.pipeline import content, keys
+from dep.pipeline import keys
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
+from dep.utils import digest_memo
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -53,10 +54,10 @@ def test_the_same_weights_in_another_folder_change_no_key(tmp_path: Path) -> Non
 def test_a_file_is_read_once_for_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights"
     path.write_bytes(b"a")
-    digest = content.file_digest(path, tmp_path)
-    content._file_digest.cache_clear()
+    digest = digest_memo.memoized_digest(path, tmp_path)
+    digest_memo._digest.cache_clear()
     monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("read a second time"))
-    assert content.file_digest(path, tmp_path) == digest
+    assert digest_memo.memoized_digest(path, tmp_path) == digest
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""Module for `evaluate.load` that computes dep's bertscore."""
+"""A module for `evaluate.load` that computes dep's bertscore."""
 
 # Import the module, not the class: `evaluate` uses the first metric class that it finds in this namespace.
 import dep.evaluation.as_evaluate
 
 
 class BertScore(dep.evaluation.as_evaluate.Module):
-    """dep's bertscore as an `evaluate` metric."""
+    """The class that `evaluate` loads to compute dep's bertscore."""
 
     metric_name = "bertscore"

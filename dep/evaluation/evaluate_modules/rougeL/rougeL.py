@@ -1,10 +1,10 @@
-"""Module for `evaluate.load` that computes dep's rougeL."""
+"""A module for `evaluate.load` that computes dep's rougeL."""
 
 # Import the module, not the class: `evaluate` uses the first metric class that it finds in this namespace.
 import dep.evaluation.as_evaluate
 
 
 class RougeL(dep.evaluation.as_evaluate.Module):
-    """dep's rougeL as an `evaluate` metric."""
+    """The class that `evaluate` loads to compute dep's rougeL."""
 
     metric_name = "rougeL"

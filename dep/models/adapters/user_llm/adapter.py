@@ -1,10 +1,11 @@
-"""User-LLM (Ning et al., 2025): embeddings of a user's history, as soft tokens or by gated cross-attention.
+"""The adapter of User-LLM (Ning et al., 2025), which gives the LLM embeddings of a user's history.
 
-states = encoder(history);   memory = perceiver(states), or the states themselves
-soft_prompt       soft tokens = projector(memory), before the request
-cross_attention   every n-th layer of the frozen LLM attends to the memory
+    states = encoder(history),   memory = perceiver(states), or the states themselves
 
-Shapes: B users, L past reviews, W width of the encoder, M memory vectors of a user, E and D as in `dep.types`.
+With the integration `soft_prompt`, the projector maps the memory to soft tokens, which stand before the request. With
+`cross_attention`, every n-th layer of the frozen LLM attends to the memory.
+
+Shapes: B users, L past reviews, W width of the encoder, M memory vectors per user; E and D as in `dep.types`.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from dep.utils.errors import DepError
 
 
 class UserLLMAdapter(Adapter):
-    """The user encoder, and the projector or cross-attention that connects it to the LLM.
+    """`user_llm`: a user encoder, and a projector or cross-attention that connects the encoder to the LLM.
 
     Args:
         config: the settings.
         width: E, the width of the vectors.
         categories: number of categories in the data.
-        longest: maximum of L.
+        longest: the largest L.
         model: the frozen LLM.
-        projector: W -> D for the branch `user`; None for cross-attention.
-        statistics: mean and standard deviation [E] of the reviews' vectors (branch `his`), to standardise the encoder's
-            input; None to scale it only.
+        projector: maps W to D for the branch `user`; None for cross-attention.
+        statistics: mean and standard deviation [E] of the reviews' vectors (branch `his`), with which the encoder's
+            input is standardised; with None the input is only scaled.
     """
 
     statistics_of = ("his",)
@@ -67,7 +68,7 @@ class UserLLMAdapter(Adapter):
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> UserLLMAdapter:
-        """Build the adapter with a projector or with cross-attention, as `soft_prompt.user_llm.integration` says."""
+        """Build the adapter with a projector or cross-attention, depending on `soft_prompt.user_llm.integration`."""
         settings, projector = parts.soft_prompt.user_llm, None
         if settings.integration == "soft_prompt":
             projector = Projector(parts.projector, settings.encoder.width, parts.llm_width, parts.branches, parts.norm)
@@ -78,28 +79,28 @@ class UserLLMAdapter(Adapter):
 
     @property
     def prefix_safe(self) -> bool:
-        """False with cross-attention or LoRA, since all positions then depend on the adapter."""
+        """False with cross-attention or LoRA, since the hidden states of all positions then depend on the adapter."""
         return not len(self.cross) and self.updates is None
 
     @property
     def pretrainable(self) -> UserEncoder:
-        """The user encoder, which is pretrained on its own task."""
+        """The user encoder, which is first trained on a task of its own."""
         return self.encoder
 
     def train(self, mode: bool = True) -> UserLLMAdapter:
-        """Set the mode; an encoder that is not trained stays in eval mode."""
+        """Switch between training and eval mode; an encoder that is not trained stays in eval mode."""
         super().train(mode)
         if self.config.strategy == "projector":
             self.encoder.eval()
         return self
 
     def is_trained(self, name: str) -> bool:
-        """Whether a parameter is trained: not those of the pretraining task alone, nor a frozen encoder's."""
+        """Return whether a parameter is trained; those of the pretraining task and of a frozen encoder are not."""
         own_task = name.startswith(("encoder.next_", "encoder.sharpness"))
         return not (own_task or (self.config.strategy == "projector" and name.startswith("encoder.")))
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Optimizer groups (`params`, `lr`): encoder with Perceiver, and cross-attention."""
+        """Return two optimizer groups (`params`, `lr`): encoder with Perceiver, and cross-attention."""
         encoders = [self.encoder] if self.perceiver is None else [self.encoder, self.perceiver]
         return [
             {"params": [p for module in modules for p in module.parameters() if p.requires_grad], "lr": lr}
@@ -110,7 +111,7 @@ class UserLLMAdapter(Adapter):
         """Encode each user's history.
 
         Returns:
-            Memory vectors [B, M, W], and a mask [B, M], true where a vector is not padding.
+            The memory vectors [B, M, W], and a mask [B, M] that is True where a vector is not padding.
 
         Raises:
             DepError: the batch has no user history.
@@ -126,13 +127,13 @@ class UserLLMAdapter(Adapter):
         return memory_BMW, history.present.new_ones(memory_BMW.shape[:2])
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Make soft tokens [B, M, D] of the branch `user`."""
+        """Compute the soft tokens [B, M, D] of the branch `user`."""
         assert self.projector is not None, "cross-attention has no soft tokens"
         memory_BMW, _ = self.memory(batch)
         return SoftTokens({"user": self.projector(memory_BMW, "user")}, {}, {})
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return a context manager that adds cross-attention to this batch's users, and LoRA, where configured."""
+        """Return a context manager that adds cross-attention and LoRA to `model`, as far as they are configured."""
         context = ExitStack()
         if self.updates is not None:
             context.enter_context(self.updates.attached(model))

@@ -1,9 +1,9 @@
-"""Gated cross-attention (Flamingo; User-LLM's second integration): the frozen LLM's hidden states attend to the memory.
+"""Gated cross-attention, as in Flamingo: the frozen LLM's hidden states attend to memory vectors of the user.
 
     h <- h + tanh(a) · attention(norm(h); memory);   h <- h + tanh(b) · mlp(norm(h)),   a = b = 0 at first
 
-before every n-th decoder layer. With both gates at zero the LLM's output is unchanged. Hooks add the blocks while the
-LLM reads a batch; the LLM's own modules do not change.
+Such a block runs before every n-th decoder layer. While its gates tanh(a) and tanh(b) are zero, the LLM's output is
+unchanged. Hooks add the blocks while the LLM reads a batch; the LLM's own modules do not change.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dep.models.backbones.layers import decoder_layers
 
 
 class GatedCrossAttention(nn.Module):
-    """One block of gated cross-attention.
+    """A block of gated cross-attention and a gated feed-forward network.
 
     Args:
         width: D, the width of the LLM.
         memory_width: W, the width of the memory.
-        heads: attention heads.
+        heads: number of attention heads.
     """
 
     def __init__(self, width: int, memory_width: int, heads: int) -> None:
@@ -36,15 +36,15 @@ class GatedCrossAttention(nn.Module):
         self.gate, self.gate_mlp = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
 
     def forward(self, hidden_BTD: Tensor, memory_BMW: Tensor, present_BM: Tensor) -> Tensor:
-        """Add attention to the users' memory to the hidden states.
+        """Update the hidden states by attention to the users' memory.
 
         Args:
-            hidden_BTD: input of a decoder layer.
-            memory_BMW: the users' memory.
-            present_BM: true where a memory vector is not padding.
+            hidden_BTD: the input of a decoder layer.
+            memory_BMW: the users' memory vectors.
+            present_BM: True where a memory vector is not padding.
 
         Returns:
-            Hidden states [B, T, D], computed in the gates' dtype and cast to that of `hidden_BTD`.
+            The new hidden states [B, T, D], computed in the dtype of the gates and cast to that of `hidden_BTD`.
         """
         x_BTD = hidden_BTD.to(self.gate)
         attended_BTD, _ = self.attention(
@@ -59,14 +59,14 @@ class GatedCrossAttention(nn.Module):
 def attached(
     model: PreTrainedModel, blocks: nn.ModuleList, every: int, memory_BMW: Tensor, present_BM: Tensor
 ) -> Iterator[None]:
-    """Run a block before every `every`-th layer of `model`, inside the `with` block.
+    """Inside the `with` statement, run a block before every n-th layer of `model`, where n is `every`.
 
     Args:
-        model: the frozen LLM; row b of its batch attends to row b of the memory.
+        model: the frozen LLM; example b of its batch attends to `memory_BMW[b]`.
         blocks: one block for each hooked layer, the first before layer 0.
-        every: distance between hooked layers.
-        memory_BMW: [B, M, W] memory of each row's user.
-        present_BM: [B, M] bool, true where a memory vector is not padding.
+        every: the distance between hooked layers.
+        memory_BMW: [B, M, W], the memory vectors of each example's user.
+        present_BM: [B, M] bool, True where a memory vector is not padding.
     """
     layers = list(decoder_layers(model))[::every]
 

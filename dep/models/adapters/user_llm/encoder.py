@@ -1,18 +1,19 @@
-"""User encoder of User-LLM (Ning et al., 2025): a causal transformer over a user's events (past reviews).
+"""The user encoder of User-LLM (Ning et al., 2025): a causal transformer over a user's events (past reviews).
 
     event_t = norm(W_r his_t + W_i item_t + w_s stars_t + w_d ln(1 + gap_t) + category + position_t)
     state_t = transformer(event_1 .. event_t)
 
-gap_t is the time since the previous event, in days. `next_event_losses` is the self-supervised pretraining task: from
-state_t, predict the next item, its stars, and the embedding of its review.
+gap_t is the time since the previous event, in days. The encoder is pretrained to predict the next event from state_t
+(`next_event_losses`): its item, its stars, and the embedding of its review. Items are scored by
 
-    score of item i = W_n state_t · text_i · sharpness + state_t · own_i
+    score_i = W_n state_t · text_i · sharpness + state_t · own_i
 
-text_i   embedding of the item's title and description (`catalogue_IE`)
-own_i    vector learned for the task and used only by it (`own_IW`): the text does not say who reviews the item
+text_i   the embedding of the item's title and description (`catalogue_IE`)
+own_i    a learned vector of the item (`own_IW`), used only in pretraining: the text does not say who reviews the item
 
-The reviews' vectors are standardised as input and as target, since their common part is longer than the differences
-between users. Shapes: B users, L events, M predicted events, I items, W width of the encoder, E width of the vectors.
+The reviews' vectors are standardised, both as input and as target, because what they have in common is larger than the
+differences between users. Shapes: B users, L events, M predicted events, I items, W width of the encoder, E width of
+the vectors.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ STARS = 5
 
 
 class UserEncoder(nn.Module):
-    """Maps a user's history to states [B, L, W]."""
+    """Maps users' histories to states [B, L, W], one for each past review."""
 
     def __init__(
         self,
@@ -43,10 +44,11 @@ class UserEncoder(nn.Module):
 
         Args:
             config: sizes of the transformer.
-            width_in: E.
+            width_in: E, the width of the vectors.
             categories: number of categories in the data.
-            longest: maximum of L.
-            statistics: mean and standard deviation [E] of the reviews' vectors; None to scale the vectors only.
+            longest: the largest L.
+            statistics: mean and standard deviation [E] of the reviews' vectors, with which they are standardised; with
+                None they are only scaled.
         """
         super().__init__()
         self.config = config
@@ -68,7 +70,7 @@ class UserEncoder(nn.Module):
         self.standardizer = Standardizer(*(statistics or scaled))
 
     def forward(self, history: UserHistoryBatch) -> Tensor:
-        """Compute states [B, L, W]; each state depends on its own event and earlier ones, not on padding."""
+        """Compute states [B, L, W]; a state depends on its own event and earlier events, and never on padding."""
         scale = width_scale(history.item)
         gap_BL = history.days.clamp(min=0)
         gap_BL = torch.cat([torch.zeros_like(gap_BL[:, :1]), (gap_BL[:, :-1] - gap_BL[:, 1:]).clamp(min=0)], 1)
@@ -89,18 +91,18 @@ class UserEncoder(nn.Module):
     def next_event_losses(
         self, history: UserHistoryBatch, items_BL: Tensor, catalogue_IE: Tensor, own_IW: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the losses of predicting each event from the earlier ones.
+        """Compute the losses of predicting each event from the events before it.
 
         Args:
-            history: sequences of at least two events, all of one category.
-            items_BL: [B, L] catalogue row of each event's item.
-            catalogue_IE: [I, E] embeddings of the items to choose from.
-            own_IW: [I, W] learned vectors of these items.
+            history: histories of at least two events, all in one category.
+            items_BL: [B, L], for each event the row of its item in `catalogue_IE`.
+            catalogue_IE: [I, E], the embeddings of all items of the category.
+            own_IW: [I, W], the learned vectors of these items.
 
         Returns:
-            Cross-entropy of the next item (nats), cross-entropy of its stars (nats) and 1 - cosine to the review's
-            standardised embedding, each [M] over the M events with an earlier one; and the mask of these events
-            [B, L - 1].
+            Three losses [M] of the M predicted events: cross-entropy of the item (nats), cross-entropy of the stars
+            (nats), and 1 - cosine to the standardised embedding of the review. Then the mask [B, L - 1] that marks the
+            predicted events among those after the first.
         """
         states_BLW = self(history)[:, :-1]
         known_BL = history.present[:, 1:]
@@ -117,5 +119,5 @@ class UserEncoder(nn.Module):
 
 
 def width_scale(x: Tensor) -> float:
-    """Return the factor that scales unit vectors [..., E] to components of size one: the square root of E."""
+    """Return the square root of E, which scales unit vectors [..., E] to components of size one."""
     return float(x.shape[-1]) ** 0.5

@@ -1,4 +1,4 @@
-"""Perceiver resampler (Jaegle et al., 2021; Flamingo's form): reduces a user's L states to a fixed number of latents.
+"""The Perceiver resampler (Jaegle et al., 2021, as in Flamingo), which reduces a user's L states to M latents.
 
 latents <- latents + attention(norm(latents); norm([states, latents]));   latents <- latents + mlp(norm(latents))
 """
@@ -13,10 +13,10 @@ class Perceiver(nn.Module):
     """Maps states [B, L, W] to latents [B, M, W].
 
     Args:
-        width: W.
-        latents: M.
+        width: W, the width of states and latents.
+        latents: M, the number of latents.
         layers: number of attention layers.
-        heads: attention heads of a layer.
+        heads: number of attention heads in a layer.
     """
 
     def __init__(self, width: int, latents: int, layers: int = 2, heads: int = 4) -> None:
@@ -26,7 +26,7 @@ class Perceiver(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, states_BLW: Tensor, present_BL: Tensor) -> Tensor:
-        """Compute the latents [B, M, W] from the states where `present_BL` is true; padding has no effect."""
+        """Compute the latents [B, M, W] from those states for which `present_BL` is True; padding has no effect."""
         x_BMW = self.latents_MW.repeat(len(states_BLW), 1, 1)  # a copy, since torch's FLOP counter fails on a view
         for layer in self.layers:
             x_BMW = layer(x_BMW, states_BLW, present_BL)

@@ -8,41 +8,42 @@ from typing import Literal
 
 @dataclass
 class UserEncoderConfig:
-    """Size of the user encoder."""
+    """Sizes of the user encoder."""
 
     width: int = 128
-    """W, the width of a state."""
+    """W, the width of the encoder's states."""
     layers: int = 2
-    """Transformer layers."""
+    """Number of transformer layers."""
     heads: int = 4
-    """Attention heads."""
+    """Number of attention heads in a layer."""
     dropout: float = 0.1
     """Dropout rate in training."""
 
 
 @dataclass
 class UserLLMConfig:
-    """Structure and training of User-LLM."""
+    """Settings of User-LLM: its parts and their training."""
 
     integration: Literal["soft_prompt", "cross_attention"] = "soft_prompt"
     """How the user's embeddings enter the LLM: as soft tokens, or by gated cross-attention."""
     latents: int = 0
-    """Latents of the Perceiver; 0: no Perceiver, one embedding for each past review."""
+    """Number of latents of the Perceiver; 0 for no Perceiver, with one embedding for each past review."""
     every: int = 2
-    """Cross-attention is added before every n-th layer."""
+    """Cross-attention is added before every n-th layer of the LLM; this is n."""
     heads: int = 4
-    """Attention heads of cross-attention."""
+    """Number of attention heads in a cross-attention block."""
     strategy: Literal["encoder_and_projector", "projector", "lora"] = "encoder_and_projector"
-    """Trained parts: encoder and projector (or cross-attention); only the latter, with the encoder frozen after its
-    pretraining; or both and low-rank updates of the LLM (`soft_prompt.lora`)."""
+    """Which parts are trained. `encoder_and_projector`: encoder and projector (or cross-attention). `projector`: only
+    the projector (or cross-attention); the encoder is frozen after its pretraining. `lora`: the same as
+    `encoder_and_projector`, and low-rank updates of the LLM (`soft_prompt.lora`)."""
     encoder: UserEncoderConfig = field(default_factory=UserEncoderConfig)
-    """Size of the encoder."""
+    """Sizes of the user encoder."""
     encoder_lr: float = 1e-4
-    """Peak learning rate of AdamW for encoder and Perceiver, whichever optimizer trains the projector; low, since the
-    rates for randomly initialised weights destroy the pretraining within a few steps."""
+    """Peak learning rate of encoder and Perceiver, which AdamW trains even if another optimizer trains the projector.
+    It must be low: rates for randomly initialised weights undo the pretraining within a few steps."""
     cross_lr: float = 3e-3
-    """Peak learning rate of AdamW for cross-attention."""
+    """Peak learning rate of cross-attention, which AdamW trains."""
     pretrain_epochs: int = 20
-    """Passes over the users in pretraining, where the encoder learns to predict the next event; 0: no pretraining."""
+    """Epochs of pretraining, in which the encoder learns to predict a user's next event; 0 for no pretraining."""
     pretrain_lr: float = 1e-3
     """Initial learning rate of pretraining."""

@@ -1,0 +1,145 @@
+"""Authors with planted traits and habits, and products with planted facts.
+
+A user's sayings and a product's facts are points of one pool. A review says both in the same words, so that only the
+reviews of other people tell what is the product's and what is the author's.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dep.data.synthetic.english.lexicon import Lexicon, Phrase
+from dep.data.synthetic.english.phrase_files import TONES
+
+SAYINGS, FACTS = 4, 5
+PUNCTUATION = ("plain", "plain", "plain", "ellipses", "exclamations", "exclamations", "dashes")
+CASE = ("normal",) * 7 + ("lower", "capitals", "capitals")
+CONTRACTIONS = ("contracted",) * 5 + ("written out", "written out", "bare")
+LAYOUT = ("line",) * 16 + ("breaks",) * 3 + ("lists",) * 2
+TITLE = ("verdict", "verdict", "point", "words")
+PLANS = (
+    "OVRC", "ORVC", "VRAC", "ORAV", "AORVC", "VRC", "RVC", "RAVC", "ORARC", "VRAR", "ORC", "RARV", "OARVC", "VARC",
+    "RC",
+)  # fmt: skip
+"""Orders of opening, verdict, remarks, aside and closing; where R stands twice, the remarks are divided."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user's traits and habits. Traits that the truth file holds come first."""
+
+    name: str
+    sayings: tuple[str, ...]
+    """Names of points."""
+    aspects: tuple[str, ...]
+    """Aspects that the user cares about."""
+    tone: str
+    leniency: float
+    """Added to what a product deserves, in stars."""
+    length: int
+    """Usual number of words."""
+    punctuation: str
+    case: str
+    contractions: str
+    emoji: tuple[str, ...]
+    signoff: str
+    wording: dict[tuple[str, str], Phrase]
+    """(Point, sign) -> the phrase that the user prefers."""
+    openings: tuple[Phrase, ...]
+    tics: tuple[Phrase, ...]
+    joins: dict[str, tuple[Phrase, ...]]
+    plans: tuple[str, ...]
+    layout: str
+    title: str
+    dash: str
+    typos: float
+    """Share of words with a typing error."""
+    fillers: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product with planted facts."""
+
+    name: str
+    title: str
+    description: str
+    facts: tuple[tuple[str, str], ...]
+    """(Point, sign), the same for all reviewers."""
+    quality: float
+    fillers: dict[str, str]
+
+
+def spread(rng: random.Random, width: float) -> float:
+    """A number around 0, nearly normal, with standard deviation `width`; the same on every machine."""
+    return (rng.random() + rng.random() + rng.random() + rng.random() - 2) * width * 1.7320508
+
+
+def pick(rng: random.Random, options: tuple[T, ...]) -> T:
+    """Draw one option."""
+    return options[int(rng.random() * len(options))]
+
+
+def few(rng: random.Random, options: tuple[T, ...], count: int) -> tuple[T, ...]:
+    """Draw `count` different options, or all if there are fewer."""
+    return tuple(rng.sample(options, min(count, len(options))))
+
+
+def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
+    """Draw a user's traits and habits."""
+    tone = pick(rng, TONES)
+    aspects = few(rng, tuple(dict.fromkeys(point.aspect for point in lexicon.points)), 2)
+    cared = few(rng, tuple(point for point in lexicon.points if point.aspect in aspects), SAYINGS // 2)
+    others = tuple(point for point in lexicon.points if point not in cared)
+    sayings = (*cared, *few(rng, others, SAYINGS - len(cared)))
+    named = lexicon.named
+    smiles = rng.random() < 0.25
+    return Person(
+        name=name,
+        sayings=tuple(point.name for point in sayings),
+        aspects=aspects,
+        tone=tone,
+        leniency=spread(rng, 0.7),
+        length=int(30 + 90 * rng.random() * rng.random() + 20 * rng.random()),
+        punctuation=pick(rng, PUNCTUATION),
+        case=pick(rng, CASE),
+        contractions=pick(rng, CONTRACTIONS),
+        emoji=tuple(pick(rng, named["emoji"][sign, tone].fitting).text for sign in "+-") if smiles else (),
+        signoff=pick(rng, named["signoffs"]["signoffs", tone].fitting).text if rng.random() < 0.5 else "",
+        wording={(p.name, sign): p.said[sign, tone].pick(rng, 0.4) for p in sayings for sign in "+-"},
+        openings=tuple(lexicon.by_stars["openings"][stars, tone].pick(rng, 0.4) for stars in (1, 2, 3, 4, 5)),
+        tics=tuple(named["tics"]["tics", tone].pick(rng, 0.6) for _ in range(2)),
+        joins={kind: few(rng, named["connectives"][kind, tone].fitting, 3) for kind in ("and", "but")},
+        plans=few(rng, PLANS, 3),
+        layout=pick(rng, LAYOUT),
+        title=pick(rng, TITLE),
+        dash=pick(rng, (" - ", " - ", "--", " -- ")),
+        typos=pick(rng, (0.0, 0.0, 0.002, 0.005, 0.01, 0.025)),
+        fillers={name: (pick(rng, texts), pick(rng, texts)) for name, texts in lexicon.fillers["user"].items()},
+    )
+
+
+def headline(text: str) -> str:
+    """A title with capitals, small words aside."""
+    small = ("a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with")
+    words = text.split(" ")
+    return " ".join(w if n and w in small else w[0].upper() + w[1:] for n, w in enumerate(words))
+
+
+def make_product(rng: random.Random, lexicon: Lexicon, name: str) -> Product:
+    """Draw a product; its description tells its first fact of praise, if it has one."""
+    items = {kind: choice.fitting for (kind, _), choice in lexicon.named["items"].items()}
+    fillers = {key: pick(rng, texts) for key, texts in lexicon.fillers.get("item", {}).items()}
+    title = headline(pick(rng, items["titles"]).text.format_map(fillers))
+    fillers |= {"noun": pick(rng, items["nouns"]).text, "maker": pick(rng, items["makers"]).text, "title": title}
+    quality = 5.0 - 2.9 * rng.random() * rng.random()
+    share = min(0.9, max(0.15, (quality - 2.1) / 2.8))
+    points = few(rng, tuple(lexicon.points), FACTS)
+    facts = tuple((point.name, "+" if rng.random() < share else "-") for point in points)
+    told = next((point for point, (_, sign) in zip(points, facts, strict=True) if sign == "+"), None)
+    words = [pick(rng, items["descriptions"])] + ([pick(rng, told.description)] if told else [])
+    description = " ".join(phrase.text.format_map(fillers) for phrase in words)
+    return Product(name, title, description, facts, quality, fillers)
