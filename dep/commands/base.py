@@ -51,6 +51,9 @@ class Command:
     def resources(self) -> Resources:
         """Reviews, vectors and backbones of the run; the first use also turns off the progress bars of libraries."""
         run, _ = self.configs
+        from dep.utils.quick_imports import import_transformers
+
+        import_transformers()  # before any module that imports it whole
         from dep.pipeline.resources import Resources
         from dep.utils import progress
 

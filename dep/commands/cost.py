@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dep.commands.base import Command
@@ -24,7 +25,8 @@ _COLUMNS = ("arm", "trained", "tokens", "read", "train", "KV", "GB")
 def main(command: Command) -> None:
     """Print the cost of every arm, computed from the backbone's architecture."""
     _, configs = command.configs
-    check_backbones(configs)
+    for warning in check_backbones(configs):
+        command.console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False)
     show(command.resources, configs, command.console)
 
 

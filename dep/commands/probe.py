@@ -14,6 +14,7 @@ from dep.data.synthetic.trait_probe import TraitRow
 from dep.evaluation.author_probe import probe, user_rows
 from dep.evaluation.significance import mean_interval, paired
 from dep.pipeline.resources import Resources
+from dep.pipeline.stages.vectors import print_notes
 from dep.utils.atomic_io import write_json
 
 
@@ -25,6 +26,7 @@ def main(command: Command) -> None:
 def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
     """Probe every category, print a table, and write the results to probe.json in the run's folder; return them."""
     prepared, cache = resources.prepared(run), resources.cache(run)
+    print_notes(resources, prepared)
     corpora = prepared.corpora
     vectors = {category: cache.vectors(corpus, prepared.pool[category]) for category, corpus in corpora.items()}
     table = Table(title="Whose review is it? Leave-one-out nearest user centroid, by cosine", title_justify="left")

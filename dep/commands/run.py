@@ -6,6 +6,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from rich.markup import escape
+
 from dep.commands.base import Command
 
 ALL = ("prepare", "embed", "train", "generate", "evaluate", "report")
@@ -29,7 +31,8 @@ def run_stages(command: Command, stages: Collection[str]) -> None:
     if {"train", "generate"} & set(stages):
         from dep.pipeline.backbone_check import check_backbones
 
-        check_backbones(configs)
+        for warning in check_backbones(configs):
+            console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False)
     if command.plan:
         from dep.pipeline.plan import show
 

@@ -8,40 +8,21 @@ is a compressor's mean over the micro batch (`mean_over`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
+from dep.data.arm_requests import ArmRequests, PromptDataset
 from dep.data.collate import Collator, add_noise
 from dep.data.prompts.builder import PromptBuilder
-from dep.data.prompts.requests import Requests
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
-from dep.data.user_history import UserHistoryReader
-from dep.data.vectors.shown import ShownDifferences
-from dep.data.vectors.store import Vectors, VectorStore
-from dep.types import Batch, Branch, Prompt, Request, Split
+from dep.data.vectors.store import VectorStore
+from dep.types import Batch, Prompt
 from dep.utils.errors import DepError
 from dep.utils.lightning import pl
-
-
-class PromptDataset(Dataset[Prompt]):
-    """A torch data set of prompts, one for each request; a prompt is built when it is first read."""
-
-    def __init__(self, requests: Sequence[Request], builder: PromptBuilder) -> None:
-        self.requests, self.builder = requests, builder
-        self._built: dict[int, Prompt] = {}
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-    def __getitem__(self, at: int) -> Prompt:
-        if at not in self._built:
-            self._built[at] = self.builder.build(self.requests[at])
-        return self._built[at]
 
 
 class MicroBatch(list[int]):
@@ -124,7 +105,7 @@ class Batching:
     fill: bool = True
 
 
-class ReviewData(pl.LightningDataModule):
+class ReviewData(ArmRequests, pl.LightningDataModule):
     """The data module of one arm, that is, of one method with its settings.
 
     Args:
@@ -145,86 +126,25 @@ class ReviewData(pl.LightningDataModule):
         pad_id: int,
         batching: Batching,
     ) -> None:
-        super().__init__()
-        self.prepared, self.cache, self.retriever, self.builder = prepared, cache, retriever, builder
+        pl.LightningDataModule.__init__(self)
+        ArmRequests.__init__(self, prepared, cache, retriever, builder)
         self.batching = batching
         self.collate = Collator(pad_id)
-        self._vectors: Mapping[str, Vectors] | None = None
-        self._past: UserHistoryReader | None = None
+        self._training: TrainingPrompts | None = None
 
     def prepare_data(self) -> None:
         """Compute and cache the vectors in one process; the other processes read the cache."""
         self.vectors()
 
-    def vectors(self) -> Mapping[str, Vectors] | None:
-        """Return the vectors of all categories, cached; None for a method without vectors."""
-        if self.cache is not None and self._vectors is None:
-            self._vectors = {
-                category: self.cache.vectors(corpus, self.prepared.pool[category])
-                for category, corpus in self.prepared.corpora.items()
-            }
-        return self._vectors
-
-    def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
-        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles."""
-        vectors = self.vectors() or {}
-        rows: dict[str, set[int]] = {}
-        for example in self.prepared.examples:
-            if example.split == "train":
-                rows.setdefault(example.category, set()).update(example.profile)
-        found: dict[Branch, tuple[Tensor, Tensor]] = {}
-        for branch in branches:
-            parts = []
-            for category, chosen in sorted(rows.items()):
-                at = torch.tensor(sorted(chosen))
-                if branch == "diff":
-                    at = at[vectors[category].peers_N[at] > 0]
-                parts.append((vectors[category].diff_NE if branch == "diff" else vectors[category].his_NE)[at])
-            every = torch.cat(parts).double()
-            found[branch] = (every.mean(0).float(), every.std(0).clamp(min=1e-6).float())
-        return found
-
-    def requests(self, split: Split) -> Requests:
-        """Return the requests of one split."""
-        examples = [example for example in self.prepared.examples if example.split == split]
-        prompt = self.builder.config
-        return Requests(
-            examples,
-            self.prepared.corpora,
-            self.vectors(),
-            self.retriever,
-            prompt.history,
-            prompt.pairing,
-            self.user_history(),
-            self.shown_differences(),
-        )
-
-    def shown_differences(self) -> dict[str, ShownDifferences] | None:
-        """Return what computes differences that depend on the prompt, by category; None if no difference does."""
-        vectors, cache = self.vectors(), self.cache
-        if vectors is None or cache is None or not cache.difference.depends_on_prompt:
-            return None
-        return {
-            category: ShownDifferences(corpus, vectors[category], self.prepared.pool[category])
-            for category, corpus in self.prepared.corpora.items()
-        }
-
-    def user_history(self) -> UserHistoryReader | None:
-        """Return the reader of users' whole histories; None if prompts carry no such history."""
-        if self._past is None and self.builder.config.reads_user_history:
-            vectors = self.vectors()
-            assert self.cache is not None, "a user's embedding is made of vectors"
-            assert vectors is not None, "a user's embedding is made of vectors"
-            self._past = UserHistoryReader(self.prepared, self.cache, vectors, self.builder.config.max_user_history)
-        return self._past
-
-    def prompts(self, requests: Sequence[Request]) -> PromptDataset:
-        """Return the prompts of `requests`."""
-        return PromptDataset(requests, self.builder)
+    def training_prompts(self) -> TrainingPrompts:
+        """Return the prompts of all training examples, the same object in each call."""
+        if self._training is None:
+            self._training = TrainingPrompts(self.requests("train"), self.builder)
+        return self._training
 
     def train_dataloader(self) -> DataLoader[Prompt]:
         """Return the loader of this rank's micro batches, in the order of the current epoch."""
-        prompts = TrainingPrompts(self.requests("train"), self.builder)
+        prompts = self.training_prompts()
         if not len(prompts):
             raise DepError("expected training examples, found none; lower the protocol's thresholds")
         lengths = [p.computed + len(p.target) for p in (prompts[at] for at in range(len(prompts)))]

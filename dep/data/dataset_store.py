@@ -25,7 +25,7 @@ from dep.utils.atomic_io import replacing, write_json
 from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
 
-_READER = 2
+_READER = 3
 """Version of the code that reads and filters sources; raise it when that code changes its results."""
 
 
@@ -65,14 +65,20 @@ def _write(folder: Path, dataset: ReviewDataset) -> None:
 def _read(folder: Path, categories: list[str]) -> ReviewDataset:
     corpora, pool = {}, {}
     for category in categories:
-        rows = pq.read_table(folder / f"{category}.reviews.parquet").to_pylist()
+        rows = _rows(folder / f"{category}.reviews.parquet")
         pool[category] = torch.tensor([row.pop("peer") for row in rows], dtype=torch.bool)
-        items = pq.read_table(folder / f"{category}.items.parquet").to_pylist()
+        items = _rows(folder / f"{category}.items.parquet")
         corpora[category] = Corpus(
             category, [Review(**row) for row in rows], {row["item"]: Item(**row) for row in items}
         )
-    examples = pq.read_table(folder / "examples.parquet").to_pylist()
+    examples = _rows(folder / "examples.parquet")
     return ReviewDataset(corpora, [Example(**(row | {"profile": tuple(row["profile"])})) for row in examples], pool)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    with pq.ParquetFile(path) as file:  # `read_table` would import pandas
+        rows: list[dict[str, Any]] = file.read().to_pylist()
+    return rows
 
 
 def _columns(rows: list[Any], kind: Any) -> dict[str, list[Any]]:

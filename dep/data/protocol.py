@@ -66,15 +66,24 @@ def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
 
 
 def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[str]:
-    """Return a note for each filter that is off because no item of a category has the filtered field."""
+    """Return notes about filters that are off because a category lacks a field, and about reviews left out for one."""
     notes = []
     for category, corpus in sorted(corpora.items()):
+        items, reviews, every = corpus.items.values(), corpus.reviews, len(corpus.reviews)
         for field, on in (("title", True), ("description", config.min_description_chars > 0)):
-            if on and not any(getattr(item, field) for item in corpus.items.values()):
+            if on and not any(getattr(item, field) for item in items):
                 notes.append(f"{category}: no item has a {field}, so the filter of items by {field} is off")
         for field, fact in (("rating", _has_rating), ("title", _has_title)):
-            if not any(fact(review) for review in corpus.reviews):
+            missing = every - sum(map(fact, reviews))
+            if missing == every:
                 notes.append(f"{category}: no review has a {field}, so the filter of reviews by {field} is off")
+            elif missing:
+                # the source has counted those without a rating
+                counted = "reviews" if field == "rating" else f"{missing:,} of {every:,} reviews"
+                notes.append(f"{category}: {counted} without a {field} are left out, since others have one")
+        untitled = {item.item for item in items if not item.title}
+        if 0 < len(untitled) < len(items) and (on_them := sum(review.item in untitled for review in reviews)):
+            notes.append(f"{category}: {on_them:,} of {every:,} reviews on items without a title are left out")
     return notes
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from dep.config.schema import build, identity
 from dep.data.datamodule import Batching, ReviewData
-from dep.data.prompts.builder import PromptBuilder
 from dep.inference.generator import Generate
 from dep.methods.base import ProfileContext
 from dep.methods.profiles.endpoint import EndpointWriter
@@ -37,7 +36,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
         resources.prepared(config),
         resources.cache(config) if soft.branches else None,
         build(config, "retriever"),
-        PromptBuilder(tokenizer, prompt, soft.branches, arm.frame, config.backbone.keep_prefixes),
+        resources.builder(config, prompt, soft.branches, arm.frame),
         tokenizer.pad_token_id,
         batching,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import adapter_key
 from dep.pipeline.store import ArmStore
@@ -65,3 +67,12 @@ def _generation_state(arm: Arm) -> str:
     if ArmStore(arm).finished("generate"):
         return "done"
     return "cached" if ArmStore(arm).is_cached("generate") else "to do"
+
+
+def parallel_arms(config: RunConfig) -> int:
+    """Return how many arms run in parallel: `jobs` if set, else cores divided by `threads` if set, else one."""
+    return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

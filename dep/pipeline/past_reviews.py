@@ -1,9 +1,12 @@
-"""Counts the past reviews that requests asked for, and those that fitted into the prompts."""
+"""Counts the past reviews that requests or training examples asked for, and those that fitted into the prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from dep.utils.atomic_io import read_json
 
 
 class PastReviews(NamedTuple):
@@ -20,13 +23,24 @@ class PastReviews(NamedTuple):
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> PastReviews:
-        """Count the past reviews over the rows of predictions.jsonl."""
+        """Count the past reviews over the rows of predictions.jsonl, or over others with `asked` and `kept`."""
         pairs = [(row["asked"], row["kept"]) for row in rows if row.get("asked")]
         asked, kept = (sum(column) for column in zip(*pairs, strict=True)) if pairs else (0, 0)
         return cls(asked, kept, len(pairs), sum(not count for _, count in pairs))
 
+    @classmethod
+    def of_training(cls, folder: Path) -> PastReviews | None:
+        """Counts over the training prompts of the adapter in an arm's folder; None if it has none or did not count."""
+        counts = read_json(folder / "training.json").get("past_reviews")
+        return cls(**counts) if counts else None
+
     def __str__(self) -> str:
-        return f"past reviews: {self.asked:,} asked for, {self.kept:,} kept"
+        return f"past reviews: {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """`8 asked for, 5 kept`."""
+        return f"{self.asked:,} asked for, {self.kept:,} kept"
 
     def warning(self, name: str) -> str:
         """Return a warning if some prompts hold no past review, and so equal those of a method without history."""

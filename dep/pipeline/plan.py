@@ -15,9 +15,8 @@ from dep.config.schema import RunConfig
 from dep.models.backbones.cost import CARDS, Card, Cost, Load, fitted
 from dep.pipeline.arm import Arm
 from dep.pipeline.devices import devices
-from dep.pipeline.jobs import Job, jobs
+from dep.pipeline.jobs import Job, jobs, parallel_arms
 from dep.pipeline.resources import Resources
-from dep.pipeline.scheduler import parallel_arms
 from dep.pipeline.workload import arm_load, example_counts, trained_parameters
 
 

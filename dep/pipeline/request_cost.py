@@ -113,7 +113,7 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
         `train_seconds`: the time of training and pretraining; an interrupted training counts only its last part, and
         arms that share an adapter each have the whole time. Means per request: `prompt_tokens` and `calls` of the LLM,
         both including profiles, `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`. `past_reviews`: the
-        counts of `PastReviews` for the first seed.
+        counts of `PastReviews` for the first seed. `training_past_reviews`: those of the training prompts.
     """
     by_name: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -142,6 +142,8 @@ def _arm_costs(arms: Sequence[Arm]) -> dict[str, Any]:
         _, metadata, _ = read_adapter(arms[0].folder / "adapter.safetensors")
         result |= {"trainable": metadata["trainable"] + metadata["pretrained"], "frozen": metadata["frozen"]}
         seconds = [read_json(arm.folder / "training.json").get("seconds") for arm in arms]
+        if trained := PastReviews.of_training(arms[0].folder):
+            result["training_past_reviews"] = trained._asdict()
         known = [value for value in seconds if value is not None]
         result["train_seconds"] = fmean(known) if known else None
     return result

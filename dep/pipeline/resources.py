@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from transformers import PreTrainedTokenizerBase
 
 from dep.config.schema import RunConfig, build, identity
 from dep.data.dataset_store import load_dataset
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.chat_frame import ChatFrame
+from dep.data.prompts.settings import PromptConfig
 from dep.data.protocol import ReviewDataset
 from dep.data.vectors.store import VectorStore
 from dep.evaluation.metrics import Metric, build_metrics
@@ -22,6 +25,7 @@ from dep.models.backbones.load import load as load_backbone
 from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
 from dep.pipeline.content import backbone_identity
+from dep.types import Branch
 from dep.utils.hashing import json_digest
 
 
@@ -40,6 +44,7 @@ class Resources:
         self._caches: dict[str, VectorStore] = {}
         self._backbones: dict[str, Any] = {}
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
+        self._builders: dict[str, PromptBuilder] = {}
         self._prefixes: dict[str, PrefixStore] = {}
         self._metrics: dict[str, dict[str, Metric]] = {}
 
@@ -99,6 +104,24 @@ class Resources:
             loaded = self._backbones.get(key)
             self._tokenizers[key] = loaded[1] if loaded else load_tokenizer(config.backbone)
         return self._tokenizers[key]
+
+    def builder(
+        self, config: RunConfig, prompt: PromptConfig, branches: Sequence[Branch], frame: ChatFrame | None = None
+    ) -> PromptBuilder:
+        """Return a prompt builder for a backbone; all builders of a backbone share their memo of texts.
+
+        Args:
+            config: names the backbone.
+            prompt: what a prompt holds.
+            branches: the soft tokens of a past review.
+            frame: the chat frame, if it was rendered before.
+        """
+        keeps = config.backbone.keep_prefixes
+        built = PromptBuilder(self.tokenizer(config), prompt, branches, frame, keeps)
+        first = self._builders.setdefault(identity(config, "backbone"), built)
+        if first is not built:
+            built.share_memo(first)
+        return built
 
     def metrics(self, config: RunConfig) -> dict[str, Metric]:
         """Return the metrics by column; metrics of texts are included only if texts are generated."""

@@ -26,6 +26,7 @@ from rich.progress import Progress, TaskID
 from dep.config import preflight
 from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
+from dep.pipeline.jobs import parallel_arms
 from dep.pipeline.keys import adapter_key, encoder_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.evaluate import evaluate
@@ -100,15 +101,6 @@ def run_arms(
     for arm in arms:
         for stage in stages:
             STAGES[stage](resources, arm)
-
-
-def parallel_arms(config: RunConfig) -> int:
-    """Return how many arms run in parallel: `jobs` if set, else cores divided by `threads` if set, else one."""
-    return max(1, config.jobs or (_cores() // config.threads if config.threads else 1))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:

@@ -118,9 +118,10 @@ def arm_facts(run: RunConfig, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
     Returns:
         For each arm: `label`; `role`, that of its method (own, control, other); `varied`, its values of the keys in
         `vary`; and `base` and `base_label`, its name and label without these values. Arms that differ only in varied
-        values have the same base.
+        values have the same base. For a trained arm `training_past_reviews`: the past reviews that its training prompts
+        asked for and kept.
     """
-    facts = {}
+    facts: dict[str, dict[str, Any]] = {}
     for arm in arms:
         varied = {key: _setting(arm.config, key) for key in run.vary}
         settings = [f"{key.rsplit('.', 1)[-1]}={value}" for key, value in varied.items()]
@@ -131,6 +132,8 @@ def arm_facts(run: RunConfig, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
             "base": arm.name.removesuffix("".join(f"@{setting}" for setting in settings)),
             "base_label": arm.label.removesuffix("".join(f", {setting}" for setting in settings)),
         }
+        if arm.method.trains and (trained := PastReviews.of_training(arm.folder)):
+            facts[arm.name]["training_past_reviews"] = trained._asdict()
     return facts
 
 
@@ -171,7 +174,11 @@ def lost_history(arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Any]])
         measured: the costs of these arms, from `dep.pipeline.request_cost.costs`.
     """
     labels = {arm.name: arm.label for arm in arms}
-    warnings = [PastReviews(**row["past_reviews"]).warning(labels[name]) for name, row in measured.items()]
+    warnings = []
+    for name, row in measured.items():
+        warnings.append(PastReviews(**row["past_reviews"]).warning(labels[name]))
+        if trained := row.get("training_past_reviews"):
+            warnings.append(PastReviews(**trained).warning(f"{labels[name]}, training"))
     return [warning for warning in warnings if warning]
 
 

@@ -12,12 +12,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from dep.config.schema import build
-from dep.data.prompts.builder import PromptBuilder
+from dep.data.arm_requests import ArmRequests
 from dep.models.adapters.base import AdapterParts
 from dep.models.backbones.cost import Load, architecture
 from dep.models.soft_prompt import build_adapter
 from dep.pipeline.arm import Arm
-from dep.pipeline.builders import build_data
 from dep.pipeline.resources import Resources
 
 SAMPLE = 48
@@ -84,14 +83,13 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
 
 def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
     """Count the tokens of prompt and target for a sample of test examples; no vectors are loaded for slot tokens."""
-    data, (prompt, _) = build_data(resources, arm), arm.configured
-    tokenizer = resources.tokenizer(arm.config)
-    data.builder = PromptBuilder(
-        tokenizer, replace(prompt, reads_user_history=False, user_tokens=0), data.builder.branches
-    )
-    branches, data.cache = data.builder.branches, None
+    prompt, soft = arm.configured
+    plain = replace(prompt, reads_user_history=False, user_tokens=0)
+    builder = resources.builder(arm.config, plain, soft.branches)
+    branches = builder.branches
+    data = ArmRequests(resources.prepared(arm.config), None, build(arm.config, "retriever"), builder)
     user_tokens = prompt.user_tokens if prompt.user_tokens >= 0 else prompt.max_user_history
-    slots = sum(len(data.builder.slot_ids(branch)) for branch in branches)
+    slots = sum(len(builder.slot_ids(branch)) for branch in branches)
     requests = data.requests("test")
     prompts = data.prompts(requests[: min(SAMPLE, len(requests))])
     return [

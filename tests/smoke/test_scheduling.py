@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dep.pipeline import scheduler
+from dep.pipeline import jobs
 
 Run = Callable[..., int]
 
@@ -28,7 +28,7 @@ def test_parallel_arms_give_the_bytes_of_sequential_arms(
         for cores, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
             ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
             shutil.copytree(finished / "cache", folder / "cache", ignore=ignored)
-            monkeypatch.setattr(scheduler, "_cores", lambda cores=cores: cores)
+            monkeypatch.setattr(jobs, "_cores", lambda cores=cores: cores)
             assert run(folder, "run", *arms) == 0
     finally:
         torch.set_num_threads(threads)
@@ -39,7 +39,7 @@ def test_parallel_arms_give_the_bytes_of_sequential_arms(
 def test_the_error_names_a_failed_arm_and_the_other_arms_finish(
     finished: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scheduler, "_cores", lambda: 2)
+    monkeypatch.setattr(jobs, "_cores", lambda: 2)
     blocked = tmp_path / "runs/arms/rag/seed0"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file in place of the folder")

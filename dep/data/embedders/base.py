@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -39,6 +40,12 @@ class Embedder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Embed n texts; return [n, E] float32, L2-normalised, on the CPU."""
+
+
+def hidden_size(folder: Path) -> int | None:
+    """Width of an encoder's hidden states by its config.json; None if the file states no such number."""
+    value = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("hidden_size")
+    return value if isinstance(value, int) and value > 0 else None
 
 
 class ModelFolder:
@@ -79,8 +86,15 @@ class ModelFolder:
 
     @property
     def dim(self) -> int:
-        """E, the width of the vectors, found by embedding a word."""
-        return self.encode(["dimension"]).shape[1]
+        """E, the width of the vectors, as the model's files state it or, if they do not, found by embedding a word."""
+        return self._stated_width() or self.encode(["dimension"]).shape[1]
+
+    def _stated_width(self) -> int | None:
+        """Return the hidden states' width by config.json if it is E, as where a vector is one state or their mean."""
+        try:
+            return hidden_size(self.folder)
+        except (OSError, ValueError, AttributeError):
+            return None
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the embedder's kind, truncation, precision and runtime, and of all files of the model."""

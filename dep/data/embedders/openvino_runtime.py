@@ -64,6 +64,7 @@ def run_by_openvino(encoder: PreTrainedModel, precision: str, eight_bits: bool =
     encoder.float().eval()
     if eight_bits:
         smooth(encoder)
+    encoder.loss_type = "ForMaskedLM"  # tracing reads the loss, and transformers would warn that an encoder has none
     example = {name: torch.ones(2, 8, dtype=torch.long) for name in ("input_ids", "attention_mask")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns that it may fix lengths; a test checks that it does not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -74,6 +75,21 @@ class SentenceTransformers(ModelFolder):
             transformer: Any = model[0]
             run_by_openvino(transformer.auto_model, self.dtype, eight_bits=self.runtime == "openvino_int8")
         return model
+
+    def _stated_width(self) -> int | None:
+        """The hidden states' width, if a vector is one state or one mean of them, and no layer follows."""
+        try:
+            parts = json.loads((self.folder / "modules.json").read_text(encoding="utf-8"))
+            kinds = [part["type"].rpartition(".")[2] for part in parts]
+            poolings = [part["path"] for part in parts if part["type"].endswith(".Pooling")]
+            if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]) or parts[0]["path"]:
+                return None
+            pooling = json.loads((self.folder / poolings[0] / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        modes = [name for name, on in pooling.items() if name.startswith("pooling_mode_") and on is True]
+        single = isinstance(pooling.get("pooling_mode"), str) or len(modes) == 1
+        return super()._stated_width() if single else None
 
     def _encode(self, texts: list[str]) -> Tensor:
         import torch

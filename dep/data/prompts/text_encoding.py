@@ -164,7 +164,8 @@ class TextEncoder:
             cuts |= {begin + 1 for begin, end in formed if end - begin > 1}
         if self._tokenizer.is_fast:  # a single character that the tokenizer turns into a special token is left out
             return tuple(i for i, b, e in self._placed(text, cuts) if not self._is_formed(i, b, e, untrusted))
-        return tuple(i for part in parts for i in self._spelled(part))
+        kept = tuple(part if part.trusted else Part(self._without_special_letters(part.text), False) for part in parts)
+        return self._encode(kept) if kept != parts else tuple(i for part in parts for i in self._spelled(part))
 
     def _is_formed(self, i: int, begin: int, end: int, untrusted: Sequence[tuple[int, int]]) -> bool:
         return i in self._special and _overlaps(begin, end, untrusted)
@@ -201,14 +202,24 @@ class TextEncoder:
             start += len(piece)
         return placed
 
+    def _without_special_letters(self, text: str) -> str:
+        """`text` without the letters that a slow tokenizer turns into a special token, such as unknown ones."""
+        special = {letter for letter in set(text) if not self._special.isdisjoint(self._plain(letter))}
+        return "".join(letter for letter in text if letter not in special)
+
     def _spelled(self, part: Part) -> list[int]:
         """Return the ids of a part.
 
-        An untrusted part is encoded letter by letter, so that no special token can form.
+        Untrusted words that form a special token are encoded letter by letter, so that no special token can form.
         """
         if part.trusted:
             return self._plain(part.text)
-        return [i for letter in part.text for i in self._continued(letter, True) if i not in self._special]
+        ids: list[int] = []
+        for word in re.findall(r"\s*\S+|\s+$", part.text):
+            whole = self._continued(word, True)
+            letters = (i for letter in word for i in self._continued(letter, True) if i not in self._special)
+            ids += whole if self._special.isdisjoint(whole) else letters
+        return ids
 
 
 def _overlaps(begin: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:

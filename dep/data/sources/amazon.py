@@ -141,7 +141,7 @@ class Amazon:
             first = first or row
             item = values.name(next((row[field] for field in self.columns.item if row.get(field)), None))
             if item in names:
-                items[item] = _joined(items.get(item), self.item(item, row))
+                files.add_item(items, self.item(item, row))
                 lacks = {field for field in self.rule if not row.get(field, True)}
                 empty[item] = empty.get(item, lacks) & lacks
                 filled |= {field for field in self.rule if row.get(field)}
@@ -161,13 +161,9 @@ class Amazon:
         if missing := len(names - items.keys()):
             self.notes.append(f"{category}: {missing:,} of {len(names):,} reviewed items are not in {path.name}")
         for field in ("title", "description"):
-            if (without := sum(not getattr(item, field) for item in used.values())) and used:
+            without = sum(not getattr(item, field) for item in used.values())
+            if used and without == len(used):
+                self.notes.append(f"{category}: none of {without:,} items in {path.name} has a {field}")
+            elif without:
                 self.notes.append(f"{category}: {without:,} of {len(used):,} items in {path.name} have no {field}")
         return used
-
-
-def _joined(earlier: Item | None, later: Item) -> Item:
-    """Merge two entries of one item: a field of the later entry wins unless it is empty."""
-    if earlier is None:
-        return later
-    return Item(later.item, later.title or earlier.title, later.description or earlier.description)

@@ -1,4 +1,4 @@
-"""Functions that find and hash the files of a source, and sort the reviews that were read."""
+"""Functions that find and hash the files of a source, join entries about an item, and sort the reviews."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def unrated(category: str, reviews: Collection[Review], scale: str = " from 1 to
     """Return a note that says how many reviews have no rating; an empty list if all have one."""
     count = sum(review.rating != review.rating for review in reviews)
     return [f"{category}: {count:,} of {len(reviews):,} reviews have no rating{scale}"] if count else []
+
+
+def add_item(items: dict[str, Item], row: Item) -> None:
+    """Add a row about an item: its fields replace those of earlier rows, except where it has none."""
+    earlier = items.get(row.item, row)
+    items[row.item] = Item(row.item, row.title or earlier.title, row.description or earlier.description)
 
 
 def corpus(category: str, reviews: list[Review], items: dict[str, Item]) -> Corpus:

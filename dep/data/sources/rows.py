@@ -1,7 +1,8 @@
-"""Reads the entries of a review file, which holds one JSON object on each line.
+"""Reads the entries of a review file, which holds one JSON object on each line, or is a Parquet file.
 
 Variants of this format are read too: files compressed with gzip or xz, a byte order mark, Python literals, commas at
-the ends of lines, and a file that is one JSON array. Anything else raises an error that names the file and the line.
+the ends of lines, a file that is one JSON array, and JSON objects that extend over several lines, one after another.
+Anything else raises an error that names the file and the line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,7 +24,8 @@ from dep.utils.progress import stage
 
 _BAR_FROM_BYTES = 16 * 2**20
 _WHOLE_UP_TO = 1 << 30
-"""A file above this size in bytes is not read as one JSON array."""
+"""A file above this size in bytes is not read as one text, as arrays and objects that extend over lines are."""
+_GAP = re.compile(r"[\s,]*")
 _EXPECTED = "one JSON object a line, as {...}"
 
 
@@ -38,15 +41,17 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
         raw = stack.enter_context(path.open("rb"))
         lines = io.TextIOWrapper(uncompressed(path, raw), encoding="utf-8-sig")
         advance = stack.enter_context(stage(f"reading {path.name}", size, show=size > _BAR_FROM_BYTES))
+        begun = False
         try:
             for number, line in enumerate(lines, 1):
                 if number % 4096 == 0:
                     advance(raw.tell() - done)
                     done = raw.tell()
-                begins_array = line.lstrip().startswith("[") or line.strip() == "{"
-                if number == 1 and begins_array and size <= _WHOLE_UP_TO:
-                    yield from _array(path, line + lines.read())
-                    break
+                if not begun and line.strip():
+                    begun = True
+                    if size <= _WHOLE_UP_TO and _continues(path, line):
+                        yield from _whole_text(path, number, line + lines.read())
+                        break
                 yield from _rows(path, number, line)
         except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
             raise DepError(
@@ -110,18 +115,74 @@ def _parsed(path: Path, number: int, text: str) -> Any:
         ) from None
 
 
-def _array(path: Path, text: str) -> list[dict[str, Any]]:
-    """Parse a file that is one JSON array, or whose JSON objects extend over several lines."""
+def _continues(path: Path, line: str) -> bool:
+    """Whether a file's first line begins an array, or an object that goes on in the next line."""
+    begin = line.lstrip()
+    if not begin.startswith("{"):
+        return begin.startswith("[")
+    try:
+        _rows(path, 1, line)
+    except DepError:
+        return True
+    return False
+
+
+def _whole_text(path: Path, first: int, text: str) -> Iterator[dict[str, Any]]:
+    """The rows of a text whose first line has the number `first`: one JSON array, or one object after another."""
     try:
         value = json.loads(text)
     except RecursionError:
         raise DepError(str(path), _EXPECTED, "values nested too deeply", "mend the file") from None
-    except json.JSONDecodeError as error:
-        lines = [row for at, line in enumerate(text.splitlines(), 1) for row in _rows(path, at, line)]
-        if lines:
-            return lines
-        raise DepError(f"{path}, line {error.lineno}", _EXPECTED, error.msg, "mend the line") from error
+    except ValueError:
+        if text.lstrip().startswith("["):
+            for number, line in enumerate(text.splitlines(), first):
+                yield from _rows(path, number, line)
+        else:
+            yield from _objects(path, first, text)
+    else:
+        yield from _array(path, value)
+
+
+def _array(path: Path, value: Any) -> list[dict[str, Any]]:
     rows = value if isinstance(value, list) else [value]
     if not all(isinstance(row, dict) for row in rows):
         raise DepError(str(path), "a JSON array of objects", "other values in it", "write one JSON object a line")
     return rows
+
+
+def _objects(path: Path, first: int, text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a text, one after another, with white space or a comma between them."""
+    decoder, at = json.JSONDecoder(), 0
+    while (begin := _GAP.match(text, at)) and (at := begin.end()) < len(text):
+        reason, where = "", at
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            reason, where = error.msg, error.pos
+        except ValueError as error:  # a number of thousands of digits
+            reason = str(error)
+        except RecursionError:
+            reason = "values nested too deeply"
+        else:
+            if isinstance(value, dict):
+                yield value
+                continue
+            reason = f"a {type(value).__name__}"
+        number = first + text.count("\n", 0, where)
+        raise DepError(f"{path}, line {number}", _EXPECTED, reason, "mend or remove the object there")
+
+
+def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DepError(
+            str(path), "a whole Parquet file", f"a damaged one ({reason})", "fetch the file again"
+        ) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dep.data.sources import files
-from dep.data.sources.rows import records, uncompressed
+from dep.data.sources.rows import parquet_rows, records, uncompressed
 from dep.data.sources.values import name, review, string
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError, MissingFile
@@ -85,9 +85,8 @@ class TableSource:
                 continue
             category = name(self._value(row, "category")) or self.config.category
             reviews.setdefault(category, []).append(found)
-            known = items.setdefault(category, {}).get(found.item, Item(found.item, ""))
             title, about = (self._text(row, field) for field in ("item_title", "item_description"))
-            items[category][found.item] = Item(found.item, known.title or title, known.description or about)
+            files.add_item(items.setdefault(category, {}), Item(found.item, title, about))
         if not reviews:
             raise DepError(
                 str(path), "reviews with user, item and text", f"none in {total:,} rows", "see docs/own-data.md"
@@ -147,10 +146,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if kind in (".json", ".jsonl"):
         yield from records(path)
     elif kind == ".parquet":
-        import pyarrow.parquet as pq
-
-        for batch in pq.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
+        yield from parquet_rows(path)
     elif kind in (".csv", ".tsv"):
         csv.field_size_limit(1 << 30)
         with path.open("rb") as raw:

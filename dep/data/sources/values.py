@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from dep.types import Review
@@ -24,9 +24,14 @@ def string(value: Any) -> str:
     """
     if isinstance(value, list):
         return " ".join(string(part) for part in value).strip()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return str(value)
-    return well_formed(value).strip() if isinstance(value, str) else ""
+    return well_formed(value).strip() if isinstance(value, str) else _number(value)
+
+
+def _number(value: Any) -> str:
+    """A number as written; empty for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    return str(value) if math.isfinite(value) else ""
 
 
 def well_formed(text: str) -> str:
@@ -59,12 +64,14 @@ def milliseconds(value: Any, unit_ms: int) -> int | None:
     """Convert a time to milliseconds since 1970; None if it is missing or not a time.
 
     Args:
-        value: a number, or a text that holds a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `20110313`,
-            `03 13, 2011`).
+        value: a number, a text that holds a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `20110313`,
+            `03 13, 2011`), or a date of a Parquet file.
         unit_ms: milliseconds in a unit of the number.
     """
     if isinstance(value, bool):
         return None
+    if isinstance(value, date):
+        return _date(value.isoformat())
     if isinstance(value, str) and re.fullmatch(r"(19|20)\d{6}", value.strip()):
         return _date(value.strip())
     try:
@@ -109,7 +116,7 @@ def review(
     Args:
         user: identifier of the author.
         item: identifier of the item.
-        text: the review.
+        text: the review; a number is read as its digits.
         rating: 1 to 5; another value becomes NaN.
         title: the review's title.
         time: a number or a date, as `milliseconds` reads it.
@@ -117,7 +124,7 @@ def review(
         skipped: counts, by field, the reviews that were left out because this field is the first that is missing.
     """
     who, what, when = name(user), name(item), milliseconds(time, ms)
-    written = well_formed(text) if isinstance(text, str) and text.strip() else ""
+    written = well_formed(text) if isinstance(text, str) and text.strip() else _number(text)
     missing = "user" if not who else "item" if not what else "text" if not written else "time" if when is None else ""
     if missing or when is None:
         if skipped is not None:

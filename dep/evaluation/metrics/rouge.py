@@ -27,6 +27,9 @@ class RougeConfig(ComponentConfig):
     """How the examples' values become one value: their `mean`, or the median of 1,000 bootstrap means (`evaluate`)."""
     seed: int = 0
     """Seed of the bootstrap; `evaluate` uses numpy's global generator instead."""
+    bootstraps_before: int = 0
+    """How many bootstraps of as many examples draw from the generator first. `evaluate` resamples rouge1, rouge2,
+    rougeL and rougeLsum one after another from one generator: 0 for rouge1, 2 for rougeL (the authors' code)."""
 
 
 class Rouge(TextMetric):
@@ -47,7 +50,8 @@ class Rouge(TextMetric):
         """The library, its version and the options that change the value."""
         stem = "yes" if self.config.use_stemmer else "no"
         resampled = self.config.aggregate == "bootstrap_median"
-        how = f"bootstrap_median[1000,seed:{self.config.seed}]" if resampled else "mean"
+        before = f",before:{self.config.bootstraps_before}" * bool(self.config.bootstraps_before)
+        how = f"bootstrap_median[1000,seed:{self.config.seed}{before}]" if resampled else "mean"
         return signed(self.name, "rouge-score", value="F1", stem=stem, agg=how)
 
     def per_example(
@@ -66,7 +70,8 @@ class Rouge(TextMetric):
         """Return the mean over all pairs, or the median of its bootstrap means."""
         if self.config.aggregate == "mean":
             return super().corpus(predictions, references)
-        return bootstrap_median(self.per_example(predictions, references), self.config.seed)
+        values = self.per_example(predictions, references)
+        return bootstrap_median(values, self.config.seed, before=self.config.bootstraps_before)
 
 
 class Rouge1(Rouge):
@@ -122,8 +127,17 @@ def common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
     return len(a) - row.bit_count()
 
 
-def bootstrap_median(values: Sequence[float], seed: int = 0, n_samples: int = 1000) -> float:
-    """Return the median of `n_samples` bootstrap means, which are drawn like those of `rouge_score` with this seed."""
+def bootstrap_median(values: Sequence[float], seed: int = 0, n_samples: int = 1000, before: int = 0) -> float:
+    """Return the median of `n_samples` bootstrap means, which are drawn like those of `rouge_score` with this seed.
+
+    Args:
+        values: one number for each example.
+        seed: seed of the generator.
+        n_samples: number of bootstrap means.
+        before: number of bootstraps of other values of the same examples that draw from the generator first.
+    """
     column, random = np.asarray(values, dtype=np.float64), np.random.RandomState(seed)
+    for _ in range(before * n_samples):
+        random.choice(len(column), size=len(column))
     means = [column[random.choice(len(column), size=len(column))].mean() for _ in range(n_samples)]
     return float(np.median(means))

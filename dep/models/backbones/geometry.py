@@ -74,6 +74,22 @@ def position_limit(config: PretrainedConfig) -> int | None:
     return next((limit for limit in limits if isinstance(limit, int)), None)
 
 
+def rotary_limit(config: PretrainedConfig) -> int | None:
+    """How many positions rotary embeddings were trained for, or are scaled to; None without them or without a limit.
+
+    The scalings `linear`, `dynamic` and `yarn` multiply the positions by a factor; `llama3` and `longrope` state the
+    product as the configuration's positions.
+    """
+    text, limit = config.get_text_config(decoder=True), position_limit(config)
+    scaling = getattr(text, "rope_parameters", None)
+    if limit is None or not scaling or getattr(text, "alibi", False):
+        return None
+    if scaling.get("rope_type") not in ("linear", "dynamic", "yarn"):
+        return limit
+    trained = scaling.get("original_max_position_embeddings") or limit
+    return max(limit, int(trained * (scaling.get("factor") or 1)))
+
+
 def parameters(config: PretrainedConfig) -> Parameters:
     """Count the parameters of an architecture on the meta device."""
     fields = as_json(config)

@@ -52,10 +52,12 @@ class Autoencoder(nn.Module):
             e_SE: embeddings [..., E].
 
         Returns:
-            The latents [..., Z] and the reconstructions [..., E].
+            The latents [..., Z] and the reconstructions [..., E], in the dtype of `e_SE`.
         """
-        latent = ACTIVATIONS[self.config.activation](self.encoder(e_SE))
-        return Compressed(latent, DECODER_ACTIVATIONS[self.config.decoder_activation](self.decoder(latent)))
+        e = e_SE.bfloat16() if self.config.dtype == "bfloat16" else e_SE
+        latent = ACTIVATIONS[self.config.activation](_linear(self.encoder, e))
+        rebuilt = DECODER_ACTIVATIONS[self.config.decoder_activation](_linear(self.decoder, latent))
+        return Compressed(latent.to(e_SE.dtype), rebuilt.to(e_SE.dtype))
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
         """Return the reconstruction loss (Eq. 8).
@@ -69,3 +71,9 @@ class Autoencoder(nn.Module):
         return CompressorLosses(
             {"recon": reconstruction_loss(vectors, reconstructions, present, self.config.recon_over)}, {}
         )
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """The layer, computed in the precision of `x`; its weights keep theirs."""
+    bias = None if layer.bias is None else layer.bias.to(x.dtype)
+    return nn.functional.linear(x, layer.weight.to(x.dtype), bias)

@@ -13,6 +13,7 @@ MeanOver = Literal["batch", "example", "mixed"]
 DecoderActivation = Literal["none", "gelu"]
 ReconOver = Literal["branch", "mixed"]
 Outside = Literal["linear", "hard"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(kw_only=True)
@@ -37,6 +38,9 @@ class _AutoencoderFields(ComponentConfig):
     init: Init = "xavier"
     """Initial weights. `xavier`: the paper's. `normal`: N(0, 0.02) and zero biases (the public code). `default`:
     torch's."""
+    dtype: Precision = "float32"
+    """The precision in which encoder and decoder compute: `bfloat16` in the public code. Trained weights, projector and
+    losses are float32 in both."""
 
 
 @dataclass(kw_only=True)

@@ -81,7 +81,11 @@ def generate(resources: Resources, arm: Arm) -> None:
     ArmStore(arm).complete("generate")
     partial.unlink()
     past = PastReviews.of(finished[request.key] for request in requests)
-    resources.console.print(f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}; {past}")
+    trained = PastReviews.of_training(arm.folder) if arm.method.trains else None
+    counts = f"{past}; in training: {trained.shown}" if trained and trained.asked else str(past)
+    resources.console.print(
+        f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}; {counts}"
+    )
 
 
 def _with_profiles(

@@ -16,6 +16,7 @@ from dep.pipeline.adapter_folder import FILES, describe
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_generator, build_module
 from dep.pipeline.keys import adapter_key
+from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.generate import texts_of
 from dep.pipeline.store import ArmStore
@@ -73,7 +74,10 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
     if (pace := training.throughput.pace).examples:
         line = pace.line(training.throughput.peak)
         resources.console.print(f"[bold]train[/] {arm.label}, seed {arm.seed}: {line}")
-    write_json(home / "training.json", {"seconds": round(earlier_s + time.time() - start, 1)})
+    prompts = data.training_prompts()
+    past = PastReviews.of({"asked": p.asked, "kept": p.kept} for p in (prompts[at] for at in range(len(prompts))))
+    seconds = round(earlier_s + time.time() - start, 1)
+    write_json(home / "training.json", {"seconds": seconds, "past_reviews": past._asdict()})
     metadata = {
         "key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": pretrained, "frozen": frozen,
     }  # fmt: skip

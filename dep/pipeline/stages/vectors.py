@@ -6,8 +6,10 @@ import time
 from collections.abc import Mapping
 
 import torch
+from rich.markup import escape
 
 from dep.config.schema import RunConfig, identity
+from dep.data.protocol import ReviewDataset
 from dep.data.statistics import statistics_of
 from dep.pipeline.arm import Arm
 from dep.pipeline.resources import Resources
@@ -23,8 +25,13 @@ def prepare(resources: Resources, run: RunConfig) -> None:
         splits[row.split] = splits.get(row.split, 0) + row.examples
     shares = ", ".join(f"{count} {split}" for split, count in splits.items())
     resources.console.print(f"[bold]prepare[/] {sizes}\n        examples: {shares}; in {resources.prepared_folder}")
+    print_notes(resources, prepared)
+
+
+def print_notes(resources: Resources, prepared: ReviewDataset) -> None:
+    """Print what the source lacks and what the filters left out for it."""
     for note in prepared.notes:
-        resources.console.print(f"        [yellow]{note}[/]", highlight=False)
+        resources.console.print(f"        [yellow]{escape(note)}[/]", highlight=False)
 
 
 def embed(resources: Resources, configs: Mapping[str, RunConfig]) -> None:

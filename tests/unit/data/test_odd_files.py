@@ -48,9 +48,13 @@ TWO = [ROW, ROW | {"reviewerID": "b"}]
         ",\n".join(map(json.dumps, TWO)) + ",",
         "\r\n".join(map(json.dumps, TWO)) + "\r\n\r\n",
         "\n\n" + "\n\n".join(map(json.dumps, TWO)),
+        "\n".join(json.dumps(row, indent=2) for row in TWO),
+        "\n\n" + ",\r\n".join(json.dumps(row, indent=2) for row in TWO) + ",\n",
+        "".join(json.dumps(row).replace(", ", ",\n", 1) for row in TWO),
     ],
     ids=["byte order mark", "Python literals", "array", "indented array", "array by lines", "array from line one",
-         "commas", "Windows lines", "empty lines"],
+         "commas", "Windows lines", "empty lines", "indented objects", "indented objects with commas",
+         "no line break between objects"],
 )  # fmt: skip
 def test_every_common_form_of_a_file_gives_the_same_reviews(tmp_path: Path, content: str) -> None:
     corpus, notes = load(tmp_path, content)
@@ -133,6 +137,11 @@ def test_a_gzip_file_that_is_damaged_anywhere_is_named(tmp_path: Path, at: float
         ('{"n": ' + "9" * 5000 + "}", r"line 1: expected one JSON object a line"),
         (json.dumps(NEW), "with reviewerID.*found 1 rows; the first has user_id, parent_asin.*source.kind"),
         ("{\n'a': ", "reviews_Toys.json"),
+        (
+            json.dumps(ROW, indent=2) + '\n{\n  "asin": ,',
+            r"reviews_Toys\.json, line 10: expected one JSON.*Expecting value",
+        ),
+        (json.dumps(ROW, indent=2) + "\n7", r"line 9: expected one JSON object a line.*found a int"),
         ("[" * 100_000, "reviews_Toys.json"),
     ],
 )
@@ -160,9 +169,14 @@ def test_another_encoding_or_a_hidden_archive_is_recognised(tmp_path: Path, cont
         load(tmp_path, content)
 
 
-def test_a_numeric_title_is_a_text(tmp_path: Path) -> None:
-    corpus, _ = load(tmp_path, line(summary=2012))
+def test_a_numeric_title_or_text_is_a_text(tmp_path: Path) -> None:
+    rows = [line(summary=2012, reviewText=10), line(reviewText=4.5, reviewerID="b")]
+    corpus, notes = load(tmp_path, "\n".join(rows))
     assert corpus.reviews[0].title == "2012"
+    assert [review.text for review in corpus.reviews] == ["10", "4.5"]
+    assert notes == []
+    _, notes = load(tmp_path, "\n".join([line(), line(reviewText=True), line(reviewText=math.nan)]))
+    assert notes == ["Toys: 2 of 3 rows of reviews_Toys.json have no text and are left out"]
 
 
 def test_rows_without_a_field_are_counted_and_said(tmp_path: Path) -> None:
@@ -232,6 +246,31 @@ def test_a_filter_that_finds_no_field_says_that_it_is_off(tmp_path: Path) -> Non
         "Beauty: no item has a description, so the filter of items by description is off",
     ]
     assert load_dataset(tmp_path / "cache", source, config)[0].notes == dataset.notes, "from the cache too"
+
+
+def test_reviews_that_lack_a_field_that_others_have_are_counted_as_left_out(tmp_path: Path) -> None:
+    rows = [NEW | {"user_id": f"u{u}", "parent_asin": f"i{n}", "timestamp": n + 1, "text": f"{u} on {n}"}
+            for u in range(3) for n in range(4)]  # fmt: skip
+    rows[0]["rating"] = None
+    rows[1]["title"] = rows[2]["title"] = ""
+    (tmp_path / "Beauty.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    meta = [item(n, title="" if n == 3 else "T", description=[]) for n in range(4)]
+    (tmp_path / "meta_Beauty.jsonl").write_text("\n".join(map(json.dumps, meta)))
+    source = Amazon2023(Amazon2023.Config(folder=str(tmp_path)))
+    config = ProtocolConfig(
+        min_text_chars=1, min_description_chars=0, min_user_reviews=3, min_item_reviewers=1, min_profile_reviewers=0,
+        min_profile=0, train_targets=1, val_examples=None,
+    )  # fmt: skip
+    dataset, _ = load_dataset(tmp_path / "cache", source, config)
+    assert len(dataset.corpora["Beauty"].reviews) == 12 - 1 - 2 - 3
+    assert dataset.notes == (
+        "Beauty: 1 of 12 reviews have no rating from 1 to 5",
+        "Beauty: 1 of 4 items in meta_Beauty.jsonl have no title",
+        "Beauty: none of 4 items in meta_Beauty.jsonl has a description",
+        "Beauty: reviews without a rating are left out, since others have one",
+        "Beauty: 2 of 12 reviews without a title are left out, since others have one",
+        "Beauty: 3 of 12 reviews on items without a title are left out",
+    )
 
 
 def test_records_reads_nothing_twice(tmp_path: Path) -> None:

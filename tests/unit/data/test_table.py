@@ -78,3 +78,22 @@ def test_reviews_without_ratings_titles_and_times_pass_the_filters(tmp_path: Pat
     dataset = prepare(TableSource(TableSource.Config(path=str(path))), config)
     assert len(dataset.examples) == 6
     assert "Reviews: no review has a rating, so the filter of reviews by rating is off" in dataset.notes
+
+
+def test_items_are_joined_as_those_of_the_amazon_releases(tmp_path: Path) -> None:
+    rows = [
+        {"user": "u", "item": "x", "text": "a", "item_title": "Old", "item_description": "about"},
+        {"user": "v", "item": "x", "text": "b", "item_title": "New", "item_description": ""},
+        {"user": "w", "item": "x", "text": "c", "item_title": None, "item_description": None},
+    ]
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    item = TableSource(TableSource.Config(path=str(path))).load()["Reviews"].items["x"]
+    assert (item.title, item.description) == ("New", "about")
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, ".parquet")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DepError, match=r"films\.parquet: expected a whole Parquet file"):
+        source(path).load()

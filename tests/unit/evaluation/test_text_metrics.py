@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dep.config.loader import load
 from dep.evaluation import wordnet as wordnet_module
 from dep.evaluation import wordnet_check
 from dep.evaluation.metrics import MetricsConfig, build_metric, build_metrics, text_metrics
@@ -12,6 +14,7 @@ from dep.evaluation.metrics.bleu import STATISTICS, Bleu, bleu_of_sums
 from dep.evaluation.metrics.meteor import Meteor, sentences
 from dep.evaluation.metrics.rouge import Rouge1, RougeL, bootstrap_median, common_subsequence
 
+CONF = Path(__file__).resolve().parents[3] / "conf"
 WORDS = [
     "the",
     "a",
@@ -72,6 +75,26 @@ def test_the_bootstrap_median_equals_that_of_evaluate_after_seeding_numpy():
         aggregator.add_scores({"rouge1": Score(value, value, value)})
     np.random.seed(7)
     assert bootstrap_median(values, seed=7) == pytest.approx(aggregator.aggregate()["rouge1"].mid.fmeasure, abs=1e-15)
+
+
+def test_official_rouge_l_continues_the_stream_of_random_numbers_as_evaluate_does():
+    from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.scoring import BootstrapAggregator
+
+    predictions, references = random_texts(40, 2), random_texts(40, 3)
+    scorer, aggregator = RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"]), BootstrapAggregator()
+    for prediction, reference in zip(predictions, references, strict=True):
+        aggregator.add_scores(scorer.score(reference, prediction))
+    np.random.seed(42)
+    published = {name: score.mid.fmeasure for name, score in aggregator.aggregate().items()}
+    settings = load([CONF / "official.yaml"]).evaluate.metrics
+    metrics = {name: build_metric(name, settings) for name in ("rouge1", "rougeL")}
+    ours = {name: metric.corpus(predictions, references) for name, metric in metrics.items()}
+    assert ours == pytest.approx({name: published[name] for name in ("rouge1", "rougeL")}, abs=1e-14)
+    assert ours["rougeL"] != pytest.approx(
+        bootstrap_median(RougeL().per_example(predictions, references), 42), abs=1e-9
+    )
+    assert "seed:42,before:2" in metrics["rougeL"].signature
 
 
 def test_the_corpus_number_is_the_mean_unless_the_bootstrap_median_is_selected():

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from dep.config.loader import load
 from dep.models.compressors.sae import SparseAutoencoder
 from dep.models.compressors.settings import SparseAutoencoderConfig
 from dep.models.losses import reconstruction_loss
 from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def gelu(x: float) -> float:
@@ -158,3 +163,29 @@ def test_the_losses_of_a_prompt_whose_reviews_were_all_cut_still_see_them(model,
     config, sae = SoftPromptConfig(losses_see="all"), SparseAutoencoderConfig(latent=5)
     soft = build_soft_prompt(config, sae, ProjectorConfig(hidden=7), width=6, model=model, tokenizer=tokenizer)
     assert soft(batch, model.get_input_embeddings()).losses["recon"].item() > 0
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_official_s_sae_computes_in_bfloat16_and_trains_float32_weights(bias: bool) -> None:
+    config = load([CONF / "official.yaml"]).compressor
+    config = replace(config, latent=24, bias=bias)
+    torch.manual_seed(2)
+    ours = SparseAutoencoder(config, width=16)
+    half = [torch.nn.Linear(a, b, bias=bias, dtype=torch.bfloat16) for a, b in ((16, 24), (24, 16))]
+    for theirs, mine in zip(half, (ours.encoder, ours.decoder), strict=True):
+        theirs.load_state_dict(mine.state_dict())
+    vectors = torch.randn(3, 5, 16)
+    z = torch.nn.functional.gelu(half[0](vectors.bfloat16()))
+    rebuilt = torch.nn.functional.gelu(half[1](z))
+    out = ours(vectors)
+    assert out.latent.dtype == out.reconstruction.dtype == torch.float32
+    assert torch.equal(out.latent, z.float())
+    assert torch.equal(out.reconstruction, rebuilt.float())
+    (out.latent.sum() + out.reconstruction.square().sum()).backward()
+    (z.float().sum() + rebuilt.float().square().sum()).backward()
+    for theirs, mine in zip(half, (ours.encoder, ours.decoder), strict=True):
+        assert mine.weight.grad.dtype == torch.float32
+        assert torch.equal(mine.weight.grad, theirs.weight.grad.float())
+    exact = SparseAutoencoder(replace(config, dtype="float32"), width=16)
+    exact.load_state_dict(ours.state_dict())
+    assert not torch.equal(exact(vectors).latent, out.latent), "the paper's is not rounded"

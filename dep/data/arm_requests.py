@@ -1,0 +1,118 @@
+"""Makes an arm's requests and prompts from the filtered reviews and their vectors, without Lightning and the LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.requests import Requests
+from dep.data.protocol import ReviewDataset
+from dep.data.retrievers.base import Retriever
+from dep.data.user_history import UserHistoryReader
+from dep.data.vectors.shown import ShownDifferences
+from dep.data.vectors.store import Vectors, VectorStore
+from dep.types import Branch, Prompt, Request, Split
+
+
+class PromptDataset(Dataset[Prompt]):
+    """A torch data set of prompts, one for each request; a prompt is built when it is first read."""
+
+    def __init__(self, requests: Sequence[Request], builder: PromptBuilder) -> None:
+        self.requests, self.builder = requests, builder
+        self._built: dict[int, Prompt] = {}
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, at: int) -> Prompt:
+        if at not in self._built:
+            self._built[at] = self.builder.build(self.requests[at])
+        return self._built[at]
+
+
+class ArmRequests:
+    """Requests and prompts of one arm.
+
+    Args:
+        prepared: filtered corpora and examples.
+        cache: the vector store; None for a method without vectors.
+        retriever: chooses past reviews.
+        builder: builds prompts; its `config.history` is the number of past reviews to retrieve.
+    """
+
+    def __init__(
+        self, prepared: ReviewDataset, cache: VectorStore | None, retriever: Retriever, builder: PromptBuilder
+    ) -> None:
+        self.prepared, self.cache, self.retriever, self.builder = prepared, cache, retriever, builder
+        self._vectors: Mapping[str, Vectors] | None = None
+        self._past: UserHistoryReader | None = None
+
+    def vectors(self) -> Mapping[str, Vectors] | None:
+        """Return the vectors of all categories, cached; None for a method without vectors."""
+        if self.cache is not None and self._vectors is None:
+            self._vectors = {
+                category: self.cache.vectors(corpus, self.prepared.pool[category])
+                for category, corpus in self.prepared.corpora.items()
+            }
+        return self._vectors
+
+    def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
+        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles."""
+        vectors = self.vectors() or {}
+        rows: dict[str, set[int]] = {}
+        for example in self.prepared.examples:
+            if example.split == "train":
+                rows.setdefault(example.category, set()).update(example.profile)
+        found: dict[Branch, tuple[Tensor, Tensor]] = {}
+        for branch in branches:
+            parts = []
+            for category, chosen in sorted(rows.items()):
+                at = torch.tensor(sorted(chosen))
+                if branch == "diff":
+                    at = at[vectors[category].peers_N[at] > 0]
+                parts.append((vectors[category].diff_NE if branch == "diff" else vectors[category].his_NE)[at])
+            every = torch.cat(parts).double()
+            found[branch] = (every.mean(0).float(), every.std(0).clamp(min=1e-6).float())
+        return found
+
+    def requests(self, split: Split) -> Requests:
+        """Return the requests of one split."""
+        examples = [example for example in self.prepared.examples if example.split == split]
+        prompt = self.builder.config
+        return Requests(
+            examples,
+            self.prepared.corpora,
+            self.vectors(),
+            self.retriever,
+            prompt.history,
+            prompt.pairing,
+            self.user_history(),
+            self.shown_differences(),
+        )
+
+    def shown_differences(self) -> dict[str, ShownDifferences] | None:
+        """Return what computes differences that depend on the prompt, by category; None if no difference does."""
+        vectors, cache = self.vectors(), self.cache
+        if vectors is None or cache is None or not cache.difference.depends_on_prompt:
+            return None
+        return {
+            category: ShownDifferences(corpus, vectors[category], self.prepared.pool[category])
+            for category, corpus in self.prepared.corpora.items()
+        }
+
+    def user_history(self) -> UserHistoryReader | None:
+        """Return the reader of users' whole histories; None if prompts carry no such history."""
+        if self._past is None and self.builder.config.reads_user_history:
+            vectors = self.vectors()
+            assert self.cache is not None, "a user's embedding is made of vectors"
+            assert vectors is not None, "a user's embedding is made of vectors"
+            self._past = UserHistoryReader(self.prepared, self.cache, vectors, self.builder.config.max_user_history)
+        return self._past
+
+    def prompts(self, requests: Sequence[Request]) -> PromptDataset:
+        """Return the prompts of `requests`."""
+        return PromptDataset(requests, self.builder)
