@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +150,15 @@ def generation(count: int = 64, part: int = 4) -> Case:
 
     @torch.no_grad()
     def one_by_one() -> dict[str, str]:
-        texts, generate = {}, partial(setup.model.generate, do_sample=False, max_new_tokens=NEW)  # type: ignore[arg-type]
+        texts: dict[str, str] = {}
+        generate: Any = setup.model.generate
         for prompt in setup.prompts[:part]:
             batch = collate([prompt])
             embeds = setup.soft(batch, setup.model.get_input_embeddings()).inputs_embeds
             with _plain_attention(setup.model):
-                ids: Any = generate(
+                ids = generate(
                     inputs_embeds=embeds, attention_mask=batch.attention_mask, suppress_tokens=write.suppressed,
-                    pad_token_id=setup.tokenizer.pad_token_id,
+                    do_sample=False, max_new_tokens=NEW, pad_token_id=setup.tokenizer.pad_token_id,
                 )  # fmt: skip
             texts[prompt.key] = str(setup.tokenizer.decode(ids[0], skip_special_tokens=True)).strip()
         return texts
