@@ -16,7 +16,7 @@ from dep.data.synthetic.english.phrase_files import TONES
 SAYINGS, FACTS = 4, 5
 PUNCTUATION = ("plain", "plain", "plain", "ellipses", "exclamations", "exclamations", "dashes")
 CASE = ("normal",) * 7 + ("lower", "capitals", "capitals")
-CONTRACTIONS = ("contracted",) * 5 + ("written out", "written out", "bare")
+CONTRACTIONS = ("contracted",) * 6 + ("written out", "written out", "bare")
 LAYOUT = ("line",) * 16 + ("breaks",) * 3 + ("lists",) * 2
 TITLE = ("verdict", "verdict", "point", "words")
 PLANS = (
@@ -70,6 +70,8 @@ class Product:
     facts: tuple[tuple[str, str], ...]
     """(Point, sign), the same for all reviewers."""
     quality: float
+    wording: dict[str, Phrase]
+    """Point -> the detail that its reviewers notice most."""
     fillers: dict[str, str]
 
 
@@ -117,7 +119,7 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
         layout=pick(rng, LAYOUT),
         title=pick(rng, TITLE),
         dash=pick(rng, (" - ", " - ", "--", " -- ")),
-        typos=pick(rng, (0.0, 0.0, 0.002, 0.005, 0.01, 0.025)),
+        typos=pick(rng, (0.0, 0.0, 0.0, 0.003, 0.007, 0.018)),
         fillers={name: (pick(rng, texts), pick(rng, texts)) for name, texts in lexicon.fillers["user"].items()},
     )
 
@@ -139,7 +141,10 @@ def make_product(rng: random.Random, lexicon: Lexicon, name: str) -> Product:
     share = min(0.9, max(0.15, (quality - 2.1) / 2.8))
     points = few(rng, tuple(lexicon.points), FACTS)
     facts = tuple((point.name, "+" if rng.random() < share else "-") for point in points)
+    wording = {
+        p.name: p.said[sign, pick(rng, TONES)].pick(rng, 0.0) for p, (_, sign) in zip(points, facts, strict=True)
+    }
     told = next((point for point, (_, sign) in zip(points, facts, strict=True) if sign == "+"), None)
     words = [pick(rng, items["descriptions"])] + ([pick(rng, told.description)] if told else [])
     description = " ".join(phrase.text.format_map(fillers) for phrase in words)
-    return Product(name, title, description, facts, quality, fillers)
+    return Product(name, title, description, facts, quality, wording, fillers)
