@@ -13,7 +13,7 @@ from typing import TypeVar
 from dep.data.synthetic.english.lexicon import Lexicon, Phrase
 from dep.data.synthetic.english.phrase_files import TONES
 
-SAYINGS, FACTS = 4, 5
+SAYINGS, FACTS = 4, 4
 PUNCTUATION = ("plain", "plain", "plain", "ellipses", "exclamations", "exclamations", "dashes")
 CASE = ("normal",) * 7 + ("lower", "capitals", "capitals")
 CONTRACTIONS = ("contracted",) * 6 + ("written out", "written out", "bare")
@@ -126,7 +126,7 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
 
 def headline(text: str) -> str:
     """A title with capitals, small words aside."""
-    small = ("a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with")
+    small = ("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with")
     words = text.split(" ")
     return " ".join(w if n and w in small else w[0].upper() + w[1:] for n, w in enumerate(words))
 

@@ -22,7 +22,8 @@ SHORTEST, LONGEST = 20, 150
 _PERSONAL = re.compile(r"(I|I'\w+|we|you|my|{who})\b")
 _FREE = re.compile(r"(?:.*[,:] |but |still, )?\{clause\}")
 _STRONG = re.compile(r"\b(best|most|main|only|one|sold|another|quibble|also|plus)\b")
-_ABOUT_LIFE = frozenset(("who", "when", "gift", "place"))
+_ONCE = frozenset(("who", "when", "gift", "place", "title", "maker"))
+"""Placeholders that a review fills once if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Draft:
 
     def _remarks(self) -> list[Remark]:
         rng, person, points = self.rng, self.person, self.pool.points
-        count = max(3, min(8, round(self.words / 13)))
+        count = max(3, min(7, round(self.words / 15)))
         agreeing = {"+": self.rating >= 3, "-": self.rating <= 3}
         signs: dict[str, str] = dict(self.product.facts)
         facts = [n for n, sign in signs.items() if rng.random() < (FACT_RATE if agreeing[sign] else OPPOSED_RATE)]
@@ -100,7 +101,7 @@ class Draft:
             phrase = self.product.wording.get(name) or person.wording.get((name, sign))
             if phrase is None or rng.random() > WORDING_RATE or self.used.intersection(phrase.slots):
                 phrase = self._pick(points[name].said[sign, self.tone], 0.4)
-            self.used.update(_ABOUT_LIFE.intersection(phrase.slots))
+            self.used.update(_ONCE.intersection(phrase.slots))
             remarks.append(Remark(points[name], sign, phrase))
         return self._ordered(remarks)
 
@@ -118,7 +119,7 @@ class Draft:
             if not self.used.intersection(phrase.slots):
                 break
             phrase = choice.pick(self.rng, own_rate)
-        self.used.update(_ABOUT_LIFE.intersection(phrase.slots))
+        self.used.update(_ONCE.intersection(phrase.slots))
         return phrase
 
     def _filled(self, phrase: Phrase) -> str:
@@ -150,7 +151,7 @@ class Draft:
         return escaped(text) if rng.random() < 0.1 else text
 
     def _parts(self, plan: str) -> list[list[str]]:
-        rng, room = self.rng, self.words - 9 * len(self.remarks)
+        rng, room = self.rng, self.words - 10 * len(self.remarks)
         halves = self._halves(plan.count("R"))
         parts: list[list[str]] = []
         for letter in plan:
