@@ -141,6 +141,8 @@ def make_product(rng: random.Random, lexicon: Lexicon, name: str) -> Product:
     share = min(0.9, max(0.15, (quality - 2.1) / 2.8))
     points = few(rng, tuple(lexicon.points), FACTS)
     facts = tuple((point.name, "+" if rng.random() < share else "-") for point in points)
+    praised = sum(sign == "+" for _, sign in facts)
+    quality = min(5.0, max(1.5, quality + 0.5 * (praised - share * len(facts))))
     wording = {
         p.name: p.said[sign, pick(rng, TONES)].pick(rng, 0.0) for p, (_, sign) in zip(points, facts, strict=True)
     }

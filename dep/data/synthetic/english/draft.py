@@ -12,7 +12,7 @@ from dep.data.synthetic.english.lexicon import Choice, Lexicon, Phrase, Point
 from dep.data.synthetic.english.phrase_files import TONES
 from dep.data.synthetic.english.surface import cased, contracted, ended, escaped, mistyped, with_article
 
-FACT_RATE, OPPOSED_RATE = 0.8, 0.6
+FACT_RATE, OPPOSED_RATE = 0.85, 0.5
 """How often a reviewer mentions a fact that agrees with the stars, and one that does not."""
 TONE_RATE, PLAN_RATE, WORDING_RATE = 0.8, 0.75, 0.6
 """How often a review has its author's tone, one of the author's plans, and the wording that author or product favor."""
