@@ -1,7 +1,7 @@
 """Command that trains the adapter for SmolLM2 that comes with the package, and writes its card: `make adapter`.
 
-It runs conf/smollm2_english.yaml and copies the adapter of the arm `dep`. Then it runs conf/smollm2_held_out.yaml, whose
-users are in no training. The card says what the adapter gains there, with intervals, also if it gains nothing.
+It runs conf/smollm2_english.yaml and copies the adapter of its arm `dep`. Then it runs conf/smollm2_held_out.yaml,
+whose users are in no training. The card says what the adapter gains there, with intervals, also if it gains nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ parameters. It reads {width} numbers of `{embedder}` for each past review (*his*
 of the item (*diff*), and the texts of {history} past reviews.
 
 It was trained by `make adapter` (conf/smollm2_english.yaml) on the English world of this package, seed {world}:
-synthetic reviews of {users} users in each of three categories, {examples} examples an epoch, seed {seed}. First without the
-texts of past reviews, then with them:
+synthetic reviews of {users} users in each of three categories, {examples} examples per epoch, seed {seed}. First
+without the texts of past reviews, then with them:
 
 | training | steps | first loss | last loss | loss on validation users |
 |---|---|---|---|---|
