@@ -25,8 +25,7 @@ parameters. It reads {width} numbers of `{embedder}` for each past review (*his*
 of the item (*diff*), and the texts of {history} past reviews.
 
 It was trained by `make adapter` (conf/smollm2_english.yaml) on the English world of this package, seed {world}:
-synthetic reviews of {users} users in each of three categories, {examples} examples per epoch, seed {seed}. First
-without the texts of past reviews, then with them:
+synthetic reviews of {users} users in each of three categories, {examples} examples per epoch, {epochs} epochs, seed {seed}:
 
 | training | steps | first loss | last loss | loss on validation users |
 |---|---|---|---|---|
@@ -80,8 +79,9 @@ def card(run: dep.Run, held_out: dep.Run) -> str:
     return _CARD.format(
         name=NAME, trainable=facts["trainable"], width=facts["width"], embedder=settings["embedder"]["kind"],
         history=settings["prompt"]["history"], world=settings["source"]["seed"], users=settings["source"]["users"],
-        examples=len(_steps(run, "dep_notext")) * settings["train"]["effective_batch"], seed=facts["seed"],
-        training="\n".join(_training(run, arm, labels[arm]) for arm in ("dep_notext", "dep")),
+        examples=len(_steps(run, "dep")) * settings["train"]["effective_batch"] // settings["train"]["epochs"],
+        epochs=settings["train"]["epochs"], seed=facts["seed"],
+        training="\n".join(_training(run, arm, labels[arm]) for arm in ("constant", "dep")),
         tests=len(run.predictions("rag")), trained_on=_tables(run), held_out_tests=len(tests),
         held_out_users=len({row["user"] for row in tests}), held_out_world=other["source"]["seed"],
         held_out=_tables(held_out),
