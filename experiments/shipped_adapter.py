@@ -25,7 +25,8 @@ parameters. It reads {width} numbers of `{embedder}` for each past review (*his*
 of the item (*diff*), and the texts of {history} past reviews.
 
 It was trained by `make adapter` (conf/smollm2_english.yaml) on the English world of this package, seed {world}:
-synthetic reviews of {users} users in each of three categories, {examples} examples per epoch, {epochs} epochs, seed {seed}:
+synthetic reviews of {users} users in each of three categories, {examples} examples per epoch, {epochs} epochs,
+seed {seed}:
 
 | training | steps | first loss | last loss | loss on validation users |
 |---|---|---|---|---|
