@@ -20,7 +20,7 @@ from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 
 VERSIONS = {
-    "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 2, "adapter": 1, "pretraining": 1, "training": 1,
+    "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 3, "adapter": 1, "pretraining": 1, "training": 1,
     "profile": 1, "decoding": 2, "scoring": 1,
 }  # fmt: skip
 """Version of each part of the code. A change that moves a number of a part must raise its version by one: the results

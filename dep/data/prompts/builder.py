@@ -5,7 +5,7 @@
              [Output Review Rating] [Output Review Title]
     model    the review
 
-In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
+A title, description or rating that is missing has no line, neither of the target nor in a block. In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
 vector of the difference (p_diff). Long texts of past reviews are cut to `max_review_tokens`. If the input is still too
 long, blocks are left out: the newest ones that fit stay. The ids of a prompt are those of its whole text.
 """
@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
-from dep.data.prompts.chat_request import ChatRequest, Line, rating_line, review_lines
+from dep.data.prompts.chat_request import ChatRequest, Line, field_line, rating_line, review_lines
 from dep.data.prompts.settings import PromptConfig
 from dep.data.prompts.template import MARKS, SLOT_LINES, slot_line, system_text
 from dep.data.prompts.text_encoding import Part, Parts, TextEncoder
@@ -201,12 +201,12 @@ class PromptBuilder:
             )  # fmt: skip
         slots = SLOT_TOKENS["user"] * count
         user: list[Parts] = [(Part(f"[User Embedding]:\n{HIS_START}{slots}{HIS_END}\n", True),)] if count else []
-        fields = [("Item Title", request.item.title), ("Item Description", request.item.description)]
+        fields = [*field_line("Item Title", request.item.title)]
+        fields += field_line("Item Description", request.item.description)
         fields += [("User Profile", request.profile)] if self.config.profile else []
         head = [*user, *map(self.line, fields)]
-        output = list(rating_line("Output Review Rating", request.rating))
-        output += [("Output Review Title", request.title)] if request.title else []
-        tail = list(map(self.line, output))
+        output = rating_line("Output Review Rating", request.rating)
+        tail = list(map(self.line, (*output, *field_line("Output Review Title", request.title))))
         ids = self._chat(frame, [*head, *tail])
         room = self.config.max_input_tokens - len(ids)
         cuts = self.config.overflow == "cut"

@@ -34,8 +34,13 @@ def rating_line(label: str, rating: float) -> tuple[Line, ...]:
     return () if rating != rating else ((label, f"{rating:.1f}"),)
 
 
+def field_line(label: str, value: str) -> tuple[Line, ...]:
+    """The line of a field; none for an empty one."""
+    return ((label, value),) if value.strip() else ()
+
+
 def review_lines(number: int, slot: Slot, text: bool = True) -> tuple[Line, ...]:
-    """Lines of Figure 6's block of a past review, without the lines that hold vectors.
+    """Lines of Figure 6's block of a past review, without the lines that hold vectors; a missing field has no line.
 
     Args:
         number: the number that the block's heading shows, from 1.
@@ -46,9 +51,9 @@ def review_lines(number: int, slot: Slot, text: bool = True) -> tuple[Line, ...]
     text_lines = (("Review Text", review.text),) if text else ()
     return (
         f"[Review {number}]:\n",
-        ("Item Title", slot.item.title),
-        ("Item Description", slot.item.description),
+        *field_line("Item Title", slot.item.title),
+        *field_line("Item Description", slot.item.description),
         *rating_line("Review Rating", review.rating),
-        ("Review Title", review.title),
+        *field_line("Review Title", review.title),
         *text_lines,
     )
