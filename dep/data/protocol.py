@@ -1,7 +1,8 @@
 """The protocol: filters and splits of DPL, which the paper uses.
 
     1. items: a title, and a description of 100 to 2000 characters (each only if the source has any)
-    2. reviews: 200 characters, a rating, a title (each only if the source has any) and a time, on such an item
+    2. reviews: 200 characters, a rating, a title (each only if the source has any and the setting asks) and a time, on
+       such an item
     3. repeat until nothing changes: items with 8 or more reviewers, users with 18 to 500 reviews
     4. whitespace runs become one space; of a user's reviews of one item, or with one text, the latest stays
     5. of each user, in order of time: profile | 8 training targets | validation target | test target
@@ -16,22 +17,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from dep.data.filters import HELD_OUT, Histories, core, has_rating, has_title, histories_of, profiles_of, usable
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import PresplitSource, Source
 from dep.types import Corpus, Example, Review
 from dep.utils.errors import DepError
-
-_HELD_OUT = 2
-"""A user's last two reviews: the validation target and the test target."""
-
-Histories = dict[str, list[Review]]
-"""Each user's reviews, oldest first."""
 
 
 class ReviewDataset(NamedTuple):
@@ -71,8 +66,11 @@ def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[s
         for field, on in (("title", True), ("description", config.min_description_chars > 0)):
             if on and not any(getattr(item, field) for item in corpus.items.values()):
                 notes.append(f"{category}: no item has a {field}, so the filter of items by {field} is off")
-        for field, fact in (("rating", _has_rating), ("title", _has_title)):
-            if not any(fact(review) for review in corpus.reviews):
+        for field, on, fact in (
+            ("rating", config.require_rating, has_rating),
+            ("title", config.require_title, has_title),
+        ):
+            if on and not any(map(fact, corpus.reviews)):
                 notes.append(f"{category}: no review has a {field}, so the filter of reviews by {field} is off")
     return notes
 
@@ -100,13 +98,13 @@ def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> ReviewDataset:
 
 def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Example]]:
     counts = {"in the source": len(corpus.reviews)}
-    reviews = _usable(corpus, config)
+    reviews = usable(corpus, config)
     counts["after the text and item filters"] = len(reviews)
-    reviews, users = _core(reviews, config)
+    reviews, users = core(reviews, config)
     counts["after the user and item counts"] = sum(review.user in users for review in reviews)
-    histories = {user: _latest(map(_squeeze, rows)) for user, rows in _by_user(reviews).items()}
-    tail = config.train_targets + _HELD_OUT
-    profiles = _profiles(histories, users, tail, config)
+    histories = histories_of(reviews)
+    tail = config.train_targets + HELD_OUT
+    profiles = profiles_of(histories, users, config)
     counts["after the profile filter"] = sum(map(len, profiles.values()))
     if not profiles:
         stages = ", ".join(f"{count} {stage}" for stage, count in counts.items())
@@ -124,73 +122,6 @@ def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Exam
     return Corpus(corpus.category, rows, items), _examples(corpus.category, rows, profiles, tail)
 
 
-def _usable(corpus: Corpus, config: ProtocolConfig) -> list[Review]:
-    """Steps 1 and 2."""
-    has_titles = any(item.title for item in corpus.items.values())
-    has_descriptions = any(item.description for item in corpus.items.values())
-    most = config.max_description_chars
-    items = {
-        name
-        for name, item in corpus.items.items()
-        if (item.title or not has_titles)
-        and (not has_descriptions or len(item.description) >= config.min_description_chars)
-        and (most is None or len(item.description) <= most)
-    }
-    rated, titled = (any(fact(r) for r in corpus.reviews) for fact in (_has_rating, _has_title))
-    return [
-        r
-        for r in corpus.reviews
-        if len(r.text) >= config.min_text_chars
-        and (_has_rating(r) or not rated)
-        and (_has_title(r) or not titled)
-        and r.time
-        and r.item in items
-    ]
-
-
-def _has_rating(review: Review) -> bool:
-    return review.rating == review.rating
-
-
-def _has_title(review: Review) -> bool:
-    return bool(review.title)
-
-
-def _core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], set[str]]:
-    """Step 3: the reviews that stay, and the users who pass."""
-    most = config.max_user_reviews
-    while True:
-        reviewers = _reviewers(reviews)
-        sizes = {user: len(_latest(rows)) for user, rows in _by_user(reviews).items()}
-        users = {user for user, n in sizes.items() if n >= config.min_user_reviews and (most is None or n <= most)}
-        stay = [
-            r
-            for r in reviews
-            if len(reviewers[r.item]) >= config.min_item_reviewers and (r.user in users or config.peer_pool == "all")
-        ]
-        if len(stay) == len(reviews):
-            return stay, users
-        reviews = stay
-
-
-def _profiles(histories: Histories, users: set[str], tail: int, config: ProtocolConfig) -> Histories:
-    """Step 6: the filtered profile of each user who stays."""
-    profiles = {user: histories[user][:-tail] for user in sorted(users) if len(histories[user]) >= tail}
-    while True:
-        counted = [review for profile in profiles.values() for review in profile]
-        if config.peer_pool == "all":
-            counted += [r for user, rows in histories.items() if user not in profiles for r in rows]
-        reviewers = _reviewers(counted)
-        filtered = {
-            user: [r for r in profile if len(reviewers[r.item]) >= config.min_profile_reviewers]
-            for user, profile in profiles.items()
-        }
-        filtered = {user: profile for user, profile in filtered.items() if len(profile) >= config.min_profile}
-        if len(filtered) == len(profiles):
-            return filtered
-        profiles = filtered
-
-
 def _examples(category: str, rows: list[Review], profiles: Histories, tail: int) -> list[Example]:
     """Step 7: a user's last `tail` rows are the targets, all rows of theirs before one its profile."""
     of_user: dict[str, list[int]] = defaultdict(list)
@@ -201,7 +132,7 @@ def _examples(category: str, rows: list[Review], profiles: Histories, tail: int)
         own = of_user[user]
         for place in range(len(own) - tail, len(own)):
             left = len(own) - place
-            split: Literal["train", "val", "test"] = "test" if left == 1 else "val" if left == _HELD_OUT else "train"
+            split: Literal["train", "val", "test"] = "test" if left == 1 else "val" if left == HELD_OUT else "train"
             examples.append(Example(category, split, own[place], tuple(own[:place])))
     return examples
 
@@ -217,7 +148,7 @@ def _finish(corpora: dict[str, Corpus], examples: list[Example], config: Protoco
         pool = {category: torch.zeros_like(pool_N) for category, pool_N in pool.items()}
         for example in examples:
             if example.split == "test":
-                pool[example.category][torch.tensor(example.profile[:-_HELD_OUT], dtype=torch.long)] = True
+                pool[example.category][torch.tensor(example.profile[:-HELD_OUT], dtype=torch.long)] = True
     splits: dict[str, list[Example]] = {"train": [], "val": [], "test": []}
     for example in sorted(examples, key=lambda e: (e.category, e.row)):
         splits[example.split].append(example)
@@ -245,39 +176,3 @@ def _draw(examples: list[Example], count: int | None, seed: int) -> list[Example
     if count is None or count >= len(examples):
         return examples
     return [examples[place] for place in sorted(random.Random(seed).sample(range(len(examples)), count))]
-
-
-def _squeeze(review: Review) -> Review:
-    text = " ".join(review.text.split())
-    return (
-        review
-        if text == review.text
-        else Review(review.user, review.item, text, review.rating, review.title, review.time)
-    )
-
-
-def _latest(reviews: Iterable[Review]) -> list[Review]:
-    """One user's reviews, oldest first, without those whose item or text a later one repeats."""
-    items: set[str] = set()
-    texts: set[str] = set()
-    kept = []
-    for review in sorted(reviews, key=lambda r: (r.time, r.item), reverse=True):
-        if review.item not in items and review.text not in texts:
-            items.add(review.item)
-            texts.add(review.text)
-            kept.append(review)
-    return kept[::-1]
-
-
-def _by_user(reviews: Iterable[Review]) -> Histories:
-    by_user: Histories = defaultdict(list)
-    for review in reviews:
-        by_user[review.user].append(review)
-    return by_user
-
-
-def _reviewers(reviews: Iterable[Review]) -> dict[str, set[str]]:
-    reviewers: dict[str, set[str]] = defaultdict(set)
-    for review in reviews:
-        reviewers[review.item].add(review.user)
-    return reviewers

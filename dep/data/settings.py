@@ -12,6 +12,10 @@ class ProtocolConfig:
 
     min_text_chars: int = 200
     """Shortest review that counts."""
+    require_rating: bool = True
+    """Whether reviews without a rating are left out; off in a category where no review has one."""
+    require_title: bool = True
+    """Whether reviews without a title are left out; off in a category where no review has one."""
     min_description_chars: int = 100
     """Shortest item description; 0 also lets items without one pass."""
     max_description_chars: int | None = 2000

@@ -5,9 +5,10 @@
              [Output Review Rating] [Output Review Title]
     model    the review
 
-A title, description or rating that is missing has no line, neither of the target nor in a block. In a block, `<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the
-vector of the difference (p_diff). Long texts of past reviews are cut to `max_review_tokens`. If the input is still too
-long, blocks are left out: the newest ones that fit stay. The ids of a prompt are those of its whole text.
+A title, description or rating that is missing has no line, neither of the target nor in a block. In a block,
+`<his_token_start>` slot `<his_token_end>` holds the review's vector (p_his, Eq. 6) and its diff twin the vector of the
+difference (p_diff). Long texts of past reviews are cut to `max_review_tokens`. If the input is still too long, blocks
+are left out: the newest ones that fit stay. The ids of a prompt are those of its whole text.
 """
 
 from __future__ import annotations
