@@ -1,7 +1,7 @@
 """Rows of a review file: JSON lines as published, and what people make of them.
 
 Read as well: gzip and xz, a byte order mark, Python literals, commas at the ends of lines, and a whole file that is one
-JSON array. Anything else is refused with file, line and what was expected.
+JSON array. Anything else is refused with file, line and what was expected, or counted and passed over on request.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import io
 import json
 import lzma
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from dep.data.sources.row_log import RowLog
 from dep.utils.errors import DepError
 from dep.utils.progress import stage
 
@@ -24,41 +25,91 @@ _BAR_FROM_BYTES = 16 * 2**20
 _WHOLE_UP_TO = 1 << 30
 """Largest file, in bytes on disk, that is read as one JSON array."""
 _EXPECTED = "one JSON object a line, as {...}"
+BROKEN = "are broken"
+"""The reason of a refused line that is no row."""
 
 
-def records(path: Path) -> Iterator[dict[str, Any]]:
+def records(
+    path: Path, log: RowLog | None = None, skip_broken: bool = False, bar: bool = True
+) -> Iterator[dict[str, Any]]:
     """Read the rows of a file.
+
+    Args:
+        path: the file.
+        log: counts the rows, and holds the line number of the current one.
+        skip_broken: whether `log` counts a line that is no row as refused, where it would be an error otherwise.
+        bar: whether a large file has a progress bar.
 
     Raises:
         DepError: a line is no row, or the file is damaged or not UTF-8; names file and line.
+    """
+    log = log if log is not None else RowLog(path.name)
+    number = 0
+    with reading(path, bar) as (lines, report):
+        try:
+            for number, line in enumerate(lines, 1):
+                report(number)
+                log.line = number
+                begins_array = line.lstrip().startswith("[") or line.strip() == "{"
+                if number == 1 and begins_array and path.stat().st_size <= _WHOLE_UP_TO:
+                    for log.line, row in enumerate(_array(path, line + lines.read()), 1):
+                        log.rows += 1
+                        yield row
+                    break
+                try:
+                    rows = _rows(path, number, line)
+                except DepError:
+                    if not skip_broken:
+                        raise
+                    log.rows += 1
+                    log.refuse(BROKEN)
+                    continue
+                for row in rows:
+                    log.rows += 1
+                    yield row
+        except UnicodeDecodeError as error:
+            raise not_utf8(path, number, error) from error
+
+
+@contextmanager
+def reading(path: Path, bar: bool = True) -> Iterator[tuple[IO[str], Callable[[int], None]]]:
+    """Open a text file, compressed or not, with a progress bar if it is large and `bar` says so.
+
+    Yields:
+        The open file, and a function that moves the bar now and then; it takes the number of the current line.
+
+    Raises:
+        DepError: the compressed file is damaged.
     """
     size = path.stat().st_size
     done = number = 0
     with ExitStack() as stack:
         raw = stack.enter_context(path.open("rb"))
-        lines = io.TextIOWrapper(uncompressed(path, raw), encoding="utf-8-sig")
-        advance = stack.enter_context(stage(f"reading {path.name}", size, show=size > _BAR_FROM_BYTES))
+        lines = io.TextIOWrapper(uncompressed(path, raw), encoding="utf-8-sig", newline="")
+        advance = stack.enter_context(stage(f"reading {path.name}", size, show=bar and size > _BAR_FROM_BYTES))
+
+        def report(at: int) -> None:
+            nonlocal done, number
+            number = at
+            if at % 4096 == 0:
+                advance(raw.tell() - done)
+                done = raw.tell()
+
         try:
-            for number, line in enumerate(lines, 1):
-                if number % 4096 == 0:
-                    advance(raw.tell() - done)
-                    done = raw.tell()
-                begins_array = line.lstrip().startswith("[") or line.strip() == "{"
-                if number == 1 and begins_array and size <= _WHOLE_UP_TO:
-                    yield from _array(path, line + lines.read())
-                    break
-                yield from _rows(path, number, line)
+            yield lines, report
         except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
             raise DepError(
                 f"{path}, after line {number}", "a whole compressed file", f"a damaged one ({error})",
                 "fetch the file again",
             ) from error  # fmt: skip
-        except UnicodeDecodeError as error:
-            raise DepError(
-                f"{path}, after line {number}", "text in UTF-8", f"the byte 0x{error.object[error.start]:02x}",
-                _conversion(path),
-            ) from error  # fmt: skip
         advance(size - done)
+
+
+def not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> DepError:
+    """The error for a file that is not UTF-8."""
+    return DepError(
+        f"{path}, after line {line}", "text in UTF-8", f"the byte 0x{error.object[error.start]:02x}", _conversion(path)
+    )
 
 
 def _conversion(path: Path) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
+from dep.data.sources.row_log import RowLog
 from dep.types import Review
 
 _DATES = ("%m %d, %Y", "%d %B %Y", "%Y/%m/%d", "%d.%m.%Y", "%b %d, %Y", "%B %d, %Y")
@@ -56,12 +56,14 @@ def milliseconds(value: Any, unit_ms: int) -> int | None:
     """A time in milliseconds since 1970; None if it is missing or no time.
 
     Args:
-        value: a number, or a text with a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`, `20110313`,
-            `03 13, 2011`).
+        value: a date, a number, or a text with a number (`1300000000.0`) or a date (`2011-03-13T07:06:40Z`,
+            `20110313`, `03 13, 2011`).
         unit_ms: milliseconds per unit of a number.
     """
     if isinstance(value, bool):
         return None
+    if isinstance(value, date):  # of a column of dates, which Parquet files have
+        return _date(value.isoformat())
     if isinstance(value, str) and re.fullmatch(r"(19|20)\d{6}", value.strip()):
         return _date(value.strip())
     try:
@@ -99,7 +101,7 @@ def review(
     title: Any,
     time: Any,
     ms: int = 1,
-    skipped: Counter[str] | None = None,
+    log: RowLog | None = None,
 ) -> Review | None:
     """A `Review`, or None if user, item, text or time is missing.
 
@@ -111,14 +113,14 @@ def review(
         title: of the review.
         time: see `milliseconds`.
         ms: milliseconds per unit of `time`.
-        skipped: counts the first missing field of a row without a review.
+        log: counts the first missing field of a row without a review.
     """
     who, what, when = name(user), name(item), milliseconds(time, ms)
     written = well_formed(text) if isinstance(text, str) and text.strip() else ""
     missing = "user" if not who else "item" if not what else "text" if not written else "time" if when is None else ""
     if missing or when is None:
-        if skipped is not None:
-            skipped[missing] += 1
+        if log is not None:
+            log.refuse(f"have no {missing}")
         return None
     # Names recur in many rows: one copy of each saves gigabytes on a large category.
     return Review(sys.intern(who), sys.intern(what), written, stars(rating), string(title), when)
