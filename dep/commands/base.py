@@ -31,6 +31,8 @@ class Command:
     """Print the plan and run nothing."""
     fresh: bool = False
     """Train, generate and evaluate again, even where results are done or cached."""
+    json: str = ""
+    """File for the result of `validate` as JSON; empty for none."""
     started: float = field(default_factory=time.time)
     """Time of the call, in seconds since 1970."""
 

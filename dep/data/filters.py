@@ -134,6 +134,18 @@ def profiles_of(histories: Histories, users: Iterable[str], config: ProtocolConf
         profiles = filtered
 
 
+def passing(corpus: Corpus, config: ProtocolConfig) -> Histories:
+    """The users who pass all filters, and the reviews of each that do: the profile and the targets, oldest first."""
+    reviews, users = core(usable(corpus, config), config)
+    return _with_targets(histories_of(reviews), users, config)
+
+
+def _with_targets(histories: Histories, users: Iterable[str], config: ProtocolConfig) -> Histories:
+    tail = config.train_targets + HELD_OUT
+    profiles = profiles_of(histories, users, config)
+    return {user: [*profile, *histories[user][-tail:]] for user, profile in profiles.items()}
+
+
 def steps(corpus: Corpus, config: ProtocolConfig) -> list[Step]:
     """What each filter leaves of a category: its reviews, and the users and items of these.
 
@@ -150,7 +162,7 @@ def steps(corpus: Corpus, config: ProtocolConfig) -> list[Step]:
     found.append(
         _step(
             f"users with {fewest:,}{upper or ' or more'} reviews, items with {config.min_item_reviewers:,} or more "
-            "reviewers, repeated until nothing changes",
+            "reviewers (repeated until nothing changes)",
             (f"protocol.min_user_reviews={fewest}", f"protocol.max_user_reviews={'null' if most is None else most}",
              f"protocol.min_item_reviewers={config.min_item_reviewers}"),
             [review for review in left if review.user in users],
@@ -158,15 +170,15 @@ def steps(corpus: Corpus, config: ProtocolConfig) -> list[Step]:
     )  # fmt: skip
     histories = histories_of(left)
     own = [review for user in users for review in histories[user]]
-    found.append(_step("one review of an item and of a text by a user, the latest", (), own))
-    profiles, tail = profiles_of(histories, users, config), config.train_targets + HELD_OUT
+    found.append(_step("of a user's reviews of one item or with one text, the latest", (), own))
+    whole = _with_targets(histories, users, config)
     found.append(
         _step(
-            f"{config.train_targets} training targets, 1 for validation, 1 for test, and before them a profile of "
+            f"targets: {config.train_targets} to train on, 1 to validate, 1 to test; before them a profile of "
             f"{config.min_profile:,} or more reviews of items in {config.min_profile_reviewers:,} or more profiles",
             (f"protocol.train_targets={config.train_targets}", f"protocol.min_profile={config.min_profile}",
              f"protocol.min_profile_reviewers={config.min_profile_reviewers}"),
-            [review for user, profile in profiles.items() for review in (*profile, *histories[user][-tail:])],
+            [review for rows in whole.values() for review in rows],
         )
     )  # fmt: skip
     return found

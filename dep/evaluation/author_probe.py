@@ -73,7 +73,11 @@ def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRo
     Raises:
         DepError: fewer than two users are left.
     """
-    ranks = author_ranks(corpus, vectors, rows)
+    return rows_of(author_ranks(corpus, vectors, rows))
+
+
+def rows_of(ranks: Ranks) -> list[ProbeRow]:
+    """One result for each kind of vector."""
     return [_row(name, rank_Q, ranks.users) for name, rank_Q in ranks.of.items()]
 
 

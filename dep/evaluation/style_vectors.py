@@ -20,7 +20,7 @@ _BATCH = 250
 
 
 def style_vectors(
-    texts: Sequence[str], width: int = 2000, chars: int = 1000, advance: Callable[[int], None] = lambda done: None
+    texts: Sequence[str], width: int = 4000, chars: int = 1000, advance: Callable[[int], None] = lambda done: None
 ) -> Tensor:
     """Style vectors of N texts: [N, E] float32, each of unit length, E at most `width`.
 

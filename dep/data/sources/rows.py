@@ -107,9 +107,8 @@ def reading(path: Path, bar: bool = True) -> Iterator[tuple[IO[str], Callable[[i
 
 def not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> DepError:
     """The error for a file that is not UTF-8."""
-    return DepError(
-        f"{path}, after line {line}", "text in UTF-8", f"the byte 0x{error.object[error.start]:02x}", _conversion(path)
-    )
+    where = f"{path}, after line {line}" if line else str(path)
+    return DepError(where, "text in UTF-8", f"the byte 0x{error.object[error.start]:02x}", _conversion(path))
 
 
 def _conversion(path: Path) -> str:

@@ -56,8 +56,8 @@ def test_each_filter_has_a_row_with_its_setting_and_what_it_leaves() -> None:
     assert found == [
         ("in the source", 15, 3), ("an item with a title", 12, 3), ("a description of 5 characters", 12, 3),
         ("a text of 10 characters", 11, 3), ("a rating", 10, 3), ("a title", 9, 3), ("a time", 9, 3),
-        ("users with 4 or more reviews", 8, 2), ("one review of an item and of a text by a user", 8, 2),
-        ("1 training targets", 8, 2),
+        ("users with 4 or more reviews", 8, 2), ("of a user's reviews of one item or with one text", 8, 2),
+        ("targets: 1 to train on", 8, 2),
     ]  # fmt: skip
     settings = [setting for step in steps(corpus, LOOSE) for setting in step.settings]
     assert "protocol.min_text_chars=10" in settings
