@@ -92,7 +92,7 @@ def show(found: Validation, console: Console) -> None:
         left = found.steps[-1].users
         say(
             f"[yellow]These filters leave {_count(left, 'user') if left else 'nobody'}; a comparison needs about "
-            f"{ENOUGH}. The next command has looser ones, which leave {_count(found.loosened.users, 'user')}.[/]"
+            f"{ENOUGH}. The command below has looser ones, which leave {_count(found.loosened.users, 'user')}.[/]"
         )
     if found.probe:
         say("")

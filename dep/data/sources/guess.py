@@ -39,6 +39,8 @@ _NAMES = {
 }
 """Field -> names of columns, as `_plain` makes them, the most telling first."""
 _TAG = re.compile(r"<br\s*/?>|</?(p|i|b|em|strong|a|div|span)\b[^<>]*>|&(amp|quot|lt|gt|#\d+|nbsp);", re.IGNORECASE)
+_SCALES = ((5, 0.95), (10, 0.8), (100, 0.8))
+"""Highest rating of a scale, and the share of ratings that must not be above it, since some are mistakes."""
 _LONG = 30
 """Fewest characters, in the middle, of texts that may be reviews."""
 
@@ -169,9 +171,9 @@ def _settings(rows: Rows, columns: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     ratings = _numbers(rows, columns.get("rating"))
     if ratings:
-        fits = [top for top in (5, 10, 100) if sum(value <= top for value in ratings) >= 0.95 * len(ratings)]
-        if fits and fits[0] != 5:
-            found["rating_max"] = str(fits[0])
+        top = next((top for top, share in _SCALES if sum(v <= top for v in ratings) >= share * len(ratings)), 5)
+        if top != 5:
+            found["rating_max"] = str(top)
     times = _numbers(rows, columns.get("time"))
     if times and statistics.median(times) > 1e11:
         found["time_unit_ms"] = "1"

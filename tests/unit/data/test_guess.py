@@ -21,7 +21,10 @@ def rows(*names: str, **values: Any) -> list[dict[str, Any]]:
     def short(name: str, n: int) -> str:
         return f"{name}{n % 2 if ITEMS.search(name) else n}"
 
-    return [{name: values[name][n] if name in values else short(name, n) for name in names} for n in range(6)]
+    return [
+        {name: values[name][n % len(values[name])] if name in values else short(name, n) for name in names}
+        for n in range(6)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,8 @@ def test_items_with_names_of_several_words_are_their_own_titles() -> None:
         ({"rating": ["1", "4,5", "", None, 5, 2]}, {}),
         ({"rating": [1, 9, 10, 7, 8, 3]}, {"rating_max": "10"}),
         ({"rating": [1] * 3 + [26] * 3}, {"rating_max": "100"}),
+        ({"rating": [1, 9, 10, 7, 8, 26]}, {"rating_max": "10"}),
+        ({"rating": [1, 999, 999]}, {}),
         ({"time": [1300000000] * 6}, {}),
         ({"time": [1300000000000] * 6}, {"time_unit_ms": "1"}),
         ({"time": ["2011-01-02"] * 6}, {}),
