@@ -13,11 +13,12 @@ from dep.data.filters import Histories, Step, passing, steps
 from dep.data.loosen import ENOUGH, Loosened, loosen, merged, users_left
 from dep.data.probe_sample import sample
 from dep.data.sources import PresplitSource, table_files
+from dep.data.sources.amazon import Amazon
 from dep.data.sources.detect import detect
 from dep.data.sources.guess import Guess, guess
 from dep.data.sources.rows import BROKEN
 from dep.data.sources.table import FIELDS, NEEDED, TableSource
-from dep.data.survey import survey
+from dep.data.survey import Survey, survey
 from dep.data.vectors.difference import differences
 from dep.evaluation.author_probe import author_ranks, rows_of
 from dep.evaluation.author_verdict import Verdict, verdict
@@ -79,7 +80,7 @@ def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Vali
         given = {f"source.columns.{key}" for key in config.source.columns}
         words += [word for word in wanted if word.partition("=")[0] not in own | given]
         config = load(files, [*words, *overrides])
-    name = str(path or getattr(config.source, "folder", "") or config.source.kind)
+    name = str(path) if path else str(getattr(config.source, "folder", "")) or config.source.kind
     reader = load(files, [*words, *overrides, *_tolerant(config)])
     source = build(reader, "source")
     if isinstance(source, PresplitSource):
@@ -103,8 +104,8 @@ def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Vali
         name=name,
         format=_format(source),
         logs=source.logs,
-        columns=_columns(source, guessed) if guessed and isinstance(source, TableSource) else [],
-        unused=source.unused if isinstance(source, TableSource) else [],
+        columns=_columns(source, guessed, counted),
+        unused=source.unused if isinstance(source, Amazon | TableSource) else [],
         survey=counted,
         rating_max=source.config.rating_max if isinstance(source, TableSource) else 5.0,
         steps=left,
@@ -155,12 +156,21 @@ def _guess(config: TableSource.Config) -> Guess:
     return found
 
 
-def _columns(source: TableSource, guessed: Guess) -> list[Column]:
+def _columns(source: Any, guessed: Guess | None, counted: Survey) -> list[Column]:
+    """How fields were found; none for a source of the user's own."""
+    if isinstance(source, Amazon):
+        fixed = source.columns
+        of_reviews = {**fixed._asdict(), "item": " or ".join(fixed.item)}
+        columns = [Column(key, of_reviews[key], f"as published in {source.release}") for key in FIELDS[:6]]
+        counts = {"title": counted.items_titled, "description": counted.items_described}
+        return columns + [Column(f"item_{key}", key if n else "", "in the metadata") for key, n in counts.items()]
+    if guessed is None:
+        return []
     columns = []
     for key in FIELDS:
         column = source.columns.get(key, "")
         how = f"guessed {guessed.reasons[key]}" if key in guessed.reasons else "set" if column != key else "same name"
-        columns.append(Column(key, column, how if column else "the file has none"))
+        columns.append(Column(key, column, how))
     return columns
 
 

@@ -41,13 +41,13 @@ def sample(corpus: Corpus, histories: Histories, users: int = 150, each: int = 1
     for review in corpus.reviews:
         if review.item in wanted and (review.user, review.item) not in probed:
             others[review.item].append(review)
-    for rows in others.values():
-        rng.shuffle(rows)
+    for found in others.values():
+        rng.shuffle(found)
     peers: list[Review] = []
     while others and len(probed) + len(peers) < size:  # one peer for each item, then another one
         for item in sorted(others):
             peers.append(others[item].pop())
-        others = {item: rows for item, rows in others.items() if rows}  # type: ignore[assignment]
+        others = defaultdict(list, {item: found for item, found in others.items() if found})
     peers = peers[: max(0, size - len(probed))]
     reviews = sorted([*probed.values(), *peers], key=lambda r: (r.user, r.time, r.item))
     rows = [at for at, r in enumerate(reviews) if probed.get((r.user, r.item)) is r]

@@ -20,7 +20,10 @@ from dep.evaluation.author_probe import ProbeRow
 from dep.evaluation.author_verdict import Verdict
 from dep.evaluation.significance import Comparison
 
+_UNUSED = 12
+"""Names of unused columns that are shown."""
 _EXAMPLES = {"user": "reviewer", "item": "product", "text": "body"}
+"""Field -> a column that it might have, for the hint on how to name one."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Validation:
     format: str
     logs: list[RowLog]
     columns: list[Column]
-    """Empty for a format whose columns are fixed."""
+    """Empty for a source of the user's own."""
     unused: list[str]
     """Columns that are no field."""
     survey: Survey
@@ -219,11 +222,14 @@ def _column_notes(found: Validation) -> str:
     absent = [column.field for column in found.columns if not column.column]
     first = next((c.field for c in found.columns if c.how.startswith("guessed")), "user")
     notes = [f"The file has no {', '.join(absent)}."] if absent else []
-    notes += [f"Not used: {', '.join(map(str, found.unused))}."] if found.unused else []
-    notes.append(
-        f"Another column is named by source.columns.{first}={_EXAMPLES.get(first, 'column')}, none by "
-        f"source.columns.{first}="
-    )
+    if found.unused:
+        more = f" and {len(found.unused) - _UNUSED} more" if len(found.unused) > _UNUSED else ""
+        notes.append(f"Not used: {', '.join(map(str, found.unused[:_UNUSED]))}{more}.")
+    if any(column.field == "category" for column in found.columns):
+        notes.append(
+            f"Another column is named by source.columns.{first}={_EXAMPLES.get(first, 'column')}, none by "
+            f"source.columns.{first}="
+        )
     return " ".join(notes)
 
 

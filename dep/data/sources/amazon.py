@@ -56,11 +56,14 @@ class Amazon:
         self.config = config
         self.notes: list[str] = []
         self.logs: list[RowLog] = []
+        self.unused: list[str] = []
+        """Columns of the reviews that are no field; `load` fills it."""
 
     def load(self) -> dict[str, Corpus]:
         """Read all usable reviews of all categories, sorted by (user, time, item)."""
         self.notes.clear()
         self.logs.clear()
+        self.unused.clear()
         return {category: self._corpus(category, *paths) for category, paths in self._paths().items()}
 
     def fingerprint(self) -> str:
@@ -120,6 +123,8 @@ class Amazon:
             if review:
                 reviews.append(review)
         total = log.rows
+        used = {c.user, *c.item, c.text, c.rating, c.title, c.time}
+        self.unused += [name for name in first if name not in used and name not in self.unused]
         if not reviews:
             found = f"{total} rows; the first has {', '.join(map(str, first)) or 'no fields'}" if total else "no rows"
             raise DepError(

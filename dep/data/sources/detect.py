@@ -9,7 +9,7 @@ from dep.utils.errors import MissingFile
 
 
 def detect(path: Path) -> list[str]:
-    """The settings of the source that reads a path, as `source.kind=table`.
+    """The settings of the source that reads a path or a pattern such as `part-*.csv`, as `source.kind=table`.
 
     Files named as an Amazon release's are read as such, which finds the items' metadata; all others are tables.
 
@@ -17,6 +17,9 @@ def detect(path: Path) -> list[str]:
         MissingFile: there is nothing at the path, or a folder holds no reviews.
         DepError: the file is no table by its name.
     """
+    if "*" in path.name:
+        table_files.find("", str(path))
+        return ["source.kind=table", f"source.path={path}"]
     if not path.exists():
         raise MissingFile(str(path), "a file or folder of reviews", files.listing(path.parent), "check its name")
     folder = path if path.is_dir() else path.parent

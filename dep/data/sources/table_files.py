@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -47,7 +48,7 @@ def find(folder: str, path: str) -> list[Path]:
     elif whole.is_dir():
         found = [file for file in sorted(whole.iterdir()) if file.is_file() and format_of(file)]
     else:
-        found = sorted(file for file in Path(folder).glob(path) if file.is_file()) if "*" in path else []
+        found = sorted(Path(file) for file in glob.glob(str(whole)) if Path(file).is_file())
     if not found:
         where = whole if whole.is_dir() else whole.parent
         raise MissingFile(str(whole), f"{_EXPECTED} of reviews", files.listing(where), "set source.path")
@@ -107,7 +108,7 @@ def _csv(path: Path, log: RowLog, delimiter: str, bar: bool) -> Iterator[dict[st
                 log.line, before = before + 1, reader.line_num
                 log.rows += 1
                 report(log.rows)
-                if row.pop(None, None):  # type: ignore[call-overload]
+                if row.pop(None, None):
                     log.refuse(TOO_MANY)
                     continue
                 yield row

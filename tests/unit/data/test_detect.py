@@ -30,6 +30,7 @@ def test_files_named_as_a_release_are_read_as_one_and_others_as_tables(tmp_path:
     (own / "reviews.csv").write_text("user,item,text\n")
     path.unlink()
     assert detect(own) == ["source.kind=table", f"source.path={own}"]
+    assert detect(own / "*.csv") == ["source.kind=table", f"source.path={own}/*.csv"]
 
 
 def test_what_holds_no_reviews_is_refused_with_what_is_there(tmp_path: Path) -> None:
