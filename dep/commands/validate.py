@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dep.commands.base import Command
 from dep.config.loader import load
 from dep.config.schema import RunConfig, build
-from dep.data.filters import Histories, Step, passing, steps
-from dep.data.loosen import ENOUGH, Loosened, loosen, merged, users_left
-from dep.data.probe_sample import sample
+from dep.data.loosen import ENOUGH, loosen, merged, users_left
 from dep.data.sources import PresplitSource, table_files
 from dep.data.sources.amazon import Amazon
 from dep.data.sources.detect import detect
 from dep.data.sources.guess import Guess, guess
 from dep.data.sources.rows import BROKEN
-from dep.data.sources.table import FIELDS, NEEDED, TableSource
-from dep.data.survey import Survey, survey
-from dep.data.vectors.difference import differences
-from dep.evaluation.author_probe import author_ranks, rows_of
-from dep.evaluation.author_verdict import Verdict, verdict
-from dep.evaluation.style_vectors import style_vectors
-from dep.reporting.validation import Column, Probe, Validation, as_json, show
-from dep.types import Corpus, Vectors
+from dep.data.sources.table import NEEDED, TableSource
+from dep.data.survey import survey
+from dep.evaluation.author_verdict import verdict
+from dep.pipeline.validation import columns_of, format_of, hopeless, probe_sample, steps_of
+from dep.reporting.validation import Validation, as_json, show
 from dep.utils.atomic_io import write_json
 from dep.utils.errors import DepError, MissingFile
-from dep.utils.progress import stage
 
 _DEFAULT = "own_data"
 _PEEK = 2000
@@ -86,7 +79,8 @@ def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Vali
     if isinstance(source, PresplitSource):
         raise DepError(name, "raw reviews", "a set that is published filtered and split", "use dep prepare, dep probe")
     corpora = source.load()
-    if any(BROKEN in log.refused for log in source.logs):
+    logs, notes = getattr(source, "logs", []), getattr(source, "notes", [])
+    if any(BROKEN in log.refused for log in logs):
         words.append("source.skip_broken=true")
     if len(corpora) > 1 and isinstance(source, TableSource) and not users_left(corpora, config.protocol):
         together = merged(corpora, source.config.category)
@@ -94,33 +88,39 @@ def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Vali
             corpora = together
             words.append("source.columns.category=")
     counted = survey(corpora)
-    left = _steps(corpora, config)
-    loosened = loosen(corpora, config.protocol) if left[-1].users < ENOUGH else None
-    probe = _probe(corpora, config, loosened)
-    usable = bool(probe) and bool(left[-1].users or loosened)
+    left = steps_of(corpora, config.protocol)
+    users = users_left(corpora, config.protocol)
+    loosened = loosen(corpora, config.protocol) if users < ENOUGH else None
+    probe = probe_sample(corpora, loosened.config if loosened else config.protocol)
+    usable = bool(probe) and bool(users or loosened)
     next_words = [*words, *overrides, *(loosened.changes if loosened else [])]
-    refused = [note for log in source.logs for note in log.notes()]
+    refused = [note for log in logs for note in log.notes()]
     return Validation(
         name=name,
-        format=_format(source),
-        logs=source.logs,
-        columns=_columns(source, guessed, counted),
+        format=format_of(source),
+        logs=logs,
+        columns=columns_of(source, guessed, counted),
         unused=source.unused if isinstance(source, Amazon | TableSource) else [],
         survey=counted,
         rating_max=source.config.rating_max if isinstance(source, TableSource) else 5.0,
         steps=left,
+        users=users,
         loosened=loosened,
         probe=probe,
-        verdict=verdict(probe.rows, probe.gain) if probe and usable else _hopeless(corpora, loosened),
-        notes=[note for note in source.notes if not any(map(note.endswith, refused)) and "have no rating" not in note],
+        verdict=verdict(probe.rows, probe.gain) if probe and usable else hopeless(corpora, config.protocol),
+        notes=[note for note in notes if not any(map(note.endswith, refused)) and "have no rating" not in note],
         command=["dep", "prepare", *files, *next_words] if usable else [],
     )
 
 
 def _source_words(path: Path, files: list[str], overrides: list[str]) -> list[str]:
     """The settings that make the source read `path`; those of a configuration for the same kind of source stay."""
+    if "source.kind=table" in overrides:
+        return [f"source.path={path}"]
     found = detect(path)
-    base: Any = load(files, overrides).source
+    if any(word.startswith("source.kind=") for word in overrides):
+        return [f"source.folder={path if path.is_dir() else path.parent}"]
+    base: Any = load(files).source
     if found[0] != f"source.kind={base.kind}":
         return found
     if files == [_DEFAULT]:
@@ -154,93 +154,3 @@ def _guess(config: TableSource.Config) -> Guess:
             f"name it, as source.columns.{missing[0]}={present[0]}",
         )  # fmt: skip
     return found
-
-
-def _columns(source: Any, guessed: Guess | None, counted: Survey) -> list[Column]:
-    """How fields were found; none for a source of the user's own."""
-    if isinstance(source, Amazon):
-        fixed = source.columns
-        of_reviews = {**fixed._asdict(), "item": " or ".join(fixed.item)}
-        columns = [Column(key, of_reviews[key], f"as published in {source.release}") for key in FIELDS[:6]]
-        counts = {"title": counted.items_titled, "description": counted.items_described}
-        return columns + [Column(f"item_{key}", key if n else "", "in the metadata") for key, n in counts.items()]
-    if guessed is None:
-        return []
-    columns = []
-    for key in FIELDS:
-        column = source.columns.get(key, "")
-        how = f"guessed {guessed.reasons[key]}" if key in guessed.reasons else "set" if column != key else "same name"
-        columns.append(Column(key, column, how))
-    return columns
-
-
-def _format(source: Any) -> str:
-    if not isinstance(source, TableSource):
-        return {"amazon2014": "Amazon Reviews 2014", "amazon2023": "Amazon Reviews 2023"}.get(source.kind, source.kind)
-    paths = source.paths()
-    kind = table_files.format_of(paths[0])
-    if kind in ("CSV", "TSV"):
-        mark = source.config.delimiter or table_files.delimiter_of(paths[0])
-        kind += f", fields divided by {'a tab' if mark == chr(9) else repr(mark)[1:-1]}"
-    return f"{kind}, {len(paths)} files" if len(paths) > 1 else kind
-
-
-def _steps(corpora: Mapping[str, Corpus], config: RunConfig) -> list[Step]:
-    """What each filter leaves, of all categories together."""
-    rows = sum(len(corpus.reviews) for corpus in corpora.values())
-    with stage("counting what each filter leaves", len(corpora), show=rows > 30_000) as advance:
-        counted = []
-        for corpus in corpora.values():
-            counted.append(steps(corpus, config.protocol))
-            advance(1)
-    longest = max(counted, key=len)
-    whole = [[step for found in counted for step in found if step.what == first.what] for first in longest]
-    return [
-        Step(
-            same[0].what, same[0].settings, sum(s.reviews for s in same), sum(s.users for s in same),
-            sum(s.items for s in same), all(s.off for s in same),
-        )
-        for same in whole
-    ]  # fmt: skip
-
-
-def _probe(corpora: Mapping[str, Corpus], config: RunConfig, loosened: Loosened | None) -> Probe | None:
-    """Probe a sample of the category with most users; None if it has no two users to tell apart."""
-    protocol = loosened.config if loosened else config.protocol
-    kept: dict[str, Histories] = {category: passing(corpus, protocol) for category, corpus in corpora.items()}
-    category = max(kept, key=lambda name: (len(kept[name]), len(corpora[name].reviews)))
-    histories = kept[category]
-    if len(histories) < 2:
-        histories = {}
-        for review in corpora[category].reviews:
-            histories.setdefault(review.user, []).append(review)
-    chosen = sample(corpora[category], histories)
-    reviews = chosen.corpus.reviews
-    with stage("telling authors by their style", len(reviews), show=len(reviews) > 500) as advance:
-        his_NE = style_vectors([review.text for review in reviews], advance=advance)
-        diff_NE, peers_N = differences(his_NE, [r.user for r in reviews], [r.item for r in reviews])
-        try:
-            ranks = author_ranks(chosen.corpus, Vectors(his_NE, diff_NE, peers_N), chosen.rows)
-        except DepError:  # fewer than two users with two reviews each
-            return None
-    return Probe(category, rows_of(ranks), ranks.gain(), len(reviews))
-
-
-def _hopeless(corpora: Mapping[str, Corpus], loosened: Loosened | None) -> Verdict:
-    """The verdict where nothing can be trained or tested."""
-    users = {review.user for corpus in corpora.values() for review in corpus.reviews}
-    items = {review.item for corpus in corpora.values() for review in corpus.reviews}
-    if len(users) < 2:
-        why = "all reviews are by one user, and there is nobody to differ from"
-    elif len(items) < 2:
-        why = "all reviews are of one item, so nobody has a past review of another one"
-    elif not any(_shared(corpus) for corpus in corpora.values()):
-        why = "no item has two reviewers, so nobody's review can be compared with another's"
-    else:
-        why = "too few users have four or more reviews of items that others reviewed too"
-    return Verdict("none", f"Personalisation has no chance with these reviews: {why}.")
-
-
-def _shared(corpus: Corpus) -> bool:
-    reviewers: dict[str, str] = {}
-    return any(reviewers.setdefault(review.item, review.user) != review.user for review in corpus.reviews)

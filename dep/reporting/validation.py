@@ -65,6 +65,8 @@ class Validation:
     rating_max: float
     """Highest rating of the file; ratings are scaled to 1 to 5."""
     steps: list[Step]
+    users: int
+    """Users whom all filters leave; 0 if a category has none, which `dep prepare` refuses."""
     loosened: Loosened | None
     """Looser filters, where the given ones leave few users."""
     probe: Probe | None
@@ -92,9 +94,10 @@ def show(found: Validation, console: Console) -> None:
     for note in found.notes:
         say(f"[yellow]{escape(note)}[/]")
     if found.loosened:
-        left = found.steps[-1].users
+        left = _count(found.users, "user") if found.users else "nobody"
+        where = " of a category" if found.steps[-1].users > found.users else ""
         say(
-            f"[yellow]These filters leave {_count(left, 'user') if left else 'nobody'}; a comparison needs about "
+            f"[yellow]These filters leave {left}{where}; a comparison needs about "
             f"{ENOUGH}. The command below has looser ones, which leave {_count(found.loosened.users, 'user')}.[/]"
         )
     if found.probe:

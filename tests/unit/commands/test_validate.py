@@ -214,3 +214,30 @@ def test_only_validate_writes_json_and_it_asks_for_a_file(run: Any) -> None:
     code, _, err = run("validate")
     assert code == 2
     assert "as in `dep validate reviews.csv`" in err
+
+
+def test_the_built_in_world_can_be_validated_too(run: Any) -> None:
+    code, out, _ = run("validate", "synthetic", "source.users=20", "source.circles=2", "protocol.min_user_reviews=8")
+    assert code == 0
+    assert "min_text_chars=40" in out
+
+
+def test_a_category_that_nobody_of_passes_is_said(run: Any, tmp_path: Path) -> None:
+    for name, rows in (("A", reviews()), ("B", reviews(users=2, each=2))):
+        content = [
+            {"reviewerID": r["user"], "asin": r["item"], "reviewText": r["text"], "unixReviewTime": n, "overall": 5.0}
+            for n, r in enumerate(rows, 1)
+        ]
+        (tmp_path / f"reviews_{name}.json").write_text("\n".join(map(json.dumps, content)))
+    code, out, _ = run("validate", ".")
+    assert code == 2
+    assert "as published in 2014" in out
+    assert "nobody passes the filters in B; source.categories=[A] leaves that out" in " ".join(out.split())
+    assert run("validate", ".", "source.categories=[A]")[0] == 0
+    code, out, _ = run("validate", "reviews_A.json", "source.kind=table")
+    assert code == 0
+    assert "guessed by its name" in out
+    assert run(*next_command(out))[0] == 0
+    code, out, _ = run("validate", "reviews_A.json")
+    assert code == 0
+    assert run(*next_command(out))[0] == 0
