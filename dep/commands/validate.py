@@ -148,9 +148,10 @@ def _guess(config: TableSource.Config) -> Guess:
     missing = [key for key in NEEDED if not found.columns.get(key)]
     if missing:
         present = list(dict.fromkeys(str(key) for row in rows for key in row))
+        header = "; the first line must name the columns" if table_files.format_of(path) in ("CSV", "TSV") else ""
         raise DepError(
             str(path), f"columns for {', '.join(NEEDED)}",
-            f"none that can be guessed for {' and '.join(missing)} among {', '.join(present)}",
-            f"name it, as source.columns.{missing[0]}={present[0]}",
+            f"none that can be guessed for {' and '.join(missing)} among {table_files.named(present)}",
+            f"name it, as source.columns.{missing[0]}={table_files.named(present[:1])}{header}",
         )  # fmt: skip
     return found

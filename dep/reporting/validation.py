@@ -15,13 +15,12 @@ from rich.table import Table
 from dep.data.filters import Step
 from dep.data.loosen import ENOUGH, Loosened
 from dep.data.sources.row_log import RowLog
+from dep.data.sources.table_files import named
 from dep.data.survey import Survey
 from dep.evaluation.author_probe import ProbeRow
 from dep.evaluation.author_verdict import Verdict
 from dep.evaluation.significance import Comparison
 
-_UNUSED = 12
-"""Names of unused columns that are shown."""
 _EXAMPLES = {"user": "reviewer", "item": "product", "text": "body"}
 """Field -> a column that it might have, for the hint on how to name one."""
 
@@ -225,9 +224,7 @@ def _column_notes(found: Validation) -> str:
     absent = [column.field for column in found.columns if not column.column]
     first = next((c.field for c in found.columns if c.how.startswith("guessed")), "user")
     notes = [f"The file has no {', '.join(absent)}."] if absent else []
-    if found.unused:
-        more = f" and {len(found.unused) - _UNUSED} more" if len(found.unused) > _UNUSED else ""
-        notes.append(f"Not used: {', '.join(map(str, found.unused[:_UNUSED]))}{more}.")
+    notes += [f"Not used: {named(found.unused)}."] if found.unused else []
     if any(column.field == "category" for column in found.columns):
         notes.append(
             f"Another column is named by source.columns.{first}={_EXAMPLES.get(first, 'column')}, none by "

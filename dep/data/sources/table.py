@@ -25,6 +25,7 @@ FIELDS = ("user", "item", "text", "rating", "title", "time", "item_title", "item
 NEEDED = ("user", "item", "text")
 _PEEK = 100
 """Rows whose keys are a table's columns; JSON rows may each leave some out."""
+_YEAR = re.compile(r"((?:19|20)\d\d)(?:\.0)?")
 _TAGS = re.compile(r"<br\s*/?>|</p>", re.IGNORECASE), re.compile(r"<[^<>]*>")
 
 
@@ -50,7 +51,7 @@ class TableSource:
         category: str = "Reviews"
         """Name of the category of rows without one."""
         time_unit_ms: int = 1000
-        """Milliseconds per unit of a numeric time: 1000 for seconds. Dates are read as such."""
+        """Milliseconds per unit of a numeric time: 1000 for seconds. Dates and years are read as such."""
         rating_max: float = 5.0
         """Highest rating, the lowest being 1; ratings are scaled to 1 to 5, and one above it counts as missing."""
         strip_html: bool = False
@@ -137,7 +138,7 @@ class TableSource:
         missing = [field for field in NEEDED if self._column[field] not in present]
         if missing and first:
             raise DepError(
-                str(path), f"columns for {', '.join(NEEDED)}", ", ".join(map(str, present)),
+                str(path), f"columns for {', '.join(NEEDED)}", table_files.named(present),
                 f"name the column, as source.columns.{missing[0]}={present[0]}; `dep validate {path}` guesses them",
             )  # fmt: skip
         self.columns |= {field: column for field, column in self._column.items() if column and column in present}
@@ -157,12 +158,18 @@ class TableSource:
 
     def _review(self, row: dict[str, Any], order: int, log: RowLog) -> Review | None:
         # without a time, the order of the file is the order of the reviews
-        time = self._value(row, "time") if "time" in self.columns else order
-        unit = self.config.time_unit_ms if "time" in self.columns else 1000
+        timed = "time" in self.columns
         return review(
             self._value(row, "user"), self._value(row, "item"), self._text(row, "text"), self._rating(row),
-            self._text(row, "title"), time, ms=unit, log=log,
+            self._text(row, "title"), self._time(row) if timed else order,
+            ms=self.config.time_unit_ms if timed else 1000, log=log,
         )  # fmt: skip
+
+    def _time(self, row: dict[str, Any]) -> Any:
+        """The time as written; a year as its first day."""
+        value = self._value(row, "time")
+        year = _YEAR.fullmatch(str(value).strip())
+        return f"{year[1]}-01-01" if year else value
 
     def _rating(self, row: dict[str, Any]) -> float | None:
         """The rating on a scale of 1 to 5; None if it is missing or no number."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,13 @@ def rows(
 def peek(path: Path, count: int, delimiter: str = "", skip_broken: bool = False) -> list[dict[str, Any]]:
     """The first rows of a file; arguments as for `rows`."""
     return list(islice(rows(path, RowLog(path.name), delimiter, skip_broken, bar=False), count))
+
+
+def named(columns: Sequence[str], limit: int = 12) -> str:
+    """Names of columns for a message: the first ones, long ones cut."""
+    shown = [(name if len(name) <= 30 else f"{name[:29]}…") or "(unnamed)" for name in map(str, columns[:limit])]
+    more = f" and {len(columns) - limit} more" if len(columns) > limit else ""
+    return ", ".join(shown) + more
 
 
 def delimiter_of(path: Path) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from dep.data.sources.row_log import RowLog
@@ -76,6 +77,7 @@ def milliseconds(value: Any, unit_ms: int) -> int | None:
     return int(whole) * unit_ms
 
 
+@lru_cache(maxsize=2**16)  # a set has far fewer days than reviews
 def _date(text: str) -> int | None:
     moment = None
     try:

@@ -162,6 +162,13 @@ def test_other_settings_read_other_reviews_and_change_the_fingerprint(tmp_path: 
     ).fingerprint()  # fmt: skip
 
 
+@pytest.mark.parametrize("year", ["2011", "2011.0", '" 2011"'])
+def test_a_year_is_its_first_day(tmp_path: Path, year: str) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text(f"user,item,text,time\na,x,Good.,{year}\n")
+    assert plain(path).load()["Reviews"].reviews[0].time == 1293840000000
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
