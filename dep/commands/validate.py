@@ -65,13 +65,9 @@ def _is_data(path: Path) -> bool:
 def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Validation:
     words = _source_words(path, files, overrides) if path else []
     config = load(files, [*words, *overrides])
-    guessed: Guess | None = None
-    if isinstance(config.source, TableSource.Config):
-        guessed = _guess(config.source)
-        own = {word.partition("=")[0] for word in overrides}
-        wanted = guessed.overrides if files == [_DEFAULT] else [w for w in guessed.overrides if ".columns." in w]
-        given = {f"source.columns.{key}" for key in config.source.columns}
-        words += [word for word in wanted if word.partition("=")[0] not in own | given]
+    guessed = _guess(config.source) if isinstance(config.source, TableSource.Config) else None
+    if guessed:
+        words += _guessed_words(guessed, config.source, files, overrides)
         config = load(files, [*words, *overrides])
     name = str(path) if path else str(getattr(config.source, "folder", "")) or config.source.kind
     reader = load(files, [*words, *overrides, *_tolerant(config)])
@@ -93,8 +89,14 @@ def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Vali
     loosened = loosen(corpora, config.protocol) if users < ENOUGH else None
     probe = probe_sample(corpora, loosened.config if loosened else config.protocol)
     usable = bool(probe) and bool(users or loosened)
-    next_words = [*words, *overrides, *(loosened.changes if loosened else [])]
+    changes = loosened.changes if loosened else []
+    changed = {word.partition("=")[0] for word in changes}
+    next_words = [*words, *(word for word in overrides if word.partition("=")[0] not in changed), *changes]
     refused = [note for log in logs for note in log.notes()]
+    notes = [note for note in notes if not any(map(note.endswith, refused)) and "have no rating" not in note]
+    top = source.config.rating_max if isinstance(source, TableSource) else 5.0
+    if guessed and guessed.columns.get("rating") and counted.rated < counted.reviews:
+        notes.append(f"A rating below 1 or above source.rating_max={top:g} counts as missing.")
     return Validation(
         name=name,
         format=format_of(source),
@@ -102,13 +104,13 @@ def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Vali
         columns=columns_of(source, guessed, counted),
         unused=source.unused if isinstance(source, Amazon | TableSource) else [],
         survey=counted,
-        rating_max=source.config.rating_max if isinstance(source, TableSource) else 5.0,
+        rating_max=top,
         steps=left,
         users=users,
         loosened=loosened,
         probe=probe,
         verdict=verdict(probe.rows, probe.gain) if probe and usable else hopeless(corpora, config.protocol),
-        notes=[note for note in notes if not any(map(note.endswith, refused)) and "have no rating" not in note],
+        notes=notes,
         command=["dep", "prepare", *files, *next_words] if usable else [],
     )
 
@@ -155,3 +157,10 @@ def _guess(config: TableSource.Config) -> Guess:
             f"name it, as source.columns.{missing[0]}={table_files.named(present[:1])}{header}",
         )  # fmt: skip
     return found
+
+
+def _guessed_words(guessed: Guess, config: Any, files: list[str], overrides: list[str]) -> list[str]:
+    """The guessed settings that the user did not give; units only where no configuration describes the table."""
+    given = {word.partition("=")[0] for word in overrides} | {f"source.columns.{key}" for key in config.columns}
+    wanted = guessed.overrides if files == [_DEFAULT] else [w for w in guessed.overrides if ".columns." in w]
+    return [word for word in wanted if word.partition("=")[0] not in given]

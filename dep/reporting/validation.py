@@ -247,7 +247,7 @@ def _filters(found: Validation) -> Table:
 
 def _probe(found: Probe, several: bool) -> Table:
     title = "Whose review is it? By style, without a language model" + (f", {found.category}" if several else "")
-    table = _table(title, "vectors", "right", "95%", "chance", "reviews", left=("vectors",))
+    table = _table(title, "vectors", "author found", "95%", "chance", "reviews", left=("vectors",))
     names = {"his": "the review's own", "diff": "its difference from peers'", "both": "both"}
     for row in found.rows:
         table.add_row(

@@ -10,7 +10,8 @@ from dep.types import Corpus, Example
 class Source(Protocol):
     """Raw reviews by category, before any filter.
 
-    A source may have `notes`: sentences for the user about rows that `load` left out or could not use.
+    A source may have `notes`: sentences for the user about rows that `load` left out or could not use; and `logs`: a
+    `RowLog` for each file that `load` read.
     """
 
     kind: str
