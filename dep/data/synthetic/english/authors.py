@@ -13,10 +13,10 @@ from typing import TypeVar
 from dep.data.synthetic.english.lexicon import Lexicon, Phrase
 from dep.data.synthetic.english.phrase_files import TONES
 
-SAYINGS, FACTS = 4, 5
+SAYINGS, FACTS = 4, 4
 PUNCTUATION = ("plain", "plain", "plain", "ellipses", "exclamations", "exclamations", "dashes")
 CASE = ("normal",) * 7 + ("lower", "capitals", "capitals")
-CONTRACTIONS = ("contracted",) * 5 + ("written out", "written out", "bare")
+CONTRACTIONS = ("contracted",) * 6 + ("written out", "written out", "bare")
 LAYOUT = ("line",) * 16 + ("breaks",) * 3 + ("lists",) * 2
 TITLE = ("verdict", "verdict", "point", "words")
 PLANS = (
@@ -70,6 +70,8 @@ class Product:
     facts: tuple[tuple[str, str], ...]
     """(Point, sign), the same for all reviewers."""
     quality: float
+    wording: dict[str, Phrase]
+    """Point -> the detail that its reviewers notice most."""
     fillers: dict[str, str]
 
 
@@ -117,14 +119,14 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
         layout=pick(rng, LAYOUT),
         title=pick(rng, TITLE),
         dash=pick(rng, (" - ", " - ", "--", " -- ")),
-        typos=pick(rng, (0.0, 0.0, 0.002, 0.005, 0.01, 0.025)),
+        typos=pick(rng, (0.0, 0.0, 0.0, 0.003, 0.007, 0.018)),
         fillers={name: (pick(rng, texts), pick(rng, texts)) for name, texts in lexicon.fillers["user"].items()},
     )
 
 
 def headline(text: str) -> str:
     """A title with capitals, small words aside."""
-    small = ("a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with")
+    small = ("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with")
     words = text.split(" ")
     return " ".join(w if n and w in small else w[0].upper() + w[1:] for n, w in enumerate(words))
 
@@ -139,7 +141,12 @@ def make_product(rng: random.Random, lexicon: Lexicon, name: str) -> Product:
     share = min(0.9, max(0.15, (quality - 2.1) / 2.8))
     points = few(rng, tuple(lexicon.points), FACTS)
     facts = tuple((point.name, "+" if rng.random() < share else "-") for point in points)
+    praised = sum(sign == "+" for _, sign in facts)
+    quality = min(5.0, max(1.5, quality + 0.5 * (praised - share * len(facts))))
+    wording = {
+        p.name: p.said[sign, pick(rng, TONES)].pick(rng, 0.0) for p, (_, sign) in zip(points, facts, strict=True)
+    }
     told = next((point for point, (_, sign) in zip(points, facts, strict=True) if sign == "+"), None)
     words = [pick(rng, items["descriptions"])] + ([pick(rng, told.description)] if told else [])
     description = " ".join(phrase.text.format_map(fillers) for phrase in words)
-    return Product(name, title, description, facts, quality, fillers)
+    return Product(name, title, description, facts, quality, wording, fillers)

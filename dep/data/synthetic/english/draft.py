@@ -12,16 +12,18 @@ from dep.data.synthetic.english.lexicon import Choice, Lexicon, Phrase, Point
 from dep.data.synthetic.english.phrase_files import TONES
 from dep.data.synthetic.english.surface import cased, contracted, ended, escaped, mistyped, with_article
 
-FACT_RATE, OPPOSED_RATE = 0.8, 0.6
+FACT_RATE, OPPOSED_RATE = 0.85, 0.5
 """How often a reviewer mentions a fact that agrees with the stars, and one that does not."""
-TONE_RATE, WORDING_RATE, PLAN_RATE = 0.8, 0.6, 0.75
+TONE_RATE, PLAN_RATE, WORDING_RATE = 0.8, 0.75, 0.6
+"""How often a review has its author's tone, one of the author's plans, and the wording that author or product favor."""
 PRAISE = (0.08, 0.22, 0.52, 0.8, 0.93)
 """Probability, by stars, that an author's saying is praise."""
 SHORTEST, LONGEST = 20, 150
 _PERSONAL = re.compile(r"(I|I'\w+|we|you|my|{who})\b")
 _FREE = re.compile(r"(?:.*[,:] |but |still, )?\{clause\}")
 _STRONG = re.compile(r"\b(best|most|main|only|one|sold|another|quibble|also|plus)\b")
-_ABOUT_LIFE = frozenset(("who", "when", "gift", "place"))
+_ONCE = frozenset(("who", "when", "gift", "place", "title", "maker"))
+"""Placeholders that a review fills once if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,12 @@ class Draft:
         self.words = max(24, min(135, int(person.length * (0.65 + 0.7 * rng.random()))))
         self.used: set[str] = set()
         self.strong = False
+        self.said: set[Phrase] = set()
         self.remarks = self._remarks()
 
     def _remarks(self) -> list[Remark]:
         rng, person, points = self.rng, self.person, self.pool.points
-        count = max(2, min(8, round(self.words / 12)))
+        count = max(3, min(7, round(self.words / 15)))
         agreeing = {"+": self.rating >= 3, "-": self.rating <= 3}
         signs: dict[str, str] = dict(self.product.facts)
         facts = [n for n, sign in signs.items() if rng.random() < (FACT_RATE if agreeing[sign] else OPPOSED_RATE)]
@@ -95,10 +98,10 @@ class Draft:
         remarks = []
         for name in chosen:
             sign = signs.get(name) or ("+" if rng.random() < PRAISE[self.rating - 1] else "-")
-            phrase = person.wording.get((name, sign))
+            phrase = self.product.wording.get(name) or person.wording.get((name, sign))
             if phrase is None or rng.random() > WORDING_RATE or self.used.intersection(phrase.slots):
                 phrase = self._pick(points[name].said[sign, self.tone], 0.4)
-            self.used.update(_ABOUT_LIFE.intersection(phrase.slots))
+            self.used.update(_ONCE.intersection(phrase.slots))
             remarks.append(Remark(points[name], sign, phrase))
         return self._ordered(remarks)
 
@@ -116,10 +119,11 @@ class Draft:
             if not self.used.intersection(phrase.slots):
                 break
             phrase = choice.pick(self.rng, own_rate)
-        self.used.update(_ABOUT_LIFE.intersection(phrase.slots))
+        self.used.update(_ONCE.intersection(phrase.slots))
         return phrase
 
     def _filled(self, phrase: Phrase) -> str:
+        self.said.add(phrase)
         return with_article(phrase.text.format_map(self.fillers)) if phrase.slots else phrase.text
 
     def _about(self, kind: str, own_rate: float) -> Phrase:
@@ -141,13 +145,13 @@ class Draft:
             lines.append(person.signoff)
         text = ("<br /><br />" if person.layout == "breaks" and self.words > 45 else " ").join(lines)
         text = cased(rng, contracted(text, person.contractions), person.case)
-        if person.emoji and rng.random() < 0.55:
+        if person.emoji and self.rating != 3 and rng.random() < 0.7:
             text += " " + person.emoji[self.rating < 3]
         text = mistyped(rng, text, person.typos)
         return escaped(text) if rng.random() < 0.1 else text
 
     def _parts(self, plan: str) -> list[list[str]]:
-        rng, room = self.rng, self.words - 9 * len(self.remarks)
+        rng, room = self.rng, self.words - 10 * len(self.remarks)
         halves = self._halves(plan.count("R"))
         parts: list[list[str]] = []
         for letter in plan:
@@ -182,13 +186,15 @@ class Draft:
                     join = (
                         pick(rng, self.person.joins[kind]) if rng.random() < 0.6 else self._named("connectives", kind)
                     )
-                    text = _undoubled(join.text.format(a=text, b=self._filled(other.phrase)))
+                    near = one.point.aspect == other.point.aspect
+                    form = join.text if near or join.text.startswith("{a}") else "{a}, but {b}"
+                    text = _undoubled(form.format(a=text, b=self._filled(other.phrase)))
                     at, one = at + 1, other
                 else:
                     text = self._led(text, one, last)
             sentences.append(text)
             last = one.sign
-            if self.words > 50 and rng.random() < 0.2 and (more := self._more(one)):
+            if self.words > 50 and rng.random() < 0.35 and (more := self._more(one)):
                 sentences.append(more)
             if rng.random() < 0.1:
                 reaction = self._named("reactions", one.sign, 0.6).text
@@ -199,11 +205,7 @@ class Draft:
     def _more(self, remark: Remark) -> str:
         """The same point in other words, or nothing."""
         phrase = self._pick(remark.point.said[remark.sign, self.tone], 0.3)
-        return (
-            ""
-            if phrase in (remark.phrase, self.person.wording.get((remark.point.name, remark.sign)))
-            else self._filled(phrase)
-        )
+        return self._filled(phrase) if phrase not in self.said else ""
 
     def _listed(self, remarks: list[Remark]) -> list[str]:
         """The remarks as a list of praise and a list of blame."""
@@ -217,8 +219,8 @@ class Draft:
         """Whether two remarks are joined: more often those of one aspect or of opposite signs."""
         if other.phrase.sentence or len(one.phrase.text) + len(other.phrase.text) > 150:
             return False
-        near = one.point.aspect == other.point.aspect or one.sign != other.sign
-        return self.rng.random() < (0.6 if near else 0.1)
+        rate = 0.6 if one.point.aspect == other.point.aspect else 0.1 if one.sign == other.sign else 0.3
+        return self.rng.random() < rate
 
     def _named(self, kind: str, heading: str, own_rate: float = 0.0) -> Phrase:
         return self.pool.lexicon.named[kind][heading, self.tone].pick(self.rng, own_rate)
@@ -250,7 +252,7 @@ class Draft:
         if style == "point" and marked:
             remark = pick(rng, tuple(marked))
             title = pick(rng, remark.point.titles[remark.sign]).format_map(self.fillers)
-        elif style == "words":
+        elif style == "words" and not text.casefold().startswith("pros"):
             words = re.split(r"<br />", text)[0].split()[: 3 + int(4 * rng.random())]
             return " ".join(words).rstrip(",;:-") + "..."
         else:
@@ -263,8 +265,8 @@ class Draft:
 
 
 _PARTS: Mapping[str, tuple[str, float]] = {
-    "O": ("openings", 0.75),
-    "V": ("verdicts", 0.85),
+    "O": ("openings", 0.8),
+    "V": ("verdicts", 0.9),
     "A": ("asides", 0.45),
-    "C": ("closings", 0.6),
+    "C": ("closings", 0.7),
 }

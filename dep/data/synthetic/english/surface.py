@@ -18,12 +18,12 @@ _CONTRACTED = re.compile(
     re.IGNORECASE,
 )
 _APOSTROPHE = re.compile(r"\b(\w+n)'t\b|\b([Ii]t|[Tt]hat|[Ww]hat|[Tt]here)'s\b|\b(I)'(m|ve)\b")
-_A = re.compile(r"\b([Aa]) (?=[aeioAEIO]|[uU](?!ni|se|ke|k)|LP\b)")
+_A = re.compile(r"\b([Aa]) (?=[aAiI]|[eE](?!u)|[oO](?!ne\b|nce\b)|[uU](?!ni|s[eu]|k)|LP\b)")
 _LOUD = re.compile(r"\b(very|really|never|love|loved|so|best|all|every|great|only|hate|always|too|not|worst|whole)\b")
 _WORD = re.compile(r"[a-zA-Z]{4,}")
 _MISSPELT = {
     "their": "there", "there": "their", "your": "you're", "than": "then", "its": "it's", "it's": "its", "too": "to",
-    "definitely": "definately", "receive": "recieve", "received": "recieved", "separate": "seperate", "the": "teh",
+    "definitely": "definately", "receive": "recieve", "received": "recieved", "separate": "seperate",
     "really": "realy", "because": "becuase", "a lot": "alot", "until": "untill", "which": "wich", "quite": "quiet",
     "beautiful": "beautifull", "disappointed": "dissapointed", "recommend": "recomend", "recommended": "reccomended",
     "favorite": "favorate", "could have": "could of", "would have": "would of", "surprised": "suprised",
@@ -74,7 +74,7 @@ def ended(rng: random.Random, text: str, person: Person, rating: int) -> str:
             text += pick(rng, ("!", "!!"))
     elif last == "." and habit == "exclamations" and draw < (0.15, 0.15, 0.1, 0.35, 0.5)[rating - 1]:
         text = text[:-1] + ("!" if draw < 0.1 or draw > 0.16 else "!!")
-    elif last == "." and habit == "ellipses" and draw < 0.4:
+    elif last == "." and habit == "ellipses" and draw < 0.3:
         text = text[:-1] + ("...." if draw < 0.05 else "...")
     if habit == "dashes" and rng.random() < 0.7:
         text = re.sub(r", (?=but |and |plus |though |although |only |yet )|; ", person.dash, text, count=1)

@@ -24,6 +24,16 @@ def test_every_line_of_the_built_in_categories_passes_the_checks(name: str) -> N
     assert load(FOLDER, name).distinct > 500
 
 
+def test_there_are_thousands_of_phrases_written_by_hand() -> None:
+    lines = {
+        line
+        for path in FOLDER.rglob("*.txt")
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if line and not line.startswith(("#", "[", "=="))
+    }
+    assert len(lines) > 6_000
+
+
 @pytest.mark.parametrize(
     ("file", "line", "message"),
     [

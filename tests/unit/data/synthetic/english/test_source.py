@@ -107,6 +107,6 @@ def test_a_probe_finds_planted_sayings_better_in_differences_than_in_reviews(tmp
         diff_NE, peers_N = dep.differences(his_NE, [r.user for r in corpus.reviews], [r.item for r in corpus.reviews])
         vectors[category] = Vectors(his_NE, diff_NE, peers_N)
     auc = {(row.trait, row.vectors): row.auc_U.mean().item() for row in made.planted(corpora, vectors)}
-    assert auc["sayings", "diff"] > auc["sayings", "his"] + 0.005 > 0.55
-    assert auc["sayings, not facts", "diff"] > auc["sayings, not facts", "his"] + 0.02
-    assert min(auc[trait, "diff"] for trait in ("tone", "punctuation", "case", "contractions", "leniency")) > 0.53
+    assert auc["sayings", "diff"] > auc["sayings", "his"] > 0.53
+    assert auc["sayings, not facts", "diff"] > auc["sayings, not facts", "his"] + 0.05
+    assert min(auc[trait, "diff"] for trait in ("tone", "punctuation", "case", "contractions", "emoji")) > 0.53

@@ -59,7 +59,7 @@ def test_five_thousand_reviews_have_no_open_placeholder_and_no_slip_of_the_joint
         for text in (w.text, w.title, w.product.title, w.product.description):
             assert not re.search(r"[{}]|  |^ | $| [,;!?](?![)])|,,|;,", text), text
     for w in plain(written):
-        assert not re.search(r"\b[Aa] [aeio]", w.text.replace(":", "")), w.text
+        assert not re.search(r"\b[Aa] (?!one |once |eu)[aeio]", w.text.replace(":", "")), w.text
 
 
 def test_reviews_have_twenty_to_a_hundred_and_fifty_words(written: list[Written]) -> None:
@@ -145,7 +145,7 @@ def test_careless_authors_mistype_at_their_rate_and_careful_ones_never(written: 
     files = [*(FOLDER / "common").rglob("*.txt"), *(FOLDER / words_of(written).category).rglob("*.txt")]
     known = {"br", "an", "pros", "cons", "amp"}
     known |= {word for file in files for word in re.findall(r"[a-z]+", file.read_text(encoding="utf-8").lower())}
-    for rate in (0.0, 0.01, 0.025):
+    for rate in (0.0, 0.007, 0.018):
         words = [
             word
             for w in written
