@@ -1,4 +1,4 @@
-"""`dep validate`: what a file of reviews holds, what the filters leave, and whether personalisation has a chance."""
+"""`dep validate` says what a file of reviews holds, what filters leave, and whether personalisation has a chance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dep.utils.errors import DepError, MissingFile
 
 _DEFAULT = "own_data"
 _PEEK = 2000
-"""Rows by which columns and units are guessed."""
+"""How many rows are read to guess columns and units."""
 
 
 def main(command: Command) -> None:
@@ -49,7 +49,7 @@ def main(command: Command) -> None:
 
 
 def _split(words: list[str]) -> tuple[Path | None, list[str]]:
-    """The file or folder of reviews among the words, and the configurations."""
+    """Find the file or folder of reviews among the words; the other words are configurations."""
     data = [word for word in words if _is_data(Path(word))]
     if len(data) > 1:
         raise DepError("dep validate", "one file or folder", " and ".join(data), "name a folder, or one at a time")
@@ -116,7 +116,7 @@ def _validate(path: Path | None, files: list[str], overrides: list[str]) -> Vali
 
 
 def _source_words(path: Path, files: list[str], overrides: list[str]) -> list[str]:
-    """The settings that make the source read `path`; those of a configuration for the same kind of source stay."""
+    """Return the settings that make the source read `path`; a configuration's stay if its source is of that kind."""
     if "source.kind=table" in overrides:
         return [f"source.path={path}"]
     found = detect(path)
@@ -160,7 +160,7 @@ def _guess(config: TableSource.Config) -> Guess:
 
 
 def _guessed_words(guessed: Guess, config: Any, files: list[str], overrides: list[str]) -> list[str]:
-    """The guessed settings that the user did not give; units only where no configuration describes the table."""
+    """Return the guessed settings that the user did not give; units only if no configuration describes the table."""
     given = {word.partition("=")[0] for word in overrides} | {f"source.columns.{key}" for key in config.columns}
     wanted = guessed.overrides if files == [_DEFAULT] else [w for w in guessed.overrides if ".columns." in w]
     return [word for word in wanted if word.partition("=")[0] not in given]

@@ -1,4 +1,4 @@
-"""Looser filters for reviews of which the given ones leave too few users."""
+"""Finds looser filters where the given ones leave too few users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dep.data.settings import ProtocolConfig
 from dep.types import Corpus
 
 ENOUGH = 20
-"""Users that a comparison of systems needs at least."""
+"""How many users a comparison of systems needs at least."""
 _RUNGS: tuple[dict[str, Any], ...] = (
     {"require_rating": False, "require_title": False},
     {"min_description_chars": 0, "max_description_chars": None},
@@ -33,7 +33,7 @@ class Loosened(NamedTuple):
 
 
 def loosen(corpora: Mapping[str, Corpus], config: ProtocolConfig) -> Loosened | None:
-    """The strictest of a few looser filters that leaves enough users, or the one that leaves most.
+    """Return the strictest of a few looser filters that leaves enough users, or the one that leaves most.
 
     Returns:
         None if none leaves more users than `config`.
@@ -50,19 +50,19 @@ def loosen(corpora: Mapping[str, Corpus], config: ProtocolConfig) -> Loosened | 
 
 
 def users_left(corpora: Mapping[str, Corpus], config: ProtocolConfig) -> int:
-    """The users who pass, of all categories; 0 if a category has none, which `prepare` refuses."""
+    """Count the users who pass, of all categories; 0 if a category has none, which `prepare` refuses."""
     counts = [len(passing(corpus, config)) for corpus in corpora.values()]
     return sum(counts) if all(counts) else 0
 
 
 def merged(corpora: Mapping[str, Corpus], category: str) -> dict[str, Corpus]:
-    """All categories as one."""
+    """Join all categories into one."""
     reviews = sorted((r for c in corpora.values() for r in c.reviews), key=lambda r: (r.user, r.time, r.item))
     return {category: Corpus(category, reviews, {k: v for c in corpora.values() for k, v in c.items.items()})}
 
 
 def _lower(given: Any, value: Any) -> Any:
-    """The smaller of two thresholds; a value that is no threshold, or no limit, is taken."""
+    """Return the smaller of two thresholds; a new value that is not a threshold, or means no limit, is taken."""
     thresholds = isinstance(given, int) and isinstance(value, int) and not isinstance(value, bool)
     return min(given, value) if thresholds else value
 

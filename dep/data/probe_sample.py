@@ -1,4 +1,4 @@
-"""A sample of reviews for a quick author probe: users, their newest reviews, and peers' reviews of the same items."""
+"""Draws reviews for a quick author probe: users, their newest reviews, and peers' reviews of the same items."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def sample(corpus: Corpus, histories: Histories, users: int = 150, each: int = 1
     Args:
         corpus: all reviews of a category.
         histories: the users to draw from, and the reviews of each that may be drawn, oldest first.
-        users: most users.
-        each: most reviews of a user.
-        size: most reviews in all.
+        users: the largest number of users.
+        each: the largest number of reviews of a user.
+        size: the largest number of reviews in all.
     """
     reviewers: dict[str, set[str]] = defaultdict(set)
     for review in corpus.reviews:

@@ -1,4 +1,4 @@
-"""What a set of raw reviews holds, before any filter: sizes, lengths, ratings, dates, duplicates, peers."""
+"""Counts what raw reviews hold before any filter: sizes, lengths, ratings, dates, duplicates, peers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Survey:
 
 
 def survey(corpora: Mapping[str, Corpus]) -> Survey:
-    """Count; there must be a review."""
+    """Count what the reviews hold; there must be at least one review."""
     by_user: Counter[tuple[str, str]] = Counter()
     reviewers: dict[tuple[str, str], set[str]] = defaultdict(set)
     stars: Counter[int] = Counter()

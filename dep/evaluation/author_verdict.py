@@ -1,4 +1,4 @@
-"""A verdict in one sentence on whether personalisation has a chance, from the author probe."""
+"""Says in one sentence whether personalisation has a chance, from the author probe."""
 
 from __future__ import annotations
 

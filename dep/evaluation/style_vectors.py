@@ -1,4 +1,4 @@
-"""Vectors of writing style that need no model: TF-IDF of the commonest short runs of characters.
+"""Computes vectors of writing style without a model: TF-IDF of the commonest short runs of characters.
 
 Letters, marks, case and spaces of one to three characters in a row tell an author better than the meaning of a text
 does. A text's weight of a run is (1 + ln count) * (1 + ln(N / texts that have it)), scaled to unit length.
@@ -22,7 +22,7 @@ _BATCH = 250
 def style_vectors(
     texts: Sequence[str], width: int = 4000, chars: int = 1000, advance: Callable[[int], None] = lambda done: None
 ) -> Tensor:
-    """Style vectors of N texts: [N, E] float32, each of unit length, E at most `width`.
+    """Return the style vectors of N texts: [N, E] float32, each of unit length, E at most `width`.
 
     Args:
         texts: the texts; only their own characters decide the weights, no labels.

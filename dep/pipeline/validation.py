@@ -1,4 +1,4 @@
-"""What `dep validate` measures: the columns of a source, what each filter leaves, and the author probe on a sample."""
+"""Measures what `dep validate` prints: columns of a source, what each filter leaves, and the author probe."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def columns_of(source: Any, guessed: Guess | None, counted: Survey) -> list[Colu
 
 
 def format_of(source: Any) -> str:
-    """The format of a source's files, in words."""
+    """Name the format of a source's files."""
     if not isinstance(source, TableSource):
         return {"amazon2014": "Amazon Reviews 2014", "amazon2023": "Amazon Reviews 2023"}.get(source.kind, source.kind)
     paths = source.paths()
@@ -54,7 +54,7 @@ def format_of(source: Any) -> str:
 
 
 def steps_of(corpora: Mapping[str, Corpus], protocol: ProtocolConfig) -> list[Step]:
-    """What each filter leaves, of all categories together."""
+    """Count what each filter leaves, of all categories together."""
     rows = sum(len(corpus.reviews) for corpus in corpora.values())
     with stage("counting what each filter leaves", len(corpora), show=rows > 30_000) as advance:
         counted = []
@@ -94,7 +94,7 @@ def probe_sample(corpora: Mapping[str, Corpus], protocol: ProtocolConfig) -> Pro
 
 
 def hopeless(corpora: Mapping[str, Corpus], protocol: ProtocolConfig) -> Verdict:
-    """The verdict where nothing can be trained or tested."""
+    """Return the verdict where nothing can be trained or tested."""
     users = {review.user for corpus in corpora.values() for review in corpus.reviews}
     items = {review.item for corpus in corpora.values() for review in corpus.reviews}
     if len(users) < 2:

@@ -1,4 +1,4 @@
-"""The tables that `dep validate` prints, and the same as JSON."""
+"""Builds the tables that `dep validate` prints, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def show(found: Validation, console: Console) -> None:
 
 
 def _command(words: Sequence[str], width: int) -> str:
-    """A command for the shell, on several lines where it is long."""
+    """Write a command for the shell, on several lines where it is long."""
     lines, line = [], ""
     for word in map(shlex.quote, words):
         if line and len(line) + len(word) + 11 > width:
@@ -120,7 +120,7 @@ def _command(words: Sequence[str], width: int) -> str:
 
 
 def as_json(found: Validation) -> dict[str, Any]:
-    """Everything that was found, as plain values."""
+    """Return everything that was found, as plain values."""
     values = asdict(found)
     values["steps"] = [step._asdict() for step in found.steps]
     values["verdict"] = found.verdict._asdict()

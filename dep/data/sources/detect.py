@@ -1,4 +1,4 @@
-"""Which source reads a file or folder that a user names."""
+"""Finds the source that reads a file or folder which a user names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dep.utils.errors import MissingFile
 
 
 def detect(path: Path) -> list[str]:
-    """The settings of the source that reads a path or a pattern such as `part-*.csv`, as `source.kind=table`.
+    """Return the settings of the source that reads a path or a pattern such as `part-*.csv`, as `source.kind=table`.
 
     Files named as an Amazon release's are read as such, which finds the items' metadata; all others are tables.
 

@@ -1,4 +1,4 @@
-"""Guesses at a table that has column names of its own: which column is which field, and in which units.
+"""Guesses which column of a table is which field, and in which units, where the table has its own column names.
 
 A column's name is compared without case, punctuation and a leading `review`; what names leave open is decided by
 the first rows: the longest texts are the reviews, and a title that is the same in all reviews of an item is the item's.
@@ -47,10 +47,10 @@ _LONG = 30
 
 @dataclass(frozen=True)
 class Guess:
-    """What was made of a table."""
+    """The guessed fields and settings of a table."""
 
     columns: dict[str, str]
-    """Field -> column."""
+    """The column of each field."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Field -> how it was found, for those whose column is not called as the field."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def _plain(column: str) -> str:
 
 
 def _by_name(key: str, free: Sequence[str]) -> str:
-    """The free column whose name stands first among a field's names."""
+    """Return the free column whose name stands first among a field's names."""
     if key in free:
         return key
     plain = {_plain(column): column for column in reversed(free)}

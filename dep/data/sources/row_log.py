@@ -1,4 +1,4 @@
-"""Which rows of a file were read and which were refused, with the reason and the first line numbers."""
+"""Counts the rows of a file that were read and refused, with the reasons and the first line numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Refusal:
 
 @dataclass
 class RowLog:
-    """What became of the rows of one file."""
+    """The counts of one file's rows."""
 
     file: str
     unit: str = "line"
@@ -38,11 +38,11 @@ class RowLog:
             refusal.first.append(self.line)
 
     def by_count(self) -> list[tuple[str, Refusal]]:
-        """The refusals, the most frequent reason first."""
+        """Return the refusals, the most frequent reason first."""
         return sorted(self.refused.items(), key=lambda pair: -pair[1].count)
 
     def notes(self) -> list[str]:
-        """One sentence for each reason."""
+        """Return one sentence for each reason."""
         return [
             f"{refusal.count:,} of {self.rows:,} rows of {self.file} {reason} and are left out"
             for reason, refusal in self.by_count()

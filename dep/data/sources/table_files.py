@@ -1,4 +1,4 @@
-"""Files of a table of reviews: which there are, and their rows: CSV, JSON lines or Parquet."""
+"""Finds the files of a table of reviews and reads their rows: CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ TOO_MANY = "have more fields than the header"
 
 
 def format_of(path: Path) -> str:
-    """The format of a file by its name, as `CSV`; empty for another file."""
+    """Return the format of a file by its name, as `CSV`; empty for another file."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix not in _COMPRESSED]
     return FORMATS.get(suffixes[-1], "") if suffixes else ""
 
 
 def find(folder: str, path: str) -> list[Path]:
-    """The files that a source's `folder` and `path` name.
+    """Return the files that a source's `folder` and `path` name.
 
     Args:
         folder: folder that `path` begins at; empty for the current one.
@@ -63,7 +63,7 @@ def find(folder: str, path: str) -> list[Path]:
 def rows(
     path: Path, log: RowLog, delimiter: str = "", skip_broken: bool = False, bar: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """Read the rows of a file.
+    """Yield the rows of a file.
 
     Args:
         path: the file.
@@ -82,19 +82,19 @@ def rows(
 
 
 def peek(path: Path, count: int, delimiter: str = "", skip_broken: bool = False) -> list[dict[str, Any]]:
-    """The first rows of a file; arguments as for `rows`."""
+    """Return the first rows of a file; the other arguments are those of `rows`."""
     return list(islice(rows(path, RowLog(path.name), delimiter, skip_broken, bar=False), count))
 
 
 def named(columns: Sequence[str], limit: int = 12) -> str:
-    """Names of columns for a message: the first ones, long ones cut."""
+    """List the names of columns for a message: the first ones, and long ones cut."""
     shown = [(name if len(name) <= 30 else f"{name[:29]}…") or "(unnamed)" for name in map(str, columns[:limit])]
     more = f" and {len(columns) - limit} more" if len(columns) > limit else ""
     return ", ".join(shown) + more
 
 
 def delimiter_of(path: Path) -> str:
-    """The delimiter that splits the first line of a CSV file into most columns; the comma where none does."""
+    """Return the delimiter that splits the first line of a CSV file into most columns; the comma where none does."""
     try:
         with reading(path, bar=False) as (lines, _):
             header = lines.readline()
