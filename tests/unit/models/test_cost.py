@@ -114,3 +114,14 @@ def test_the_papers_training_fits_80_gb_and_24_gb_only_with_shorter_examples() -
 def test_a_backbone_of_unknown_size_is_refused_with_the_way_out() -> None:
     with pytest.raises(FileNotFoundError, match=r"folder with a config\.json"):
         architecture(BackboneConfig(name_or_path="nobody/nothing"))
+
+
+def test_kept_tokens_are_read_once_and_left_out_of_every_training_step() -> None:
+    card = Card("a machine", 1e9, 1e12, 1e11, reached=1.0, decoding=1.0)
+    once = replace(PAPER, train=100, validate=0, test=0, validation_writes=False, kept=2000.0, read=10)
+    shape = architecture(SEVEN)
+    expected = 100 * training_flops(shape, 2048 - 2000 + 390, 390) + 10 * reading_flops(shape, 2000, 0)
+    assert estimate(SEVEN, once, card, 1).train_s == pytest.approx(expected / 1e12)
+    whole = estimate(SEVEN, replace(once, kept=0.0, read=0), card, 1)
+    assert whole.train_s > 3 * estimate(SEVEN, once, card, 1).train_s
+    assert whole.train_gb > estimate(SEVEN, once, card, 1).train_gb

@@ -7,10 +7,11 @@ reviews of other people tell what is the product's and what is the author's.
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dep.data.synthetic.english.lexicon import Lexicon, Phrase
+from dep.data.synthetic.english.lexicon import Choice, Lexicon, Phrase
 from dep.data.synthetic.english.phrase_files import TONES
 
 SAYINGS, FACTS = 4, 4
@@ -25,6 +26,7 @@ PLANS = (
 )  # fmt: skip
 """Orders of opening, verdict, remarks, aside and closing; where R stands twice, the remarks are divided."""
 T = TypeVar("T")
+_OWN_STORY = re.compile(r"\b(I|I'\w+|my|me|we|our|us)\b|\{who\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,12 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
         contractions=pick(rng, CONTRACTIONS),
         emoji=tuple(pick(rng, named["emoji"][sign, tone].fitting).text for sign in "+-") if smiles else (),
         signoff=pick(rng, named["signoffs"]["signoffs", tone].fitting).text if rng.random() < 0.5 else "",
-        wording={(p.name, sign): p.said[sign, tone].pick(rng, 0.4) for p in sayings for sign in "+-"},
+        wording={
+            (p.name, sign): phrase
+            for p in sayings
+            for sign in "+-"
+            if (phrase := favorite(rng, p.said[sign, tone], 0.4))
+        },
         openings=tuple(lexicon.by_stars["openings"][stars, tone].pick(rng, 0.4) for stars in (1, 2, 3, 4, 5)),
         tics=tuple(named["tics"]["tics", tone].pick(rng, 0.6) for _ in range(2)),
         joins={kind: few(rng, named["connectives"][kind, tone].fitting, 3) for kind in ("and", "but")},
@@ -122,6 +129,15 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
         typos=pick(rng, (0.0, 0.0, 0.0, 0.003, 0.007, 0.018)),
         fillers={name: (pick(rng, texts), pick(rng, texts)) for name, texts in lexicon.fillers["user"].items()},
     )
+
+
+def favorite(rng: random.Random, choice: Choice, own_rate: float, impersonal: bool = False) -> Phrase | None:
+    """Draw a wording that may be used again and again: a short one, and for several people one without a story."""
+    for _ in range(6):
+        phrase = choice.pick(rng, own_rate)
+        if len(phrase.text.split()) <= 14 and not (impersonal and _OWN_STORY.search(phrase.text)):
+            return phrase
+    return None
 
 
 def headline(text: str) -> str:
@@ -143,9 +159,11 @@ def make_product(rng: random.Random, lexicon: Lexicon, name: str) -> Product:
     facts = tuple((point.name, "+" if rng.random() < share else "-") for point in points)
     praised = sum(sign == "+" for _, sign in facts)
     quality = min(5.0, max(1.5, quality + 0.5 * (praised - share * len(facts))))
-    wording = {
-        p.name: p.said[sign, pick(rng, TONES)].pick(rng, 0.0) for p, (_, sign) in zip(points, facts, strict=True)
-    }
+    wording = {}
+    for point, (_, sign) in zip(points, facts, strict=True):
+        phrase = favorite(rng, point.said[sign, pick(rng, TONES)], 0.0, impersonal=True)
+        if phrase:
+            wording[point.name] = phrase
     told = next((point for point, (_, sign) in zip(points, facts, strict=True) if sign == "+"), None)
     words = [pick(rng, items["descriptions"])] + ([pick(rng, told.description)] if told else [])
     description = " ".join(phrase.text.format_map(fillers) for phrase in words)

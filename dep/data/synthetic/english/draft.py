@@ -81,10 +81,10 @@ class Draft:
         self.remarks = self._remarks()
 
     def _remarks(self) -> list[Remark]:
-        rng, person, points = self.rng, self.person, self.pool.points
+        rng, person, product, points = self.rng, self.person, self.product, self.pool.points
         count = max(3, min(7, round(self.words / 15)))
         agreeing = {"+": self.rating >= 3, "-": self.rating <= 3}
-        signs: dict[str, str] = dict(self.product.facts)
+        signs: dict[str, str] = dict(product.facts)
         facts = [n for n, sign in signs.items() if rng.random() < (FACT_RATE if agreeing[sign] else OPPOSED_RATE)]
         sayings = rng.sample(person.sayings, min(len(person.sayings), max(1, round(count * 0.35))))
         chosen = facts + [name for name in sayings if name not in facts]
@@ -98,7 +98,7 @@ class Draft:
         remarks = []
         for name in chosen:
             sign = signs.get(name) or ("+" if rng.random() < PRAISE[self.rating - 1] else "-")
-            phrase = self.product.wording.get(name) or person.wording.get((name, sign))
+            phrase = product.wording.get(name) if name in signs else person.wording.get((name, sign))
             if phrase is None or rng.random() > WORDING_RATE or self.used.intersection(phrase.slots):
                 phrase = self._pick(points[name].said[sign, self.tone], 0.4)
             self.used.update(_ONCE.intersection(phrase.slots))

@@ -1,0 +1,128 @@
+"""Command that trains the adapter for SmolLM2 that comes with the package, and writes its card: `make adapter`.
+
+It runs conf/smollm2_english.yaml and copies the adapter of its arm `dep`. Then it runs conf/smollm2_held_out.yaml,
+whose users are in no training. The card says what the adapter gains there, with intervals, also if it gains nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+
+import dep
+from dep.evaluation.metrics import metric_class
+from dep.methods.trained import SHIPPED
+from dep.pipeline.adapter_folder import FILES
+from dep.utils.atomic_io import read_json, replacing, write_text
+
+NAME = "smollm2_english"
+_CARD = """# {name}
+
+An adapter of DEP for the frozen language model SmolLM2-135M-Instruct (`dep fetch smollm2`), {trainable:,} trained
+parameters. It reads {width} numbers of `{embedder}` for each past review (*his*) and its difference from other reviews
+of the item (*diff*), and the texts of {history} past reviews.
+
+It was trained by `make adapter` (conf/smollm2_english.yaml) on the English world of this package, seed {world}:
+synthetic reviews of {users} users in each of three categories, {examples} examples per epoch, {epochs} epochs,
+seed {seed}:
+
+| training | steps | first loss | last loss | loss on validation users |
+|---|---|---|---|---|
+{training}
+
+Loss is the negative log likelihood of the real review (NLL), in nats per token. On {tests} test reviews of the users
+that it was trained on:
+
+{trained_on}
+On {held_out_tests} reviews of {held_out_users} users of English world {held_out_world}, on whom nothing was trained:
+
+{held_out}
+The reviews are synthetic, and the model is small. The numbers say nothing about real people.
+
+```python
+import dep
+
+writer = dep.Personalizer.from_pretrained("this folder")
+past = [dep.PastReview(item="A lamp", text="Bright.", rating=5.0, peers=["Too bright."])]
+print(writer.generate(past, item="A chair", rating=4.0))
+```
+Licence: MIT, as the package.
+"""
+
+
+def main() -> None:
+    """Run the training, its controls and the test on other users, and write the adapter's folder."""
+    run = dep.run(NAME, *sys.argv[1:])
+    source = run.folder / "dep" / "seed0"
+    SHIPPED.mkdir(exist_ok=True)
+    with replacing(SHIPPED / NAME) as folder:
+        folder.mkdir()
+        for file in FILES:
+            shutil.copyfile(source / file, folder / file)
+    held_out = dep.run("smollm2_held_out", *sys.argv[1:])
+    write_text(SHIPPED / NAME / "README.md", card(run, held_out))
+    print((SHIPPED / NAME / "README.md").read_text(encoding="utf-8"))
+
+
+def card(run: dep.Run, held_out: dep.Run) -> str:
+    """Write the model card.
+
+    Args:
+        run: the training and its controls, on the users that it was trained on.
+        held_out: the same adapter on other users.
+    """
+    facts = read_json(run.folder / "dep" / "seed0" / "adapter_config.json")
+    settings, other = (read_json(one.folder / "run.json")["config"] for one in (run, held_out))
+    labels = _labels(run)
+    tests = held_out.predictions("rag")
+    return _CARD.format(
+        name=NAME, trainable=facts["trainable"], width=facts["width"], embedder=settings["embedder"]["kind"],
+        history=settings["prompt"]["history"], world=settings["source"]["seed"], users=settings["source"]["users"],
+        examples=len(_steps(run, "dep")) * settings["train"]["effective_batch"] // settings["train"]["epochs"],
+        epochs=settings["train"]["epochs"], seed=facts["seed"],
+        training="\n".join(_training(run, arm, labels[arm]) for arm in ("constant", "dep")),
+        tests=len(run.predictions("rag")), trained_on=_tables(run), held_out_tests=len(tests),
+        held_out_users=len({row["user"] for row in tests}), held_out_world=other["source"]["seed"],
+        held_out=_tables(held_out),
+    )  # fmt: skip
+
+
+def _tables(run: dep.Run) -> str:
+    """Write the tables of likelihoods and of paired differences."""
+    labels, decimals = _labels(run), metric_class("nll").decimals
+    lines = ["| arm | NLL | 95% over users |", "|---|---|---|"]
+    for row in run.rows:
+        if (row["metric"], row["category"]) == ("nll", "all"):
+            value, low, high = (f"{row[name]:.{decimals}f}" for name in ("value", "ci_low", "ci_high"))
+            lines.append(f"| {labels[row['arm']]} | {value} | {low} to {high} |")
+    lines += ["", "| paired difference | NLL | 95% over users | p |", "|---|---|---|---|"]
+    for row in run.comparisons:
+        if (row["metric"], row["category"]) == ("nll", "all"):
+            value, low, high = (f"{row[name]:+.{decimals}f}" for name in ("delta", "ci_low", "ci_high"))
+            lines.append(f"| {labels[row['a']]} − {labels[row['b']]} | {value} | {low} to {high} | {row['p']:.4f} |")
+    return "\n".join([*lines, ""])
+
+
+def _labels(run: dep.Run) -> dict[str, str]:
+    return {arm: values["label"] for arm, values in read_json(run.folder / "results.json")["arms"].items()}
+
+
+def _steps(run: dep.Run, arm: str) -> dict[int, Mapping[str, str]]:
+    """Read the logged training steps of an arm."""
+    with (run.folder / arm / "seed0" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return {int(row["step"]): row for row in csv.DictReader(file) if row.get("train_lm")}
+
+
+def _training(run: dep.Run, arm: str, label: str) -> str:
+    """Write the card's row of one training."""
+    steps = list(_steps(run, arm).values())
+    with (run.folder / arm / "seed0" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        validations: Sequence[str] = [row["val_nll"] for row in csv.DictReader(file) if row.get("val_nll")]
+    first, last = (f"{float(steps[at]['train_lm']):.3f}" for at in (0, -1))
+    return f"| {label} | {len(steps)} | {first} | {last} | {float(validations[-1]):.3f} |"
+
+
+if __name__ == "__main__":
+    main()
