@@ -25,6 +25,9 @@ class Verb(NamedTuple):
 
 
 VERBS = {
+    "validate": Verb(
+        "dep.commands.validate", "say what a file of reviews holds and whether it suits: dep validate FILE"
+    ),
     "run": Verb("dep.commands.run", "run all stages, then write the report; start here"),
     "prepare": Verb("dep.commands.prepare", "read the source, filter and split it, print its statistics"),
     "embed": Verb("dep.commands.embed", "compute the his and diff vectors of every review, cached by category"),
@@ -43,7 +46,10 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 2 for a mistake of the user, 130 after Ctrl-C."""
-    args = _parser().parse_intermixed_args(argv)
+    parser = _parser()
+    args = parser.parse_intermixed_args(argv)
+    if args.json and args.verb != "validate":
+        parser.error("--json: only `dep validate` writes it")
     files = [word for word in args.words if "=" not in word]
     overrides = [word for word in args.words if "=" in word]
     overrides += [f"jobs={args.jobs}"] * (args.jobs is not None)
@@ -55,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dep.commands.base import Command
 
     console = Console(soft_wrap=True)
-    command = Command(args.verb, files, overrides, console, args.plan, args.fresh)
+    command = Command(args.verb, files, overrides, console, args.plan, args.fresh, args.json or "")
     try:
         import_module(VERBS[args.verb].module).main(command)
     except KeyboardInterrupt:
@@ -95,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"verbs:\n{verbs}\n\nexamples:\n"
         "  dep run demo                                       the built-in world, on a CPU, in minutes\n"
         "  dep run demo name=mine seeds=[0,1]                 another name, two seeds\n"
+        "  dep validate reviews.csv                           what a file holds, and the next command\n"
         "  dep probe digital_music source.folder=/data/music   do vectors identify their author?\n"
         "  dep fetch smollm2                                  a small real LLM; then backbone=smollm2 in any run\n"
         "  dep run paper source.main=/data/DPL-main source.meta=/data/DPL-meta\n\n"
@@ -110,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh", action="store_true", help="train, generate and evaluate again, even where results are done or cached"
     )
+    parser.add_argument("--json", metavar="FILE", help="of validate: write what it found to FILE")
     parser.add_argument("--jobs", type=int, metavar="N", help="run N arms in parallel (as jobs=N)")
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)
     return parser

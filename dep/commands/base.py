@@ -31,6 +31,8 @@ class Command:
     """Whether the plan is printed and nothing is run."""
     fresh: bool = False
     """Whether training, generation and evaluation are repeated even if their results exist."""
+    json: str = ""
+    """The file that `validate` writes its result to as JSON; empty for none."""
     started: float = field(default_factory=time.time)
     """The time of the call in seconds since 1970."""
 

@@ -30,15 +30,16 @@ def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
     corpora = prepared.corpora
     vectors = {category: cache.vectors(corpus, prepared.pool[category]) for category, corpus in corpora.items()}
     table = Table(title="Whose review is it? Leave-one-out nearest user centroid, by cosine", title_justify="left")
-    for column in ("category", "vectors", "accuracy", "MRR", "chance", "reviews"):
+    for column in ("category", "vectors", "accuracy", "95%", "MRR", "chance", "reviews"):
         table.add_column(column, justify="left" if column in ("category", "vectors") else "right")
     result: dict[str, Any] = {"author": []}
     for category, corpus in corpora.items():
         for row in probe(corpus, vectors[category], user_rows(prepared.examples, category)):
             result["author"].append({"category": category, **vars(row)})
             table.add_row(
-                category, row.vectors, f"{row.accuracy:.1%}", f"{row.mrr:.3f}", f"{row.chance:.2%}", f"{row.n:,}"
-            )
+                category, row.vectors, f"{row.accuracy:.1%}", f"{row.low:.1%} to {row.high:.1%}", f"{row.mrr:.3f}",
+                f"{row.chance:.2%}", f"{row.n:,}",
+            )  # fmt: skip
     resources.console.print(table)
     if isinstance(resources.source, PlantedSource):
         result["planted"] = _planted(resources, resources.source.planted(corpora, vectors))

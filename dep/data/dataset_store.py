@@ -25,7 +25,7 @@ from dep.utils.atomic_io import replacing, write_json
 from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
 
-_READER = 3
+_READER = 4
 """Version of the code that reads and filters sources; raise it when that code changes its results."""
 
 

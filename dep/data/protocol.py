@@ -9,7 +9,8 @@
        reviews; repeat until no user drops out.
     7. The profile of an example is the user's filtered profile and all targets before the example's own.
 
-A filter on a field (title, description, rating) is off if the source never has this field. DEP then uses only the most
+`filters` applies steps 1 to 4 and 6. A filter on a field (title, description, rating) is off if the source never has
+this field, and the settings can switch those on a review's rating and title off. DEP then uses only the most
 recent training target of each user and category, and draws 512 validation examples from all categories together.
 """
 
@@ -17,22 +18,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from dep.data.filters import HELD_OUT, Histories, core, has_rating, has_title, histories_of, profiles_of, usable
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import PresplitSource, Source
 from dep.types import Corpus, Example, Review
 from dep.utils.errors import DepError
-
-_HELD_OUT = 2
-"""How many of a user's last reviews are held out: the validation target and the test target."""
-
-Histories = dict[str, list[Review]]
-"""The reviews of each user, oldest first."""
 
 
 class ReviewDataset(NamedTuple):
@@ -73,9 +68,12 @@ def _absent_fields(corpora: dict[str, Corpus], config: ProtocolConfig) -> list[s
         for field, on in (("title", True), ("description", config.min_description_chars > 0)):
             if on and not any(getattr(item, field) for item in items):
                 notes.append(f"{category}: no item has a {field}, so the filter of items by {field} is off")
-        for field, fact in (("rating", _has_rating), ("title", _has_title)):
-            missing = every - sum(map(fact, reviews))
-            if missing == every:
+        for field, on, fact in (
+            ("rating", config.require_rating, has_rating),
+            ("title", config.require_title, has_title),
+        ):
+            missing = every - sum(map(fact, reviews)) if on else 0
+            if on and missing == every:
                 notes.append(f"{category}: no review has a {field}, so the filter of reviews by {field} is off")
             elif missing:
                 # the source has counted those without a rating
@@ -111,13 +109,13 @@ def apply(corpora: dict[str, Corpus], config: ProtocolConfig) -> ReviewDataset:
 
 def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Example]]:
     counts = {"in the source": len(corpus.reviews)}
-    reviews = _usable(corpus, config)
+    reviews = usable(corpus, config)
     counts["after the text and item filters"] = len(reviews)
-    reviews, users = _core(reviews, config)
+    reviews, users = core(reviews, config)
     counts["after the user and item counts"] = sum(review.user in users for review in reviews)
-    histories = {user: _latest(map(_squeeze, rows)) for user, rows in _by_user(reviews).items()}
-    tail = config.train_targets + _HELD_OUT
-    profiles = _profiles(histories, users, tail, config)
+    histories = histories_of(reviews)
+    tail = config.train_targets + HELD_OUT
+    profiles = profiles_of(histories, users, config)
     counts["after the profile filter"] = sum(map(len, profiles.values()))
     if not profiles:
         stages = ", ".join(f"{count} {stage}" for stage, count in counts.items())
@@ -135,73 +133,6 @@ def _category(corpus: Corpus, config: ProtocolConfig) -> tuple[Corpus, list[Exam
     return Corpus(corpus.category, rows, items), _examples(corpus.category, rows, profiles, tail)
 
 
-def _usable(corpus: Corpus, config: ProtocolConfig) -> list[Review]:
-    """Apply steps 1 and 2: keep the usable items and reviews."""
-    has_titles = any(item.title for item in corpus.items.values())
-    has_descriptions = any(item.description for item in corpus.items.values())
-    most = config.max_description_chars
-    items = {
-        name
-        for name, item in corpus.items.items()
-        if (item.title or not has_titles)
-        and (not has_descriptions or len(item.description) >= config.min_description_chars)
-        and (most is None or len(item.description) <= most)
-    }
-    rated, titled = (any(fact(r) for r in corpus.reviews) for fact in (_has_rating, _has_title))
-    return [
-        r
-        for r in corpus.reviews
-        if len(r.text) >= config.min_text_chars
-        and (_has_rating(r) or not rated)
-        and (_has_title(r) or not titled)
-        and r.time
-        and r.item in items
-    ]
-
-
-def _has_rating(review: Review) -> bool:
-    return review.rating == review.rating
-
-
-def _has_title(review: Review) -> bool:
-    return bool(review.title)
-
-
-def _core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], set[str]]:
-    """Apply step 3: return the reviews that stay and the users who pass."""
-    most = config.max_user_reviews
-    while True:
-        reviewers = _reviewers(reviews)
-        sizes = {user: len(_latest(rows)) for user, rows in _by_user(reviews).items()}
-        users = {user for user, n in sizes.items() if n >= config.min_user_reviews and (most is None or n <= most)}
-        stay = [
-            r
-            for r in reviews
-            if len(reviewers[r.item]) >= config.min_item_reviewers and (r.user in users or config.peer_pool == "all")
-        ]
-        if len(stay) == len(reviews):
-            return stay, users
-        reviews = stay
-
-
-def _profiles(histories: Histories, users: set[str], tail: int, config: ProtocolConfig) -> Histories:
-    """Apply step 6: return the filtered profile of each user who stays."""
-    profiles = {user: histories[user][:-tail] for user in sorted(users) if len(histories[user]) >= tail}
-    while True:
-        counted = [review for profile in profiles.values() for review in profile]
-        if config.peer_pool == "all":
-            counted += [r for user, rows in histories.items() if user not in profiles for r in rows]
-        reviewers = _reviewers(counted)
-        filtered = {
-            user: [r for r in profile if len(reviewers[r.item]) >= config.min_profile_reviewers]
-            for user, profile in profiles.items()
-        }
-        filtered = {user: profile for user, profile in filtered.items() if len(profile) >= config.min_profile}
-        if len(filtered) == len(profiles):
-            return filtered
-        profiles = filtered
-
-
 def _examples(category: str, rows: list[Review], profiles: Histories, tail: int) -> list[Example]:
     """Apply step 7: each user's last `tail` reviews are targets, and the reviews before a target are its profile."""
     of_user: dict[str, list[int]] = defaultdict(list)
@@ -212,7 +143,7 @@ def _examples(category: str, rows: list[Review], profiles: Histories, tail: int)
         own = of_user[user]
         for place in range(len(own) - tail, len(own)):
             left = len(own) - place
-            split: Literal["train", "val", "test"] = "test" if left == 1 else "val" if left == _HELD_OUT else "train"
+            split: Literal["train", "val", "test"] = "test" if left == 1 else "val" if left == HELD_OUT else "train"
             examples.append(Example(category, split, own[place], tuple(own[:place])))
     return examples
 
@@ -228,7 +159,7 @@ def _finish(corpora: dict[str, Corpus], examples: list[Example], config: Protoco
         pool = {category: torch.zeros_like(pool_N) for category, pool_N in pool.items()}
         for example in examples:
             if example.split == "test":
-                pool[example.category][torch.tensor(example.profile[:-_HELD_OUT], dtype=torch.long)] = True
+                pool[example.category][torch.tensor(example.profile[:-HELD_OUT], dtype=torch.long)] = True
     splits: dict[str, list[Example]] = {"train": [], "val": [], "test": []}
     for example in sorted(examples, key=lambda e: (e.category, e.row)):
         splits[example.split].append(example)
@@ -256,39 +187,3 @@ def _draw(examples: list[Example], count: int | None, seed: int) -> list[Example
     if count is None or count >= len(examples):
         return examples
     return [examples[place] for place in sorted(random.Random(seed).sample(range(len(examples)), count))]
-
-
-def _squeeze(review: Review) -> Review:
-    text = " ".join(review.text.split())
-    return (
-        review
-        if text == review.text
-        else Review(review.user, review.item, text, review.rating, review.title, review.time)
-    )
-
-
-def _latest(reviews: Iterable[Review]) -> list[Review]:
-    """Sort one user's reviews by time, oldest first, and leave out each whose item or text a later review repeats."""
-    items: set[str] = set()
-    texts: set[str] = set()
-    kept = []
-    for review in sorted(reviews, key=lambda r: (r.time, r.item), reverse=True):
-        if review.item not in items and review.text not in texts:
-            items.add(review.item)
-            texts.add(review.text)
-            kept.append(review)
-    return kept[::-1]
-
-
-def _by_user(reviews: Iterable[Review]) -> Histories:
-    by_user: Histories = defaultdict(list)
-    for review in reviews:
-        by_user[review.user].append(review)
-    return by_user
-
-
-def _reviewers(reviews: Iterable[Review]) -> dict[str, set[str]]:
-    reviewers: dict[str, set[str]] = defaultdict(set)
-    for review in reviews:
-        reviewers[review.item].add(review.user)
-    return reviewers

@@ -12,6 +12,10 @@ class ProtocolConfig:
 
     min_text_chars: int = 200
     """Reviews with fewer characters than this are left out."""
+    require_rating: bool = True
+    """Whether reviews without a rating are left out; off in a category where no review has one."""
+    require_title: bool = True
+    """Whether reviews without a title are left out; off in a category where no review has one."""
     min_description_chars: int = 100
     """Items whose description has fewer characters than this are left out; 0 keeps items without a description."""
     max_description_chars: int | None = 2000

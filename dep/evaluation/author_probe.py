@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from dep.evaluation.significance import Comparison, mean_interval, paired
 from dep.types import Corpus, Example, Vectors
 from dep.utils.errors import DepError
 
@@ -35,6 +37,22 @@ class ProbeRow:
     """Number of probed reviews."""
     chance: float
     """The accuracy of guessing: 1 / number of users."""
+    low: float
+    high: float
+    """The ends of the 95% bootstrap interval of the accuracy, over users."""
+
+
+class Ranks(NamedTuple):
+    """The author's rank for each probed review, by each kind of vector."""
+
+    users: list[str]
+    """The author of each probed review."""
+    of: dict[str, Tensor]
+    """For each of `his`, `diff` and `both`: [Q] the author's rank, from 1."""
+
+    def gain(self) -> Comparison:
+        """Compare the accuracy of `both` with that of `his`: the difference, with a 95% interval over users."""
+        return paired((self.of["both"] == 1).double(), (self.of["his"] == 1).double(), self.users)
 
 
 def user_rows(examples: Iterable[Example], category: str) -> list[int]:
@@ -57,6 +75,16 @@ def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRo
     Raises:
         DepError: fewer than two users are left.
     """
+    return rows_of(author_ranks(corpus, vectors, rows))
+
+
+def rows_of(ranks: Ranks) -> list[ProbeRow]:
+    """Return one result for each kind of vector."""
+    return [_row(name, rank_Q, ranks.users) for name, rank_Q in ranks.of.items()]
+
+
+def author_ranks(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> Ranks:
+    """Rank the author of each review in `rows`; arguments and errors are those of `probe`."""
     rows = [row for row in rows if vectors.peers_N[row] > 0]
     reviews_by_user = Counter(corpus.reviews[row].user for row in rows)
     rows = [row for row in rows if reviews_by_user[corpus.reviews[row].user] > 1]
@@ -70,20 +98,21 @@ def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRo
     user_Q = torch.tensor([number[corpus.reviews[row].user] for row in rows])
     his_QE, diff_QE = vectors.his_NE[rows].double(), vectors.diff_NE[rows].double()
     both = torch.cat([normalize(his_QE, dim=1), normalize(diff_QE, dim=1)], dim=1)
-    return [_probe_one(name, x, user_Q, len(names)) for name, x in (("his", his_QE), ("diff", diff_QE), ("both", both))]
+    kinds = {"his": his_QE, "diff": diff_QE, "both": both}
+    return Ranks([names[at] for at in user_Q], {name: _ranks(x_QE, user_Q, len(names)) for name, x_QE in kinds.items()})
 
 
-def _probe_one(name: str, x_QE: Tensor, user_Q: Tensor, users: int) -> ProbeRow:
+def _ranks(x_QE: Tensor, user_Q: Tensor, users: int) -> Tensor:
+    """[Q] the rank of each vector's author among all users."""
     sum_UE = torch.zeros(users, x_QE.shape[1], dtype=x_QE.dtype).index_add_(0, user_Q, x_QE)
     unit_QE = normalize(x_QE, dim=1)
     cosine_QU = unit_QE @ normalize(sum_UE, dim=1).T
     own_Q = (unit_QE * normalize(sum_UE[user_Q] - x_QE, dim=1)).sum(1)
     others_QU = cosine_QU.scatter(1, user_Q.unsqueeze(1), -torch.inf)
-    rank_Q = 1 + (others_QU > own_Q.unsqueeze(1)).sum(1)
-    return ProbeRow(
-        name,
-        (rank_Q == 1).double().mean().item(),
-        (1 / rank_Q.double()).mean().item(),
-        len(user_Q),
-        1 / users,
-    )
+    return 1 + (others_QU > own_Q.unsqueeze(1)).sum(1)
+
+
+def _row(name: str, rank_Q: Tensor, users: Sequence[str]) -> ProbeRow:
+    accuracy = mean_interval((rank_Q == 1).double(), users)
+    mrr = (1 / rank_Q.double()).mean().item()
+    return ProbeRow(name, accuracy.value, mrr, len(users), 1 / len(set(users)), accuracy.low, accuracy.high)

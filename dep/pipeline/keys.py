@@ -22,7 +22,7 @@ from dep.utils.fields import numeric
 from dep.utils.hashing import json_digest
 
 VERSIONS = {
-    "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 3, "adapter": 1, "pretraining": 1, "training": 1,
+    "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
     "profile": 1, "decoding": 2, "scoring": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by

@@ -8,6 +8,7 @@
 A block is the part of the prompt that shows one past review. In a block, `<his_token_start>` slot `<his_token_end>` is
 the place of the review's soft token (p_his, Eq. 6), and the same line with `diff` is that of the difference (p_diff).
 With `slots: late` these stand after all blocks (`late_section`).
+A title, description or rating that is missing has no line, neither for the target nor in a block.
 Texts of past reviews are cut to `max_review_tokens`. If the prompt is still too long, the newest blocks that fit stay
 and the others are left out. The ids are those that the tokenizer gives for the whole text of the prompt.
 """
@@ -20,7 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
-from dep.data.prompts.chat_request import ChatRequest, Line, rating_line, review_lines
+from dep.data.prompts.chat_request import ChatRequest, Line, field_line, rating_line, review_lines
 from dep.data.prompts.cuts import cut_positions
 from dep.data.prompts.late_section import late_heading, late_line, user_lines
 from dep.data.prompts.settings import PromptConfig
@@ -60,7 +61,6 @@ class PromptBuilder:
         branches: the soft tokens that a block holds: `his`, `diff`, both or none.
         frame: the rendered chat template around the user's message, if it was rendered before.
         keeps_prefixes: whether prompts have `cuts`, where kept beginnings may end.
-
 
     Raises:
         DepError: the tokenizer lacks a special token, or its chat template cannot be used.
@@ -212,12 +212,13 @@ class PromptBuilder:
                 "the tokenizer's chat template", "one that shows the user's message once", f"it {times} times",
                 "set prompt.chat=qwen, or give the tokenizer another chat_template",
             )  # fmt: skip
-        fields = [("Item Title", request.item.title), ("Item Description", request.item.description)]
+        fields = [*field_line("Item Title", request.item.title)]
+        fields += field_line("Item Description", request.item.description)
         fields += [("User Profile", request.profile)] if self.config.profile else []
         user = user_lines(count)
         head = [*([] if self._late else user), *map(self.line, fields)]
-        output = list(rating_line("Output Review Rating", request.rating))
-        output += [("Output Review Title", request.title)] if request.title else []
+        output = [*rating_line("Output Review Rating", request.rating)]
+        output += field_line("Output Review Title", request.title)
         tail = [*(user if self._late else []), *map(self.line, output)]
         ids, first = self._chat(frame, [*head, *tail]), [*head]
         room = self.config.max_input_tokens - len(ids)

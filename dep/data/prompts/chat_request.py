@@ -34,8 +34,13 @@ def rating_line(label: str, rating: float) -> tuple[Line, ...]:
     return () if rating != rating else ((label, f"{rating:.1f}"),)
 
 
+def field_line(label: str, value: str) -> tuple[Line, ...]:
+    """Return the line that shows a field; no line if it is empty."""
+    return ((label, value),) if value.strip() else ()
+
+
 def review_lines(number: int, slot: Slot, text: bool = True) -> tuple[Line, ...]:
-    """Return the lines that show a past review in Figure 6, without the lines for soft tokens.
+    """Return the lines that show a past review in Figure 6, without lines for soft tokens or missing fields.
 
     Args:
         number: the number that the block's heading shows, from 1.
@@ -46,9 +51,9 @@ def review_lines(number: int, slot: Slot, text: bool = True) -> tuple[Line, ...]
     text_lines = (("Review Text", review.text),) if text else ()
     return (
         f"[Review {number}]:\n",
-        ("Item Title", slot.item.title),
-        ("Item Description", slot.item.description),
+        *field_line("Item Title", slot.item.title),
+        *field_line("Item Description", slot.item.description),
         *rating_line("Review Rating", review.rating),
-        ("Review Title", review.title),
+        *field_line("Review Title", review.title),
         *text_lines,
     )

@@ -6,11 +6,11 @@ gives the names of its files and columns, and turns an entry of its metadata int
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from dep.data.sources import files, values
+from dep.data.sources.row_log import RowLog
 from dep.data.sources.rows import records
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError, MissingFile
@@ -56,10 +56,15 @@ class Amazon:
     def __init__(self, config: AmazonSettings) -> None:
         self.config = config
         self.notes: list[str] = []
+        self.logs: list[RowLog] = []
+        self.unused: list[str] = []
+        """Columns of the reviews that are no field; `load` fills it."""
 
     def load(self) -> dict[str, Corpus]:
         """Read all usable reviews of all categories, sorted by (user, time, item)."""
         self.notes.clear()
+        self.logs.clear()
+        self.unused.clear()
         return {category: self._corpus(category, *paths) for category, paths in self._paths().items()}
 
     def fingerprint(self) -> str:
@@ -107,27 +112,27 @@ class Amazon:
     def _reviews(self, category: str, path: Path) -> list[Review]:
         c, reviews = self.columns, []
         first: dict[str, Any] = {}
-        skipped: Counter[str] = Counter()
-        for row in records(path):
+        log = RowLog(path.name)
+        self.logs.append(log)
+        for row in records(path, log):
             first = first or row
             item = next((row[name] for name in c.item if row.get(name)), None)
             review = values.review(
                 row.get(c.user), item, row.get(c.text), row.get(c.rating), row.get(c.title), row.get(c.time),
-                ms=self.time_unit_ms, skipped=skipped,
+                ms=self.time_unit_ms, log=log,
             )  # fmt: skip
             if review:
                 reviews.append(review)
-        total = len(reviews) + sum(skipped.values())
+        total = log.rows
+        used = {c.user, *c.item, c.text, c.rating, c.title, c.time}
+        self.unused += [name for name in first if name not in used and name not in self.unused]
         if not reviews:
             found = f"{total} rows; the first has {', '.join(map(str, first)) or 'no fields'}" if total else "no rows"
             raise DepError(
                 str(path), f"reviews with {c.user}, {' or '.join(c.item)}, {c.text} and {c.time}", found,
                 "name the source that these files are of (source.kind), or rename the fields",
             )  # fmt: skip
-        for field, count in skipped.most_common():
-            self.notes.append(
-                f"{category}: {count:,} of {total:,} rows of {path.name} have no {field} and are left out"
-            )
+        self.notes += [f"{category}: {note}" for note in log.notes()]
         self.notes += files.unrated(category, reviews)
         return reviews
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Source(Protocol):
     """Reads raw reviews by category, before any filter.
 
-    A source may have an attribute `notes`: sentences that tell the user what `load` left out or could not use.
+    A source may have an attribute `notes`: sentences that tell the user what `load` left out or could not use; and
+    `logs`: a `RowLog` for each file that `load` read.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Source that reads a CSV, JSON lines or Parquet file with one review a line; the user names the columns.
+"""Source that reads CSV, JSON lines or Parquet files with one review a row; the user names the columns.
 
     user item text     [rating title time]     [item_title item_description category]
 
@@ -7,52 +7,62 @@ Columns in brackets may be absent. The title and description of an item stand in
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dep.data.sources import files
-from dep.data.sources.rows import parquet_rows, records, uncompressed
+from dep.data.sources import files, table_files
+from dep.data.sources.row_log import RowLog
 from dep.data.sources.values import name, review, string
 from dep.types import Corpus, Item, Review
-from dep.utils.errors import DepError, MissingFile
+from dep.utils.errors import DepError
+from dep.utils.hashing import json_digest
 from dep.utils.registry import ComponentConfig
 
 FIELDS = ("user", "item", "text", "rating", "title", "time", "item_title", "item_description", "category")
-_NEEDED = ("user", "item", "text")
+NEEDED = ("user", "item", "text")
+_PEEK = 100
+"""How many rows show which columns a table has; a JSON row may leave some out."""
+_YEAR = re.compile(r"((?:19|20)\d\d)(?:\.0)?")
 _TAGS = re.compile(r"<br\s*/?>|</p>", re.IGNORECASE), re.compile(r"<[^<>]*>")
 
 
 class TableSource:
-    """Reads reviews from one file."""
+    """Reads reviews from one table, which is one file or several."""
 
     kind = "table"
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """The file, and the names of its columns."""
+        """The files, and the names of their columns."""
 
         kind: Literal["table"] = "table"
+        folder: str = ""
+        """The folder that `path` starts from; empty for the current one."""
         path: str
-        """The file: .csv, .tsv, .jsonl, .json or .parquet. All but Parquet may be compressed (.gz, .xz)."""
+        """The file: .csv, .tsv, .jsonl, .json or .parquet. All but Parquet may be compressed (.gz, .xz). A folder or
+        a pattern (`part-*.parquet`) names several such files, which are read in the order of their names."""
         columns: dict[str, str] = field(default_factory=dict)
-        """The file's column for each field whose column has another name than the field. The fields are user, item,
-        text, rating, title, time, item_title, item_description and category."""
+        """The file's column for each field whose column has another name than the field; an empty name leaves the field
+        out. The fields are user, item, text, rating, title, time, item_title, item_description and category.
+        `dep validate` guesses them."""
         category: str = "Reviews"
         """The category of reviews that name none."""
         time_unit_ms: int = 1000
-        """Milliseconds in a unit of the time column, if its values are numbers: 1000 for seconds. Dates need no
-        unit."""
+        """Milliseconds in a unit of the time column, if its values are numbers: 1000 for seconds. Dates and years need
+        no unit."""
         rating_max: float = 5.0
-        """The highest possible rating; the lowest is 1. Ratings are rescaled to the range 1 to 5."""
+        """The highest possible rating; the lowest is 1. Ratings are rescaled to the range 1 to 5. A rating above the
+        highest counts as missing."""
         strip_html: bool = False
         """Whether HTML tags and entities are removed from texts and titles."""
+        delimiter: str = ""
+        """The delimiter of a CSV file; empty: the one of `,`, `;`, tab and `|` that splits the header into most
+        columns."""
+        skip_broken: bool = False
+        """Whether broken lines of a JSON file are counted and left out; if not, the first one is an error."""
 
     def __init__(self, config: Config) -> None:
         unknown = sorted(set(config.columns) - set(FIELDS))
@@ -60,56 +70,85 @@ class TableSource:
             raise DepError("source.columns", f"fields of {', '.join(FIELDS)}", ", ".join(unknown), "rename them")
         self.config = config
         self.notes: list[str] = []
+        self.logs: list[RowLog] = []
+        """A log for each file that `load` read."""
+        self.columns: dict[str, str] = {}
+        """The column of each field that the table has; `load` fills it."""
+        self.unused: list[str] = []
+        """Columns that are no field; `load` fills it."""
         self._column = {field: config.columns.get(field, field) for field in FIELDS}
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the file's name, size and content."""
-        return files.digest([self._path()])
+        """Return the SHA-256 of the files' names, sizes and contents, and of the settings by which they are read."""
+        settings = {key: value for key, value in asdict(self.config).items() if key not in ("folder", "path")}
+        return json_digest([files.digest(self.paths()), settings])
+
+    def paths(self) -> list[Path]:
+        """Return the files.
+
+        Raises:
+            MissingFile: there is none.
+            DepError: they are no tables of one format.
+        """
+        return table_files.find(self.config.folder, self.config.path)
 
     def load(self) -> dict[str, Corpus]:
         """Read all usable reviews by category, sorted by (user, time, item).
 
         Raises:
             MissingFile: there is no such file.
-            DepError: the file lacks a column for user, item or text, or no review has all three.
+            DepError: a file lacks a column for user, item or text, or no review has all three.
         """
+        paths = self.paths()
         self.notes.clear()
-        path, skipped, total = self._path(), Counter[str](), 0
+        self.logs[:] = [RowLog(path.name) for path in paths]
+        self.columns, self.unused = {}, []
         reviews: dict[str, list[Review]] = {}
         items: dict[str, dict[str, Item]] = {}
-        for total, row in enumerate(_rows(path), 1):
-            if total == 1:
-                self._check(path, row)
-            found = self._review(row, total, skipped)
-            if found is None:
-                continue
-            category = name(self._value(row, "category")) or self.config.category
-            reviews.setdefault(category, []).append(found)
-            title, about = (self._text(row, field) for field in ("item_title", "item_description"))
-            files.add_item(items.setdefault(category, {}), Item(found.item, title, about))
+        order = 0
+        for path, log in zip(paths, self.logs, strict=True):
+            self._check(path)
+            for row in table_files.rows(path, log, self.config.delimiter, self.config.skip_broken):
+                order += 1
+                found = self._review(row, order, log)
+                if found is None:
+                    continue
+                category = name(self._value(row, "category")) or self.config.category
+                reviews.setdefault(category, []).append(found)
+                title, about = (self._text(row, field) for field in ("item_title", "item_description"))
+                files.add_item(items.setdefault(category, {}), Item(found.item, title, about))
         if not reviews:
+            total = sum(log.rows for log in self.logs)
+            reasons = [reason for log in self.logs for reason, _ in log.by_count()]
             raise DepError(
-                str(path), "reviews with user, item and text", f"none in {total:,} rows", "see docs/own-data.md"
-            )
-        self._note(path, reviews, skipped, total)
+                str(paths[0]), "reviews with user, item and text",
+                f"{total:,} rows that {reasons[0]}" if reasons else "no rows", "see docs/own-data.md",
+            )  # fmt: skip
+        self.notes += [note for log in self.logs for note in log.notes()]
+        for category, rows in sorted(reviews.items()):
+            self.notes += files.unrated(category, rows, scale="")
         return {category: files.corpus(category, rows, items[category]) for category, rows in sorted(reviews.items())}
 
-    def _path(self) -> Path:
-        path = Path(self.config.path)
-        if not path.is_file():
-            raise MissingFile(str(path), "a file of reviews", files.listing(path.parent), "set source.path")
-        return path
+    def _check(self, path: Path) -> None:
+        """Find the columns of a file.
 
-    def _check(self, path: Path, row: dict[str, Any]) -> None:
-        missing = [field for field in _NEEDED if self._column[field] not in row]
-        if missing:
+        Raises:
+            DepError: a column is missing that is needed.
+        """
+        first = table_files.peek(path, _PEEK, self.config.delimiter, self.config.skip_broken)
+        present = list(dict.fromkeys(key for row in first for key in row))
+        missing = [field for field in NEEDED if self._column[field] not in present]
+        if missing and first:
             raise DepError(
-                str(path), f"columns for {', '.join(_NEEDED)}", ", ".join(map(str, row)),
-                f"name the column, as source.columns.{missing[0]}={next(iter(row), 'column')}",
+                str(path), f"columns for {', '.join(NEEDED)}", table_files.named(present),
+                f"name the column, as source.columns.{missing[0]}={present[0]}; `dep validate {path}` guesses them",
             )  # fmt: skip
+        self.columns |= {field: column for field, column in self._column.items() if column and column in present}
+        self.unused += [c for c in present if c not in self._column.values() and c not in self.unused]
 
     def _value(self, row: dict[str, Any], field: str) -> Any:
-        return row.get(self._column[field])
+        column = self._column[field]
+        return row.get(column) if column else None
 
     def _text(self, row: dict[str, Any], field: str) -> str:
         text = string(self._value(row, field))
@@ -119,43 +158,26 @@ class TableSource:
             text = html.unescape(text).strip()
         return text
 
-    def _review(self, row: dict[str, Any], number: int, skipped: Counter[str]) -> Review | None:
-        rating, highest = self._value(row, "rating"), self.config.rating_max
-        if highest != 5:
-            try:
-                rating = 1 + (float(rating) - 1) * 4 / (highest - 1)
-            except (TypeError, ValueError):
-                rating = None
+    def _review(self, row: dict[str, Any], order: int, log: RowLog) -> Review | None:
         # without a time, the order of the file is the order of the reviews
-        time = self._value(row, "time") if self._column["time"] in row else number
+        timed = "time" in self.columns
         return review(
-            self._value(row, "user"), self._value(row, "item"), self._text(row, "text"), rating,
-            self._text(row, "title"), time, ms=self.config.time_unit_ms, skipped=skipped,
+            self._value(row, "user"), self._value(row, "item"), self._text(row, "text"), self._rating(row),
+            self._text(row, "title"), self._time(row) if timed else order,
+            ms=self.config.time_unit_ms if timed else 1000, log=log,
         )  # fmt: skip
 
-    def _note(self, path: Path, reviews: dict[str, list[Review]], skipped: Counter[str], total: int) -> None:
-        for absent, count in skipped.most_common():
-            self.notes.append(f"{count:,} of {total:,} rows of {path.name} have no {absent} and are left out")
-        for category, rows in sorted(reviews.items()):
-            self.notes += files.unrated(category, rows, scale="")
+    def _time(self, row: dict[str, Any]) -> Any:
+        """Return the time as written, or the first day of a year."""
+        value = self._value(row, "time")
+        year = _YEAR.fullmatch(str(value).strip())
+        return f"{year[1]}-01-01" if year else value
 
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".xz")]
-    kind = suffixes[-1] if suffixes else ""
-    if kind in (".json", ".jsonl"):
-        yield from records(path)
-    elif kind == ".parquet":
-        yield from parquet_rows(path)
-    elif kind in (".csv", ".tsv"):
-        csv.field_size_limit(1 << 30)
-        with path.open("rb") as raw:
-            lines = io.TextIOWrapper(uncompressed(path, raw), encoding="utf-8-sig", newline="")
-            try:
-                yield from csv.DictReader(lines, delimiter="\t" if kind == ".tsv" else ",")
-            except (UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
-                raise DepError(str(path), "a CSV file in UTF-8", str(error), "convert it, or fetch it again") from error
-    else:
-        raise DepError(
-            str(path), "a .csv, .tsv, .jsonl, .json or .parquet file", path.suffix or "no ending", "convert it"
-        )
+    def _rating(self, row: dict[str, Any]) -> float | None:
+        """Return the rating on a scale from 1 to 5; None if it is missing or not a number."""
+        value, highest = self._value(row, "rating"), self.config.rating_max
+        try:
+            rating = float(value.replace(",", ".") if isinstance(value, str) else value)
+        except (TypeError, ValueError):
+            return None
+        return 1 + (rating - 1) * 4 / (highest - 1) if highest != 5 else rating

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections import Counter
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
+from dep.data.sources.row_log import RowLog
 from dep.types import Review
 
 _DATES = ("%m %d, %Y", "%d %B %Y", "%Y/%m/%d", "%d.%m.%Y", "%b %d, %Y", "%B %d, %Y")
@@ -84,6 +85,7 @@ def milliseconds(value: Any, unit_ms: int) -> int | None:
     return int(whole) * unit_ms
 
 
+@lru_cache(maxsize=2**16)  # a set has far fewer days than reviews
 def _date(text: str) -> int | None:
     moment = None
     try:
@@ -109,7 +111,7 @@ def review(
     title: Any,
     time: Any,
     ms: int = 1,
-    skipped: Counter[str] | None = None,
+    log: RowLog | None = None,
 ) -> Review | None:
     """Build a `Review` from raw fields; None if user, item, text or time is missing.
 
@@ -121,14 +123,14 @@ def review(
         title: the review's title.
         time: a number or a date, as `milliseconds` reads it.
         ms: milliseconds in a unit of `time`.
-        skipped: counts, by field, the reviews that were left out because this field is the first that is missing.
+        log: counts the rows that make no review, by the first field that is missing.
     """
     who, what, when = name(user), name(item), milliseconds(time, ms)
     written = well_formed(text) if isinstance(text, str) and text.strip() else _number(text)
     missing = "user" if not who else "item" if not what else "text" if not written else "time" if when is None else ""
     if missing or when is None:
-        if skipped is not None:
-            skipped[missing] += 1
+        if log is not None:
+            log.refuse(f"have no {missing}")
         return None
     # Names recur in many rows: one copy of each saves gigabytes on a large category.
     return Review(sys.intern(who), sys.intern(what), written, stars(rating), string(title), when)

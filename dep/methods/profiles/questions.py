@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from dep.data.prompts.chat_request import ChatRequest, Line, review_lines
+from dep.data.prompts.chat_request import ChatRequest, Line, field_line, review_lines
 from dep.types import Slot
 
 Instructions = Literal["full", "taught"]
@@ -54,7 +54,7 @@ def difference_question(slot: Slot, peers: Sequence[str], instructions: Instruct
     """Return DPL's first question: how the review in `slot` differs from other users' reviews of the item, `peers`."""
     own: tuple[Line, ...] = (("User's Review", slot.review.text),)
     others = (((f"Other Review {number}", text),) for number, text in enumerate(peers, 1))
-    return ChatRequest(DIFFERENCE[instructions], (("Item Title", slot.item.title),), (own, *others))
+    return ChatRequest(DIFFERENCE[instructions], field_line("Item Title", slot.item.title), (own, *others))
 
 
 def unique_profile_question(

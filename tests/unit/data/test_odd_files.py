@@ -14,6 +14,7 @@ import pytest
 from dep.data.dataset_store import load_dataset
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import Amazon2014, Amazon2023
+from dep.data.sources.row_log import RowLog
 from dep.data.sources.rows import records
 from dep.data.sources.values import milliseconds, name, string
 from dep.utils.errors import DepError
@@ -277,3 +278,20 @@ def test_records_reads_nothing_twice(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("\n".join(line(reviewerID=f"u{n}") for n in range(9000)))
     assert [row["reviewerID"] for row in records(path)] == [f"u{n}" for n in range(9000)]
+
+
+@pytest.mark.parametrize(
+    ("content", "broken"),
+    [
+        (f'{{"asin": "x\n{line()}\n{line(asin="j")}\n', [1]),
+        (f'{json.dumps(ROW, indent=1)}\n{{\n "asin": "x\n}}\n{json.dumps(ROW | {"asin": "j"}, indent=1)}\n', [9]),
+        (f"[\n{line()},\noops,\n{line(asin='j')}\n]\n", [3]),
+    ],
+    ids=["first line", "indented object", "in an array"],
+)
+def test_a_broken_part_can_be_passed_over_and_is_counted(tmp_path: Path, content: str, broken: list[int]) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    log = RowLog(path.name)
+    assert [row["asin"] for row in records(path, log, skip_broken=True)] == ["i", "j"]
+    assert (log.rows, log.refused["are broken"].first) == (3, broken)

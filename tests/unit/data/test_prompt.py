@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,10 +178,25 @@ def test_a_batch_holds_the_tokens_labels_and_vectors_of_each_row_padded_on_eithe
     assert batch.slot_index["his"][1].tolist() == [0, 1]
 
 
-def test_a_missing_rating_leaves_its_line_out(tokenizer) -> None:
-    review = Review("u", "i", "Fine.", float("nan"), "t", 1)
-    request = Request("k", "c", "u", Item("i", "A harp"), float("nan"), "t", "", (Slot(review, Item("i", "A harp")),))
-    text = tokenizer.decode(PromptBuilder(tokenizer, PromptConfig(history=1)).build(request).ids)
-    assert "nan" not in text
-    assert "Rating" not in text.partition("[Item Title]")[2].replace("review rating", "")
-    assert "Fine." in text
+def test_missing_fields_leave_their_lines_out_of_the_target_and_of_past_reviews(tokenizer: Any) -> None:
+    nan = float("nan")
+    review = Review("u", "i", "Fine.", nan, "", 1)
+    item = Item("i", "")
+    bare = Request("k", "c", "u", item, nan, " ", "Good.", (Slot(review, item, torch.ones(3), torch.ones(3)),))
+    builder = PromptBuilder(tokenizer, PromptConfig(history=1), ("his", "diff"))
+    text = tokenizer.decode(builder.build(bare).ids)
+    user = text.partition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
+    assert user == (
+        "[User's Past Reviews]:\n[Review 1]:\n[Review Text]: Fine.\n"
+        "[Review Embedding]:\n<his_token_start><his_slot><his_token_end>\n"
+        "[Review Difference Embedding]:\n<diff_token_start><diff_slot><diff_token_end>\n"
+    )
+    titled = replace(bare, title="Short", item=Item("i", "A harp"), slots=())
+    user = tokenizer.decode(builder.build(titled).ids).partition("<|im_start|>user\n")[2]
+    assert user.startswith("[Item Title]: A harp\n[Output Review Title]: Short\n<|im_end|>")
+
+
+def test_a_request_of_which_nothing_is_known_is_still_a_prompt(tokenizer: Any) -> None:
+    request = Request("k", "c", "u", Item("i", ""), float("nan"), "", "Good.")
+    text = tokenizer.decode(PromptBuilder(tokenizer, PromptConfig()).build(request).ids)
+    assert text.endswith("<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from dep.evaluation.author_probe import probe, user_rows
+from dep.evaluation.author_probe import author_ranks, probe, user_rows
 from dep.types import Corpus, Example, Item, Review, Vectors
 
 
@@ -46,7 +46,7 @@ def test_the_probe_agrees_with_an_implementation_in_plain_loops() -> None:
     for row, x in zip(rows, (his.double().tolist(), diff.double().tolist(), both), strict=True):
         accuracy, mrr = _oracle(x, users)
         assert (row.accuracy, row.mrr) == pytest.approx((accuracy, mrr))
-        assert 0 < row.accuracy < 1, "the task is neither trivial nor impossible"
+        assert 0 < row.low < row.accuracy < row.high < 1, "the task is neither trivial nor impossible"
     assert [(row.vectors, row.n, row.chance) for row in rows] == [(name, 30, 0.2) for name in ("his", "diff", "both")]
 
 
@@ -55,10 +55,22 @@ def test_reviews_without_peers_and_users_left_with_one_review_are_not_probed() -
     x = torch.eye(3).repeat_interleave(2, dim=0)
     rows = probe(_corpus(users), Vectors(x, x, torch.tensor([1, 1, 1, 1, 1, 0])), range(6))
     assert [asdict(row) for row in rows] == [
-        {"vectors": name, "accuracy": 1.0, "mrr": 1.0, "n": 4, "chance": 0.5} for name in ("his", "diff", "both")
+        {"vectors": name, "accuracy": 1.0, "mrr": 1.0, "n": 4, "chance": 0.5, "low": 1.0, "high": 1.0}
+        for name in ("his", "diff", "both")
     ]
     with pytest.raises(ValueError, match="expected two users"):
         probe(_corpus(users), Vectors(x, x, torch.tensor([1, 1, 1, 0, 1, 0])), range(6))
+
+
+def test_the_gain_of_both_vectors_over_his_alone_is_tested_on_the_same_reviews() -> None:
+    users = [f"u{n % 5}" for n in range(40)]
+    noise = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    told = torch.eye(6)[torch.arange(40) % 5]
+    ranks = author_ranks(_corpus(users), Vectors(noise, told, torch.ones(40, dtype=torch.int64)), range(40))
+    gain = ranks.gain()
+    assert gain.low > 0.3, "only the differences tell the author"
+    his, _, both = probe(_corpus(users), Vectors(noise, told, torch.ones(40, dtype=torch.int64)), range(40))
+    assert gain.delta == pytest.approx(both.accuracy - his.accuracy)
 
 
 def test_user_rows_are_the_targets_and_profiles_of_test_examples() -> None:

@@ -141,6 +141,7 @@ def test_another_adapter_in_the_same_folder_changes_what_a_trained_arm_predicts(
     def key() -> str:
         return prediction_key(arm(tmp_path, "method.kind=trained", f"method.adapter={tmp_path}"))
 
+    (tmp_path / "adapter_config.json").write_text('{"config": {"method": {"kind": "dep"}}}')
     (tmp_path / "adapter.safetensors").write_bytes(b"one")
     first = key()
     (tmp_path / "adapter.safetensors").write_bytes(b"other")
