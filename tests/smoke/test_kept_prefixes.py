@@ -1,4 +1,4 @@
-"""Kept beginnings of prompts in a whole run: the same results as without, shared by arms, safe against kills."""
+"""Kept beginnings of prompts in a whole run: the same results as without, and safe against kills. Trained adapters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 from dep import cli
 from dep.inference.prefix_store import PrefixStore
 
-ARMS = ["arms=[rag,constant_notext,dep_notext]", "compare=[]", "prompt.slots=late"]
+BASE = ["arms=[rag,dep_notext]", "compare=[]", "prompt.slots=late", "source.users=8", "generate.max_new_tokens=4"]
+KEPT = [*BASE, "backbone.keep_prefixes=true"]
 
 
-def rows(folder: Path, arm: str) -> dict[str, Any]:
+def rows(folder: Path, arm: str = "dep_notext") -> dict[str, Any]:
     lines = (folder / "runs/arms" / arm / "seed0/predictions.jsonl").read_text().splitlines()
     return {row["key"]: row for row in map(json.loads, lines)}
 
@@ -24,26 +25,11 @@ def rows(folder: Path, arm: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., int]) -> Path:
     folder = tmp_path_factory.mktemp("plain")
-    assert run(folder, "run", *ARMS) == 0
+    assert run(folder, "run", *BASE) == 0
     return folder
 
 
-def test_a_run_with_kept_beginnings_has_the_results_of_one_without(
-    tmp_path: Path, plain: Path, run: Callable[..., int]
-) -> None:
-    assert run(tmp_path, "run", *ARMS, "backbone.keep_prefixes=true") == 0
-    for arm in ("rag", "constant_notext", "dep_notext"):
-        kept, expected = rows(tmp_path, arm), rows(plain, arm)
-        assert kept.keys() == expected.keys()
-        for key, row in kept.items():
-            assert row["nll"] == pytest.approx(expected[key]["nll"], abs=2e-4)
-            assert row["prompt_tokens"] == expected[key]["prompt_tokens"]
-    files = list((tmp_path / "cache/prefixes").rglob("*.safetensors"))
-    assert files
-    assert not list((tmp_path / "cache/prefixes").rglob("*.tmp"))
-
-
-def test_an_interrupted_run_continues_with_what_was_kept(
+def test_an_interrupted_run_continues_with_what_was_kept_and_ends_with_the_results_of_one_that_keeps_nothing(
     tmp_path: Path, plain: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put, calls = PrefixStore._put, []
@@ -56,26 +42,31 @@ def test_an_interrupted_run_continues_with_what_was_kept(
 
     with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
         patch.setattr(PrefixStore, "_put", interrupted)
-        run(tmp_path, "run", *ARMS, "backbone.keep_prefixes=true")
+        run(tmp_path, "run", *KEPT)
     kept = set((tmp_path / "cache/prefixes").rglob("*.safetensors"))
     assert len(kept) == 8
-    assert run(tmp_path, "run", *ARMS, "backbone.keep_prefixes=true") == 0
-    assert kept <= set((tmp_path / "cache/prefixes").rglob("*.safetensors"))
-    for key, row in rows(tmp_path, "dep_notext").items():
-        assert row["nll"] == pytest.approx(rows(plain, "dep_notext")[key]["nll"], abs=2e-4)
+    assert run(tmp_path, "run", *KEPT) == 0
+    assert kept < set((tmp_path / "cache/prefixes").rglob("*.safetensors"))
+    assert not list((tmp_path / "cache/prefixes").rglob("*.tmp"))
+    for arm in ("rag", "dep_notext"):
+        own, expected = rows(tmp_path, arm), rows(plain, arm)
+        assert own.keys() == expected.keys()
+        for key, row in own.items():
+            assert row["nll"] == pytest.approx(expected[key]["nll"], abs=2e-4)
+            assert row["prompt_tokens"] == expected[key]["prompt_tokens"]
 
 
-def test_a_trained_adapter_writes_for_people_of_another_world(
+def test_a_trained_adapter_is_used_on_people_of_another_world(
     tmp_path: Path, plain: Path, conf: Path, small: list[str]
 ) -> None:
     adapter = plain / "runs/arms/dep_notext/seed0"
-    settings = [f"method.adapter={adapter}", "method.kind=trained", "prompt.text=false", "prompt.slots=late"]
+    settings = ["method.kind=trained", f"method.adapter={adapter}", "prompt.text=false", *BASE[1:]]
+    nll = {}
     for vectors in ("own", "others"):
         with contextlib.chdir(tmp_path):
-            name = [f"name={vectors}", f"method.vectors={vectors}", "source.seed=1", "arms=[]", "compare=[]"]
-            assert cli.main(["run", str(conf / "arms.yaml"), *small, *settings, *name]) == 0
-    own, others = (json.loads((tmp_path / f"runs/{name}/results.json").read_text()) for name in ("own", "others"))
-    value = {row["metric"]: row["value"] for row in own["rows"] if row["category"] == "all"}
-    other = {row["metric"]: row["value"] for row in others["rows"] if row["category"] == "all"}
-    assert value["nll"] != other["nll"]
-    assert not list(tmp_path.glob("runs/own/**/adapter.safetensors"))
+            name = [f"name={vectors}", f"method.vectors={vectors}", "source.seed=1"]
+            assert cli.main(["run", str(conf / "synthetic.yaml"), *small, *settings, *name]) == 0
+        results = json.loads((tmp_path / f"runs/{vectors}/results.json").read_text())["rows"]
+        nll[vectors] = {row["metric"]: row["value"] for row in results if row["category"] == "all"}["nll"]
+    assert nll["own"] != nll["others"]
+    assert not list(tmp_path.glob("cache/adapters/*"))
