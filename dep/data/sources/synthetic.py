@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dep.data.sources.amazon2023 import Amazon2023
+from dep.data.sources.generated import GeneratedSource
 from dep.data.synthetic.write import write_world
 from dep.types import Corpus
 from dep.utils.errors import DepError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dep.data.vectors.store import Vectors
 
 
-class SyntheticSource:
+class SyntheticSource(GeneratedSource):
     """Generates reviews of three categories by users whose traits are known; nothing is downloaded."""
 
     kind = "synthetic"
@@ -55,14 +55,6 @@ class SyntheticSource:
             raise DepError(f"source.drift: expected a share between 0 and 1, found {config.drift}")
         self.config = config
 
-    def load(self) -> dict[str, Corpus]:
-        """Write the world to disk if it is not there yet, and read it."""
-        return self._files.load()
-
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of the world's files."""
-        return self._files.fingerprint()
-
     def planted(self, corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors]) -> list[TraitRow]:
         """Probe the vectors for the planted sayings."""
         from dep.data.synthetic.trait_probe import planted
@@ -70,7 +62,7 @@ class SyntheticSource:
         return planted(corpora, vectors, self.path)
 
     @cached_property
-    def path(self) -> Path:
+    def path(self) -> Path:  # type: ignore[override]
         """The folder of this world, written on first use; `truth_<Category>.json` in it holds the users' traits."""
         size = {name: value for name, value in asdict(self.config).items() if name not in ("kind", "folder", "seed")}
         if not self.config.drift:
@@ -79,7 +71,3 @@ class SyntheticSource:
         folder = Path(self.config.folder) / f"seed{self.config.seed}-{short}"
         write_world(folder, self.config.seed, **size)
         return folder
-
-    @cached_property
-    def _files(self) -> Amazon2023:
-        return Amazon2023(Amazon2023.Config(folder=str(self.path)))
