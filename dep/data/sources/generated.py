@@ -1,4 +1,4 @@
-"""Base class of the built-in worlds, which are written to disk in the schema of Amazon 2023 and read like any source."""
+"""Base class of the built-in worlds: files in the schema of Amazon 2023, written on first use and read like others."""
 
 from __future__ import annotations
 
