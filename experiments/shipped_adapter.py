@@ -39,6 +39,8 @@ that it was trained on:
 On {held_out_tests} reviews of {held_out_users} users of English world {held_out_world}, on whom nothing was trained:
 
 {held_out}
+{verdict}
+
 The reviews are synthetic, and the model is small. The numbers say nothing about real people.
 
 ```python
@@ -85,7 +87,7 @@ def card(run: dep.Run, held_out: dep.Run) -> str:
         training="\n".join(_training(run, arm, labels[arm]) for arm in ("constant", "dep")),
         tests=len(run.predictions("rag")), trained_on=_tables(run), held_out_tests=len(tests),
         held_out_users=len({row["user"] for row in tests}), held_out_world=other["source"]["seed"],
-        held_out=_tables(held_out),
+        held_out=_tables(held_out), verdict=_verdict(held_out),
     )  # fmt: skip
 
 
@@ -103,6 +105,21 @@ def _tables(run: dep.Run) -> str:
             value, low, high = (f"{row[name]:+.{decimals}f}" for name in ("delta", "ci_low", "ci_high"))
             lines.append(f"| {labels[row['a']]} − {labels[row['b']]} | {value} | {low} to {high} | {row['p']:.4f} |")
     return "\n".join([*lines, ""])
+
+
+def _verdict(held_out: dep.Run) -> str:
+    """Say in words what the adapter gains for people on whom nothing was trained, and whether it reads who they are."""
+    pairs = {
+        (row["a"], row["b"]): row for row in held_out.comparisons if (row["metric"], row["category"]) == ("nll", "all")
+    }
+    gain, exchange = pairs[NAME, "rag"], pairs[f"{NAME}_others", NAME]
+    gains = "gains on RAG" if gain["ci_high"] < 0 else "gains nothing on RAG that the interval shows"
+    reads = (
+        "Another user's vectors do worse: it reads who the user is."
+        if exchange["ci_low"] > 0
+        else "Another user's vectors do as well: it has learned how reviews of this world read, and nothing about the user."
+    )
+    return f"For these people the adapter {gains}. {reads}"
 
 
 def _labels(run: dep.Run) -> dict[str, str]:
