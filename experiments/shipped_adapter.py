@@ -117,7 +117,7 @@ def _verdict(held_out: dep.Run) -> str:
     reads = (
         "Another user's vectors do worse: it reads who the user is."
         if exchange["ci_low"] > 0
-        else "Another user's vectors do as well: it has learned how reviews of this world read, and nothing about the user."
+        else "Another user's vectors do as well: it has learned how these reviews read, and nothing about the user."
     )
     return f"For these people the adapter {gains}. {reads}"
 
