@@ -161,7 +161,8 @@ def test_text_that_is_not_utf_8_is_refused_with_the_way_to_convert_it(tmp_path: 
 @pytest.mark.parametrize(
     ("content", "way_out"),
     [
-        (line().encode("utf-16"), "iconv -f utf-16"), (gzip.compress(line().encode(), mtime=0), "name it reviews_Toys.json.gz"),
+        (line().encode("utf-16"), "iconv -f utf-16"),
+        (gzip.compress(line().encode(), mtime=0), "name it reviews_Toys.json.gz"),
         (lzma.compress(line().encode()), "name it reviews_Toys.json.xz"),
     ],
 )  # fmt: skip
