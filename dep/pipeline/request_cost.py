@@ -21,9 +21,11 @@ from dep.models.adapters.files import read_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.past_reviews import PastReviews
 from dep.training.module import PersonalizationModule
-from dep.types import Prompt, Request
+from dep.types import Batch, Prompt, Request
 from dep.utils.atomic_io import read_json, read_rows
 
+_SLOW_S = 0.5
+"""A pass that takes longer than this, in seconds, is measured on one request only."""
 _SAMPLE = 8
 """Number of requests for which operations and time are measured."""
 _FLOAT = 4
@@ -66,16 +68,24 @@ def _counted(call: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Time a forward pass over each request and its real review, one at a time; return the mean in seconds."""
+    """Time a forward pass over each request and its real review, one at a time; return the mean in seconds.
+
+    A large model on a slow machine is timed on the request of middle length alone.
+    """
     batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
-    durations_s = []
-    for batch in (*batches[:1], *batches):  # the first batch runs twice: once to warm up
+
+    def seconds(batch: Batch) -> float:
         start = time.perf_counter()
         module.example_nll(batch)
         if module.device.type == "cuda":
             torch.cuda.synchronize(module.device)
-        durations_s.append(time.perf_counter() - start)
-    return fmean(durations_s[1:]) if durations_s[1:] else 0.0
+        return time.perf_counter() - start
+
+    if not batches:
+        return 0.0
+    middle = batches[len(batches) // 2]
+    slow = seconds(middle) > _SLOW_S  # the first call also warms up
+    return fmean(map(seconds, [middle] if slow else batches))
 
 
 @torch.no_grad()
