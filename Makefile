@@ -23,6 +23,8 @@ help: ## List the targets
 
 demo: install wordnet ## Compare six arms on the built-in world, then let SmolLM2 write for six people (4 to 10 minutes)
 	$(BIN)/dep run conf/demo.yaml
+	$(BIN)/dep fetch smollm2
+	$(BIN)/dep run conf/people.yaml
 
 smollm2: install ## Fetch SmolLM2-135M-Instruct (93 MB) into the user's cache; then `backbone=smollm2` in any run
 	$(BIN)/dep fetch smollm2
