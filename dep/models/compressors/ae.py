@@ -74,6 +74,8 @@ class Autoencoder(nn.Module):
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    """The layer, computed in the precision of `x`; its weights keep theirs."""
+    """Apply the layer in the precision of `x`; its weights keep theirs."""
+    if x.dtype == layer.weight.dtype:
+        return cast(Tensor, layer(x))
     bias = None if layer.bias is None else layer.bias.to(x.dtype)
     return nn.functional.linear(x, layer.weight.to(x.dtype), bias)
