@@ -97,8 +97,8 @@ def core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], s
     """Apply step 3: return the reviews that stay and the users who pass."""
     most = config.max_user_reviews
     while True:
-        reviewers = _reviewers(reviews)
-        sizes = {user: len(_latest(rows)) for user, rows in _by_user(reviews).items()}
+        reviewers = reviewers_by_item(reviews)
+        sizes = {user: len(_latest(rows)) for user, rows in reviews_by_user(reviews).items()}
         users = {user for user, n in sizes.items() if n >= config.min_user_reviews and (most is None or n <= most)}
         stay = [
             r
@@ -112,7 +112,7 @@ def core(reviews: list[Review], config: ProtocolConfig) -> tuple[list[Review], s
 
 def histories_of(reviews: Iterable[Review]) -> Histories:
     """Apply step 4: join runs of white space, and sort each user's reviews as `_latest` does."""
-    return {user: _latest(map(_squeeze, rows)) for user, rows in _by_user(reviews).items()}
+    return {user: _latest(map(_squeeze, rows)) for user, rows in reviews_by_user(reviews).items()}
 
 
 def profiles_of(histories: Histories, users: Iterable[str], config: ProtocolConfig) -> Histories:
@@ -123,7 +123,7 @@ def profiles_of(histories: Histories, users: Iterable[str], config: ProtocolConf
         counted = [review for profile in profiles.values() for review in profile]
         if config.peer_pool == "all":
             counted += [r for user, rows in histories.items() if user not in profiles for r in rows]
-        reviewers = _reviewers(counted)
+        reviewers = reviewers_by_item(counted)
         filtered = {
             user: [r for r in profile if len(reviewers[r.item]) >= config.min_profile_reviewers]
             for user, profile in profiles.items()
@@ -211,14 +211,16 @@ def _latest(reviews: Iterable[Review]) -> list[Review]:
     return kept[::-1]
 
 
-def _by_user(reviews: Iterable[Review]) -> Histories:
+def reviews_by_user(reviews: Iterable[Review]) -> Histories:
+    """Group reviews by their author, in the given order."""
     by_user: Histories = defaultdict(list)
     for review in reviews:
         by_user[review.user].append(review)
     return by_user
 
 
-def _reviewers(reviews: Iterable[Review]) -> dict[str, set[str]]:
+def reviewers_by_item(reviews: Iterable[Review]) -> dict[str, set[str]]:
+    """Return the users who reviewed each item."""
     reviewers: dict[str, set[str]] = defaultdict(set)
     for review in reviews:
         reviewers[review.item].add(review.user)

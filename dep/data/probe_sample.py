@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from typing import NamedTuple
 
-from dep.data.filters import Histories
+from dep.data.filters import Histories, reviewers_by_item
 from dep.types import Corpus, Review
 
 
@@ -28,9 +28,7 @@ def sample(corpus: Corpus, histories: Histories, users: int = 150, each: int = 1
         each: the largest number of reviews of a user.
         size: the largest number of reviews in all.
     """
-    reviewers: dict[str, set[str]] = defaultdict(set)
-    for review in corpus.reviews:
-        reviewers[review.item].add(review.user)
+    reviewers = reviewers_by_item(corpus.reviews)
     shared = {user: [r for r in rows if len(reviewers[r.item]) > 1][-each:] for user, rows in histories.items()}
     names = sorted(user for user, rows in shared.items() if len(rows) > 1)
     rng = random.Random(0)

@@ -56,14 +56,17 @@ def can_continue(model: PreTrainedModel) -> bool:
 
     It may if the result is exact and no layer runs again in the backward pass.
     """
-    recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
-    return not recomputes and capabilities(model).prefix
+    return capabilities(model).prefix and not _recomputes(model)
 
 
 def can_keep(model: PreTrainedModel) -> bool:
-    """Whether a forward pass may continue from kept beginnings; see `can_continue`."""
-    recomputes = getattr(model, RECOMPUTES, False) and torch.is_grad_enabled()
-    return not recomputes and capabilities(model).kept_prefixes
+    """Return whether a forward pass may continue from kept beginnings, under the conditions of `can_continue`."""
+    return capabilities(model).kept_prefixes and not _recomputes(model)
+
+
+def _recomputes(model: PreTrainedModel) -> bool:
+    """Return whether layers run again in the backward pass, where they would extend a cache a second time."""
+    return bool(getattr(model, RECOMPUTES, False)) and torch.is_grad_enabled()
 
 
 def refuse_unusable(model_or_config: PreTrainedModel | PretrainedConfig, name: str) -> None:

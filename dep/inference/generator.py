@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.prompts.chat_frame import without_thinking
-from dep.inference.capabilities import can_keep, capabilities
+from dep.inference.capabilities import capabilities
 from dep.inference.decoding import common_beginning, decode, generate, reread
 from dep.inference.prefix_store import PrefixStore
 from dep.inference.settings import GenerateConfig
@@ -146,10 +146,8 @@ class Generate:
         mask_BT, longest = batch.attention_mask, self.config.max_new_tokens
         mode = capabilities(self.backbone).decoding
         if mode == "cache" and self.soft_prompt.prefix_safe:
-            if self.prefixes and batch.cuts and all(batch.cuts) and can_keep(self.backbone):
-                shared, kept = 0, self.prefixes.prefixes(self.backbone, batch)
-            else:
-                shared, kept = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids), None
+            kept = None if self.prefixes is None else self.prefixes.of_batch(self.backbone, batch)
+            shared = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids) if kept is None else 0
             rows = decode(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, shared, kept)
         else:
             with self.soft_prompt.attached(self.backbone, batch):

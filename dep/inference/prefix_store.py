@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dep.inference.capabilities import can_keep
 from dep.inference.kept_prefixes import Segment, extend
 from dep.types import Batch
 from dep.utils.atomic_io import replacing
@@ -52,8 +53,13 @@ class PrefixStore:
         self._opened = time.time()
         self._full = False
 
+    def of_batch(self, model: PreTrainedModel, batch: Batch) -> list[list[Segment]] | None:
+        """Return the kept beginnings of a batch; None if a row has no cut or the model cannot continue from them."""
+        cut = bool(batch.cuts) and all(batch.cuts)
+        return self.prefixes(model, batch) if cut and can_keep(model) else None
+
     def prefixes(self, model: PreTrainedModel, batch: Batch) -> list[list[Segment]]:
-        """The kept beginning of each row of a batch; segments that are missing are computed and stored.
+        """Return the kept beginning of each row of a batch; segments that are missing are computed and stored.
 
         Args:
             model: the backbone, which supports kept prefixes (`capabilities`).
@@ -68,9 +74,9 @@ class PrefixStore:
                 if level < len(cuts)
             }
             keys = {row: _digest(rows[row], *span) for row, span in spans.items()}
-            segments: dict[str, Segment] = {}
             example = {key: row for row, key in keys.items()}
-            missing = [key for key in example if not self._found(key, segments)]
+            segments = {key: stored for key in example if (stored := self._get(key)) is not None}
+            missing = [key for key in example if key not in segments]
             missing.sort(key=lambda key: spans[example[key]][1])
             for start in range(0, len(missing), _ROWS):
                 some = missing[start : start + _ROWS]
@@ -80,13 +86,6 @@ class PrefixStore:
             for row, key in keys.items():
                 kept[row].append(segments[key])
         return kept
-
-    def _found(self, key: str, segments: dict[str, Segment]) -> bool:
-        """Add a stored segment to `segments`; false if there is none."""
-        segment = self._get(key)
-        if segment is not None:
-            segments[key] = segment
-        return segment is not None
 
     def _get(self, key: str) -> Segment | None:
         if key in self._memory:

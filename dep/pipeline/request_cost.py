@@ -33,10 +33,10 @@ _FLOAT = 4
 
 
 def sample(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Choose up to 8 of `prompts`, evenly spaced by length."""
+    """Choose up to 8 of `prompts`, evenly spaced by length, without cuts: they are measured whole."""
     ordered = sorted(prompts, key=lambda prompt: (len(prompt.ids) + len(prompt.target), prompt.key))
     count = min(_SAMPLE, len(ordered))
-    return [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]
+    return [replace(ordered[(2 * at + 1) * len(ordered) // (2 * count)], cuts=()) for at in range(count)]
 
 
 @torch.no_grad()
@@ -54,7 +54,7 @@ def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], coll
         The mean over `prompts`; 0 if there are none.
     """
     capabilities(module.backbone)  # its first call tries the architecture, which is no part of a request
-    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
+    batches = [collate([prompt]).to(module.device) for prompt in prompts]
     totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
     return fmean(totals) if totals else 0.0
 
@@ -72,7 +72,7 @@ def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], co
 
     A large model on a slow machine is timed on the request of middle length alone.
     """
-    batches = [collate([replace(prompt, cuts=())]).to(module.device) for prompt in prompts]
+    batches = [collate([prompt]).to(module.device) for prompt in prompts]
 
     def seconds(batch: Batch) -> float:
         start = time.perf_counter()

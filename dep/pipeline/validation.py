@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dep.data.filters import Histories, Step, passing, steps
+from dep.data.filters import Histories, Step, passing, reviewers_by_item, reviews_by_user, steps
 from dep.data.probe_sample import sample
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import table_files
@@ -78,9 +78,7 @@ def probe_sample(corpora: Mapping[str, Corpus], protocol: ProtocolConfig) -> Pro
     category = max(kept, key=lambda name: (len(kept[name]), len(corpora[name].reviews)))
     histories = kept[category]
     if len(histories) < 2:
-        histories = {}
-        for review in corpora[category].reviews:
-            histories.setdefault(review.user, []).append(review)
+        histories = reviews_by_user(corpora[category].reviews)
     chosen = sample(corpora[category], histories)
     reviews = chosen.corpus.reviews
     with stage("telling authors by their style", len(reviews), show=len(reviews) > 500) as advance:
@@ -101,7 +99,7 @@ def hopeless(corpora: Mapping[str, Corpus], protocol: ProtocolConfig) -> Verdict
         why = "all reviews are by one user, and there is nobody to differ from"
     elif len(items) < 2:
         why = "all reviews are of one item, so nobody has a past review of another one"
-    elif not any(_shared(corpus) for corpus in corpora.values()):
+    elif all(len(users) < 2 for corpus in corpora.values() for users in reviewers_by_item(corpus.reviews).values()):
         why = "no item has two reviewers, so nobody's review can be compared with another's"
     elif good := [category for category, corpus in corpora.items() if passing(corpus, protocol)]:
         bad = ", ".join(category for category in corpora if category not in good)
@@ -109,8 +107,3 @@ def hopeless(corpora: Mapping[str, Corpus], protocol: ProtocolConfig) -> Verdict
     else:
         why = "too few users have four or more reviews of items that others reviewed too"
     return Verdict("none", f"Personalisation has no chance with these reviews: {why}.")
-
-
-def _shared(corpus: Corpus) -> bool:
-    reviewers: dict[str, str] = {}
-    return any(reviewers.setdefault(review.item, review.user) != review.user for review in corpus.reviews)

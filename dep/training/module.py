@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dep.inference.capabilities import can_keep, capabilities
+from dep.inference.capabilities import capabilities
 from dep.inference.kept_prefixes import Segment, length
 from dep.inference.likelihood import example_nll
 from dep.inference.microbatching import in_microbatches, split_rows
@@ -137,9 +137,9 @@ class PersonalizationModule(pl.LightningModule):
 
     def _kept_prefixes(self, batch: Batch) -> list[list[Segment]] | None:
         """The kept beginning of each row; None if beginnings are not kept."""
-        if self.prefixes is None or not batch.cuts or not all(batch.cuts) or self.trains_llm_layers:
+        if self.prefixes is None or self.trains_llm_layers:
             return None
-        return self.prefixes.prefixes(self.backbone, batch) if can_keep(self.backbone) else None
+        return self.prefixes.of_batch(self.backbone, batch)
 
     @property
     def packs(self) -> bool:

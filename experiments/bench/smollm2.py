@@ -34,7 +34,7 @@ from dep.training.settings import TrainConfig
 from dep.types import IGNORE, Batch, Branch, Prompt, Request
 from experiments.bench.measure import Case
 from experiments.bench.products import Products
-from experiments.bench.untrained import soft_prompt
+from experiments.bench.untrained import loss_and_gradients, nearly_equal, soft_prompt
 from experiments.bench.world import WIDTH, english_requests
 
 HISTORY = 4
@@ -92,24 +92,15 @@ def step(text: bool) -> Case:
     batch, module = Collator(0)(setup.prompts), setup.module(setup.store())
     tokens = sum(len(p.ids) for p in setup.prompts) // len(setup.prompts)
 
-    def gradients(loss: Tensor) -> list[Tensor]:
-        module.zero_grad()
-        loss.backward()
-        return [loss.detach(), *(p.grad.clone() for p in module.soft_prompt.parameters() if p.grad is not None)]
-
-    def plain() -> Tensor:
-        nll_B, tokens_B = _plain_nll(module, batch)
-        return (nll_B / tokens_B).mean()
-
-    def ours() -> Tensor:
-        nll_B, tokens_B = module.example_nll(batch)
-        return (nll_B / tokens_B).mean()
+    def gradients(nll_B: Tensor, tokens_B: Tensor) -> list[Tensor]:
+        return loss_and_gradients(module, (nll_B / tokens_B).mean())
 
     return Case(
         "SmolLM2 step" + ("" if text else ", no text"),
         f"{len(setup.prompts)} prompts of {tokens} tokens, K = {HISTORY}, second epoch on",
         "whole padded prompts, logits at targets",
-        lambda: gradients(ours()), lambda: gradients(plain()), _same, len(setup.prompts), "examples/s",
+        lambda: gradients(*module.example_nll(batch)), lambda: gradients(*_plain_nll(module, batch)),
+        nearly_equal, len(setup.prompts), "examples/s",
         5 if text else 3, repeats=2,
     )  # fmt: skip
 
@@ -133,7 +124,7 @@ def likelihood() -> Case:
 
     return Case(
         "SmolLM2 likelihood", "RAG, DEP, constant prompt and another user's vectors on 4 requests",
-        "each arm: whole padded prompts, logits at targets", ours, plain, _same, 4 * len(arms), "examples/s", 2,
+        "each arm: whole padded prompts, logits at targets", ours, plain, nearly_equal, 4 * len(arms), "examples/s", 2,
         repeats=2,
     )  # fmt: skip
 
@@ -215,9 +206,3 @@ def _plain_attention(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.config._attn_implementation = own
-
-
-def _same(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:
-    return all(
-        torch.allclose(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max())) for a, b in zip(ours, theirs, strict=True)
-    )

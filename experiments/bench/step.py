@@ -5,8 +5,6 @@ The alternative pads rows to the length limit, computes logits at every position
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.data.collate import Collator
@@ -17,7 +15,7 @@ from dep.models.settings import BackboneConfig
 from dep.training.module import PersonalizationModule
 from dep.training.settings import TrainConfig
 from experiments.bench.measure import Case
-from experiments.bench.untrained import plain_losses, soft_prompt
+from experiments.bench.untrained import loss_and_gradients, nearly_equal, plain_losses, soft_prompt
 from experiments.bench.world import WIDTH, backbone, requests
 
 ROW = 1152
@@ -43,19 +41,10 @@ def _case(
     soft = soft_prompt(history, model, tokenizer, WIDTH)
     module = PersonalizationModule(model, soft, TrainConfig())
 
-    def step(loss: Tensor) -> list[Tensor]:
-        module.zero_grad()
-        loss.backward()
-        return [loss.detach(), *(p.grad.clone() for p in module.soft_prompt.parameters() if p.grad is not None)]
-
-    def same(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-        return all(
-            torch.allclose(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max())) for a, b in zip(ours, theirs, strict=True)
-        )
-
     return Case(
         name, f"{examples} prompts, K = {history}, {what}",
         f"rows padded to {ROW} tokens, logits everywhere, slots written one by one",
-        lambda: step(module.losses(batch)["total"]), lambda: step(plain_losses(module, batch, ROW)),
-        same, examples, "examples/s", 5,
+        lambda: loss_and_gradients(module, module.losses(batch)["total"]),
+        lambda: loss_and_gradients(module, plain_losses(module, batch, ROW)),
+        nearly_equal, examples, "examples/s", 5,
     )  # fmt: skip

@@ -57,3 +57,17 @@ def plain_losses(module: PersonalizationModule, batch: Batch, row: int) -> Tenso
         for logits_TV, labels_T in zip(logits_BTV, labels_BT, strict=True)
     ]
     return total_loss(torch.stack(losses).mean(), tokens.losses, module.config.lambda_, module.config.gamma)
+
+
+def loss_and_gradients(module: PersonalizationModule, loss: Tensor) -> list[Tensor]:
+    """Run the backward pass; return the loss and the gradients of the soft prompt."""
+    module.zero_grad()
+    loss.backward()
+    return [loss.detach(), *(p.grad.clone() for p in module.soft_prompt.parameters() if p.grad is not None)]
+
+
+def nearly_equal(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:
+    """Return whether two lists of tensors are equal up to rounding in float32."""
+    return all(
+        torch.allclose(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max())) for a, b in zip(ours, theirs, strict=True)
+    )

@@ -12,7 +12,10 @@ from dep.types import Corpus
 class GeneratedSource:
     """Reads the files of a world from `path`, which a subclass writes on first use."""
 
-    path: Path
+    @cached_property
+    def path(self) -> Path:
+        """The folder of the world's files."""
+        raise NotImplementedError
 
     def load(self) -> dict[str, Corpus]:
         """Write the world to disk if it is not there yet, and read it."""

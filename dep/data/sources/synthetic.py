@@ -62,7 +62,7 @@ class SyntheticSource(GeneratedSource):
         return planted(corpora, vectors, self.path)
 
     @cached_property
-    def path(self) -> Path:  # type: ignore[override]
+    def path(self) -> Path:
         """The folder of this world, written on first use; `truth_<Category>.json` in it holds the users' traits."""
         size = {name: value for name, value in asdict(self.config).items() if name not in ("kind", "folder", "seed")}
         if not self.config.drift:

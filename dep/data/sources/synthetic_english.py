@@ -60,7 +60,7 @@ class EnglishSource(GeneratedSource):
         return planted(corpora, vectors, self.path)
 
     @cached_property
-    def path(self) -> Path:  # type: ignore[override]
+    def path(self) -> Path:
         """The folder of this world, written on first use; `truth_<Category>.json` in it holds the users' traits."""
         sizes = (self.config.users, self.config.reviews_per_user, self.config.reviewers_per_item)
         worlds = [EnglishWorld(c, self.config.seed, *sizes) for c in self.config.categories or CATEGORIES]

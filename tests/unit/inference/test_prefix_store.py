@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,6 @@ def test_beginnings_of_earlier_runs_make_room_for_new_ones(build, with_cuts, col
     PrefixStore(tmp_path, LIMIT).prefixes(lit.backbone, cut(collate(with_cuts), with_cuts))
     old = set(tmp_path.glob("*/*.safetensors"))
     for path in old:
-        import os
-
         os.utime(path, (1, 1))
     others = [replace(p, ids=[200, *p.ids[1:]]) for p in with_cuts]
     PrefixStore(tmp_path, 1.2 * size(tmp_path)).prefixes(lit.backbone, cut(collate(others), others))
