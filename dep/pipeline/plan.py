@@ -5,7 +5,8 @@ Nothing is trained or written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -47,18 +48,24 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
     total_s = dict.fromkeys((card.name for card in cards), 0.0)
     longest_s = dict(total_s)
     notes: dict[str, list[str]] = {}
+    read: set[tuple[str, str]] = set()
     for name in dict.fromkeys(job.arm.name for job in planned):
         arm_jobs = [job for job in planned if job.arm.name == name]
         arm = arm_jobs[0].arm
         row = [name, _seeds(arm_jobs), _counted([j.train for j in arm_jobs]), _counted([j.generate for j in arm_jobs])]
-        load = arm_load(resources, arm, counts)
         trained = trained_parameters(arm) if any(job.trains for job in arm_jobs) else 0
         trains_first = arm.warm_start is not None and any(job.trains_warm_start for job in arm_jobs)
-        first_load = arm_load(resources, arm.warm_start, counts) if arm.warm_start and trains_first else None
+        first_load = None
+        if arm.warm_start and trains_first:
+            first_load = without_read(arm_load(resources, arm.warm_start, counts), read)
+        load = without_read(arm_load(resources, arm, counts), read)
+        read.update(computed(load, bool(trained)))
         for card in cards:
             fitting, cost = fitted(arm.config.backbone, load, card, trained)
             first_s = fitted(arm.config.backbone, first_load, card, trained)[1].train_s if first_load else 0.0
-            job_seconds = [_job_seconds(job, cost, first_s) for job in arm_jobs]
+            later = fitted(arm.config.backbone, without_read(load, read), card, trained)[1]
+            costs = [cost, *[later] * (len(arm_jobs) - 1)]  # later seeds find what the first has kept
+            job_seconds = [_job_seconds(job, cost, first_s) for job, cost in zip(arm_jobs, costs, strict=True)]
             seconds = sum(job_seconds)
             total_s[card.name] += seconds
             longest_s[card.name] = max(longest_s[card.name], *job_seconds)
@@ -84,6 +91,17 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
                 for c in cards
             )
         )
+
+
+def computed(load: Load, trains: bool) -> set[tuple[str, str]]:
+    """Name the kept beginnings that an arm leaves on disk: those of its test examples, and those that it trains on."""
+    return {(load.kept_name, split) for split in ("train", "test") if load.kept and (trains or split == "test")}
+
+
+def without_read(load: Load, read: Collection[tuple[str, str]]) -> Load:
+    """Return the load without the kept beginnings in `read`, which an arm before it computes."""
+    left = {split: (load.kept_name, split) not in read for split in ("train", "test")}
+    return replace(load, read=load.read * left["train"], read_test=load.read_test * left["test"])
 
 
 def _job_seconds(job: Job, cost: Cost, first_s: float) -> float:

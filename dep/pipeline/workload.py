@@ -18,6 +18,7 @@ from dep.models.backbones.cost import Load, architecture
 from dep.models.soft_prompt import build_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.resources import Resources
+from dep.utils.hashing import json_digest
 
 SAMPLE = 48
 """Number of test examples whose prompts are measured."""
@@ -68,9 +69,9 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + _BRANCH_TOKENS * len(soft.branches)
         mean = min(prompt.max_input_tokens, _ITEM_TOKENS + block * prompt.history)
         longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _REVIEW_TOKENS)
-        kept = 0.0
+        kept, kept_name = 0.0, ""
     else:
-        lengths = _lengths(resources, arm)
+        lengths, kept_name = _lengths(resources, arm)
         mean, target, kept = (sum(column) / len(column) for column in zip(*lengths, strict=True))
         longest = max(ids + target_ids for ids, target_ids, _ in lengths)
     epochs = arm.settings.epochs
@@ -79,14 +80,17 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         config.train.micro_batch, config.generate.batch_size, config.generate.max_new_tokens,
         config.train.monitor == "val_meteor",
         arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
-        kept, counts["train"] + counts["val"],
+        kept, kept_name, counts["train"] + counts["val"], counts["test"], config.evaluate.texts,
     )  # fmt: skip
 
 
-def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int, int]]:
+def _lengths(resources: Resources, arm: Arm) -> tuple[list[tuple[int, int, int]], str]:
     """Count the tokens of prompt and target, and those that are kept, for a sample of test examples.
 
     No vectors are loaded for slot tokens. In prompts with soft tokens in their blocks only the system text is kept.
+
+    Returns:
+        The three numbers of each example, and a digest of the kept tokens.
     """
     prompt, soft = arm.configured
     plain = replace(prompt, reads_user_history=False, user_tokens=0)
@@ -98,10 +102,11 @@ def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int, int]]:
     requests = data.requests("test")
     prompts = data.prompts(requests[: min(SAMPLE, len(requests))])
     which = 0 if (branches and prompt.slots == "inline") or user_tokens else -1
-    return [
-        (len(p.ids) + slots * prompt.history + user_tokens, len(p.target), p.cuts[which] if p.cuts else 0)
-        for p in (prompts[at] for at in range(len(prompts)))
-    ]
+    sample = [prompts[at] for at in range(len(prompts))]
+    ends = [p.cuts[which] if p.cuts else 0 for p in sample]
+    added = slots * prompt.history + user_tokens
+    lengths = [(len(p.ids) + added, len(p.target), end) for p, end in zip(sample, ends, strict=True)]
+    return lengths, json_digest([p.ids[:end] for p, end in zip(sample, ends, strict=True)])
 
 
 def trained_parameters(arm: Arm) -> int:

@@ -96,8 +96,14 @@ class Load:
     call_tokens: int = 0
     kept: float = 0.0
     """Mean number of prompt tokens whose keys and values are kept (`backbone.keep_prefixes`)."""
+    kept_name: str = ""
+    """Name of what is kept. Arms whose prompts begin alike have the same name, and only the first computes it."""
     read: int = 0
     """Number of examples whose kept tokens are computed before training: those of training and validation, once."""
+    read_test: int = 0
+    """Number of test examples whose kept tokens are computed before generation."""
+    writes: bool = True
+    """Whether texts are generated for the test examples, or only their likelihood is computed."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,8 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
     if trained:
         train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
     calls = load.calls * (prefill + load.call_tokens * weights / (card.bandwidth * card.decoding))
-    generate_s = load.test * ((a_batch + calls) / load.batch + likelihood + read_s)
+    writing = (a_batch * load.writes + calls) / load.batch
+    generate_s = load.test * (writing + likelihood) + load.read_test * read_s
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
     logits = 3 * 4.0 * shape.get_text_config(decoder=True).vocab_size * load.target * 2
