@@ -104,8 +104,8 @@ class Example:
 class Slot:
     """A past review together with its vectors; one object holds both, so that text and vectors cannot be mixed up.
 
-    `his` and `diff` are [E] float tensors. `diff` is None if nobody else reviewed the item. Both are None for a method
-    that uses no vectors.
+    `his` is the review's embedding, and `diff` its difference from the mean of the peers, both [E] float tensors.
+    `diff` is None if nobody else reviewed the item. Both are None for a method that uses no vectors.
     """
 
     review: Review

@@ -1,4 +1,7 @@
-"""`dep cost` prints what each arm costs per request and training example; it needs no weights."""
+"""`dep cost` prints what each arm costs per request and training example; it needs no weights.
+
+An arm is one system of a comparison with its settings.
+"""
 
 from __future__ import annotations
 

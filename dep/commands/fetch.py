@@ -19,7 +19,7 @@ from dep.utils.user_cache import user_cache
 
 
 def main(command: Command) -> None:
-    """Fetch everything that is named, or print the list.
+    """Fetch every model and data set that the command names; print the table of all that are known if it names none.
 
     Raises:
         DepError: a name is unknown, or the network or the content is not as expected.
@@ -101,7 +101,10 @@ def _from_hub(name: str, known: PublicSet) -> None:
 
 
 def show(console: Console) -> None:
-    """Print everything that can be fetched as a table, a release with categories in one row, and the addresses."""
+    """Print a table of everything that can be fetched, and below it the address of each.
+
+    A data set that comes in categories takes one row.
+    """
     table = Table(title="dep fetch NAME", title_justify="left")
     for column in ("name", "what", "size", "licence", "here"):
         table.add_column(column, overflow="fold")

@@ -19,12 +19,12 @@ from dep.utils.atomic_io import write_json
 
 
 def main(command: Command) -> None:
-    """Probe the vectors of all reviews."""
+    """Probe the vectors of the test users' reviews."""
     probe_all(command.resources, command.configs[0])
 
 
 def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
-    """Probe every category, print a table, and write the results to probe.json in the run's folder; return them."""
+    """Probe the test users' reviews of every category; print tables, write the run's probe.json and return it."""
     prepared, cache = resources.prepared(run), resources.cache(run)
     print_notes(resources, prepared)
     corpora = prepared.corpora

@@ -49,7 +49,7 @@ def main(command: Command) -> None:
 
 
 def _split(words: list[str]) -> tuple[Path | None, list[str]]:
-    """Find the file or folder of reviews among the words; the other words are configurations."""
+    """Return the file or folder of reviews among the words, None if there is none, and the other words."""
     data = [word for word in words if _is_data(Path(word))]
     if len(data) > 1:
         raise DepError("dep validate", "one file or folder", " and ".join(data), "name a folder, or one at a time")

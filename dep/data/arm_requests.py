@@ -1,4 +1,7 @@
-"""Makes an arm's requests and prompts from the filtered reviews and their vectors, without Lightning and the LLM."""
+"""Makes an arm's requests and prompts from the filtered reviews and their vectors, without Lightning and the LLM.
+
+An arm is one system of a comparison, that is, a method with its settings.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,11 @@ class ArmRequests:
         return self._vectors
 
     def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
-        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles."""
+        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles.
+
+        A branch is a kind of vector: `diff` has the differences of reviews that have peers, and any other branch the
+        reviews' own vectors.
+        """
         vectors = self.vectors() or {}
         rows: dict[str, set[int]] = {}
         for example in self.prepared.examples:

@@ -1,9 +1,9 @@
 """A probe of whether vectors identify the authors of reviews; it needs no language model.
 
 Each user has a centroid, the mean of the user's vectors without the probed one. The predicted author of a vector is the
-user whose centroid has the largest cosine with it. The vectors are `his`, `diff`, and `both`, which concatenates the
-two after scaling each to unit length. If `both` is not better than `his`, the difference adds no information about the
-author to the review's own vector.
+user whose centroid has the largest cosine with it. The vectors are `his` (a review's own), `diff` (its difference from
+peers), and `both`, which concatenates the two after scaling each to unit length. If `both` is not better than `his`,
+the difference adds no information about the author to the review's own vector.
 
 Shape suffixes: Q probed reviews, U users, E components of a vector, N reviews of the corpus.
 """
@@ -61,7 +61,7 @@ def user_rows(examples: Iterable[Example], category: str) -> list[int]:
 
 
 def probe(corpus: Corpus, vectors: Vectors, rows: Sequence[int]) -> list[ProbeRow]:
-    """Predict the author of each review from `his`, from `diff` and from both.
+    """Predict the author of each review from `his`, from `diff` and from `both`.
 
     Args:
         corpus: the N reviews, which name their authors.

@@ -26,11 +26,11 @@ class Verdict(NamedTuple):
 
 
 def verdict(rows: list[ProbeRow], gain: Comparison) -> Verdict:
-    """Judge by both vectors together.
+    """Judge by the accuracy of `both`, that is, of a review's vector and its difference from peers together.
 
     Args:
-        rows: results for his, diff and both.
-        gain: accuracy of both less that of his alone.
+        rows: the results for `his`, `diff` and `both`, in this order (`author_probe`).
+        gain: the accuracy of `both` minus that of `his`.
     """
     both = rows[-1]
     lift = (both.low - both.chance) / (1 - both.chance)

@@ -1,4 +1,4 @@
-"""Scores predictions, and summarises the scores of all arms in the tables of `results.json`.
+"""Scores predictions, and summarises the scores of all arms (the compared systems) in the tables of `results.json`.
 
 A *score row* holds the scores of one example under one arm and seed: `{key, category, user, <metric>: number or
 statistics, …}`. Before arms are compared, a metric that is a mean over examples is averaged over an arm's seeds for

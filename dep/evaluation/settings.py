@@ -19,7 +19,7 @@ class EvaluateConfig:
     batch_size: int = field(default=16, metadata=RUNTIME)
     """Number of examples in a forward pass that computes the likelihood; it changes no result."""
     shown: int = field(default=3, metadata=RUNTIME)
-    """Number of test requests, of different users if possible, whose texts the report shows side by side."""
+    """Number of test requests, of different users if possible, that the report shows with the texts of all arms."""
     print_texts: bool = field(default=False, metadata=RUNTIME)
     """Whether these texts are also printed in the terminal at the end of the run."""
     n_boot: int = 2000

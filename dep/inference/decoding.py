@@ -60,8 +60,8 @@ def decode(
     """Generate a text for each prompt of a batch.
 
     Args:
-        model: a causal LM that takes a `DynamicCache`. Without a `plain_cache`, it reads the common text for each
-            prompt.
+        model: a causal LM that takes a `DynamicCache`. If `plain_cache` returns None for it, it reads the common text
+            for each prompt.
         embeds_BTD: input embeddings, padded on the left.
         attention_mask_BT: 1 on real tokens.
         draws: chooses the next tokens.
@@ -69,7 +69,6 @@ def decode(
         max_new_tokens: largest number of tokens in a text.
         shared: the number of tokens with which all prompts begin (`common_beginning`); less than the shortest prompt.
         prefixes: the kept beginning of each prompt (`prefix_store`); `shared` is then not used.
-
 
     Returns:
         The ids of each text, including the token that ended it.

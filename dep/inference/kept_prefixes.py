@@ -4,8 +4,9 @@
     row 1   [ system | item, past reviews, longer … | heading ] soft tokens … review
               segment  segment                         segment    computed in each step
 
-A segment holds the tokens between two cuts of a prompt (`Prompt.cuts`). All that stands before the first soft token is
-independent of trained weights, so that segments are shared by epochs, seeds and arms, on disk (`prefix_store`).
+A segment holds the tokens between two cuts of a prompt (`Prompt.cuts`). Keys and values before the first soft token are
+independent of trained weights, unless an adapter acts inside the LLM's layers; beginnings are then not kept. Segments
+are therefore shared by epochs, seeds and arms (the systems of a comparison), on disk (`prefix_store`).
 
 In a batch the segments of a row end in the same column as those of all others, and the rest follows:
 
@@ -40,7 +41,7 @@ class Segment:
 
     @property
     def tokens(self) -> int:
-        """T."""
+        """T, the number of tokens."""
         return int(self.keys[0].shape[1])
 
     @property
@@ -54,19 +55,23 @@ Prefix = Sequence[Segment]
 
 
 def length(prefix: Prefix) -> int:
-    """How many tokens the segments of a row hold."""
+    """Return how many tokens the segments of a row hold."""
     return sum(segment.tokens for segment in prefix)
 
 
 class Rest(NamedTuple):
-    """What a model computes of a batch whose beginnings are kept."""
+    """The inputs with which a model computes what follows the kept beginnings of a batch.
+
+    The rest of a row is what follows its kept beginning. S is the length of the longest rest, and C the number of
+    columns that the kept beginnings and the rests take.
+    """
 
     embeds_BSD: Tensor
     """Input embeddings of the rest of each row, padded on the right."""
     mask_BC: Tensor
     """Attention mask over the kept columns and the rest."""
     at_BS: Tensor
-    """Column of each position in the batch that the rest was taken from."""
+    """For each token of a rest its column in the batch that it was taken from."""
     real_BS: Tensor
     """bool, False on padding."""
     arguments: dict[str, Any]
@@ -76,14 +81,17 @@ class Rest(NamedTuple):
 def rest_of(
     model: PreTrainedModel, embeds_BTD: Tensor, mask_BT: Tensor, prefixes: Sequence[Prefix], gradients: bool
 ) -> Rest:
-    """Split a right-padded batch into kept beginnings and the rest.
+    """Take from a right-padded batch what follows the kept beginnings, and put these into a cache.
 
     Args:
-        model: a causal LM with a `plain_cache`.
+        model: a causal LM for which the function `plain_cache` returns a cache.
         embeds_BTD: input embeddings of whole rows.
         mask_BT: 1 on real tokens.
         prefixes: the kept beginning of each row, shorter than the row.
         gradients: whether the rest needs gradients; new keys and values are then not written in place.
+
+    Returns:
+        The model's inputs for the rest of each row; the cache with the kept beginnings is among their `arguments`.
     """
     kept_B = torch.tensor([length(prefix) for prefix in prefixes], device=mask_BT.device)
     rest_B = mask_BT.sum(1) - kept_B
@@ -104,10 +112,10 @@ def rest_of(
 def assembled(
     model: PreTrainedModel, prefixes: Sequence[Prefix], first_B: Tensor, columns: int, gradients: bool
 ) -> DynamicCache:
-    """A cache that holds kept beginnings, row by row.
+    """Build a cache that holds kept beginnings, row by row.
 
     Args:
-        model: a causal LM with a `plain_cache`.
+        model: a causal LM for which the function `plain_cache` returns a cache.
         prefixes: the kept beginning of each row.
         first_B: column in which each row begins; columns before it are zero.
         columns: how many columns the cache has; what a row holds beyond them is left out.
@@ -138,9 +146,12 @@ def extend(model: PreTrainedModel, prefixes: Sequence[Prefix], embeds: Sequence[
     """Compute the segments of tokens that follow kept beginnings.
 
     Args:
-        model: a causal LM with a `plain_cache`.
+        model: a causal LM for which the function `plain_cache` returns a cache.
         prefixes: the kept beginning of each row; all rows have one, or none has.
         embeds: input embeddings [T, D] of each row's next tokens.
+
+    Returns:
+        For each row the segment of its next tokens.
     """
     rows_BTD = pad_sequence(list(embeds), batch_first=True)
     ones = [row_TD.new_ones(len(row_TD), dtype=torch.long) for row_TD in embeds]
@@ -171,7 +182,7 @@ def extend(model: PreTrainedModel, prefixes: Sequence[Prefix], embeds: Sequence[
 
 
 def _columns(cache: DynamicCache, at: int, side: Literal["keys", "values"], row: int, span: slice) -> Tensor:
-    """Columns of one row in layer `at`, as a tensor of its own."""
+    """Return the columns `span` of one row in layer `at`, as a tensor of its own."""
     layer = cache.layers[at]
     assert isinstance(layer, DynamicLayer), "a plain cache has no other layers"
     states_BHTd = layer.keys if side == "keys" else layer.values

@@ -57,7 +57,6 @@ def example_nll(
         prefixes: the kept beginning of each prompt (`prefix_store`), for prompts padded on the right; `lead` and
             `packed` are then ignored.
 
-
     Returns:
         The sum over the target's tokens [B] in nats, and the number of these tokens [B].
 

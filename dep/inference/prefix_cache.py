@@ -4,7 +4,8 @@
       once, without gradients             once for each prompt, without gradients        with gradients
 
 This is exact, since positions of a causal model do not see later positions. No trained parameter affects the positions
-before the first soft token, and equal beginnings have equal keys and values.
+before the first soft token, and equal beginnings have equal keys and values. Where an adapter acts inside the LLM's
+layers (LoRA, cross-attention), nothing is computed in this way.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def prefix_span(batch: Batch, injected_ids: Iterable[int]) -> PrefixSpan:
 
 
 def positions(model: PreTrainedModel, attention_mask_BT: Tensor) -> dict[str, Tensor]:
-    """Return position ids that count only real tokens; models with learned positions need them if padding is left."""
+    """Return position ids that count only real tokens; models with learned positions need them if padding is left.
+
+    They are an argument of the model by name; the dict is empty for a model that takes no position ids.
+    """
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return {}
     return {"position_ids": (attention_mask_BT.long().cumsum(1) - 1).clamp(min=0)}

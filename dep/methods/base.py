@@ -69,7 +69,7 @@ class Method:
         return requests
 
     def calls(self, history: int) -> int:
-        """Return the largest number of texts that a language model writes before a review.
+        """Return the largest number of texts that a language model writes before a review, by default 0.
 
         Args:
             history: number of past reviews in the request.

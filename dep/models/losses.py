@@ -8,8 +8,9 @@
 e -> vectors_BKE   ê -> rebuilt_BKE   z -> latents_BKZ   d' -> Z   ρ -> rho   λ -> lambda_   γ -> gamma
 ρ̂ -> means_GZ (each of G groups of vectors, such as those of an example, has its own mean)
 
-All functions take a dict with one tensor for each branch. `present` [B, K] is True where there is a vector; a review
-without peers, for example, has no difference. Where it is False, nothing enters a mean or gets a gradient.
+All functions take a dict with one tensor for each branch, `his` (a review's own vectors) and `diff` (differences from
+peers). `present` [B, K] is True where there is a vector; a review without peers, for example, has no difference. Where
+it is False, nothing enters a mean or gets a gradient.
 """
 
 from __future__ import annotations

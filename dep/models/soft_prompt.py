@@ -2,8 +2,9 @@
 
     e -> z, ê (compressor) -> p (projector) -> replaces the embedding of a slot token in the prompt
 
-Training and generation share this code. The adapter computes in the dtype of its weights (float32), with autocast
-turned off. Its result is cast to the backbone's dtype.
+A slot token is a placeholder in the prompt, and a branch is a kind of soft token (`dep.types.Branch`). Training and
+generation share this code. The adapter computes in the dtype of its weights (float32), with autocast turned off. Its
+result is cast to the backbone's dtype.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class SoftPromptOutput(NamedTuple):
 
 
 class SoftPrompt(nn.Module):
-    """The trained module: an adapter and, with `boundary_trainable`, the embeddings of the boundary tokens."""
+    """What is added to the frozen LLM: an adapter and, with `boundary_trainable`, embeddings of the boundary tokens."""
 
     def __init__(
         self,

@@ -1,8 +1,11 @@
-"""Writes and loads adapter folders, which hold a trained adapter and all that is needed to build it again.
+"""Writes and loads adapter folders: a trained adapter, and the settings from which it can be built without its run.
 
-adapter.safetensors     the trained tensors
+adapter.safetensors     the tensors of the soft prompt (`dep.models.adapters.files`)
 adapter_config.json     the configuration, sizes, and the fingerprints of backbone and embedder
 README.md               a model card
+
+A folder holds neither the frozen LLM nor the embedder; the configuration names them. Each trained arm (a system of a
+comparison, with its settings) has such a folder for each seed.
 """
 
 from __future__ import annotations
@@ -79,16 +82,19 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
 
 
 def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
-    """Build backbone and adapter from an adapter folder alone, without the run that made the folder.
+    """Build the adapter from its folder, together with the backbone that its configuration names.
+
+    Nothing else of the run that trained the adapter is needed.
 
     Args:
-        folder: a folder with the three files of `FILES`.
+        folder: a folder with adapter_config.json and adapter.safetensors.
 
     Returns:
         The module in eval mode on the CPU, the backbone's tokenizer, and the arm with its configuration.
 
     Raises:
-        MissingFile: one of the three files is missing.
+        MissingFile: one of the two files is missing.
+        FileNotFoundError: the backbone is not on this machine.
         DepError: the adapter was trained on another backbone.
     """
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""An arm at one seed, and the settings that follow from its configuration.
+"""An arm (one system of a comparison, with its settings) at one seed, and what follows from its configuration.
 
 The module `keys` computes the keys of its results, and the module `store` reads and writes its folder.
 """
@@ -55,7 +55,10 @@ class Arm:
 
     @cached_property
     def frame(self) -> ChatFrame | None:
-        """The rendered chat template of the arm's prompts; rendered only once, as a template may write the date."""
+        """The rendered chat template of the arm's prompts; None if the tokenizer is not on this machine.
+
+        It is rendered only once, as a template may write the date.
+        """
         from dep.pipeline.content import rendered_frame  # imports torch, which a mistyped key must not wait for
 
         prompt, soft = self.configured

@@ -1,4 +1,4 @@
-"""Functions that build what an arm needs: its data module, module, profile context and generator."""
+"""Functions that build what an arm (one system of a comparison) needs: data, module, profile context, generator."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Computes the keys of an arm's results; a key is a hash of everything that a result depends on.
 
+An arm is one system of a comparison, here at one seed.
+
     encoder key      what a user encoder's pretraining depends on
     adapter key      what the training depends on
     prediction key   the adapter key, the method at test time, and the settings of generation

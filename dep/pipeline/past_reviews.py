@@ -43,7 +43,10 @@ class PastReviews(NamedTuple):
         return f"{self.asked:,} asked for, {self.kept:,} kept"
 
     def warning(self, name: str) -> str:
-        """Return a warning if some prompts hold no past review, and so equal those of a method without history."""
+        """Return a warning if some prompts hold no past review, and so equal those of a method without history.
+
+        It is empty if there is no such prompt.
+        """
         if not self.empty:
             return ""
         return (

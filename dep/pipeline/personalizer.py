@@ -1,6 +1,8 @@
 """Generates reviews for one user at a time with a trained adapter: `dep.Personalizer`.
 
 reviews -> embedder -> his (Eq. 2), diff (Eq. 4) -> prompt -> frozen LLM with the adapter -> text
+
+`his` is the vector of a past review, and `diff` its difference from the mean of the peers' vectors.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class PastReview:
 
 
 class Personalizer:
-    """Generates reviews for users from their past reviews.
+    """Generates reviews for users from their past reviews; `from_pretrained` loads one.
 
     Args:
         module: the backbone with the adapter.
@@ -76,6 +78,7 @@ class Personalizer:
 
         Raises:
             MissingFile: a file is missing in the folder.
+            FileNotFoundError: the backbone is not on this machine.
             DepError: the adapter was trained on another backbone.
         """
         return cls(*load_adapter(folder))

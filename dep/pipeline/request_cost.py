@@ -1,4 +1,7 @@
-"""Measures the cost of arms: trained parameters, training time, and a request's tokens, operations, time and memory."""
+"""Measures the cost of arms: trained parameters, training time, and a request's tokens, operations, time and memory.
+
+An arm is one system of a comparison with its settings.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ def _counted(call: Callable[[], object]) -> float:
 
 @torch.no_grad()
 def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], collate: Collator) -> float:
-    """Time a forward pass over each request and its real review, one at a time; return the mean in seconds.
+    """Time a forward pass over each request and its real review, one at a time; return the mean in seconds, or 0.
 
     A large model on a slow machine is timed on the request of middle length alone.
     """
@@ -102,7 +105,7 @@ def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
     Args:
         request: the request.
         text: whether the prompt holds the past reviews as text.
-        branches: the branches whose vectors the adapter reads.
+        branches: the kinds of vector that the adapter reads (`dep.types.Branch`).
     """
     size = len(request.profile.encode())
     for slot in request.slots:

@@ -1,4 +1,7 @@
-"""Loads what the arms of a run share, and only once: reviews, vectors, backbones and metrics."""
+"""Loads what the arms of a run share, and only once: reviews, vectors, backbones and metrics.
+
+An arm is one system of a comparison with its settings (`dep.pipeline.arm`).
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ class Resources:
         return self._backbones[key]
 
     def prefixes(self, config: RunConfig) -> PrefixStore | None:
-        """Kept beginnings of the configuration's backbone; None where they are not kept."""
+        """Return the store of kept beginnings of prompts for the configuration's backbone; None if none are kept."""
         backbone = config.backbone
         if not backbone.keep_prefixes:
             return None
@@ -108,13 +111,15 @@ class Resources:
     def builder(
         self, config: RunConfig, prompt: PromptConfig, branches: Sequence[Branch], frame: ChatFrame | None = None
     ) -> PromptBuilder:
-        """Return a prompt builder for a backbone; all builders of a backbone share their memo of texts.
+        """Return a prompt builder for a backbone.
+
+        All builders of a backbone share one memo of the token ids of texts, so that a text is encoded once.
 
         Args:
             config: names the backbone.
             prompt: what a prompt holds.
-            branches: the soft tokens of a past review.
-            frame: the chat frame, if it was rendered before.
+            branches: the kinds of soft token in the prompt (`dep.types.Branch`).
+            frame: the chat template as rendered around the user's message; None renders it when it is first needed.
         """
         keeps = config.backbone.keep_prefixes
         built = PromptBuilder(self.tokenizer(config), prompt, branches, frame, keeps)

@@ -1,5 +1,6 @@
-"""Runs the arms one after another, or several in parallel, each in its own process.
+"""Runs the arms of a run one after another, or several in parallel, each in its own process.
 
+An arm is one system of a comparison, here at one seed.
 With a backbone as small as the built-in one, two threads of a process mostly wait for each other, but two processes
 with one thread each keep two cores busy. Arms that share an adapter or a warm start run in the same process, so that
 the shared part is trained only once. Worker processes end when their parent ends. An arm that fails does not stop

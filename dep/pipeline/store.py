@@ -1,8 +1,9 @@
 """Reads and writes the files of an arm: those in its folder, and copies of its results in the cache.
 
-`state.json` in the folder holds the key of each finished stage and the digest of the stage's file. A stage is done if
-its current key is recorded and its file has the recorded digest. The output of an interrupted stage is used only if the
-stage began under the same key. In the cache, a manifest beside each file holds the file's digest.
+An arm is one system of a comparison, here at one seed. `state.json` in the folder holds the key of each finished stage
+and the digest of the stage's file. A stage is done if its current key is recorded and its file has the recorded digest.
+The output of an interrupted stage is used only if the stage began under the same key. In the cache, a manifest beside
+each file holds the file's digest.
 """
 
 from __future__ import annotations

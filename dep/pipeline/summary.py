@@ -270,7 +270,7 @@ def _draw_requests(owners: Sequence[tuple[str, str]], count: int) -> list[int]:
 
 
 def _peers(corpus: Corpus, user: str, slots: Sequence[Any]) -> list[Mapping[str, str]]:
-    """Return up to three reviews that other users wrote about the item of the newest past review."""
+    """Return up to three reviews that other users wrote about the item of the newest past review; none without one."""
     if not slots:
         return []
     item = slots[0].item

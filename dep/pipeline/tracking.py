@@ -1,7 +1,8 @@
 """Logs to Weights & Biases, offline by default: one W&B run for each arm and seed, grouped by experiment.
 
-`wandb sync runs/<name>/wandb` uploads an offline run later. Logging changes no result, and `wandb=disabled` turns it
-off. The CSV files and score files hold the same values, and the package reads only these.
+An arm is one system of a comparison. `wandb sync runs/<name>/wandb` uploads an offline run later. Logging changes no
+result, and `wandb=disabled` turns it off. The CSV files and score files hold the same values, and the package reads
+only these.
 """
 
 from __future__ import annotations

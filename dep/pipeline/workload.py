@@ -1,7 +1,7 @@
 """Computes how much work an arm is: its examples, the tokens of its prompts and reviews, and its parameters.
 
-No weights are loaded. Tokens are counted in the prepared data if the reviews are available; otherwise they follow from
-the paper's Table 4.
+An arm is one system of a comparison with its settings. No weights are loaded. Tokens are counted in the prepared data
+if the reviews are available; otherwise they follow from the paper's Table 4.
 """
 
 from __future__ import annotations
@@ -110,7 +110,10 @@ def _lengths(resources: Resources, arm: Arm) -> tuple[list[tuple[int, int, int]]
 
 
 def trained_parameters(arm: Arm) -> int:
-    """Count an arm's trained parameters, including low-rank updates of the LLM and trained boundary tokens."""
+    """Count an arm's trained parameters, including low-rank updates of the LLM and trained boundary tokens.
+
+    It is 0 for an arm that trains nothing.
+    """
     if not arm.method.trains:
         return 0
     config, (prompt, soft) = arm.config, arm.configured

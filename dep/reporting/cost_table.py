@@ -1,4 +1,4 @@
-"""Builds the table of what each arm costs, for the page, the Markdown file and the terminal."""
+"""Builds the table of what each arm (a compared system) costs, for the page, the Markdown file and the terminal."""
 
 from __future__ import annotations
 

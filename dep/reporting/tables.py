@@ -1,4 +1,7 @@
-"""Builds the main table of each category from `results.json`, and formats its numbers."""
+"""Builds the main table of each category from `results.json`, and formats its numbers.
+
+A row of the table is an arm, that is, one system of a comparison with its settings. A run has one seed or several.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Cell:
     n: int
     """Number of test reviews."""
     seeds: tuple[float, ...]
-    """The values of the single seeds; empty if there is only one seed."""
+    """With several seeds the value of each, whose mean is `value`. Empty for one seed."""
     best: bool
     """Whether this is the metric's best value, as far as the printed decimals show."""
 
@@ -49,7 +52,10 @@ class Table:
         return max(cell.n for cell in self.cells.values())
 
     def seeds(self, arm: str) -> int:
-        """Return over how many seeds an arm's values are averaged; 0 if there is only one seed."""
+        """Return the number of seeds over which an arm's values are averaged.
+
+        The values of an arm with one seed are no averages; the result is then 0.
+        """
         return max(len(cell.seeds) for (name, _), cell in self.cells.items() if name == arm)
 
 
@@ -150,7 +156,7 @@ def main_table(results: Results, category: str) -> Table:
 
 
 def spread(cell: Cell, metric: str) -> str:
-    """Format the values of the single seeds for a tooltip; empty if there is only one seed."""
+    """Format the value of each seed and their mean for a tooltip; return an empty text if there is only one seed."""
     if not cell.seeds:
         return ""
     values = ", ".join(number(metric, value) for value in cell.seeds)

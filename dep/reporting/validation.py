@@ -43,7 +43,7 @@ class Probe:
     category: str
     rows: list[ProbeRow]
     gain: Comparison
-    """Accuracy of both vectors less that of his alone."""
+    """Accuracy with `both` vectors minus that with `his` alone (`author_probe`)."""
     texts: int
     """Reviews that were embedded."""
 

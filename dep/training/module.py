@@ -45,7 +45,11 @@ from dep.utils.lightning import pl
 
 
 class PersonalizationModule(pl.LightningModule):
-    """Holds the backbone and the soft prompt; only parameters that `is_trainable` accepts are trained and saved."""
+    """Holds the frozen backbone and the soft prompt.
+
+    Adapters and checkpoints hold all tensors of the soft prompt (`is_trainable`). Those of its parameters are trained
+    that its adapter does not freeze (`SoftPrompt.is_trained`).
+    """
 
     def __init__(
         self,
@@ -59,11 +63,10 @@ class PersonalizationModule(pl.LightningModule):
 
         Args:
             backbone: the LLM, from `dep.models.backbones.load`.
-            soft_prompt: the trained part, from `build_soft_prompt`.
+            soft_prompt: the adapter with its boundary tokens, from `build_soft_prompt`.
             config: the settings of training.
             evaluate: called with this module after each validation epoch; returns metrics to log, such as `val_meteor`.
             prefixes: kept beginnings of prompts; None if no beginnings are kept.
-
 
         Raises:
             DepError: `max_tokens_per_forward` is set although the adapter trains inside the LLM's layers.
@@ -75,7 +78,7 @@ class PersonalizationModule(pl.LightningModule):
         self.evaluate = evaluate
         self.prefixes = prefixes
         self.fingerprint = fingerprint(backbone)
-        self.strict_loading = False  # checkpoints hold only the trained part; on_load_checkpoint compares the names
+        self.strict_loading = False  # checkpoints hold only the soft prompt; on_load_checkpoint compares the names
         self.trains_llm_layers = not soft_prompt.prefix_safe
         """Whether all positions depend on trained parameters, so that even the first position needs gradients."""
         if self.trains_llm_layers and config.max_tokens_per_forward:
@@ -136,7 +139,7 @@ class PersonalizationModule(pl.LightningModule):
         return nll_B, (labels_BT[:, 1:] != IGNORE).sum(1)
 
     def _kept_prefixes(self, batch: Batch) -> list[list[Segment]] | None:
-        """The kept beginning of each row; None if beginnings are not kept."""
+        """Return the kept beginning of each row; None if the batch is computed without kept beginnings."""
         if self.prefixes is None or self.trains_llm_layers:
             return None
         return self.prefixes.of_batch(self.backbone, batch)
@@ -210,7 +213,7 @@ class PersonalizationModule(pl.LightningModule):
             self.log_dict(dict(self.evaluate(self)), sync_dist=True, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """Build the optimizer of the trained part, and a learning-rate schedule that advances with each step."""
+        """Build the optimizer of the trained parameters, and a learning-rate schedule that advances with each step."""
         c, total = self.config, optimizer_steps(self.trainer, self.config)
         own_groups = self.soft_prompt.param_groups()
         grouped_ids = {id(p) for group in own_groups for p in group["params"]}
@@ -242,7 +245,7 @@ class PersonalizationModule(pl.LightningModule):
         return trained, total - backbone - trained, backbone
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Reduce a checkpoint to trained parameters; add the backbone's fingerprint and the training settings."""
+        """Keep only the soft prompt's tensors in a checkpoint; add the backbone's fingerprint and the settings."""
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if is_trainable(k)}
         checkpoint["fingerprint"] = self.fingerprint
         checkpoint["train_config"] = asdict(self.config)
@@ -266,7 +269,7 @@ class PersonalizationModule(pl.LightningModule):
             )
 
     def save_adapter(self, path: Path, config: Mapping[str, Any]) -> None:
-        """Write the trained part as a safetensors file with `config` (JSON values) in its metadata."""
+        """Write the soft prompt's tensors as a safetensors file with `config` (JSON values) in its metadata."""
         write_adapter(path, trainable_state(self), config, self.fingerprint)
 
     def load_adapter(self, path: Path) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Train:
 
 
 def _finished_rows(folder: Path) -> list[dict[str, Any]]:
-    """Read the rows of metrics.csv up to the last checkpoint; each row maps columns to text."""
+    """Read the rows of metrics.csv up to the last checkpoint, if there are both; each row maps columns to text."""
     table, last = folder / "metrics.csv", folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         return []

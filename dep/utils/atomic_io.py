@@ -78,7 +78,7 @@ def as_line(row: Mapping[str, Any]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; an incomplete last line, which an interruption can leave, is dropped."""
+    """Read JSON lines; an incomplete last line (from an interruption) is dropped, and a missing file has none."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")

@@ -90,14 +90,20 @@ class ModelFolder:
         return self._stated_width() or self.encode(["dimension"]).shape[1]
 
     def _stated_width(self) -> int | None:
-        """Return the hidden states' width by config.json if it is E, as where a vector is one state or their mean."""
+        """Return the hidden states' width by config.json if it is E, as where a vector is one state or their mean.
+
+        None if the file states no width or is missing.
+        """
         try:
             return hidden_size(self.folder)
         except (OSError, ValueError, AttributeError):
             return None
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of the embedder's kind, truncation, precision and runtime, and of all files of the model."""
+        """Return a SHA-256 of the embedder's kind, truncation, precision and runtime, and of the model's files.
+
+        The files are those whose suffix is in `_MODEL_FILES`: weights, tokenizer and configuration.
+        """
         return self._fingerprint
 
     def encode(self, texts: Sequence[str]) -> Tensor:

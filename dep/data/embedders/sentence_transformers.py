@@ -77,7 +77,7 @@ class SentenceTransformers(ModelFolder):
         return model
 
     def _stated_width(self) -> int | None:
-        """The hidden states' width, if a vector is one state or one mean of them, and no layer follows."""
+        """Return the hidden states' width if a vector is one state or their mean and no layer follows; else None."""
         try:
             parts = json.loads((self.folder / "modules.json").read_text(encoding="utf-8"))
             kinds = [part["type"].rpartition(".")[2] for part in parts]

@@ -58,7 +58,7 @@ class PromptBuilder:
     Args:
         tokenizer: the tokenizer; with branches it must have the special tokens of `dep.types`.
         config: the settings of the prompt.
-        branches: the soft tokens that a block holds: `his`, `diff`, both or none.
+        branches: the kinds of soft token that a past review has (`dep.types.Branch`): `his`, `diff`, both or none.
         frame: the rendered chat template around the user's message, if it was rendered before.
         keeps_prefixes: whether prompts have `cuts`, where kept beginnings may end.
 
@@ -260,13 +260,13 @@ class PromptBuilder:
         return prompt
 
     def _section(self, blocks: Sequence[Block]) -> tuple[list[Parts], list[Parts]]:
-        """The lines of the past reviews, and those of their soft tokens where these stand after them."""
+        """Return the lines of the past reviews, and those of their soft tokens; the latter only with `slots: late`."""
         late = [line for block in blocks for line in block.late]
         heading = late_heading(self.branches, self.config.guidance) if late else []
         return [_HEADING, *(line for block in blocks for line in block.lines)], [*heading, *late]
 
     def _cuts(self, frame: ChatFrame, ids: Sequence[int], first: Sequence[Parts]) -> tuple[int, ...]:
-        """`Prompt.cuts`: the ends of the system text, and of the item and past reviews, and the first soft token."""
+        """Return `Prompt.cuts`: the ends of system text and of past reviews, and the first soft token; none if off."""
         if not self._keeps_prefixes:
             return ()
         before: Parts = (Part(frame.pieces[0], True),)

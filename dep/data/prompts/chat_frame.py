@@ -113,7 +113,7 @@ def _is_complete(pieces: list[str]) -> bool:
 
 
 def _lead(turns: list[dict[str, str]], config: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the white space that the template puts between prompt and answer; Llama 2's puts a blank."""
+    """Return the white space that the template puts before the answer, as Llama 2's puts a blank; empty if none."""
     try:
         answered = _render([*turns, {"role": "assistant", "content": _ANSWER}], config, tokenizer)
         asked = _render(turns, config, tokenizer)

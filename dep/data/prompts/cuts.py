@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 def cut_positions(
     ids: Sequence[int], beginnings: Sequence[Sequence[int]], soft_ids: Collection[int]
 ) -> tuple[int, ...]:
-    """Positions in a prompt that other prompts may share, and the position of the first soft token, increasing.
+    """Return the positions up to which other prompts may share this one, and that of the first soft token, increasing.
 
     Args:
         ids: the prompt.

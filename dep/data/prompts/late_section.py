@@ -27,10 +27,10 @@ _HOLDS: dict[Branch, str] = {
 
 
 def late_heading(branches: Sequence[Branch], guidance: bool) -> list[Parts]:
-    """The lines above the soft tokens of past reviews; none without branches.
+    """Return the lines above the soft tokens of past reviews; none without branches.
 
     Args:
-        branches: which embeddings the lines hold.
+        branches: the kinds of soft token in the lines below the heading.
         guidance: whether a note says what they denote.
     """
     named = tuple(branch for branch in SLOT_LINES if branch in branches)
@@ -44,12 +44,12 @@ def late_heading(branches: Sequence[Branch], guidance: bool) -> list[Parts]:
 
 
 def late_line(branches: Sequence[Branch]) -> list[Parts]:
-    """The line of one past review, with the soft tokens of these branches; none without any."""
+    """Return the line of one past review, with a soft token of each of `branches`; none without branches."""
     pieces = ["".join(SLOT_LINES[branch][1:]) for branch in SLOT_LINES if branch in branches]
     return [(Part("".join([*pieces, "\n"]), True),)] if pieces else []
 
 
 def user_lines(count: int) -> list[Parts]:
-    """The lines of `count` soft tokens of a user's whole history; none for zero."""
+    """Return the lines that hold `count` soft tokens for a user's whole history; none if `count` is 0."""
     slots = SLOT_TOKENS["user"] * count
     return [(Part(f"[User Embedding]:\n{HIS_START}{slots}{HIS_END}\n", True),)] if count else []

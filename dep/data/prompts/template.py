@@ -1,4 +1,8 @@
-"""The texts of the prompt in Figure 6 of the paper."""
+"""The texts of the prompt in Figure 6 of the paper.
+
+A branch is a kind of soft token: `his` stands for a past review, `diff` for its difference from peers' reviews of the
+item, and `user` for the whole history (`dep.types.Branch`).
+"""
 
 from __future__ import annotations
 
@@ -62,5 +66,8 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
 
 
 def shown_branches(config: PromptConfig, branches: Sequence[Branch]) -> tuple[Branch, ...]:
-    """Return the branches whose soft tokens the blocks of past reviews hold."""
+    """Return those of `branches` that have a soft token for each past review: `his`, `diff`, both or none.
+
+    The result is empty if the prompt shows no past reviews (`history` is 0).
+    """
     return tuple(branch for branch in branches if branch in SLOT_LINES) if config.history else ()

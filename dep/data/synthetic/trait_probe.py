@@ -2,8 +2,9 @@
 
 For each of the 48 concepts, a ridge regression predicts from the review's vector whether the concept is among the four
 sayings of the author. The regression is fitted on four fifths of the users and evaluated on the rest. A review mentions
-sayings and facts in the same kinds of sentence, and only peers' reviews distinguish the two, so `diff` should predict
-more than `his`. With drift, the labels are the sayings that the author had when the review was written.
+sayings and facts in the same kinds of sentence, and only peers' reviews distinguish the two. A review's difference from
+its peers (`diff`, see `dep.types.Vectors`) should therefore predict more than its own vector (`his`). `both` is the
+two, one after the other. With drift, the labels are the sayings that the author had when the review was written.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class TraitRow:
 
     vectors: str
     auc_U: Tensor
-    """[U], each user's mean AUC: how well sayings are told from other concepts; 0.5 is chance."""
+    """[U], each user's mean AUC: how often a label of the author is scored above a rival; 0.5 is chance."""
     n: int
     """Number of reviews."""
     trait: str = "sayings"
@@ -44,7 +45,7 @@ class Ridge(NamedTuple):
     base_C: Tensor
 
     def __call__(self, x_NE: Tensor) -> Tensor:
-        """Return the scores [N, C] of the C concepts."""
+        """Return the scores [N, C] of the C labels, such as concepts."""
         return (x_NE - self.mean_E) @ self.weight_EC + self.base_C
 
 
@@ -65,7 +66,12 @@ def ranked(score_QC: Tensor, label_QC: Tensor) -> Tensor:
 
 
 def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
-    """Return the traits that a user has at `time`; `user` is an entry of the truth file."""
+    """Return the traits that a user has at `time`.
+
+    Args:
+        user: the user's entry in `truth_<category>.json`, which holds the planted traits.
+        time: in milliseconds since 1970.
+    """
     later = user.get("later")
     return {**user, **later} if later and time >= later["since"] else user
 
@@ -73,12 +79,14 @@ def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
 def planted(
     corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 1e-2
 ) -> list[TraitRow]:
-    """Run the probe on `his`, on `diff` and on both, over all categories together.
+    """Run the probe on `his`, on `diff` and on `both`, over all categories together.
+
+    Reviews without peers are left out.
 
     Args:
         corpora: the reviews.
         vectors: the vectors of the reviews.
-        folder: the folder that holds the world's truth files.
+        folder: the folder with `truth_<category>.json` of each category, which holds the planted traits.
         ridge: weight of the penalty for each review.
 
     Returns:
@@ -103,7 +111,7 @@ def planted(
 def probe_labels(
     his_NE: Tensor, diff_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user: Sequence[str], ridge: float
 ) -> list[TraitRow]:
-    """Probe his, diff and both for traits of the reviews' authors.
+    """Probe `his`, `diff` and `both` for traits of the reviews' authors.
 
     Args:
         his_NE: vectors of reviews.
@@ -123,7 +131,7 @@ def probe_labels(
 
 
 def _auc(x_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user_N: Tensor, ridge: float) -> dict[str, Tensor]:
-    """Mean AUC of each user [U] by trait; one regression for the labels of all traits."""
+    """Return each user's mean AUC [U] by trait; one regression has the labels of all traits as its outputs."""
     users = int(user_N.max()) + 1
     sizes = [has_NC.shape[1] for has_NC, _ in labels.values()]
     label_NC, score_NC = torch.cat([has_NC for has_NC, _ in labels.values()], 1), x_NE.new_zeros(len(x_NE), sum(sizes))
@@ -138,7 +146,10 @@ def _auc(x_NE: Tensor, labels: Mapping[str, tuple[Tensor, Tensor]], user_N: Tens
 
 
 def beaten(score_NC: Tensor, has_NC: Tensor, rival_NC: Tensor) -> Tensor:
-    """AUC of each row [N]: how often one that the author has scores above a rival; 0.5 where either is missing."""
+    """Return the AUC of each row [N]: how often a label that the author has is scored above a rival label.
+
+    It is 0.5 for a row that has no such label or no rival.
+    """
     parts = []
     for score, has, rival in zip(score_NC.split(512), has_NC.split(512), rival_NC.split(512), strict=True):
         above = (score[:, :, None] > score[:, None, :]).to(score.dtype)

@@ -1,4 +1,4 @@
-"""Writes a world to disk: reviews in the schema of Amazon 2023, and the users' traits as truth files for probes."""
+"""Writes a world to disk: reviews in the schema of Amazon 2023, and files with the users' traits for probes."""
 
 from __future__ import annotations
 

@@ -1,16 +1,22 @@
 """Stores vectors on disk, so that each text is embedded once, even if the settings of differences change.
 
-    <root>/vectors/<12 of the embedder>/<category>/shard-*.safetensors    vectors by text (text_store.py)
-    <root>/<category>-<12 of his key>/his.safetensors                     his   [N, E], one row per review
-                                      manifest.json
-                                      diff-<12 of diff key>/diff.safetensors   diff [N, E], peers [N]
-                                                            manifest.json
+Each review has a vector of its own, called `his`, and a difference from its peers' vectors, called `diff`
+(`dep.types.Vectors`). Items and requests have vectors too (`VectorStore.texts`, whose argument is a `<name>`).
 
-"12 of" means the first 12 digits of a hash. The his key hashes the embedder and the texts in the order of rows. The
-diff key hashes the his key, the authors, the items, which reviews count as peers', and the settings of differences. A
-folder is complete when its manifest exists. One process at a time fills a folder; others wait.
+    <root>/<category>-<key of his>/his.safetensors                       his [N, E], one row for each review
+    <root>/<category>-<key of his>/diff-<key of diff>/diff.safetensors   diff [N, E], and the numbers of peers [N]
+    <root>/<category>-<name>-<key>/<name>.safetensors                    one row for each of the other texts
+    <root>/vectors/<embedder>/<category>/shard-*.safetensors             vectors by the review's text (`text_store`)
+    <root>/vectors/<embedder>/<category>-<name>/shard-*.safetensors      vectors by text, for the other texts
 
-Each category has its own shards, so that its vectors do not depend on categories that were embedded earlier.
+A key is a hash, and `<embedder>` is the embedder's fingerprint; names of folders hold the first 12 digits. The key of
+`his` hashes the embedder's fingerprint and the texts in the order of rows; the key of other texts hashes their name
+too. The key of `diff` hashes the key of `his`, the authors, the items, which reviews count as peers', the settings of
+differences and, with `difference.time: earlier`, the times of the reviews. Each of the first three folders also has a
+manifest.json; the folder is complete when this file exists. One process at a time fills a folder; others wait.
+
+The last bits of a vector can depend on which texts share its batch. Each category therefore has its own shards: its
+vectors do not depend on which categories were embedded before.
 """
 
 from __future__ import annotations
@@ -40,8 +46,8 @@ class VectorStore:
 
     Args:
         root: the folder of all caches.
-        embedder: computes `his` from texts.
-        difference: how `diff` is computed from `his`.
+        embedder: computes vectors from texts.
+        difference: how `diff` is computed from `his`; None for the default settings.
     """
 
     def __init__(self, root: str | Path, embedder: Embedder, difference: DifferenceConfig | None = None) -> None:
@@ -91,7 +97,7 @@ class VectorStore:
         return Vectors(his_NE, diff["diff"], diff["peers"])
 
     def texts(self, category: str, name: str, texts: Sequence[str]) -> Tensor:
-        """Return the vectors of texts that are no reviews (items, requests); they are stored in the same way.
+        """Return the vectors of texts that are no reviews (items, requests); compute them if they are not on disk.
 
         Args:
             category: the corpus that the texts belong to.

@@ -1,8 +1,8 @@
 """A control whose trained soft tokens are the same for every user.
 
 It has as many soft tokens as DEP, at the same positions. DEP is trained on the task, and prompt-only systems are not.
-The gain of this arm over RAG measures the effect of training. The gain of DEP over this arm measures the effect of the
-information about the user.
+The gain of this control over RAG measures the effect of training. The gain of DEP over this control measures the effect
+of the information about the user.
 """
 
 from __future__ import annotations

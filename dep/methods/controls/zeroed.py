@@ -1,6 +1,7 @@
 """A control that sets the vectors of one branch to zero at test time, after DEP was trained with both.
 
-How much the likelihood falls measures how much the trained adapter uses this branch.
+The branches are `his` (a review's own vector) and `diff` (its difference from peers). How much the likelihood falls
+measures how much the trained adapter uses the branch.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     cache/written/<12 digits of the writer's digest>.jsonl    one line for each answer: key of the question, text
 
 Each answer is written to disk when it arrives, so that an interruption loses at most one batch or one call. Equal
-questions are answered only once for all arms, seeds and runs.
+questions are answered only once for all systems, seeds and runs.
 """
 
 from __future__ import annotations

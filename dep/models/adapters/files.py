@@ -1,7 +1,9 @@
-"""Reads and writes adapter files, which hold only trained parameters.
+"""Reads and writes adapter files, which hold all tensors of the soft prompt and nothing of the frozen LLM.
 
-`is_trainable` decides both which parameters are trained and which are saved. An adapter file is a safetensors file; its
-metadata holds the configuration that the adapter was trained with and the fingerprint of the backbone.
+`is_trainable` selects these tensors from the state dict of `PersonalizationModule`. Some of them are not trained: the
+statistics by which vectors are standardised, and parameters that the adapter freezes, such as those of a user encoder.
+A parameter is trained if `SoftPrompt.is_trained` accepts it too. An adapter file is a safetensors file; its metadata
+holds the configuration that the adapter was trained with and the fingerprint of the backbone.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ FORMAT = "dep-adapter/1"
 
 
 def is_trainable(name: str) -> bool:
-    """Return whether the parameter called `name` in `PersonalizationModule` is trained and saved."""
+    """Return whether the tensor called `name` in `PersonalizationModule` belongs to the soft prompt and is saved.
+
+    Not every saved tensor is trained; see `SoftPrompt.is_trained`.
+    """
     return name.startswith("soft_prompt.")
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return the trained tensors of a module by name."""
+    """Return the tensors of a `PersonalizationModule` that are saved, by name; some of them are not trained."""
     return {name: value for name, value in module.state_dict().items() if is_trainable(name)}
 
 
@@ -85,7 +90,7 @@ def check_fingerprint(found: str | None, expected: str, source: str) -> None:
 
 
 def write_adapter(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], fingerprint: str) -> None:
-    """Write the trained tensors to a file whose metadata holds the configuration and the backbone's fingerprint."""
+    """Write an adapter's tensors to a file whose metadata holds the configuration and the backbone's fingerprint."""
     # One metadata entry: safetensors writes several in an order that differs between processes.
     facts = {"names": sorted(tensors), "config": dict(config), "fingerprint": fingerprint}
     metadata = {FORMAT: json.dumps(facts, sort_keys=True)}

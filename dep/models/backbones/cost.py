@@ -1,9 +1,9 @@
 """Estimates the memory and time that an arm needs on a given card, from the backbone's architecture alone.
 
-No weights are loaded. Parameters and stored activations are counted on torch's meta device, where tensors have shapes
-but no storage. Reading prompts and training take a time proportional to floating-point operations; decoding takes a
-time proportional to the bytes read, since each token needs all weights once. How much of a card's peak is reached in
-practice is an assumption, which `Card` states.
+An arm is one system of a comparison with its settings. No weights are loaded. Parameters and stored activations are
+counted on torch's meta device, where tensors have shapes but no storage. Reading prompts and training take a time
+proportional to floating-point operations; decoding takes a time proportional to the bytes read, since each token needs
+all weights once. How much of a card's peak is reached in practice is an assumption, which `Card` states.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ _SAMPLE = 256
 def stamp(config: BackboneConfig, file_digest: Callable[[Path], str]) -> str:
     """Return a SHA-256 of the names and contents of a backbone's files, without loading the backbone.
 
-    For a model on the hub, return its name.
+    The files are those in the backbone's folder, not in folders below it, that end in .json, .safetensors, .model or
+    .txt. For a model on the hub, return its name.
 
     Args:
         config: the settings that name the backbone.

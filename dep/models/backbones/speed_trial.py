@@ -22,7 +22,7 @@ _DECODED, _PROMPT, _STEPS = 64, 16, 8
 
 
 def measured_speed(config: PretrainedConfig) -> tuple[float, float]:
-    """Measure operations per second in a training step, and bytes of weights read per second in decoding.
+    """Return the measured operations per second of training, and the bytes of weights read per second of decoding.
 
     The time of the whole model is taken to be proportional to the number of parameters in its layers.
 

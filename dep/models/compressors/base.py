@@ -3,6 +3,8 @@
     z = f_enc(e),   ê = f_dec(z)
 
 e -> e_SE (any leading shape)   z -> latent [..., Z]   ê -> reconstruction [..., E]
+
+A branch is a kind of embedding: `his`, a review's own, or `diff`, its difference from peers (`dep.types.Branch`).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _OWN_STORY = re.compile(r"\b(I|I'\w+|my|me|we|our|us)\b|\{who\}")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user's traits and habits. Traits that the truth file holds come first."""
+    """A user's traits and habits. Those that are written to `truth_<category>.json` come first."""
 
     name: str
     sayings: tuple[str, ...]
@@ -132,7 +132,11 @@ def make_person(rng: random.Random, lexicon: Lexicon, name: str) -> Person:
 
 
 def favorite(rng: random.Random, choice: Choice, own_rate: float, impersonal: bool = False) -> Phrase | None:
-    """Draw a wording that may be used again and again: a short one, and for several people one without a story."""
+    """Draw a wording that may be used again and again: a short one, and for several people one without a story.
+
+    Returns:
+        None if six draws give no such wording.
+    """
     for _ in range(6):
         phrase = choice.pick(rng, own_rate)
         if len(phrase.text.split()) <= 14 and not (impersonal and _OWN_STORY.search(phrase.text)):

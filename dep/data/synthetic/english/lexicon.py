@@ -46,7 +46,10 @@ SCOPES = ("review", "user", "item")
 
 @dataclass(frozen=True)
 class Phrase:
-    """A phrase that can be filled: `text` is a format string if `slots` is not empty."""
+    """A phrase. `slots` are the names of its placeholders; `sentence` says whether it is a sentence or a clause.
+
+    With placeholders, `text` is a format string that `format_map` fills. Without, it is used as it is.
+    """
 
     text: str
     slots: tuple[str, ...]

@@ -1,7 +1,9 @@
-"""Probe: does the vector of a single review of the English world predict its author's planted traits?
+"""Probes whether the vector of one review in the English world predicts the planted traits of its author.
 
-Ridge regression, as in `dep.data.synthetic.trait_probe`, for each trait in turn; AUC within a review: how often a value
-that the author has is ranked above another (for a trait of two values, the share of correct answers).
+The English world is a set of synthetic reviews by users whose traits are known (`dep.data.synthetic.english`). For each
+trait, a ridge regression (as in `dep.data.synthetic.trait_probe`) scores the trait's values from the vector of one
+review. The result is the AUC within a review: how often a value that the author has is scored above one that the author
+does not have. With two values, this is the share of correct answers.
 """
 
 from __future__ import annotations
@@ -28,25 +30,27 @@ VALUES = {
     "leniency": ("lenient", "strict"),
     "emoji": ("some", "none"),
 }
-"""Traits with few values."""
+"""Traits with few values, and these values."""
 
 
 def planted(
     corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 0.1
 ) -> list[TraitRow]:
-    """Probe his, diff and both for every trait; a category's users are scored by a probe of that category.
+    """Run the probe on `his`, on `diff` and on `both`, for every trait; each category has regressions of its own.
 
-    `sayings, not facts` ranks the author's sayings against the facts of the reviewed product: a review says both in
-    the same words, and only peers tell them apart.
+    `his` is a review's own vector, `diff` its difference from peers (`dep.types.Vectors`), and `both` one after the
+    other. Reviews without peers are left out. In addition to the traits there is a row `sayings, not facts`, in which
+    the author's sayings are scored against the facts of the reviewed product. A review expresses both in the same
+    words, so that only other users' reviews of the product show which is which.
 
     Args:
-        corpora: the reviews.
-        vectors: their vectors.
-        folder: where the world's truth files are.
+        corpora: the reviews by category.
+        vectors: the vectors of the reviews by category.
+        folder: the folder with `truth_<category>.json` of each category, which holds the planted traits.
         ridge: weight of the penalty, per review.
 
     Returns:
-        One row for each trait and kind of vector, `his` first.
+        A row for each trait and kind of vector. The rows of a trait follow one another: `his`, `diff`, `both`.
     """
     result: dict[tuple[str, str], TraitRow] = {}
     for category, corpus in corpora.items():

@@ -35,12 +35,12 @@ _MISSPELL = re.compile(r"\b(" + "|".join(sorted(_MISSPELT, key=len, reverse=True
 
 
 def with_article(text: str) -> str:
-    """`a` before a vowel becomes `an`."""
+    """Return the text with `an` in place of `a` before a vowel."""
     return _A.sub(r"\1n ", text)
 
 
 def contracted(text: str, habit: str) -> str:
-    """Write contractions out, or leave their apostrophes away, as `habit` has it."""
+    """Return the text with contractions as they are (`contracted`), without apostrophes (`bare`), or written out."""
     if "'" not in text or habit == "contracted":
         return text
     if habit == "bare":
@@ -116,5 +116,5 @@ def mistyped(rng: random.Random, text: str, rate: float) -> str:
 
 
 def escaped(text: str) -> str:
-    """HTML entities for quotes and ampersands, as an export of a web page has them."""
+    """Return the text with HTML entities in place of ampersands and double quotes, as in an export of a web page."""
     return text.replace("&", "&amp;").replace('"', "&#34;")
