@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = [
@@ -18,10 +22,10 @@ WORDS = [
 ]  # fmt: skip
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "dep.cli", "run", str(ROOT / "conf/arms.yaml"), *WORDS]
+    command = [sys.executable, "-m", "dep.cli", "run", str(ROOT / "conf/arms.yaml"), *WORDS, *words]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -29,10 +33,10 @@ MOMENTS = ("cache/vectors/*/*/shard-*", "cache/adapters/*/adapter.safetensors", 
 """Files whose first appearance triggers a kill: during embedding, training and generation."""
 
 
-def kill_at(pattern: str, folder: Path) -> None:
+def kill_at(pattern: str, folder: Path, *words: str) -> None:
     """Start the run and kill it when its first new file matches `pattern`."""
     known = set(folder.glob(pattern))
-    run = start(folder)
+    run = start(folder, *words)
     while not set(folder.glob(pattern)) - known:
         assert run.poll() is None, f"the run ended before there was a new {pattern}"
         time.sleep(0.01)
@@ -51,3 +55,26 @@ def test_a_run_killed_during_embedding_training_and_generation_continues_to_the_
     assert last.returncode == 0, message.decode()
     assert "runs/arms/results.json" in outputs(tmp_path / "whole")
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
+
+
+def test_a_run_killed_while_it_keeps_beginnings_leaves_whole_files_and_continues_to_the_same_likelihoods(
+    tmp_path: Path,
+) -> None:
+    words = ("arms=[rag,dep]", "prompt.slots=late", "backbone.keep_prefixes=true", "evaluate.texts=false", "jobs=1")
+    kept = "cache/prefixes/*/*/*.safetensors"
+
+    def likelihoods(folder: Path) -> list[float]:
+        files = sorted(folder.glob("runs/arms/*/seed0/predictions.jsonl"))
+        assert len(files) == 2
+        return [json.loads(line)["nll"] for file in files for line in file.read_text().splitlines()]
+
+    for _ in range(2):
+        kill_at(kept, tmp_path / "killed", *words)
+    for file in (tmp_path / "killed").glob(kept):
+        assert load_file(file)
+    for name in ("whole", "killed"):
+        run = start(tmp_path / name, *words)
+        _, message = run.communicate(timeout=600)
+        assert run.returncode == 0, message.decode()
+    assert len(list((tmp_path / "killed").glob(kept))) == len(list((tmp_path / "whole").glob(kept)))
+    assert likelihoods(tmp_path / "killed") == pytest.approx(likelihoods(tmp_path / "whole"), abs=1e-4)
