@@ -18,7 +18,7 @@ from dep.data.prompts.settings import PromptConfig
 from dep.methods.base import MappedRequests
 from dep.methods.dep import DEP
 from dep.models.settings import SoftPromptConfig
-from dep.types import Request, Slot
+from dep.types import Request, Slot, UserHistory
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
@@ -65,7 +65,7 @@ def with_others_vectors(requests: Requests, seed: int) -> Sequence[Request]:
         pool = [slot for slot in donor.slots if slot.diff is not None] or list(donor.slots)
         history = request.user_history
         if history is not None and donor.user_history is not None:
-            history = donor.user_history.asked_by(history)
+            history = _asked_by(donor.user_history, history)
         slots = tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots))
         return replace(request, slots=slots, user_history=history)
 
@@ -105,6 +105,14 @@ def donors(requests: Requests, seed: int) -> list[int]:
             if at in members:
                 donor_of[at] = next(other for other in others if users[other] != users[at])
     return donor_of
+
+
+def _asked_by(past: UserHistory, request: UserHistory) -> UserHistory:
+    """Return the history `past` with what `request` says of the requested review."""
+    return replace(
+        past, category=request.category, query=request.query, asked_rating=request.asked_rating,
+        item_peers=request.item_peers, item_peer_count=request.item_peer_count,
+    )  # fmt: skip
 
 
 def _swap(slot: Slot, pool: Sequence[Slot], k: int) -> Slot:
