@@ -25,6 +25,7 @@ class DEPUser(DEP):
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Keep the past reviews in the prompt, and set the soft tokens of the user encoder."""
+        prompt, soft = super().configure(prompt, soft)
         user = soft.dep_user
         reads_differences = user.differences or (user.conditioned and user.target_peers)
         return (

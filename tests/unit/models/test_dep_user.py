@@ -206,6 +206,21 @@ def test_dropout_acts_in_training_alone() -> None:
     assert not torch.allclose(tokens(built, past), tokens(built, past))
 
 
+def test_training_hides_whole_past_reviews_and_nothing_else() -> None:
+    built, past = adapter(dropout=0.0, review_dropout=0.5), random_history(3, 1)
+    fields = ("his", "item", "rating", "days", "diff", "peers")
+    subsets = [[at for at in range(3) if kept >> at & 1] for kept in range(8)]
+    possible = torch.cat(
+        [tokens(built, replace(past, **{name: getattr(past, name)[rows] for name in fields})) for rows in subsets]
+    )
+    found = set()
+    for got in tokens(built.train(), *[past] * 100):
+        distance = (possible - got).abs().amax((1, 2))
+        assert distance.min() < 1e-5
+        found.add(int(distance.argmin()))
+    assert found == set(range(8))
+
+
 @pytest.mark.parametrize("fields", ABLATIONS, ids=str)
 def test_a_gradient_reaches_every_weight(fields: dict[str, object]) -> None:
     torch.manual_seed(0)

@@ -41,7 +41,7 @@ class DEPUserEncoder(nn.Module):
 
     def __init__(self, config: DEPUserConfig, width_in: int) -> None:
         super().__init__()
-        w = config.width
+        w, self.review_dropout = config.width, config.review_dropout
         self.events = Events(config, width_in)
         self.request = Request(config, width_in) if config.conditioned else None
         self.pooled = Pooled(config, width_in) if config.reviews or config.differences else None
@@ -54,6 +54,9 @@ class DEPUserEncoder(nn.Module):
     def forward(self, history: UserHistoryBatch) -> Tensor:
         """Compute the vectors from histories whose reviews and differences are standardised; padding has no effect."""
         users = len(history.his)
+        if self.training and self.review_dropout:
+            shown_BL = torch.rand(history.present.shape, device=history.present.device) >= self.review_dropout
+            history = history._replace(present=history.present & shown_BL)
         start_B1W = self.start.repeat(users, 1, 1)  # copies, since torch's FLOP counter fails on a view
         states_BLW = torch.cat([start_B1W, self.dropout(self.events(history))], 1)
         present_BL = torch.cat([history.present.new_ones(users, 1), history.present], 1)

@@ -18,7 +18,10 @@ class DEPUserConfig:
     heads: int = 4
     """Number of attention heads in a layer; it divides `width`."""
     dropout: float = 0.1
-    """Dropout rate in training."""
+    """Dropout rate of the encoder's numbers in training."""
+    review_dropout: float = 0.1
+    """Rate at which training hides a whole past review. A training user's means then vary from epoch to epoch, so that
+    the adapter cannot learn a user by heart."""
     reviews: bool = True
     """Whether the encoder reads the embeddings of the past reviews."""
     differences: bool = True
