@@ -10,7 +10,7 @@ Shape legend, used in all packages:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class UserHistory:
-    """The L reviews that a user wrote before a request, oldest first, as vectors (for PPlug and User-LLM).
+    """The L reviews that a user wrote before a request, oldest first, as vectors.
+
+    The fields after `query` are set with `prompt.reads_differences`. No field depends on the requested review's text.
 
     his: [L, E], the embedding of each review's text.
     item: [L, E], the embedding of each item's title and description.
@@ -124,6 +126,11 @@ class UserHistory:
     days: [L], the days between the review and the request.
     category: the index of the request's category.
     query: [E], the embedding of the requested item and of the requested review's title.
+    diff: [L, E], the difference of each review from its peers; zero for a review without peers.
+    peers: [L], the number of peers in each difference.
+    asked_rating: the stars of the requested review.
+    item_peers: [E], the mean vector of what other users wrote about the requested item; zero if nobody did.
+    item_peer_count: the number of users in that mean.
     """
 
     his: Tensor
@@ -132,6 +139,11 @@ class UserHistory:
     days: Tensor
     category: int
     query: Tensor
+    diff: Tensor | None = None
+    peers: Tensor | None = None
+    asked_rating: float = 3.0
+    item_peers: Tensor | None = None
+    item_peer_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +203,7 @@ class Prompt:
 class UserHistoryBatch(NamedTuple):
     """The `UserHistory` of B examples, padded at the end to the longest; `present` [B, L] is False on padding.
 
-    Each field has the shape that it has in `UserHistory`, with B in front.
+    Each field has the shape that it has in `UserHistory`, with B in front. What a history lacks is zero.
     """
 
     his: Tensor
@@ -201,6 +213,11 @@ class UserHistoryBatch(NamedTuple):
     category: Tensor
     query: Tensor
     present: Tensor
+    diff: Tensor
+    peers: Tensor
+    asked_rating: Tensor
+    item_peers: Tensor
+    item_peer_count: Tensor
 
     @classmethod
     def of(cls, pasts: Sequence[UserHistory]) -> UserHistoryBatch:
@@ -208,8 +225,12 @@ class UserHistoryBatch(NamedTuple):
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        def along(name: str) -> Tensor:
-            return pad_sequence([getattr(past, name) for past in pasts], batch_first=True)
+        def values(name: str, like: str) -> list[Tensor]:
+            found = [getattr(past, name) for past in pasts]
+            return [torch.zeros_like(getattr(p, like)) if x is None else x for p, x in zip(pasts, found, strict=True)]
+
+        def along(name: str, like: str = "his") -> Tensor:
+            return pad_sequence(values(name, like), batch_first=True)
 
         return cls(
             his=along("his"),
@@ -219,6 +240,11 @@ class UserHistoryBatch(NamedTuple):
             category=torch.tensor([past.category for past in pasts]),
             query=torch.stack([past.query for past in pasts]),
             present=pad_sequence([torch.ones(len(past.his), dtype=torch.bool) for past in pasts], batch_first=True),
+            diff=along("diff"),
+            peers=along("peers", "rating"),
+            asked_rating=torch.tensor([past.asked_rating for past in pasts]),
+            item_peers=torch.stack(values("item_peers", "query")),
+            item_peer_count=torch.tensor([float(past.item_peer_count) for past in pasts]),
         )
 
 
@@ -261,21 +287,10 @@ class Batch:
         def move(tensors: dict[Branch, Tensor]) -> dict[Branch, Tensor]:
             return {branch: tensor.to(device) for branch, tensor in tensors.items()}
 
-        return Batch(
-            self.keys,
-            self.ids.to(device),
-            self.attention_mask.to(device),
-            self.labels.to(device),
-            move(self.vectors),
-            move(self.present),
-            move(self.slot_index),
-            move(self.noise),
-            None
-            if self.user_history is None
-            else UserHistoryBatch(*(tensor.to(device) for tensor in self.user_history)),
-            move(self.cut_vectors),
-            move(self.cut_present),
-            self.cuts,
-            self.window_examples,
-            self.window_tokens,
-        )
+        past = self.user_history
+        return replace(
+            self, ids=self.ids.to(device), attention_mask=self.attention_mask.to(device), labels=self.labels.to(device),
+            vectors=move(self.vectors), present=move(self.present), slot_index=move(self.slot_index),
+            noise=move(self.noise), cut_vectors=move(self.cut_vectors), cut_present=move(self.cut_present),
+            user_history=None if past is None else UserHistoryBatch(*(tensor.to(device) for tensor in past)),
+        )  # fmt: skip
