@@ -101,7 +101,8 @@ class RunConfig:
 
 _MINIMA = {
     "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
-    "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
+    "projector.tokens": 1, "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1,
+    "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
 """The smallest valid values of settings, by dotted key."""

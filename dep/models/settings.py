@@ -60,6 +60,10 @@ class BackboneConfig:
 class ProjectorConfig:
     """Settings of the projector."""
 
+    tokens: int = 1
+    """Number of soft tokens for each vector of a past review, side by side between the boundary tokens; 1 in the paper.
+    One vector of several hundred numbers tells more than one token of a small LLM can say. The soft tokens of a whole
+    history are counted elsewhere (`prompt.user_tokens`, `soft_prompt.user_llm.latents`)."""
     shared: bool = False
     """Whether all branches share one network (Eq. 6); if not, each has its own (Appendix C)."""
     hidden: int | None = None

@@ -121,7 +121,10 @@ class SoftPrompt(nn.Module):
         with torch.autocast(batch.ids.device.type, enabled=False):
             soft: SoftTokens = self.adapter(batch)
         for branch, vectors_BKD in soft.vectors.items():
-            embeds_BTD = inject(embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, batch.present[branch])
+            present_BK = batch.present[branch]
+            several = vectors_BKD.shape[1] // max(1, present_BK.shape[1])
+            present_BK = present_BK.repeat_interleave(several, 1)
+            embeds_BTD = inject(embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, present_BK)
         return SoftPromptOutput(embeds_BTD, soft.losses, soft.stats)
 
     def _check(self, batch: Batch) -> None:

@@ -65,7 +65,8 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
     config, (prompt, soft) = arm.config, arm.configured
     if counts is None:
         counts, target = _TABLE4, float(_REVIEW_TOKENS)
-        block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + _BRANCH_TOKENS * len(soft.branches)
+        lines = (_BRANCH_TOKENS + config.projector.tokens - 1) * len(soft.branches)
+        block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + lines
         mean = min(prompt.max_input_tokens, _ITEM_TOKENS + block * prompt.history)
         longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _REVIEW_TOKENS)
         kept = 0.0

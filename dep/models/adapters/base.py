@@ -26,7 +26,8 @@ class SoftTokens(NamedTuple):
     """What an adapter computes for a batch."""
 
     vectors: dict[Branch, Tensor]
-    """The soft tokens [B, K, D] of each branch."""
+    """The soft tokens [B, n K, D] of each branch: n (`projector.tokens`) for each of the batch's K vectors, side by
+    side."""
     losses: dict[str, Tensor]
     """Auxiliary losses (scalars) by name."""
     stats: dict[str, Tensor]

@@ -11,7 +11,7 @@ from dep.utils.errors import DepError
 
 
 class ConstantAdapter(Adapter):
-    """`constant`: one trained soft token for each slot index and branch, the same for every user.
+    """`constant`: trained soft tokens for each slot index and branch, the same for every user.
 
     This control measures the effect of training a soft prompt that knows nothing about the user. It has as many soft
     tokens as DEP and reads no vectors.
@@ -20,31 +20,35 @@ class ConstantAdapter(Adapter):
     depends_on_user = False
     fixed_slots = True
 
-    def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float) -> None:
-        """Draw a table [slots, D] for each branch, whose rows are about as long as the LLM's token embeddings."""
+    def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float, tokens: int = 1) -> None:
+        """Draw a table [slots x tokens, D] for each branch.
+
+        Its rows are about as long as the LLM's token embeddings. The `tokens` rows of a slot stand side by side.
+        """
         super().__init__()
+        self.tokens, slots = tokens, slots * tokens
         self.tables = nn.ParameterDict(
             {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
         )
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> ConstantAdapter:
-        """Build the adapter with one table row for each slot of the prompt."""
-        return cls(parts.branches, parts.soft_prompt.slots, parts.llm_width, parts.norm)
+        """Build the adapter with `projector.tokens` table rows for each slot of the prompt."""
+        return cls(parts.branches, parts.soft_prompt.slots, parts.llm_width, parts.norm, parts.projector.tokens)
 
     def forward(self, batch: Batch) -> SoftTokens:
-        """Look up the soft token of each slot index in the tables.
+        """Look up the soft tokens of each slot index in the tables.
 
         Raises:
             DepError: a slot index of the batch has no row in the table.
         """
         soft: dict[Branch, Tensor] = {}
         for branch, index_BK in batch.slot_index.items():
-            table = self.tables[branch]
+            table = self.tables[branch].unflatten(0, (-1, self.tokens))
             if index_BK.numel() and int(index_BK.max()) >= len(table):
                 raise DepError(
                     f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (the batch's highest slot "
                     f"index and one), found {len(table)}; raise it to the prompt's history"
                 )
-            soft[branch] = table[index_BK]
+            soft[branch] = table[index_BK].flatten(1, 2)
         return SoftTokens(soft, {}, {})

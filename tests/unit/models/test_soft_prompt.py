@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dep.data.collate import Collator
 from dep.models.compressors.ae import Autoencoder
 from dep.models.compressors.none import NoCompressor
 from dep.models.compressors.sae import SparseAutoencoder
@@ -48,11 +49,50 @@ def build(model, tokenizer):
         ({"boundary_trainable": True}, SAE + 2 * NETWORK + 4 * D),
         ({"boundary_trainable": True, "branches": ["diff"]}, SAE + NETWORK + 2 * D),
         ({"adapter": "constant", "slots": 3}, 2 * 3 * D),
+        ({"adapter": "constant", "slots": 3, "projector": ProjectorConfig(tokens=4)}, 2 * 3 * 4 * D),
+        ({"projector": ProjectorConfig(hidden=H, tokens=4)}, SAE + 2 * (Z * H + H + 4 * (H * D + D))),
         ({"branches": []}, 0),
     ],
 )
 def test_the_number_of_parameters_is_exact(build, config: dict, expected: int) -> None:
     assert sum(p.numel() for p in build(**config).parameters()) == expected
+
+
+def with_repeated_slots(prompts, tokenizer, times: int):
+    """Repeat each slot token, as in prompts with several soft tokens for each vector."""
+    slots = set(tokenizer.convert_tokens_to_ids(list(SLOT_TOKENS.values())))
+    return [replace(p, ids=[i for i in p.ids for _ in range(times if i in slots else 1)]) for p in prompts]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("adapter", ["dep", "constant"])
+def test_several_soft_tokens_of_a_vector_stand_in_its_own_slots_with_uneven_counts(
+    build, model, tokenizer, prompts, side: str, adapter: str
+) -> None:
+    soft, embed = build(adapter=adapter, projector=ProjectorConfig(hidden=H, tokens=3)), model.get_input_embeddings()
+    batch = Collator(0, side)(with_repeated_slots(prompts, tokenizer, 3))
+    out = soft(batch, embed).inputs_embeds
+    for branch in ("his", "diff"):
+        slot_id = tokenizer.convert_tokens_to_ids(SLOT_TOKENS[branch])
+        for b, prompt in enumerate(prompts):
+            at = (batch.ids[b] == slot_id).nonzero()[:, 0].tolist()
+            assert len(at) == 3 * len(prompt.vectors[branch])
+            for k, (vector, place) in enumerate(zip(prompt.vectors[branch], prompt.positions[branch], strict=True)):
+                if adapter == "dep":
+                    flat = soft.adapter.projector.networks[branch](soft.adapter.compressor(vector).latent)
+                else:
+                    flat = soft.adapter.tables[branch][3 * place : 3 * place + 3].flatten()
+                assert torch.allclose(out[b, at[3 * k : 3 * k + 3]].flatten(), flat, atol=1e-6)
+    slots = torch.isin(batch.ids, torch.tensor(list(soft.slot_ids.values())))
+    assert torch.equal(out[~slots], embed(batch.ids)[~slots])
+
+
+def test_a_prompt_with_too_few_slots_for_the_soft_tokens_of_a_vector_is_refused(
+    build, model, tokenizer, prompts
+) -> None:
+    soft = build(projector=ProjectorConfig(hidden=H, tokens=3))
+    with pytest.raises(ValueError, match=r"row 0 of the batch: expected 6 vectors.*found 9"):
+        soft(Collator(0)(with_repeated_slots(prompts, tokenizer, 2)), model.get_input_embeddings())
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
