@@ -66,6 +66,10 @@ class ProjectorConfig:
     history are counted elsewhere (`prompt.user_tokens`, `soft_prompt.user_llm.latents`)."""
     shared: bool = False
     """Whether all branches share one network (Eq. 6); if not, each has its own (Appendix C)."""
+    start: Literal["random", "words"] = "random"
+    """Where soft tokens start. `random`: in the directions of the initial weights (the paper). `words`: each at the
+    embedding of an ordinary word of the LLM, to which the adapter adds what it learns, so that the LLM reads plain text
+    before training. The adapters `dep`, `constant`, `pplug` and `user_llm` follow it."""
     hidden: int | None = None
     """Width of the hidden layer; null takes the LLM's width."""
     init: Init = "xavier"
@@ -106,6 +110,9 @@ class SoftPromptConfig:
     boundary_trainable: bool = False
     """Whether the embeddings of the boundary tokens are trained, beginning with the backbone's own; if not, they stay
     frozen (the public code)."""
+    boundary_start: Literal["mean", "words"] = "mean"
+    """What the embeddings of the boundary tokens are before training. `mean`: the mean of all the LLM's embeddings and a
+    little noise. `words`: those of quotation marks (his) and brackets (diff)."""
     losses_see: Literal["shown", "all"] = "shown"
     """Which vectors enter Eq. 8 to 10 if a prompt is too long for all past reviews: those of the reviews `shown` in the
     prompt, or of `all` that the request asked for (the public code)."""

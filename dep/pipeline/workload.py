@@ -118,7 +118,8 @@ def trained_parameters(arm: Arm) -> int:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
         parts = AdapterParts(soft, config.compressor, config.projector, width, model, 1.0, None, _CATEGORIES)
-        adapter = build_adapter(replace(parts, longest=prompt.max_user_history))
+        words = {branch: torch.zeros(1, parts.llm_width) for branch in parts.branches}
+        adapter = build_adapter(replace(parts, longest=prompt.max_user_history, words=words))
     own = sum(p.numel() for name, p in adapter.named_parameters() if adapter.is_trained(name)) if adapter else 0
     boundary = 2 * len(soft.branches) * parts.llm_width if soft.boundary_trainable else 0
     return own + boundary

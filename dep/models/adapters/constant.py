@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens
+from dep.models.start_words import in_turn
 from dep.types import Batch, Branch
 from dep.utils.errors import DepError
 
@@ -20,21 +23,34 @@ class ConstantAdapter(Adapter):
     depends_on_user = False
     fixed_slots = True
 
-    def __init__(self, branches: list[Branch], slots: int, width: int, embedding_norm: float, tokens: int = 1) -> None:
+    def __init__(
+        self,
+        branches: list[Branch],
+        slots: int,
+        width: int,
+        embedding_norm: float,
+        tokens: int = 1,
+        words: Mapping[Branch, Tensor] | None = None,
+    ) -> None:
         """Draw a table [slots x tokens, D] for each branch.
 
-        Its rows are about as long as the LLM's token embeddings. The `tokens` rows of a slot stand side by side.
+        Its rows are about as long as the LLM's token embeddings. The `tokens` rows of a slot stand side by side. With
+        `words`, embeddings [W, D] of each branch's words, the tables are zero, and are added to these embeddings.
         """
         super().__init__()
-        self.tokens, slots = tokens, slots * tokens
+        self.tokens, self.starts_from_words = tokens, bool(words)
+        rows, scale = slots * tokens, 0.0 if words else embedding_norm
         self.tables = nn.ParameterDict(
-            {branch: nn.Parameter(torch.randn(slots, width) * embedding_norm / width**0.5) for branch in branches}
+            {branch: nn.Parameter(torch.randn(rows, width) * scale / width**0.5) for branch in branches}
         )
+        for branch, words_WD in (words or {}).items():
+            self.register_buffer(f"words_{branch}", words_WD.clone())
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> ConstantAdapter:
         """Build the adapter with `projector.tokens` table rows for each slot of the prompt."""
-        return cls(parts.branches, parts.soft_prompt.slots, parts.llm_width, parts.norm, parts.projector.tokens)
+        slots, tokens = parts.soft_prompt.slots, parts.projector.tokens
+        return cls(parts.branches, slots, parts.llm_width, parts.norm, tokens, parts.words)
 
     def forward(self, batch: Batch) -> SoftTokens:
         """Look up the soft tokens of each slot index in the tables.
@@ -50,5 +66,7 @@ class ConstantAdapter(Adapter):
                     f"soft_prompt.slots: expected at least {int(index_BK.max()) + 1} (the batch's highest slot "
                     f"index and one), found {len(table)}; raise it to the prompt's history"
                 )
+            if self.starts_from_words:
+                table = table + in_turn(self.get_buffer(f"words_{branch}"), self.tokens)
             soft[branch] = table[index_BK].flatten(1, 2)
         return SoftTokens(soft, {}, {})
