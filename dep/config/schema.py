@@ -129,8 +129,8 @@ def check(config: RunConfig, prefix: str = "") -> None:
         raise ConfigError(f"{prefix}name: expected the name of a folder in {config.runs}, found {config.name!r}")
     if config.projector.start == "words" and config.projector.scale_to_embedding:
         raise ConfigError(
-            f"{prefix}projector.scale_to_embedding: expected false with projector.start=words, whose soft tokens have the "
-            "norm of words already, found true; set one of them to its default"
+            f"{prefix}projector.scale_to_embedding: expected false with projector.start=words, whose soft tokens have "
+            "the norm of words already, found true; set one of them to its default"
         )
     repeated = [name for at, name in enumerate(config.arms) if name in config.arms[:at]]
     if repeated:

@@ -111,8 +111,8 @@ class SoftPromptConfig:
     """Whether the embeddings of the boundary tokens are trained, beginning with the backbone's own; if not, they stay
     frozen (the public code)."""
     boundary_start: Literal["mean", "words"] = "mean"
-    """What the embeddings of the boundary tokens are before training. `mean`: the mean of all the LLM's embeddings and a
-    little noise. `words`: those of quotation marks (his) and brackets (diff)."""
+    """What the embeddings of the boundary tokens are before training. `mean`: the mean of all the LLM's embeddings and
+    a little noise. `words`: those of quotation marks (his) and brackets (diff)."""
     losses_see: Literal["shown", "all"] = "shown"
     """Which vectors enter Eq. 8 to 10 if a prompt is too long for all past reviews: those of the reviews `shown` in the
     prompt, or of `all` that the request asked for (the public code)."""
@@ -120,6 +120,10 @@ class SoftPromptConfig:
     """Settings of User-LLM."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
+    constant_lr: float | None = None
+    """Peak learning rate of the adapter `constant`, which AdamW trains; null takes `train.lr`. In a step a row of its
+    table moves by one learning rate, but a soft token of a projector by the sum over many weights. At an equal rate this
+    control learns far more slowly than DEP, which is unfair to it."""
     slots: int = 8
     """Number of slot indices for which the adapter `constant` has soft tokens, which limits the number of past
     reviews."""

@@ -60,8 +60,8 @@ class SoftPrompt(nn.Module):
             config: the settings.
             adapter: computes the soft tokens; None for a prompt without soft tokens.
             slot_ids: the id of each branch's slot token, including branches that are not used.
-            boundary: ids and initial embeddings [R, D] of the R boundary tokens, to train them (`boundary_trainable`) or
-                to write them over the backbone's; None to leave the backbone's.
+            boundary: ids and initial embeddings [R, D] of the R boundary tokens, which are trained with
+                `boundary_trainable`; None to leave the backbone's.
         """
         super().__init__()
         self.config = config

@@ -56,7 +56,7 @@ class AdapterParts:
     slot_ids: Mapping[Branch, int] = field(default_factory=lambda: dict.fromkeys(SLOT_TOKENS, 0))
     """For each branch the id of its slot token in `batch.ids`."""
     words: Mapping[Branch, Tensor] = field(default_factory=dict)
-    """With `projector.start: words`, for each branch the embeddings [W, D] of the words from which soft tokens start."""
+    """With `projector.start: words`, for each branch the embeddings [W, D] of the words where soft tokens start."""
 
     @property
     def branches(self) -> list[Branch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +32,16 @@ class ConstantAdapter(Adapter):
         embedding_norm: float,
         tokens: int = 1,
         words: Mapping[Branch, Tensor] | None = None,
+        lr: float | None = None,
     ) -> None:
         """Draw a table [slots x tokens, D] for each branch.
 
         Its rows are about as long as the LLM's token embeddings. The `tokens` rows of a slot stand side by side. With
-        `words`, embeddings [W, D] of each branch's words, the tables are zero, and are added to these embeddings.
+        `words`, embeddings [W, D] of each branch's words, the tables are zero, and are added to these embeddings. `lr`
+        is the tables' own learning rate, if they have one.
         """
         super().__init__()
+        self.lr = lr
         self.tokens, self.starts_from_words = tokens, bool(words)
         rows, scale = slots * tokens, 0.0 if words else embedding_norm
         self.tables = nn.ParameterDict(
@@ -50,7 +54,12 @@ class ConstantAdapter(Adapter):
     def from_parts(cls, parts: AdapterParts) -> ConstantAdapter:
         """Build the adapter with `projector.tokens` table rows for each slot of the prompt."""
         slots, tokens = parts.soft_prompt.slots, parts.projector.tokens
-        return cls(parts.branches, slots, parts.llm_width, parts.norm, tokens, parts.words)
+        lr = parts.soft_prompt.constant_lr
+        return cls(parts.branches, slots, parts.llm_width, parts.norm, tokens, parts.words, lr)
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return the tables as an optimizer group if they have their own learning rate."""
+        return [] if self.lr is None else [{"params": list(self.tables.parameters()), "lr": self.lr}]
 
     def forward(self, batch: Batch) -> SoftTokens:
         """Look up the soft tokens of each slot index in the tables.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from dep.models.compressors.settings import AutoencoderConfig, NoCompressorConfi
 from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.training.module import PersonalizationModule
+from dep.training.settings import TrainConfig
 from dep.types import BOUNDARY_TOKENS, SLOT_TOKENS
 
 E, Z, H, D = 6, 5, 7, 32
@@ -146,6 +149,19 @@ def test_a_constant_prompt_reads_the_slot_index_and_no_vector(build, model, toke
     assert torch.equal(out, soft(batch, embed).inputs_embeds)
     at = batch.ids[0] == tokenizer.convert_tokens_to_ids(SLOT_TOKENS["diff"])
     assert torch.equal(out[0, at], soft.adapter.tables["diff"][torch.tensor([1, 2])])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(("own", "expected"), [(0.25, 0.25), (None, 0.5)])
+def test_a_constant_prompt_has_its_own_learning_rate_if_one_is_set(
+    build, model, monkeypatch, optimizer: str, own: float | None, expected: float
+) -> None:
+    soft = build(adapter="constant", constant_lr=own)
+    lit = PersonalizationModule(model, soft, TrainConfig(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0))
+    monkeypatch.setattr(PersonalizationModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+    groups = lit.configure_optimizers()["optimizer"].param_groups
+    rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    assert rates == {id(p): expected for p in soft.parameters()}
 
 
 def test_a_constant_prompt_that_is_too_short_is_refused(build, model, prompts, collate) -> None:
