@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dep.models.adapters.dep_user.settings import DEPUserConfig
 from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.utils.fields import RUNTIME
 
@@ -99,7 +100,7 @@ class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter is trained: `dep`, `constant`, `pplug`, `user_llm`, `lora`, or your own class as
+    """Which adapter is trained: `dep`, `constant`, `pplug`, `user_llm`, `dep_user`, `lora`, or your own class as
     `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
@@ -118,6 +119,8 @@ class SoftPromptConfig:
     prompt, or of `all` that the request asked for (the public code)."""
     user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
     """Settings of User-LLM."""
+    dep_user: DEPUserConfig = field(default_factory=DEPUserConfig)
+    """Settings of DEP's user encoder."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
     constant_lr: float | None = None

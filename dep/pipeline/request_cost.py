@@ -110,7 +110,8 @@ def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
             size += sum(len(part.encode()) for part in (slot.review.title, slot.review.text, slot.item.title))
         size += sum(_FLOAT * vector.numel() for b in branches if (vector := getattr(slot, b, None)) is not None)
     if request.user_history is not None:
-        size += _FLOAT * (request.user_history.his.numel() + request.user_history.item.numel())
+        read = (request.user_history.his, request.user_history.item, request.user_history.diff)
+        size += _FLOAT * sum(vectors.numel() for vectors in read if vectors is not None)
     return size
 
 

@@ -98,7 +98,7 @@ def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int, int]]:
     slots = sum(len(builder.slot_ids(branch)) for branch in branches)
     requests = data.requests("test")
     prompts = data.prompts(requests[: min(SAMPLE, len(requests))])
-    which = 0 if (branches and prompt.slots == "inline") or user_tokens else -1
+    which = 0 if (branches or user_tokens) and prompt.slots == "inline" else -1
     return [
         (len(p.ids) + slots * prompt.history + user_tokens, len(p.target), p.cuts[which] if p.cuts else 0)
         for p in (prompts[at] for at in range(len(prompts)))

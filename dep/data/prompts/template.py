@@ -43,8 +43,8 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
     """
     if config.slots == "late":
         config, branches = replace(config, slots="inline", user_tokens=0), ()
+    embedding = "an embedding of the user, " if config.user_tokens else ""
     if not config.history:
-        embedding = "an embedding of the user, " if config.user_tokens else ""
         return (
             f"Given {embedding}the title and description of an item, and the output review rating and review title, "
             "generate an item review for the user."
@@ -54,7 +54,7 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
     shown += ["review embedding"] * ("his" in branches) + ["review difference embedding"] * ("diff" in branches)
     user = "profile and past reviews" if config.profile else "past reviews"
     text = (
-        f"Given the title and description of an item, along with the user's {user} "
+        f"Given {embedding}the title and description of an item, along with the user's {user} "
         f"(including {', '.join(shown)}), and the output review rating and review title, "
         "generate a personalized item review for the user."
     )

@@ -1,8 +1,9 @@
-"""A control that gives trained DEP another user's vectors at test time.
+"""A control that gives a trained adapter another user's vectors at test time.
 
 Each request gets a donor, a request of another user. The prompt keeps the user's own reviews and its number of slots,
-but each slot gets the vectors of the donor's review at the same position. If the soft tokens carry information about
-the user, the likelihood of the user's real review must fall.
+but each slot gets the vectors of the donor's review at the same position. A method that reads whole histories gets the
+donor's, with the request's own item, title and rating. If the soft tokens carry information about the user, the
+likelihood of the user's real review must fall.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dep.data.prompts.requests import Requests
+from dep.data.prompts.settings import PromptConfig
 from dep.methods.base import MappedRequests
 from dep.methods.dep import DEP
+from dep.models.settings import SoftPromptConfig
 from dep.types import Request, Slot
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
 
 class Shuffled(DEP):
-    """DEP's trained adapter with another user's vectors at test time."""
+    """A trained adapter, by default DEP's, with another user's vectors at test time."""
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
@@ -29,9 +32,24 @@ class Shuffled(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """This method has no settings."""
+        """Which method is trained."""
 
         kind: Literal["shuffled"] = "shuffled"
+        of: str = "dep"
+        """The kind of the method whose trained adapter gets another user's vectors, such as `dep_user`."""
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        from dep.methods import METHODS  # which imports this module
+
+        super().__init__(config)
+        self._trained = METHODS.build(METHODS.config_class(config.of)())
+        self.pretrains = self._trained.pretrains
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
+        """Configure prompt and soft prompt as the trained method does."""
+        return self._trained.configure(prompt, soft)
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Give each request the vectors of its donor."""
@@ -43,9 +61,13 @@ def with_others_vectors(requests: Requests, seed: int) -> Sequence[Request]:
     donor_of = donors(requests, seed)
 
     def swapped(at: int, request: Request) -> Request:
-        slots = requests[donor_of[at]].slots
-        pool = [slot for slot in slots if slot.diff is not None] or list(slots)
-        return replace(request, slots=tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots)))
+        donor = requests[donor_of[at]]
+        pool = [slot for slot in donor.slots if slot.diff is not None] or list(donor.slots)
+        history = request.user_history
+        if history is not None and donor.user_history is not None:
+            history = donor.user_history.asked_by(history)
+        slots = tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots))
+        return replace(request, slots=slots, user_history=history)
 
     return MappedRequests(requests, swapped)
 

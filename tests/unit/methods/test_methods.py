@@ -18,7 +18,7 @@ from dep.methods.base import ProfileContext, Step
 from dep.methods.controls.shuffled import Shuffled, donors
 from dep.methods.controls.zeroed import Zeroed
 from dep.models.settings import BackboneConfig, SoftPromptConfig
-from dep.types import Corpus, Example, Item, Review
+from dep.types import Corpus, Example, Item, Review, UserHistory
 
 
 def requests(users: int, lonely: frozenset[int] = frozenset()) -> Requests:
@@ -58,6 +58,42 @@ def test_the_constant_prompt_differs_from_dep_only_in_its_adapter() -> None:
 
 def test_shuffled_is_trained_like_dep() -> None:
     assert configured("shuffled") == configured("dep")
+
+
+def test_the_user_encoder_keeps_the_run_s_past_reviews_and_adds_its_soft_tokens() -> None:
+    prompt, soft = configured("dep_user")
+    assert (prompt.history, prompt.text, prompt.user_tokens) == (4, True, soft.dep_user.tokens)
+    assert prompt.reads_user_history
+    assert prompt.reads_differences
+    assert (soft.adapter, soft.branches) == ("dep_user", ["user"])
+
+
+@pytest.mark.parametrize("kind", ["dep_user", "user_llm", "pplug"])
+def test_a_shuffled_method_is_trained_like_that_method_and_gets_the_donor_s_past_with_its_own_request(
+    kind: str,
+) -> None:
+    method = Shuffled(Shuffled.Config(of=kind))
+    trained = METHODS.build(METHODS.config_class(kind)())
+    assert method.configure(PromptConfig(), SoftPromptConfig()) == trained.configure(PromptConfig(), SoftPromptConfig())
+    assert method.pretrains == trained.pretrains
+
+    def past(example: Example) -> UserHistory:
+        mark, rows = torch.tensor([float(example.row)]), torch.tensor(example.profile).float()
+        return UserHistory(
+            rows[:, None], rows[:, None] + 1, rows + 2, rows + 3, example.row, mark, rows[:, None] + 4, rows + 5,
+            float(example.row), mark + 6, example.row + 7,
+        )  # fmt: skip
+
+    plain = requests(4)
+    plain.user_history = past
+    for before, after, donor in zip(plain, method.transform_test_requests(plain, 0), donors(plain, 0), strict=True):
+        own, got, theirs = before.user_history, after.user_history, plain[donor].user_history
+        for name in ("his", "item", "rating", "days", "diff", "peers"):
+            assert torch.equal(getattr(got, name), getattr(theirs, name))
+            assert not torch.equal(getattr(got, name), getattr(own, name))
+        for name in ("category", "query", "asked_rating", "item_peers", "item_peer_count"):
+            assert getattr(got, name) == getattr(own, name)
+        assert [slot.review for slot in after.slots] == [slot.review for slot in before.slots]
 
 
 @pytest.mark.parametrize("seed", range(5))

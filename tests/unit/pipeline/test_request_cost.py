@@ -37,6 +37,8 @@ def test_the_stored_bytes_of_a_user_are_those_of_the_request_s_inputs() -> None:
     assert user_bytes(replace(request("x", 0), profile="äh"), text=True, branches=[]) == 3
     past = UserHistory(torch.ones(5, 10), torch.ones(5, 10), torch.ones(5), torch.ones(5), 0, torch.ones(10))
     assert user_bytes(replace(request("x", 0), user_history=past), text=False, branches=["user"]) == 4 * 100
+    past = replace(past, diff=torch.ones(5, 10))
+    assert user_bytes(replace(request("x", 0), user_history=past), text=False, branches=["user"]) == 4 * 150
 
 
 def test_a_sample_is_evenly_spaced_by_length() -> None:
