@@ -101,8 +101,8 @@ class RunConfig:
 
 _MINIMA = {
     "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
-    "projector.tokens": 1, "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1,
-    "generate.batch_size": 1,
+    "projector.tokens": 1, "train.align.epochs": 0, "train.align.held_out": 1, "train.epochs": 1,
+    "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
 """The smallest valid values of settings, by dotted key."""
@@ -119,8 +119,9 @@ def check(config: RunConfig, prefix: str = "") -> None:
         ConfigError: a value is outside its range, or a name is empty or repeated.
     """
     for key, minimum in _MINIMA.items():
-        part, name = key.split(".")
-        value = getattr(getattr(config, part), name)
+        value: Any = config
+        for name in key.split("."):
+            value = getattr(value, name)
         if value is not None and value < minimum:
             raise ConfigError(f"{prefix}{key}: expected {minimum} or more, found {value}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):

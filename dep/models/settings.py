@@ -70,7 +70,7 @@ class ProjectorConfig:
     start: Literal["random", "words"] = "random"
     """Where soft tokens start. `random`: in the directions of the initial weights (the paper). `words`: each at the
     embedding of an ordinary word of the LLM, to which the adapter adds what it learns, so that the LLM reads plain text
-    before training. The adapters `dep`, `constant`, `pplug` and `user_llm` follow it."""
+    before training. The adapters `dep`, `constant`, `dep_user`, `pplug` and `user_llm` follow it."""
     hidden: int | None = None
     """Width of the hidden layer; null takes the LLM's width."""
     init: Init = "xavier"
@@ -125,8 +125,8 @@ class SoftPromptConfig:
     """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
     constant_lr: float | None = None
     """Peak learning rate of the adapter `constant`, which AdamW trains; null takes `train.lr`. In a step a row of its
-    table moves by one learning rate, but a soft token of a projector by the sum over many weights. At an equal rate this
-    control learns far more slowly than DEP, which is unfair to it."""
+    table moves by one learning rate, but a soft token of a projector by the sum over many weights. At an equal rate
+    this control learns far more slowly than DEP, which is unfair to it."""
     slots: int = 8
     """Number of slot indices for which the adapter `constant` has soft tokens, which limits the number of past
     reviews."""

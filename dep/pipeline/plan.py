@@ -17,7 +17,7 @@ from dep.pipeline.arm import Arm
 from dep.pipeline.devices import devices
 from dep.pipeline.jobs import Job, jobs, parallel_arms
 from dep.pipeline.resources import Resources
-from dep.pipeline.workload import arm_load, example_counts, trained_parameters
+from dep.pipeline.workload import alignment_load, arm_load, example_counts, trained_parameters
 
 
 def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
@@ -55,10 +55,14 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
         trained = trained_parameters(arm) if any(job.trains for job in arm_jobs) else 0
         trains_first = arm.warm_start is not None and any(job.trains_warm_start for job in arm_jobs)
         first_load = arm_load(resources, arm.warm_start, counts) if arm.warm_start and trains_first else None
+        align_load = alignment_load(resources, arm.first, counts) if any(job.aligns for job in arm_jobs) else None
         for card in cards:
             fitting, cost = fitted(arm.config.backbone, load, card, trained)
-            first_s = fitted(arm.config.backbone, first_load, card, trained)[1].train_s if first_load else 0.0
-            job_seconds = [_job_seconds(job, cost, first_s) for job in arm_jobs]
+            first_s, align_s = (
+                fitted(arm.config.backbone, earlier, card, trained)[1].train_s if earlier else 0.0
+                for earlier in (first_load, align_load)
+            )
+            job_seconds = [_job_seconds(job, cost, first_s) + align_s * job.aligns for job in arm_jobs]
             seconds = sum(job_seconds)
             total_s[card.name] += seconds
             longest_s[card.name] = max(longest_s[card.name], *job_seconds)

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from dep.config.schema import build
+from dep.data.alignment import training_rows
 from dep.data.arm_requests import ArmRequests
 from dep.models.adapters.base import AdapterParts
 from dep.models.backbones.cost import Load, architecture
@@ -31,6 +32,8 @@ _ITEM_TOKENS = 300
 """Mean number of tokens in the description of the target's item."""
 _BRANCH_TOKENS = 12
 """Number of tokens in the lines that hold one soft token: heading, boundary tokens and slot token."""
+_VARIANTS = 3
+"""How often an alignment measures its held-out reviews at its end: with the right, no and another review's vector."""
 _CATEGORIES = 3
 """Number of categories in the paper's data and in the built-in world."""
 _DEFAULT_WIDTH = 1024
@@ -82,6 +85,18 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
         kept, counts["train"] + counts["val"],
     )  # fmt: skip
+
+
+def alignment_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> Load:
+    """Compute how much work the alignment of an arm is; its prompts are assumed to be as long as those of the arm."""
+    align, tasks, load = arm.config.train.align, len(arm.alignment_tasks), arm_load(resources, arm, counts)
+    if counts is None:
+        reviews = _TABLE4["train"]
+    else:
+        reviews = sum(map(len, training_rows(resources.prepared(arm.config)).values()))
+    examples = min(reviews * tasks, align.max_examples or reviews * tasks)
+    measured = (align.epochs + _VARIANTS) * align.held_out * tasks
+    return replace(load, train=examples * align.epochs, validate=measured, validation_writes=False, read=examples)
 
 
 def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int, int]]:

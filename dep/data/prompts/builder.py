@@ -144,11 +144,15 @@ class PromptBuilder:
             count -= 1
         return ids
 
+    def cut(self, text: str, limit: int) -> str:
+        """Return the longest beginning of `text` that ends after a whole word and has at most `limit` tokens."""
+        return self._encoder.cut(text.strip(), limit)
+
     def _shortened(self, line: Line) -> Line:
         """Cut a field of a question to `max_review_tokens` if a user wrote it."""
         if isinstance(line, str) or line[0] in _ITEM_FIELDS or self.config.max_review_tokens is None:
             return line
-        return line[0], self._encoder.cut(line[1].strip(), self.config.max_review_tokens)
+        return line[0], self.cut(line[1], self.config.max_review_tokens)
 
     def _chat(self, frame: ChatFrame, lines: Sequence[Parts]) -> list[int]:
         """Return the ids of a chat turn whose user message is `lines`, up to where the answer begins."""
@@ -175,7 +179,7 @@ class PromptBuilder:
         """
         review = slot.review
         if limit is not None:
-            review = replace(review, text=self._encoder.cut(review.text.strip(), limit))
+            review = replace(review, text=self.cut(review.text, limit))
         first, other = MARKS[self.config.list_markers]
         heading, *fields = review_lines(number, replace(slot, review=review), self.config.text)
         lines = [self.line(heading, first), *(self.line(line, other) for line in fields)]
