@@ -172,7 +172,8 @@ class Prompt:
 
     ids: the prompt, up to where the review begins.
     target: the review, with the token that ends it.
-    vectors[branch]: one [E] tensor for each slot token of that branch, in order of occurrence.
+    vectors[branch]: one [E] tensor for each `projector.tokens` slot tokens of that branch, which stand side by side, in
+        order of occurrence.
     positions[branch]: for each of these vectors, the index of its past review (0 is the newest).
     """
 
@@ -255,7 +256,8 @@ class Batch:
     ids: [B, T], padded on the side that the collator chooses.
     attention_mask: [B, T], 1 on real tokens and 0 on padding.
     labels: [B, T], the ids of the target review, and IGNORE elsewhere.
-    vectors[branch]: [B, K, E] float. Example b has as many vectors as it has slot tokens of the branch, in their order.
+    vectors[branch]: [B, K, E] float. Each vector of an example has `projector.tokens` of the branch's slot tokens, in
+        their order.
     present[branch]: [B, K] bool, False where `vectors` holds padding.
     slot_index[branch]: [B, K] int, the index of the past review (0 is the newest) that a vector belongs to.
     noise[branch]: [B, K, E] float, added to the compressor's input in training; absent without `input_noise`.

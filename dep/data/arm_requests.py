@@ -19,7 +19,7 @@ from dep.data.user_history import UserHistoryReader
 from dep.data.vectors.peer_means import PeerMeans
 from dep.data.vectors.shown import ShownDifferences
 from dep.data.vectors.store import Vectors, VectorStore
-from dep.types import Branch, Prompt, Request, Split
+from dep.types import Branch, Example, Prompt, Request, Split
 
 
 class PromptDataset(Dataset[Prompt]):
@@ -93,7 +93,10 @@ class ArmRequests:
 
     def requests(self, split: Split) -> Requests:
         """Return the requests of one split."""
-        examples = [example for example in self.prepared.examples if example.split == split]
+        return self.requests_of([example for example in self.prepared.examples if example.split == split])
+
+    def requests_of(self, examples: Sequence[Example]) -> Requests:
+        """Return the requests of some examples."""
         prompt = self.builder.config
         return Requests(
             examples,

@@ -142,6 +142,10 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
             self._training = TrainingPrompts(self.requests("train"), self.builder)
         return self._training
 
+    def validation_prompts(self) -> PromptDataset:
+        """Return the prompts of all validation examples."""
+        return self.prompts(self.requests("val"))
+
     def train_dataloader(self) -> DataLoader[Prompt]:
         """Return the loader of this rank's micro batches, in the order of the current epoch."""
         prompts = self.training_prompts()
@@ -170,5 +174,5 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Prompt]:
         """Return the loader of all validation examples; it is the same on every rank."""
-        prompts = self.prompts(self.requests("val"))
+        prompts = self.validation_prompts()
         return DataLoader(prompts, batch_size=self.batching.eval_batch, collate_fn=self.collate)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dep.config.schema import RunConfig, build, label
 from dep.data.prompts.chat_frame import ChatFrame
@@ -15,7 +16,11 @@ from dep.data.prompts.settings import PromptConfig
 from dep.methods import Method
 from dep.models.adapters import ADAPTERS
 from dep.models.settings import SoftPromptConfig
+from dep.training.align_settings import AlignConfig
 from dep.training.settings import TrainConfig
+
+if TYPE_CHECKING:
+    from dep.data.alignment import Task
 
 
 @dataclass(frozen=True)
@@ -94,3 +99,43 @@ class Arm:
         if config is None or not self.method.trains:
             return None
         return replace(self, name=self.config.warm_start, config=config).training_view
+
+    @property
+    def first(self) -> Arm:
+        """The first arm in the chain of warm starts that ends with this one, as it is trained."""
+        earlier = self.training_view.warm_start
+        return earlier.first if earlier else self.training_view
+
+    @property
+    def alignment_tasks(self) -> list[Task]:
+        """The tasks on which the arm's adapter is aligned; none without alignment, and none after a warm start."""
+        align, branches = self.config.train.align, self.configured[1].branches
+        if not align.epochs or not self.method.trains or self.warm_start:
+            return []
+        return [task for task in align.tasks if task in branches or "user" in branches]
+
+    @property
+    def alignment_settings(self) -> TrainConfig:
+        """The settings of training in the alignment stage."""
+        train = self.config.train
+        lr, muon_lr, own = train.lr, train.muon_lr, train.align.lr
+        if own is not None:
+            lr, muon_lr = (lr, own) if train.optimizer == "muon" else (own, muon_lr)
+        return replace(
+            train, seed=self.seed, epochs=train.align.epochs, warm_start_epochs=0, history=0, monitor="val_nll",
+            align=AlignConfig(), lr=lr, muon_lr=muon_lr,
+        )  # fmt: skip
+
+    @property
+    def alignment_prompt(self) -> PromptConfig:
+        """The settings of prompts in the alignment stage: one past review without text, or none for whole histories."""
+        prompt, soft = self.configured
+        shown = int("his" in soft.branches or "diff" in soft.branches)
+        return replace(prompt, history=shown, text=False, profile=False, pairing="own")
+
+    @cached_property
+    def alignment_frame(self) -> ChatFrame | None:
+        """The rendered chat template of prompts in the alignment stage."""
+        from dep.pipeline.content import rendered_frame
+
+        return rendered_frame(self.config, self.alignment_prompt, self.configured[1].branches)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
-from dep.pipeline.keys import adapter_key
+from dep.pipeline.keys import adapter_key, alignment_key
 from dep.pipeline.store import ArmStore
 
 
@@ -23,6 +23,8 @@ class Job:
     before it its warm start, if any."""
     generate: str
     """State of the generated reviews: `done`, `cached` or `to do`."""
+    aligns: bool = False
+    """Whether this job also aligns the adapter from which its own training, or that of its warm start, starts."""
 
     @property
     def trains(self) -> bool:
@@ -38,7 +40,22 @@ class Job:
 def jobs(arms: Sequence[Arm]) -> list[Job]:
     """Return a job for every arm, in the order of `arms`."""
     trainers: dict[str, str] = {}
-    return [Job(arm, _training_state(arm, trainers), _generation_state(arm)) for arm in arms]
+    aligned: set[str] = set()
+    planned = []
+    for arm in arms:
+        state = _training_state(arm, trainers)
+        aligns = state == "to do" and _aligns(arm, aligned)
+        planned.append(Job(arm, state, _generation_state(arm), aligns))
+    return planned
+
+
+def _aligns(arm: Arm, aligned: set[str]) -> bool:
+    """Return whether an arm that trains also aligns; `aligned` records the keys that earlier arms align."""
+    first = arm.first
+    if not first.alignment_tasks or (key := alignment_key(first)) in aligned:
+        return False
+    aligned.add(key)
+    return not ArmStore(first).alignment_is_cached
 
 
 def _training_state(arm: Arm, trainers: dict[str, str]) -> str:

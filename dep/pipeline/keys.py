@@ -3,6 +3,7 @@
 An arm is one system of a comparison, here at one seed.
 
     encoder key      what a user encoder's pretraining depends on
+    alignment key    what the alignment stage depends on
     adapter key      what the training depends on
     prediction key   the adapter key, the method at test time, and the settings of generation
     score key        the prediction key and the metrics
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dep.config.schema import identity
+from dep.data.prompts.chat_frame import ChatFrame
+from dep.models.adapters import ADAPTERS
 from dep.pipeline.arm import Arm
 from dep.pipeline.content import backbone_identity, embedder_fingerprint, metric_signatures, retriever_fingerprint
 from dep.utils.digest_memo import memoized_digest
@@ -25,7 +28,7 @@ from dep.utils.hashing import json_digest
 
 VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
-    "profile": 1, "decoding": 2, "scoring": 1,
+    "alignment": 1, "profile": 1, "decoding": 2, "scoring": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by
 one; all results that depend on the part are then computed again."""
@@ -37,13 +40,27 @@ def adapter_key(arm: Arm) -> str:
     if arm.training_view is not arm:
         return adapter_key(arm.training_view)
     prompt, soft = arm.configured
-    applied = ("history", "warm_start_epochs")  # already applied by training_view, and by warm_start and settings
+    # already applied by training_view, by warm_start and settings, and by the key of the alignment
+    applied = ("history", "warm_start_epochs", "align")
     trained = {name: value for name, value in numeric(arm.settings).items() if name not in applied}
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []
-    parts = [*_content(arm), _training_data(arm), identity(arm.config, "compressor", "projector")]
+    start += [alignment_key(arm)] if arm.alignment_tasks else []
+    parts = [*_content(arm, arm.frame), _training_data(arm), identity(arm.config, "compressor", "projector")]
     encoder = [encoder_key(arm)] if arm.method.pretrains else []
     versions = _versions("adapter", "training")
     return json_digest([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, versions])
+
+
+def alignment_key(arm: Arm) -> str:
+    """Return the key of the aligned adapter; arms that show reviews with and without text share it."""
+    soft, align = arm.configured[1], arm.config.train.align
+    if not ADAPTERS.component(soft.adapter).fixed_slots:
+        soft = replace(soft, slots=0)  # which only such an adapter reads
+    parts = [*_content(arm, arm.alignment_frame), _training_data(arm), identity(arm.config, "compressor", "projector")]
+    settings = [*map(numeric, (arm.alignment_prompt, soft, arm.alignment_settings)), arm.alignment_tasks]
+    encoder = [encoder_key(arm)] if arm.method.pretrains else []
+    versions = _versions("adapter", "training", "alignment")
+    return json_digest([*parts, *settings, align.max_examples, align.held_out, *encoder, versions])
 
 
 def encoder_key(arm: Arm) -> str:
@@ -58,7 +75,7 @@ def encoder_key(arm: Arm) -> str:
 def prediction_key(arm: Arm) -> str:
     """Return the key of the generated texts and the likelihoods."""
     soft = arm.method.trains or bool(arm.configured[1].branches)
-    trained: Any = adapter_key(arm) if soft else [*_content(arm), *map(numeric, arm.configured)]
+    trained: Any = adapter_key(arm) if soft else [*_content(arm, arm.frame), *map(numeric, arm.configured)]
     if (file := arm.method.adapter_file) is not None:
         trained = [trained, memoized_digest(file, Path(arm.config.cache))]
     if arm.training_view is not arm:
@@ -66,7 +83,7 @@ def prediction_key(arm: Arm) -> str:
     profile = ("profile",) if arm.method.profiles else ()
     parts = identity(arm.config, *_DATA, "method", "generate", *profile)
     versions = _versions("decoding", *profile)
-    return json_digest([trained, *_content(arm), parts, arm.seed, arm.config.evaluate.texts, versions])
+    return json_digest([trained, *_content(arm, arm.frame), parts, arm.seed, arm.config.evaluate.texts, versions])
 
 
 def score_key(arm: Arm) -> str:
@@ -74,13 +91,13 @@ def score_key(arm: Arm) -> str:
     return json_digest([prediction_key(arm), metric_signatures(arm.config), _versions("scoring")])
 
 
-def _content(arm: Arm) -> list[Any]:
-    """Return the fingerprints of reviews, LLM and embedder, and the versions of the code that reads them."""
+def _content(arm: Arm, frame: ChatFrame | None) -> list[Any]:
+    """Return the fingerprints of reviews, LLM, embedder and frame, and the versions of the code that reads them."""
     backbone = backbone_identity(arm.config)
     vectors = [embedder_fingerprint(arm.config), _versions("difference")] if arm.needs_vectors else []
     retriever = retriever_fingerprint(arm.config)
-    frame = arm.frame.digest if arm.frame else None
-    return [arm.source, backbone, *vectors, retriever, frame, _versions("protocol", "retrieval", "prompt")]
+    framed = frame.digest if frame else None
+    return [arm.source, backbone, *vectors, retriever, framed, _versions("protocol", "retrieval", "prompt")]
 
 
 def _versions(*parts: str) -> dict[str, int]:

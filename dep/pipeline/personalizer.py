@@ -66,7 +66,8 @@ class Personalizer:
     def __init__(self, module: PersonalizationModule, tokenizer: PreTrainedTokenizerBase, arm: Arm) -> None:
         self.module, self.tokenizer, self.arm = module, tokenizer, arm
         self._prompt, self._soft = arm.configured
-        self._builder = PromptBuilder(tokenizer, self._prompt, self._soft.branches)
+        tokens = arm.config.projector.tokens
+        self._builder = PromptBuilder(tokenizer, self._prompt, self._soft.branches, tokens=tokens)
         self._embedder: Any = build(arm.config, "embedder") if arm.needs_vectors else None
 
     @classmethod

@@ -18,7 +18,7 @@ from dep.pipeline.arm import Arm
 from dep.pipeline.devices import devices
 from dep.pipeline.jobs import Job, jobs, parallel_arms
 from dep.pipeline.resources import Resources
-from dep.pipeline.workload import arm_load, example_counts, trained_parameters
+from dep.pipeline.workload import alignment_load, arm_load, example_counts, trained_parameters
 
 
 def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
@@ -55,17 +55,25 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
         row = [name, _seeds(arm_jobs), _counted([j.train for j in arm_jobs]), _counted([j.generate for j in arm_jobs])]
         trained = trained_parameters(arm) if any(job.trains for job in arm_jobs) else 0
         trains_first = arm.warm_start is not None and any(job.trains_warm_start for job in arm_jobs)
-        first_load = None
+        first_load = align_load = None
         if arm.warm_start and trains_first:
             first_load = without_read(arm_load(resources, arm.warm_start, counts), read)
+        if any(job.aligns for job in arm_jobs):
+            align_load = alignment_load(resources, arm.first, counts)
         load = without_read(arm_load(resources, arm, counts), read)
         read.update(computed(load, bool(trained)))
         for card in cards:
             fitting, cost = fitted(arm.config.backbone, load, card, trained)
-            first_s = fitted(arm.config.backbone, first_load, card, trained)[1].train_s if first_load else 0.0
+            first_s, align_s = (
+                fitted(arm.config.backbone, earlier, card, trained)[1].train_s if earlier else 0.0
+                for earlier in (first_load, align_load)
+            )
             later = fitted(arm.config.backbone, without_read(load, read), card, trained)[1]
             costs = [cost, *[later] * (len(arm_jobs) - 1)]  # later seeds find what the first has kept
-            job_seconds = [_job_seconds(job, cost, first_s) for job, cost in zip(arm_jobs, costs, strict=True)]
+            job_seconds = [
+                _job_seconds(job, cost, first_s) + align_s * job.aligns
+                for job, cost in zip(arm_jobs, costs, strict=True)
+            ]
             seconds = sum(job_seconds)
             total_s[card.name] += seconds
             longest_s[card.name] = max(longest_s[card.name], *job_seconds)

@@ -122,7 +122,7 @@ class Resources:
             frame: the chat template as rendered around the user's message; None renders it when it is first needed.
         """
         keeps = config.backbone.keep_prefixes
-        built = PromptBuilder(self.tokenizer(config), prompt, branches, frame, keeps)
+        built = PromptBuilder(self.tokenizer(config), prompt, branches, frame, keeps, config.projector.tokens)
         first = self._builders.setdefault(identity(config, "backbone"), built)
         if first is not built:
             built.share_memo(first)

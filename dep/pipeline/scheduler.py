@@ -28,7 +28,7 @@ from dep.config import preflight
 from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
 from dep.pipeline.jobs import parallel_arms
-from dep.pipeline.keys import adapter_key, encoder_key
+from dep.pipeline.keys import adapter_key, alignment_key, encoder_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.evaluate import evaluate
 from dep.pipeline.stages.generate import generate
@@ -110,17 +110,18 @@ def _groups(arms: Sequence[Arm]) -> list[Group]:
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {adapter_key(arm)} if arm.method.trains else set()
-        shared = encoder_key(arm) if arm.method.pretrains else adapter_key(_first_warm_start(arm)) if trained else ""
+        shared = _shared_part(arm) if trained else ""
         key = shared or f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append(arm)
         adapters.setdefault(key, set()).update(trained)
     return [groups[key] for key in sorted(groups, key=lambda key: (-len(adapters[key]), -len(groups[key])))]
 
 
-def _first_warm_start(arm: Arm) -> Arm:
-    """Return the first arm in the chain of warm starts that ends with `arm`."""
-    earlier = arm.training_view.warm_start
-    return _first_warm_start(earlier) if earlier else arm
+def _shared_part(arm: Arm) -> str:
+    """Return the key of the first part that is trained for `arm`, which other arms may share."""
+    if arm.method.pretrains:
+        return encoder_key(arm)
+    return alignment_key(arm.first) if arm.first.alignment_tasks else adapter_key(arm.first)
 
 
 def _run_in_parallel(resources: Resources, groups: list[Group], stages: Sequence[str], count: int) -> None:

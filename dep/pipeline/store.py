@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dep.models.adapters.files import is_intact
 from dep.pipeline.arm import Arm
-from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
+from dep.pipeline.keys import adapter_key, alignment_key, encoder_key, prediction_key, score_key
 from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.hashing import file_digest
 
@@ -38,6 +38,16 @@ class ArmStore:
     def encoder_home(self) -> Path:
         """The cache's folder for the arm's pretrained user encoder."""
         return Path(self.arm.config.cache) / "encoders" / encoder_key(self.arm)[:16]
+
+    @property
+    def alignment_home(self) -> Path:
+        """The cache's folder for the aligned adapter from which the arm's training starts."""
+        return Path(self.arm.config.cache) / "aligned" / alignment_key(self.arm)[:16]
+
+    @property
+    def alignment_is_cached(self) -> bool:
+        """Whether the cache holds the aligned adapter."""
+        return is_intact(self.alignment_home / "adapter.safetensors")
 
     @property
     def adapter_is_cached(self) -> bool:
@@ -123,6 +133,8 @@ class ArmStore:
         shutil.rmtree(self.adapter_home, ignore_errors=True)
         if view.warm_start:
             shutil.rmtree(ArmStore(view.warm_start).adapter_home, ignore_errors=True)
+        if view.first.alignment_tasks:
+            shutil.rmtree(ArmStore(view.first).alignment_home, ignore_errors=True)
         if self.arm.method.pretrains:
             shutil.rmtree(self.encoder_home, ignore_errors=True)
 

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from dep.config.schema import build
+from dep.data.alignment import training_rows
 from dep.data.arm_requests import ArmRequests
 from dep.models.adapters.base import AdapterParts
 from dep.models.backbones.cost import Load, architecture
@@ -32,6 +33,8 @@ _ITEM_TOKENS = 300
 """Mean number of tokens in the description of the target's item."""
 _BRANCH_TOKENS = 12
 """Number of tokens in the lines that hold one soft token: heading, boundary tokens and slot token."""
+_VARIANTS = 3
+"""How often an alignment measures its held-out reviews at its end: with the right, no and another review's vector."""
 _CATEGORIES = 3
 """Number of categories in the paper's data and in the built-in world."""
 _DEFAULT_WIDTH = 1024
@@ -66,7 +69,8 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
     config, (prompt, soft) = arm.config, arm.configured
     if counts is None:
         counts, target = _TABLE4, float(_REVIEW_TOKENS)
-        block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + _BRANCH_TOKENS * len(soft.branches)
+        lines = (_BRANCH_TOKENS + config.projector.tokens - 1) * len(soft.branches)
+        block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + lines
         mean = min(prompt.max_input_tokens, _ITEM_TOKENS + block * prompt.history)
         longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _REVIEW_TOKENS)
         kept, kept_name = 0.0, ""
@@ -82,6 +86,18 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
         kept, kept_name, counts["train"] + counts["val"], counts["test"], config.evaluate.texts,
     )  # fmt: skip
+
+
+def alignment_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> Load:
+    """Compute how much work the alignment of an arm is; its prompts are assumed to be as long as those of the arm."""
+    align, tasks, load = arm.config.train.align, len(arm.alignment_tasks), arm_load(resources, arm, counts)
+    if counts is None:
+        reviews = _TABLE4["train"]
+    else:
+        reviews = sum(map(len, training_rows(resources.prepared(arm.config)).values()))
+    examples = min(reviews * tasks, align.max_examples or reviews * tasks)
+    measured = (align.epochs + _VARIANTS) * align.held_out * tasks
+    return replace(load, train=examples * align.epochs, validate=measured, validation_writes=False, read=examples)
 
 
 def _lengths(resources: Resources, arm: Arm) -> tuple[list[tuple[int, int, int]], str]:
@@ -125,7 +141,8 @@ def trained_parameters(arm: Arm) -> int:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
         parts = AdapterParts(soft, config.compressor, config.projector, width, model, 1.0, None, _CATEGORIES)
-        adapter = build_adapter(replace(parts, longest=prompt.max_user_history))
+        words = {branch: torch.zeros(1, parts.llm_width) for branch in parts.branches}
+        adapter = build_adapter(replace(parts, longest=prompt.max_user_history, words=words))
     own = sum(p.numel() for name, p in adapter.named_parameters() if adapter.is_trained(name)) if adapter else 0
     boundary = 2 * len(soft.branches) * parts.llm_width if soft.boundary_trainable else 0
     return own + boundary

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dep.training.align_settings import AlignConfig
 from dep.training.schedule import Schedule, WarmUp
 from dep.utils.fields import RUNTIME
 
@@ -38,6 +39,8 @@ class TrainConfig:
     """Number of the `epochs` that are spent on the arm that `warm_start` names; this arm continues from that arm's
     adapter for the remaining epochs. Text explains most of the signal, so a warm start without text trains the adapter
     first. Arms with the same warm start share it. With 0 every arm starts untrained."""
+    align: AlignConfig = field(default_factory=AlignConfig)
+    """The alignment stage before this training; off by default."""
     history: int = 0
     """Number of past reviews in a training prompt; 0 takes `prompt.history`. An adapter computes each review's soft
     tokens independently of other reviews, so that an adapter trained with few reviews also works in prompts with

@@ -25,9 +25,15 @@ _DENOTES: dict[Branch, str] = {
 }
 
 
-def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
-    """Return the pieces of the lines that hold the soft token of `branch`: heading, boundary tokens and slot token."""
-    heading, *tokens = SLOT_LINES[branch]
+def slot_tokens(branch: Branch, count: int) -> tuple[str, ...]:
+    """Return boundary tokens and, between them, the `count` slot tokens of one vector of `branch`."""
+    _, start, slot, end = SLOT_LINES[branch]
+    return start, *[slot] * count, end
+
+
+def slot_line(branch: Branch, config: PromptConfig, count: int = 1) -> tuple[str, ...]:
+    """Return the pieces of the lines that hold a vector's `count` soft tokens: heading, boundary and slot tokens."""
+    heading, tokens = SLOT_LINES[branch][0], slot_tokens(branch, count)
     mark = MARKS[config.list_markers][1]
     if config.embedding_line == "same":
         return f"{mark}{heading.rstrip()} ", *tokens, "\n"

@@ -1,4 +1,4 @@
-"""The training stage, which trains an arm's adapter, and before it the adapter or encoder that it starts from."""
+"""The training stage, which trains an arm's adapter, and before it what that starts from."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dep.pipeline.builders import build_data, build_generator, build_module
 from dep.pipeline.keys import adapter_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.resources import Resources
+from dep.pipeline.stages.align import REPORT, align
 from dep.pipeline.stages.generate import texts_of
 from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
@@ -37,6 +38,8 @@ def train(resources: Resources, arm: Arm) -> None:
     for name in ("metrics.csv", "training.json", *FILES):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
+    if (home / REPORT).is_file():
+        shutil.copyfile(home / REPORT, arm.folder / REPORT)
     ArmStore(arm).finish("adapter", adapter_key(arm))
     if cached:
         ArmStore(arm).finish("adapter taken from", str(home))
@@ -44,7 +47,7 @@ def train(resources: Resources, arm: Arm) -> None:
 
 
 def _train_into_cache(resources: Resources, arm: Arm) -> None:
-    """Train the arm, and before it its warm start if that is missing; write the results into the cache."""
+    """Train the arm, and before it its warm start or alignment if that is missing; write the results into the cache."""
     home, earlier_s = ArmStore(arm).adapter_home, 0.0
     first = ArmStore(arm.warm_start) if arm.warm_start else None
     if first and not first.adapter_is_cached:
@@ -56,6 +59,8 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
         earlier_s = read_json(first.adapter_home / "training.json")["seconds"]
     elif arm.method.pretrains:
         earlier_s = _pretrain(resources, arm, data, module)
+    if arm.alignment_tasks:
+        earlier_s += align(resources, arm, data, module)
     if arm.config.train.monitor == "val_meteor":
         module.evaluate = _val_meteor(resources, arm, data)
     trained, pretrained, frozen = module.sizes()
@@ -78,6 +83,9 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
     past = PastReviews.of({"asked": p.asked, "kept": p.kept} for p in (prompts[at] for at in range(len(prompts))))
     seconds = round(earlier_s + time.time() - start, 1)
     write_json(home / "training.json", {"seconds": seconds, "past_reviews": past._asdict()})
+    start_home = ArmStore(arm).alignment_home if arm.alignment_tasks else first.adapter_home if first else home
+    if start_home != home and (start_home / REPORT).is_file():
+        shutil.copyfile(start_home / REPORT, home / REPORT)
     metadata = {
         "key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": pretrained, "frozen": frozen,
     }  # fmt: skip

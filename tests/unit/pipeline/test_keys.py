@@ -12,7 +12,7 @@ from dep.config.loader import load_arms
 from dep.models.backbones.load import DEMO
 from dep.pipeline import keys
 from dep.pipeline.arm import Arm
-from dep.pipeline.keys import adapter_key, encoder_key, prediction_key, score_key
+from dep.pipeline.keys import adapter_key, alignment_key, encoder_key, prediction_key, score_key
 from dep.utils import digest_memo
 from dep.utils.errors import MissingFile
 
@@ -72,6 +72,43 @@ def test_a_file_is_read_once_for_its_digest(tmp_path: Path, monkeypatch: pytest.
 )  # fmt: skip
 def test_a_setting_that_changes_no_number_changes_no_key(tmp_path: Path, override: str) -> None:
     assert all_keys(arm(tmp_path, override)) == all_keys(arm(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "changes"), [("constant", True), ("dep", False)])
+def test_the_control_s_learning_rate_enters_its_own_key_alone(tmp_path: Path, name: str, changes: bool) -> None:
+    plain, changed = (arm(tmp_path, *words, name=name) for words in ((), ("soft_prompt.constant_lr=0.1",)))
+    assert (adapter_key(plain) != adapter_key(changed)) is changes
+
+
+def test_arms_with_and_without_texts_share_an_alignment_and_other_adapters_have_their_own(tmp_path: Path) -> None:
+    on = ("train.align.epochs=2", "train.warm_start_epochs=1", "train.epochs=3")
+    dep, alone, control = (arm(tmp_path, *on, name=name) for name in ("dep", "dep_notext", "constant"))
+    assert dep.alignment_tasks == []  # it continues from the adapter of its warm start, which is aligned
+    assert dep.first.alignment_tasks == alone.alignment_tasks == ["his", "diff"]
+    assert alignment_key(dep.first) == alignment_key(alone) != alignment_key(control.first)
+    own = replace(dep, config=replace(dep.config, warm_start="", warm_start_config=None))
+    assert own.configured[0].text
+    assert alignment_key(own) == alignment_key(alone)
+
+
+@pytest.mark.parametrize(
+    ("override", "epochs", "changes"),
+    [
+        ("train.align.tasks=[his]", 0, False), ("train.align.lr=0.5", 0, False), ("train.align.tasks=[his]", 1, True),
+        ("train.align.lr=0.5", 1, True), ("train.align.max_examples=9", 1, True), ("train.align.epochs=2", 1, True),
+    ],
+)  # fmt: skip
+def test_settings_of_the_alignment_change_the_adapter_s_key_if_there_is_one(
+    tmp_path: Path, override: str, epochs: int, changes: bool
+) -> None:
+    plain, changed = (arm(tmp_path, f"train.align.epochs={epochs}", *word) for word in ((), (override,)))
+    assert (adapter_key(plain) != adapter_key(changed)) is changes
+
+
+def test_a_longer_training_changes_the_adapter_s_key_and_not_that_of_the_alignment(tmp_path: Path) -> None:
+    plain, longer = (arm(tmp_path, "train.align.epochs=1", *word) for word in ((), ("train.epochs=9",)))
+    assert adapter_key(plain) != adapter_key(longer)
+    assert alignment_key(plain.first) == alignment_key(longer.first)
 
 
 def test_the_micro_batch_changes_every_key(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ class DEPUserAdapter(Adapter):
     def from_parts(cls, parts: AdapterParts) -> DEPUserAdapter:
         """Build the adapter with the encoder of `soft_prompt.dep_user` and a projector from W to D."""
         config = parts.soft_prompt.dep_user
-        projector = Projector(parts.projector, config.width, parts.llm_width, parts.branches, parts.norm)
+        width = config.width
+        projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
         return cls(config, projector, parts.width, parts.statistics)
 
     def forward(self, batch: Batch) -> SoftTokens:
