@@ -10,7 +10,7 @@ Shape legend, used in all packages:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -132,6 +132,10 @@ class UserHistory:
     days: Tensor
     category: int
     query: Tensor
+
+    def with_past_of(self, other: UserHistory) -> UserHistory:
+        """Return the past reviews of `other` with the request of this history."""
+        return replace(other, category=self.category, query=self.query)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dep.methods.controls.untrained import Untrained
 from dep.methods.controls.zeroed import Zeroed
 from dep.methods.dep import DEP
 from dep.methods.dpl import DPL
+from dep.methods.e2p import E2P
 from dep.methods.lora import LoRA
 from dep.methods.non_perso import NonPerso
 from dep.methods.pag import PAG
@@ -26,6 +27,7 @@ METHODS.add(RAG.Config, "dep.methods.rag:RAG")
 METHODS.add(PAG.Config, "dep.methods.pag:PAG")
 METHODS.add(DPL.Config, "dep.methods.dpl:DPL")
 METHODS.add(PPlug.Config, "dep.methods.pplug:PPlug")
+METHODS.add(E2P.Config, "dep.methods.e2p:E2P")
 METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
 METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")

@@ -91,8 +91,8 @@ class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter is trained: `dep`, `constant`, `pplug`, `user_llm`, `lora`, or your own class as
-    `my_module:MyAdapter`. The method sets this."""
+    """Which adapter is trained: `dep`, `constant`, `pplug`, `e2p`, `user_llm`, `lora`, or your own class
+    as `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
     standardize: bool = False

@@ -21,12 +21,12 @@ class PromptConfig:
     profile: bool = False
     """Whether the prompt holds a description of the user that a language model wrote (set by PAG and DPL)."""
     reads_user_history: bool = False
-    """Whether the prompt carries the user's whole history as vectors (set by PPlug and User-LLM)."""
+    """Whether the prompt carries the user's whole history as vectors (the method sets this)."""
     user_tokens: int = 0
-    """How many soft tokens for the user's whole history begin the prompt; -1: one for each past review (set by PPlug
-    and User-LLM)."""
+    """How many soft tokens for the user's whole history begin the prompt; -1: one for each past review (the
+    method sets this)."""
     max_user_history: int = 50
-    """Largest number of reviews in the user's whole history that PPlug and User-LLM read; the newest are kept."""
+    """Largest number of reviews in the whole history that methods such as PPlug read; the newest are kept."""
     pairing: Literal["own", "with_peers"] = "own"
     """Which review's vectors stand beside the text of the i-th past review. `own`: that review's. `with_peers`, as in
     the authors' code: those of the i-th past review that has peers, so that after a review without peers the text and

@@ -1,8 +1,9 @@
-"""A control that gives trained DEP another user's vectors at test time.
+"""A control that gives a trained method another user's vectors at test time.
 
 Each request gets a donor, a request of another user. The prompt keeps the user's own reviews and its number of slots,
-but each slot gets the vectors of the donor's review at the same position. If the soft tokens carry information about
-the user, the likelihood of the user's real review must fall.
+but each slot gets the vectors of the donor's review at the same position. A method that reads the user's whole history
+gets the donor's history. If the vectors carry information about the user, the likelihood of the user's real review must
+fall.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dep.data.prompts.requests import Requests
-from dep.methods.base import MappedRequests
+from dep.data.prompts.settings import PromptConfig
+from dep.methods.base import MappedRequests, Method
 from dep.methods.dep import DEP
+from dep.models.settings import SoftPromptConfig
 from dep.types import Request, Slot
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
 
 class Shuffled(DEP):
-    """DEP's trained adapter with another user's vectors at test time."""
+    """The adapter of DEP, or of another method, with another user's vectors at test time."""
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
@@ -29,9 +32,22 @@ class Shuffled(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """This method has no settings."""
+        """Which method is tested with another user's vectors."""
 
         kind: Literal["shuffled"] = "shuffled"
+        of: str = "dep"
+        """The kind of a method that reads vectors, such as `dep`, `pplug` or `e2p`. Its trained adapter is used."""
+
+    def __init__(self, config: Config) -> None:
+        from dep.methods import METHODS
+
+        super().__init__(config)
+        self.tested: Method = METHODS.build(METHODS.config_class(config.of)())
+        self.trains, self.pretrains = self.tested.trains, self.tested.pretrains
+
+    def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
+        """Configure prompt and soft prompt as the tested method does."""
+        return self.tested.configure(prompt, soft)
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Give each request the vectors of its donor."""
@@ -43,9 +59,12 @@ def with_others_vectors(requests: Requests, seed: int) -> Sequence[Request]:
     donor_of = donors(requests, seed)
 
     def swapped(at: int, request: Request) -> Request:
-        slots = requests[donor_of[at]].slots
-        pool = [slot for slot in slots if slot.diff is not None] or list(slots)
-        return replace(request, slots=tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots)))
+        donor = requests[donor_of[at]]
+        pool = [slot for slot in donor.slots if slot.diff is not None] or list(donor.slots)
+        swapped_slots = tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots))
+        own, others = request.user_history, donor.user_history
+        history = None if own is None or others is None else own.with_past_of(others)
+        return replace(request, slots=swapped_slots, user_history=history)
 
     return MappedRequests(requests, swapped)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
-from dep.types import SLOT_TOKENS, Batch, Branch
+from dep.types import SLOT_TOKENS, Batch, Branch, UserHistory
 from dep.utils.registry import ComponentConfig
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
@@ -118,6 +118,10 @@ class Adapter(nn.Module):
     def param_groups(self) -> list[dict[str, Any]]:
         """Return optimizer groups (`params`, `lr`) of those trained parameters that have their own learning rate."""
         return []
+
+    def stored_numbers(self, history: UserHistory) -> int:
+        """Return how many numbers of a user's history are stored to serve a request: by default all its vectors."""
+        return history.his.numel() + history.item.numel()
 
     def forward(self, batch: Batch) -> SoftTokens:
         """Compute the soft tokens of a batch; an adapter that only acts inside the LLM returns none."""

@@ -18,7 +18,7 @@ from dep.methods.base import ProfileContext, Step
 from dep.methods.controls.shuffled import Shuffled, donors
 from dep.methods.controls.zeroed import Zeroed
 from dep.models.settings import BackboneConfig, SoftPromptConfig
-from dep.types import Corpus, Example, Item, Review
+from dep.types import Corpus, Example, Item, Review, UserHistory
 
 
 def requests(users: int, lonely: frozenset[int] = frozenset()) -> Requests:
@@ -58,6 +58,37 @@ def test_the_constant_prompt_differs_from_dep_only_in_its_adapter() -> None:
 
 def test_shuffled_is_trained_like_dep() -> None:
     assert configured("shuffled") == configured("dep")
+
+
+@pytest.mark.parametrize("kind", ["e2p"])
+def test_shuffled_is_configured_like_the_method_that_it_tests(kind: str) -> None:
+    tested, control = METHODS.build(METHODS.config_class(kind)()), Shuffled(Shuffled.Config(of=kind))
+    prompt, soft = PromptConfig(history=4), SoftPromptConfig()
+    assert control.configure(prompt, soft) == tested.configure(prompt, soft)
+    assert control.trains == tested.trains
+
+
+def test_a_shuffled_request_gets_the_donor_s_past_and_keeps_its_own_question() -> None:
+    def history(example: Example) -> UserHistory:
+        row, past = float(example.row), torch.full((len(example.profile), 1), float(example.row))
+        return UserHistory(past, past, past[:, 0], past[:, 0], example.row, torch.tensor([row]))
+
+    plain = requests(3)
+    plain.user_history = history
+    swapped = Shuffled(Shuffled.Config(of="e2p")).transform_test_requests(plain, 0)
+    for before, after, donor in zip(plain, swapped, donors(plain, 0), strict=True):
+        assert before.user_history is not None
+        assert after.user_history is not None
+        assert after.user_history.query == before.user_history.query
+        assert after.user_history.category == before.user_history.category
+        for name in ("his", "item", "rating", "days"):
+            assert getattr(after.user_history, name).unique().tolist() == [4 * donor + 3]
+
+
+def test_e2p_keeps_the_run_s_past_reviews_and_has_one_soft_token_for_the_user() -> None:
+    prompt, soft = configured("e2p")
+    assert (prompt.history, prompt.text, prompt.reads_user_history, prompt.user_tokens) == (4, True, True, 1)
+    assert (soft.adapter, soft.branches) == ("e2p", ["user"])
 
 
 @pytest.mark.parametrize("seed", range(5))
