@@ -15,6 +15,7 @@ from dep.methods.non_perso import NonPerso
 from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
 from dep.methods.rag import RAG
+from dep.methods.style_vector import StyleVector
 from dep.methods.trained import Trained
 from dep.methods.user_llm import UserLLM
 from dep.utils.registry import Registry
@@ -30,6 +31,7 @@ METHODS.add(PPlug.Config, "dep.methods.pplug:PPlug")
 METHODS.add(E2P.Config, "dep.methods.e2p:E2P")
 METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
 METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
+METHODS.add(StyleVector.Config, "dep.methods.style_vector:StyleVector")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")
 METHODS.add(Trained.Config, "dep.methods.trained:Trained")
 METHODS.add(ConstantPrompt.Config, "dep.methods.controls.constant:ConstantPrompt")

@@ -87,12 +87,30 @@ class LoRAConfig:
 
 
 @dataclass
+class StyleVectorConfig:
+    """Settings of StyleVector."""
+
+    layer: int | None = None
+    """Index of the decoder layer whose output is read and steered, from 0; null takes the middle layer."""
+    alpha: float = 1.0
+    """The factor on a style vector when it is added to activations."""
+    states: Literal["last", "mean"] = "last"
+    """Which tokens of a text are read: its `last` one, as in the paper, or all, of whose states the `mean` is taken.
+    The last token of a text that was cut (`profile.max_new_tokens`) differs from that of a whole one, whatever the
+    style."""
+    neutral: Literal["written", "peer"] = "written"
+    """What a user's past review is compared with. `written`: the text that a language model writes about the item with
+    the same rating and title (`profile` says which model), as in the paper. `peer`: another user's review of the item,
+    which needs no generation."""
+
+
+@dataclass
 class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter is trained: `dep`, `constant`, `pplug`, `e2p`, `user_llm`, `lora`, or your own class
-    as `my_module:MyAdapter`. The method sets this."""
+    """Which adapter is trained: `dep`, `constant`, `pplug`, `e2p`, `user_llm`, `lora`, `style_vector`, or
+    your own class as `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
     standardize: bool = False
@@ -109,6 +127,8 @@ class SoftPromptConfig:
     """Settings of User-LLM."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
+    style_vector: StyleVectorConfig = field(default_factory=StyleVectorConfig)
+    """Settings of StyleVector."""
     slots: int = 8
     """Number of slot indices for which the adapter `constant` has soft tokens, which limits the number of past
     reviews."""

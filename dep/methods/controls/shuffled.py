@@ -9,16 +9,16 @@ fall.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dep.data.prompts.requests import Requests
 from dep.data.prompts.settings import PromptConfig
-from dep.methods.base import MappedRequests, Method
+from dep.methods.base import ActivationContext, MappedRequests, Method
 from dep.methods.dep import DEP
 from dep.models.settings import SoftPromptConfig
-from dep.types import Request, Slot
+from dep.types import Example, Request, Slot, UserHistory
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
@@ -44,10 +44,15 @@ class Shuffled(DEP):
         super().__init__(config)
         self.tested: Method = METHODS.build(METHODS.config_class(config.of)())
         self.trains, self.pretrains = self.tested.trains, self.tested.pretrains
+        self.reads_activations = self.tested.reads_activations
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Configure prompt and soft prompt as the tested method does."""
         return self.tested.configure(prompt, soft)
+
+    def history_reader(self, soft: SoftPromptConfig, context: ActivationContext) -> Callable[[Example], UserHistory]:
+        """Return what reads the history of an example's user for the tested method."""
+        return self.tested.history_reader(soft, context)
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Give each request the vectors of its donor."""

@@ -60,12 +60,12 @@ def test_shuffled_is_trained_like_dep() -> None:
     assert configured("shuffled") == configured("dep")
 
 
-@pytest.mark.parametrize("kind", ["e2p"])
+@pytest.mark.parametrize("kind", ["e2p", "style_vector"])
 def test_shuffled_is_configured_like_the_method_that_it_tests(kind: str) -> None:
     tested, control = METHODS.build(METHODS.config_class(kind)()), Shuffled(Shuffled.Config(of=kind))
     prompt, soft = PromptConfig(history=4), SoftPromptConfig()
     assert control.configure(prompt, soft) == tested.configure(prompt, soft)
-    assert control.trains == tested.trains
+    assert (control.trains, control.reads_activations) == (tested.trains, tested.reads_activations)
 
 
 def test_a_shuffled_request_gets_the_donor_s_past_and_keeps_its_own_question() -> None:
@@ -89,6 +89,12 @@ def test_e2p_keeps_the_run_s_past_reviews_and_has_one_soft_token_for_the_user() 
     prompt, soft = configured("e2p")
     assert (prompt.history, prompt.text, prompt.reads_user_history, prompt.user_tokens) == (4, True, True, 1)
     assert (soft.adapter, soft.branches) == ("e2p", ["user"])
+
+
+def test_style_vector_has_non_perso_s_prompt_and_no_soft_tokens() -> None:
+    prompt, soft = configured("style_vector")
+    assert (prompt.history, prompt.reads_user_history, prompt.user_tokens) == (0, True, 0)
+    assert (soft.adapter, soft.branches) == ("style_vector", [])
 
 
 @pytest.mark.parametrize("seed", range(5))
