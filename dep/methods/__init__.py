@@ -11,6 +11,7 @@ from dep.methods.dep import DEP
 from dep.methods.dpl import DPL
 from dep.methods.e2p import E2P
 from dep.methods.lora import LoRA
+from dep.methods.lpm import LPM
 from dep.methods.non_perso import NonPerso
 from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
@@ -29,6 +30,7 @@ METHODS.add(PAG.Config, "dep.methods.pag:PAG")
 METHODS.add(DPL.Config, "dep.methods.dpl:DPL")
 METHODS.add(PPlug.Config, "dep.methods.pplug:PPlug")
 METHODS.add(E2P.Config, "dep.methods.e2p:E2P")
+METHODS.add(LPM.Config, "dep.methods.lpm:LPM")
 METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
 METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
 METHODS.add(StyleVector.Config, "dep.methods.style_vector:StyleVector")

@@ -105,12 +105,29 @@ class StyleVectorConfig:
 
 
 @dataclass
+class LPMConfig:
+    """Settings of LPM."""
+
+    slots: int = 16
+    """N, the number of latent slots for each user."""
+    tokens: int = 4
+    """M, the number of soft tokens, which are read from the slots for each request."""
+    width: int = 128
+    """W, the width of a slot."""
+    heads: int = 4
+    """Number of attention heads."""
+    lr: float = 1e-3
+    """Peak learning rate of everything but the projector, which AdamW trains even if another optimizer trains the
+    projector."""
+
+
+@dataclass
 class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter is trained: `dep`, `constant`, `pplug`, `e2p`, `user_llm`, `lora`, `style_vector`, or
-    your own class as `my_module:MyAdapter`. The method sets this."""
+    """Which adapter is trained: `dep`, `constant`, `pplug`, `e2p`, `lpm`, `user_llm`, `lora`, `style_vector`,
+    or your own class as `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
     standardize: bool = False
@@ -127,6 +144,8 @@ class SoftPromptConfig:
     """Settings of User-LLM."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
+    lpm: LPMConfig = field(default_factory=LPMConfig)
+    """Settings of LPM."""
     style_vector: StyleVectorConfig = field(default_factory=StyleVectorConfig)
     """Settings of StyleVector."""
     slots: int = 8

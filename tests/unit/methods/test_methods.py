@@ -60,7 +60,7 @@ def test_shuffled_is_trained_like_dep() -> None:
     assert configured("shuffled") == configured("dep")
 
 
-@pytest.mark.parametrize("kind", ["e2p", "style_vector"])
+@pytest.mark.parametrize("kind", ["e2p", "lpm", "style_vector"])
 def test_shuffled_is_configured_like_the_method_that_it_tests(kind: str) -> None:
     tested, control = METHODS.build(METHODS.config_class(kind)()), Shuffled(Shuffled.Config(of=kind))
     prompt, soft = PromptConfig(history=4), SoftPromptConfig()
@@ -89,6 +89,13 @@ def test_e2p_keeps_the_run_s_past_reviews_and_has_one_soft_token_for_the_user() 
     prompt, soft = configured("e2p")
     assert (prompt.history, prompt.text, prompt.reads_user_history, prompt.user_tokens) == (4, True, True, 1)
     assert (soft.adapter, soft.branches) == ("e2p", ["user"])
+
+
+def test_lpm_keeps_the_run_s_past_reviews_and_has_several_soft_tokens_for_the_user() -> None:
+    prompt, soft = configured("lpm")
+    assert (prompt.history, prompt.text, prompt.reads_user_history) == (4, True, True)
+    assert prompt.user_tokens == soft.lpm.tokens
+    assert (soft.adapter, soft.branches) == ("lpm", ["user"])
 
 
 def test_style_vector_has_non_perso_s_prompt_and_no_soft_tokens() -> None:
