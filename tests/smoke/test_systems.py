@@ -13,7 +13,7 @@ from dep import cli
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ARMS = [
     "rag", "pag", "dpl", "pplug", "user_llm", "user_llm_cross", "user_llm_lora", "lora", "untrained", "e2p", "lpm",
-    "style_vector", "style_vector_peer", "style_vector_others",
+    "style_vector",
 ]  # fmt: skip
 SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",

@@ -39,12 +39,19 @@ class Shuffled(DEP):
         """The kind of a method that reads vectors, such as `dep`, `pplug` or `e2p`. Its trained adapter is used."""
 
     def __init__(self, config: Config) -> None:
+        """Build the tested method.
+
+        Raises:
+            DepError: the tested method reads no vectors, so that there is nothing to exchange.
+        """
         from dep.methods import METHODS
 
         super().__init__(config)
         self.tested: Method = METHODS.build(METHODS.config_class(config.of)())
         self.trains, self.pretrains = self.tested.trains, self.tested.pretrains
         self.reads_activations = self.tested.reads_activations
+        if not (self.trains or self.reads_activations):
+            raise DepError(f"method.of={config.of}", "a method that trains an adapter or reads activations", "neither")
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Configure prompt and soft prompt as the tested method does."""

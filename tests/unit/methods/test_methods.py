@@ -68,6 +68,11 @@ def test_shuffled_is_configured_like_the_method_that_it_tests(kind: str) -> None
     assert (control.trains, control.reads_activations) == (tested.trains, tested.reads_activations)
 
 
+def test_a_method_without_vectors_cannot_be_shuffled() -> None:
+    with pytest.raises(ValueError, match=r"method\.of=rag.*neither"):
+        Shuffled(Shuffled.Config(of="rag"))
+
+
 def test_a_shuffled_request_gets_the_donor_s_past_and_keeps_its_own_question() -> None:
     def history(example: Example) -> UserHistory:
         row, past = float(example.row), torch.full((len(example.profile), 1), float(example.row))
