@@ -116,7 +116,11 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class UserHistory:
-    """The L reviews that a user wrote before a request, oldest first, as vectors (for PPlug and User-LLM).
+    """The L reviews that a user wrote before a request, oldest first, as vectors.
+
+    PPlug, User-LLM and `dep_user` read it. Only `dep_user` reads the fields after `query`, which hold what other users
+    wrote; without `prompt.reads_differences` these keep their defaults. Nothing here depends on the requested review's
+    text.
 
     his: [L, E], the embedding of each review's text.
     item: [L, E], the embedding of each item's title and description.
@@ -124,6 +128,11 @@ class UserHistory:
     days: [L], the days between the review and the request.
     category: the index of the request's category.
     query: [E], the embedding of the requested item and of the requested review's title.
+    diff: [L, E], the difference of each review from its peers; zero for a review without peers.
+    peers: [L], the number of peers in each difference.
+    asked_rating: the stars of the requested review.
+    item_peers: [E], the mean vector of what other users wrote about the requested item; zero if nobody did.
+    item_peer_count: the number of users in that mean.
     """
 
     his: Tensor
@@ -132,10 +141,18 @@ class UserHistory:
     days: Tensor
     category: int
     query: Tensor
+    diff: Tensor | None = None
+    peers: Tensor | None = None
+    asked_rating: float = 3.0
+    item_peers: Tensor | None = None
+    item_peer_count: int = 0
 
-    def with_past_of(self, other: UserHistory) -> UserHistory:
-        """Return the past reviews of `other` with the request of this history."""
-        return replace(other, category=self.category, query=self.query)
+    def asked_by(self, request: UserHistory) -> UserHistory:
+        """Return this history with the requested item, rating and category of another request."""
+        return replace(
+            self, category=request.category, query=request.query, asked_rating=request.asked_rating,
+            item_peers=request.item_peers, item_peer_count=request.item_peer_count,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +181,8 @@ class Prompt:
 
     ids: the prompt, up to where the review begins.
     target: the review, with the token that ends it.
-    vectors[branch]: one [E] tensor for each slot token of that branch, in order of occurrence.
+    vectors[branch]: one [E] tensor for each `projector.tokens` slot tokens of that branch, which stand side by side, in
+        order of occurrence.
     positions[branch]: for each of these vectors, the index of its past review (0 is the newest).
     """
 
@@ -195,7 +213,7 @@ class Prompt:
 class UserHistoryBatch(NamedTuple):
     """The `UserHistory` of B examples, padded at the end to the longest; `present` [B, L] is False on padding.
 
-    Each field has the shape that it has in `UserHistory`, with B in front.
+    Each field has the shape that it has in `UserHistory`, with B in front. What a history lacks is zero.
     """
 
     his: Tensor
@@ -205,6 +223,11 @@ class UserHistoryBatch(NamedTuple):
     category: Tensor
     query: Tensor
     present: Tensor
+    diff: Tensor
+    peers: Tensor
+    asked_rating: Tensor
+    item_peers: Tensor
+    item_peer_count: Tensor
 
     @classmethod
     def of(cls, pasts: Sequence[UserHistory]) -> UserHistoryBatch:
@@ -215,6 +238,9 @@ class UserHistoryBatch(NamedTuple):
         def along(name: str) -> Tensor:
             return pad_sequence([getattr(past, name) for past in pasts], batch_first=True)
 
+        def known(value: Tensor | None, like: Tensor) -> Tensor:
+            return torch.zeros_like(like) if value is None else value
+
         return cls(
             his=along("his"),
             item=along("item"),
@@ -223,6 +249,11 @@ class UserHistoryBatch(NamedTuple):
             category=torch.tensor([past.category for past in pasts]),
             query=torch.stack([past.query for past in pasts]),
             present=pad_sequence([torch.ones(len(past.his), dtype=torch.bool) for past in pasts], batch_first=True),
+            diff=pad_sequence([known(past.diff, past.his) for past in pasts], batch_first=True),
+            peers=pad_sequence([known(past.peers, past.rating) for past in pasts], batch_first=True),
+            asked_rating=torch.tensor([past.asked_rating for past in pasts]),
+            item_peers=torch.stack([known(past.item_peers, past.query) for past in pasts]),
+            item_peer_count=torch.tensor([float(past.item_peer_count) for past in pasts]),
         )
 
 
@@ -233,7 +264,8 @@ class Batch:
     ids: [B, T], padded on the side that the collator chooses.
     attention_mask: [B, T], 1 on real tokens and 0 on padding.
     labels: [B, T], the ids of the target review, and IGNORE elsewhere.
-    vectors[branch]: [B, K, E] float. Example b has as many vectors as it has slot tokens of the branch, in their order.
+    vectors[branch]: [B, K, E] float. Each vector of an example has `projector.tokens` of the branch's slot tokens, in
+        their order.
     present[branch]: [B, K] bool, False where `vectors` holds padding.
     slot_index[branch]: [B, K] int, the index of the past review (0 is the newest) that a vector belongs to.
     noise[branch]: [B, K, E] float, added to the compressor's input in training; absent without `input_noise`.

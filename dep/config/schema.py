@@ -101,7 +101,8 @@ class RunConfig:
 
 _MINIMA = {
     "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
-    "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
+    "projector.tokens": 1, "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1,
+    "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
 """The smallest valid values of settings, by dotted key."""
@@ -126,6 +127,11 @@ def check(config: RunConfig, prefix: str = "") -> None:
         raise ConfigError(f"{prefix}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
     if config.name != Path(config.name).name or config.name in ("", ".", ".."):
         raise ConfigError(f"{prefix}name: expected the name of a folder in {config.runs}, found {config.name!r}")
+    if config.projector.start == "words" and config.projector.scale_to_embedding:
+        raise ConfigError(
+            f"{prefix}projector.scale_to_embedding: expected false with projector.start=words, whose soft tokens have "
+            "the norm of words already, found true; set one of them to its default"
+        )
     repeated = [name for at, name in enumerate(config.arms) if name in config.arms[:at]]
     if repeated:
         raise ConfigError(f"{prefix}arms: {repeated[0]} is named twice; name each arm once")

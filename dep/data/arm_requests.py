@@ -13,6 +13,7 @@ from dep.data.prompts.requests import Requests
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
 from dep.data.user_history import UserHistoryReader
+from dep.data.vectors.peer_means import PeerMeans
 from dep.data.vectors.shown import ShownDifferences
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.types import Branch, Example, Prompt, Request, Split, UserHistory
@@ -68,7 +69,10 @@ class ArmRequests:
         return self._vectors
 
     def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
-        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles."""
+        """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles.
+
+        A branch with fewer than two vectors, as `diff` where no item has two reviewers, gets mean 0 and deviation 1.
+        """
         vectors = self.vectors() or {}
         rows: dict[str, set[int]] = {}
         for example in self.prepared.examples:
@@ -83,6 +87,9 @@ class ArmRequests:
                     at = at[vectors[category].peers_N[at] > 0]
                 parts.append((vectors[category].diff_NE if branch == "diff" else vectors[category].his_NE)[at])
             every = torch.cat(parts).double()
+            if len(every) < 2:
+                found[branch] = torch.zeros(every.shape[1]), torch.ones(every.shape[1])
+                continue
             found[branch] = (every.mean(0).float(), every.std(0).clamp(min=1e-6).float())
         return found
 
@@ -117,7 +124,14 @@ class ArmRequests:
             vectors = self.vectors()
             assert self.cache is not None, "a user's embedding is made of vectors"
             assert vectors is not None, "a user's embedding is made of vectors"
-            self._past = UserHistoryReader(self.prepared, self.cache, vectors, self.builder.config.max_user_history)
+            prompt, difference, peers, shown = self.builder.config, self.cache.difference, None, None
+            if prompt.reads_differences:
+                pool, shown = self.prepared.pool, self.shown_differences()
+                peers = {
+                    category: PeerMeans(corpus, vectors[category], pool[category], difference)
+                    for category, corpus in self.prepared.corpora.items()
+                }
+            self._past = UserHistoryReader(self.prepared, self.cache, vectors, prompt.max_user_history, peers, shown)
         return self._past
 
     def prompts(self, requests: Sequence[Request]) -> PromptDataset:

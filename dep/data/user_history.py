@@ -1,14 +1,18 @@
-"""Builds the whole history of a user before a request as vectors, which PPlug and User-LLM read."""
+"""Builds the whole history of a user before a request as vectors, which PPlug, User-LLM and `dep_user` read."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.texts import query
+from dep.data.vectors.peer_means import PeerMeans
+from dep.data.vectors.shown import ShownDifferences
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.types import Example, Item, UserHistory
 
@@ -29,11 +33,21 @@ class UserHistoryReader:
         cache: the vector store, which embeds the texts of items and requests.
         vectors: the reviews' vectors by category.
         longest: largest number of reviews in a history; the newest are kept.
+        peers: by category, what other users wrote about an item; None for histories without differences.
+        shown: by category, computes differences that depend on the reviews which are read; None uses those in
+            `vectors`.
     """
 
     def __init__(
-        self, prepared: ReviewDataset, cache: VectorStore, vectors: Mapping[str, Vectors], longest: int
+        self,
+        prepared: ReviewDataset,
+        cache: VectorStore,
+        vectors: Mapping[str, Vectors],
+        longest: int,
+        peers: Mapping[str, PeerMeans] | None = None,
+        shown: Mapping[str, ShownDifferences] | None = None,
     ) -> None:
+        self.peers, self.shown = peers, shown
         self.corpora, self.vectors, self.longest = prepared.corpora, vectors, longest
         self._number = {category: at for at, category in enumerate(sorted(self.corpora))}
         self._place = {
@@ -86,7 +100,7 @@ class UserHistoryReader:
         rows = list(profile[-self.longest :])
         reviews = self.corpora[category].reviews
         now = reviews[target].time
-        return UserHistory(
+        history = UserHistory(
             his=self.vectors[category].his_NE[rows],
             item=self._items[category][rows],
             rating=torch.tensor([reviews[row].rating for row in rows]).nan_to_num(3.0),
@@ -94,3 +108,23 @@ class UserHistoryReader:
             category=self._number[category],
             query=self._queries[category][target],
         )
+        if self.peers is None:
+            return history
+        rating = reviews[target].rating
+        item_peers, count = self.peers[category](target)
+        return replace(
+            history,
+            diff=self._differences(category, rows),
+            peers=self.vectors[category].peers_N[rows].float(),
+            asked_rating=3.0 if math.isnan(rating) else rating,
+            item_peers=item_peers,
+            item_peer_count=count,
+        )
+
+    def _differences(self, category: str, rows: list[int]) -> Tensor:
+        """Return the differences [L, E] of reviews of one author, zero for those without peers."""
+        if self.shown is None:
+            return self.vectors[category].diff_NE[rows]
+        found, his_LE = self.shown[category](rows, rows), self.vectors[category].his_NE[rows]
+        nothing = torch.zeros_like(his_LE)
+        return torch.stack([found.get(row, nothing[at]) for at, row in enumerate(rows)]) if rows else nothing

@@ -8,6 +8,7 @@ from dep.methods.controls.shuffled import Shuffled
 from dep.methods.controls.untrained import Untrained
 from dep.methods.controls.zeroed import Zeroed
 from dep.methods.dep import DEP
+from dep.methods.dep_user import DEPUser
 from dep.methods.dpl import DPL
 from dep.methods.e2p import E2P
 from dep.methods.lora import LoRA
@@ -35,6 +36,7 @@ METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
 METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
 METHODS.add(StyleVector.Config, "dep.methods.style_vector:StyleVector")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")
+METHODS.add(DEPUser.Config, "dep.methods.dep_user:DEPUser")
 METHODS.add(Trained.Config, "dep.methods.trained:Trained")
 METHODS.add(ConstantPrompt.Config, "dep.methods.controls.constant:ConstantPrompt")
 METHODS.add(Shuffled.Config, "dep.methods.controls.shuffled:Shuffled")

@@ -27,4 +27,4 @@ class DEP(Method):
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Keep the run's prompt, and take the soft tokens from DEP's adapter."""
-        return prompt, replace(soft, adapter="dep")
+        return prompt, replace(soft, adapter="dep", constant_lr=None)  # of the control, which is no part of DEP's key

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dep.models.adapters.dep_user.settings import DEPUserConfig
 from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.utils.fields import RUNTIME
 
@@ -60,8 +61,17 @@ class BackboneConfig:
 class ProjectorConfig:
     """Settings of the projector."""
 
+    tokens: int = 1
+    """Number of soft tokens for each vector of a past review, side by side between the boundary tokens; 1 in the paper.
+    One vector of several hundred numbers tells more than one token of a small LLM can say. The soft tokens of a whole
+    history are counted elsewhere (`prompt.user_tokens`, `soft_prompt.user_llm.latents`)."""
     shared: bool = False
     """Whether all branches share one network (Eq. 6); if not, each has its own (Appendix C)."""
+    start: Literal["random", "words"] = "random"
+    """Where soft tokens start. `random`: in the directions of the initial weights (the paper). `words`: each at the
+    embedding of an ordinary word of the LLM, to which the adapter adds what it learns, so that the LLM reads plain text
+    before training. The adapters `dep`, `constant`, `pplug`, `e2p`, `lpm` and `user_llm` follow
+    it."""
     hidden: int | None = None
     """Width of the hidden layer; null takes the LLM's width."""
     init: Init = "xavier"
@@ -126,7 +136,7 @@ class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter is trained: `dep`, `constant`, `pplug`, `e2p`, `lpm`, `user_llm`, `lora`, `style_vector`,
+    """Which adapter is used: `dep`, `constant`, `pplug`, `e2p`, `lpm`, `user_llm`, `dep_user`, `lora`, `style_vector`,
     or your own class as `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
@@ -137,17 +147,26 @@ class SoftPromptConfig:
     boundary_trainable: bool = False
     """Whether the embeddings of the boundary tokens are trained, beginning with the backbone's own; if not, they stay
     frozen (the public code)."""
+    boundary_start: Literal["mean", "words"] = "mean"
+    """What the embeddings of the boundary tokens are before training. `mean`: the mean of all the LLM's embeddings and
+    a little noise. `words`: those of quotation marks (his) and brackets (diff)."""
     losses_see: Literal["shown", "all"] = "shown"
     """Which vectors enter Eq. 8 to 10 if a prompt is too long for all past reviews: those of the reviews `shown` in the
     prompt, or of `all` that the request asked for (the public code)."""
     user_llm: UserLLMConfig = field(default_factory=UserLLMConfig)
     """Settings of User-LLM."""
+    dep_user: DEPUserConfig = field(default_factory=DEPUserConfig)
+    """Settings of DEP's user encoder."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
     lpm: LPMConfig = field(default_factory=LPMConfig)
     """Settings of LPM."""
     style_vector: StyleVectorConfig = field(default_factory=StyleVectorConfig)
     """Settings of StyleVector."""
+    constant_lr: float | None = None
+    """Peak learning rate of the adapter `constant`, which AdamW trains; null takes `train.lr`. In a step a row of its
+    table moves by one learning rate, but a soft token of a projector by the sum over many weights. At an equal rate this
+    control learns far more slowly than DEP, which is unfair to it."""
     slots: int = 8
     """Number of slot indices for which the adapter `constant` has soft tokens, which limits the number of past
     reviews."""

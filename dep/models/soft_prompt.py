@@ -21,6 +21,7 @@ from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statisti
 from dep.models.backbones.vocabulary import embedding_norm
 from dep.models.injection import inject, write_rows
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.start_words import mark_ids, phrase_ids, rows_of
 from dep.types import DIFF_END, DIFF_START, HIS_END, HIS_START, SLOT_TOKENS, Batch, Branch
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
@@ -44,7 +45,7 @@ class SoftPromptOutput(NamedTuple):
 
 
 class SoftPrompt(nn.Module):
-    """The trained module: an adapter and, with `boundary_trainable`, the embeddings of the boundary tokens."""
+    """The trained module: an adapter and, if they are not the backbone's, the embeddings of the boundary tokens."""
 
     def __init__(
         self,
@@ -59,7 +60,8 @@ class SoftPrompt(nn.Module):
             config: the settings.
             adapter: computes the soft tokens; None for a prompt without soft tokens.
             slot_ids: the id of each branch's slot token, including branches that are not used.
-            boundary: ids and initial embeddings [R, D] of the R boundary tokens to train; None to train none.
+            boundary: ids and initial embeddings [R, D] of the R boundary tokens, which are trained with
+                `boundary_trainable`; None to leave the backbone's.
         """
         super().__init__()
         self.config = config
@@ -89,6 +91,8 @@ class SoftPrompt(nn.Module):
 
     def is_trained(self, name: str) -> bool:
         """Return whether this module's parameter called `name` is trained."""
+        if name == "boundary_rows":
+            return self.config.boundary_trainable
         return (
             self.adapter is None
             or not name.startswith("adapter.")
@@ -121,7 +125,10 @@ class SoftPrompt(nn.Module):
         with torch.autocast(batch.ids.device.type, enabled=False):
             soft: SoftTokens = self.adapter(batch)
         for branch, vectors_BKD in soft.vectors.items():
-            embeds_BTD = inject(embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, batch.present[branch])
+            present_BK = batch.present[branch]
+            several = vectors_BKD.shape[1] // max(1, present_BK.shape[1])
+            present_BK = present_BK.repeat_interleave(several, 1)
+            embeds_BTD = inject(embeds_BTD, batch.ids, self.slot_ids[branch], vectors_BKD, present_BK)
         return SoftPromptOutput(embeds_BTD, soft.losses, soft.stats)
 
     def _check(self, batch: Batch) -> None:
@@ -176,15 +183,20 @@ def build_soft_prompt(
     norm = embedding_norm(embed, max(vocabulary.values()) + 1)
     slot_ids = {branch: vocabulary[token] for branch, token in SLOT_TOKENS.items()}
     branches: list[Branch] = list(config.branches)
-    boundary_ids = [vocabulary[token] for branch in branches for token in _BOUNDARIES[branch]]
-    rows = embed(torch.tensor(boundary_ids, dtype=torch.long, device=model.device)).float().cpu()
+    boundary = [token for branch in branches for token in _BOUNDARIES[branch]]
+    boundary_ids = [vocabulary[token] for token in boundary]
+    from_words = config.boundary_start == "words"
+    rows = rows_of(embed, mark_ids(tokenizer, boundary) if from_words else boundary_ids, model.device)
+    words = {b: rows_of(embed, phrase_ids(tokenizer, b), model.device) for b in branches if projector.start == "words"}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         adapter = build_adapter(
-            AdapterParts(config, compressor, projector, width, model, norm, statistics, categories, longest, slot_ids)
+            AdapterParts(
+                config, compressor, projector, width, model, norm, statistics, categories, longest, slot_ids, words
+            )
         )
-    trained = (boundary_ids, rows) if config.boundary_trainable and branches else None
-    return SoftPrompt(config, adapter, slot_ids, trained)
+    written = (boundary_ids, rows) if (config.boundary_trainable or from_words) and branches else None
+    return SoftPrompt(config, adapter, slot_ids, written)
 
 
 def build_adapter(parts: AdapterParts) -> Adapter | None:

@@ -39,7 +39,7 @@ class PastReview:
         rating: the stars, from 1 to 5.
         title: the title of the review.
         description: the description of the item.
-        time: the time of the review in milliseconds since 1970; only User-LLM reads it.
+        time: the time of the review in milliseconds since 1970; only User-LLM and `dep_user` read it.
         peers: the texts that other users wrote about the item, one for each user. Without peers there is no difference.
     """
 
@@ -64,7 +64,8 @@ class Personalizer:
     def __init__(self, module: PersonalizationModule, tokenizer: PreTrainedTokenizerBase, arm: Arm) -> None:
         self.module, self.tokenizer, self.arm = module, tokenizer, arm
         self._prompt, self._soft = arm.configured
-        self._builder = PromptBuilder(tokenizer, self._prompt, self._soft.branches)
+        tokens = arm.config.projector.tokens
+        self._builder = PromptBuilder(tokenizer, self._prompt, self._soft.branches, tokens=tokens)
         self._embedder: Any = build(arm.config, "embedder") if arm.needs_vectors else None
 
     @classmethod
@@ -82,7 +83,7 @@ class Personalizer:
 
     def generate(
         self, history: Sequence[PastReview], item: str, rating: float, title: str = "", description: str = "",
-        seed: int = 0,
+        seed: int = 0, peers: Sequence[str] = (),
     ) -> str:  # fmt: skip
         """Generate the review that the user would write about an item.
 
@@ -93,31 +94,38 @@ class Personalizer:
             title: the title of the review.
             description: the description of the item.
             seed: the seed of the sampling.
+            peers: the texts that other users wrote about the item, one for each user; only `dep_user` reads them.
         """
-        request = self._request(history, Item("item", item, description), rating, title)
+        request = self._request(history, Item("item", item, description), rating, title, peers)
         settings = replace(self.arm.config.generate, seed=seed, progress=False)
         writer = Generate(settings, self.module.backbone, self.tokenizer, self.module.soft_prompt)
         collate = Collator(int(self.tokenizer.pad_token_id or 0), side="left", answers=False)
         ((_, text),) = writer([self._builder.build(request)], collate)
         return text
 
-    def _request(self, history: Sequence[PastReview], item: Item, rating: float, title: str) -> Request:
+    def _request(
+        self, history: Sequence[PastReview], item: Item, rating: float, title: str, peers: Sequence[str] = ()
+    ) -> Request:
         newest = list(history)[::-1][: self._prompt.history]
         user_history = self._user_history(history, item, title) if self._prompt.reads_user_history else None
+        if user_history is not None and self._prompt.reads_differences:
+            user_history = self._with_peers(user_history, history, rating, peers)
         slots = tuple(self._slot(past, number) for number, past in enumerate(newest))
         return Request("request", "", "user", item, rating, title, "", slots, user_history=user_history)
 
     def _slot(self, past: PastReview, number: int) -> Slot:
-        """Combine a past review with its vectors, if the adapter reads vectors."""
+        """Combine a past review with its vectors, if the prompt shows soft tokens for each past review."""
         name = f"past {number}"
         review = Review("user", name, past.text, past.rating, past.title, past.time)
         item = Item(name, past.item, past.description)
-        if not self._soft.branches:
+        if not self._builder.branches:
             return Slot(review, item)
         his_E = self._encode([past.text])[0]
-        peers_ME = self._encode(list(past.peers)) if past.peers else None
-        diff_E = None if peers_ME is None else (his_E.double() - peers_ME.double().mean(0)).float()
-        return Slot(review, item, his_E, diff_E)
+        return Slot(review, item, his_E, self._difference(his_E, past) if past.peers else None)
+
+    def _difference(self, his_E: Tensor, past: PastReview) -> Tensor:
+        """Compute Eq. 4 for a past review that has peers."""
+        return (his_E.double() - self._encode(list(past.peers)).double().mean(0)).float()
 
     def _user_history(self, history: Sequence[PastReview], item: Item, title: str) -> UserHistory:
         recent = list(history)[-self._prompt.max_user_history :]
@@ -132,6 +140,26 @@ class Personalizer:
             query=self._encode([query_text(item, title)])[0],
         )
 
+    def _with_peers(
+        self, user: UserHistory, history: Sequence[PastReview], rating: float, peers: Sequence[str]
+    ) -> UserHistory:
+        """Add the differences of the past reviews, and what other users wrote about the requested item."""
+        recent, nothing = list(history)[-self._prompt.max_user_history :], torch.zeros_like(user.query)
+        diff = [
+            self._difference(his_E, past) if past.peers else nothing
+            for his_E, past in zip(user.his, recent, strict=True)
+        ]
+        return replace(
+            user,
+            diff=torch.stack(diff) if diff else user.his,
+            peers=torch.tensor([float(len(past.peers)) for past in recent]),
+            asked_rating=rating,
+            item_peers=self._encode(list(peers)).double().mean(0).float() if peers else nothing,
+            item_peer_count=len(peers),
+        )
+
     def _encode(self, texts: list[str]) -> Tensor:
+        if not texts:
+            return torch.zeros(0, self._embedder.dim)
         vectors: Tensor = self._embedder.encode(texts)
         return vectors.float()

@@ -117,7 +117,7 @@ class Resources:
             frame: the chat frame, if it was rendered before.
         """
         keeps = config.backbone.keep_prefixes
-        built = PromptBuilder(self.tokenizer(config), prompt, branches, frame, keeps)
+        built = PromptBuilder(self.tokenizer(config), prompt, branches, frame, keeps, config.projector.tokens)
         first = self._builders.setdefault(identity(config, "backbone"), built)
         if first is not built:
             built.share_memo(first)

@@ -65,7 +65,8 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
     config, (prompt, soft) = arm.config, arm.configured
     if counts is None:
         counts, target = _TABLE4, float(_REVIEW_TOKENS)
-        block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + _BRANCH_TOKENS * len(soft.branches)
+        lines = (_BRANCH_TOKENS + config.projector.tokens - 1) * len(soft.branches)
+        block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + lines
         mean = min(prompt.max_input_tokens, _ITEM_TOKENS + block * prompt.history)
         longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _REVIEW_TOKENS)
         kept = 0.0
@@ -97,7 +98,7 @@ def _lengths(resources: Resources, arm: Arm) -> list[tuple[int, int, int]]:
     slots = sum(len(builder.slot_ids(branch)) for branch in branches)
     requests = data.requests("test")
     prompts = data.prompts(requests[: min(SAMPLE, len(requests))])
-    which = 0 if (branches and prompt.slots == "inline") or user_tokens else -1
+    which = 0 if (branches or user_tokens) and prompt.slots == "inline" else -1
     return [
         (len(p.ids) + slots * prompt.history + user_tokens, len(p.target), p.cuts[which] if p.cuts else 0)
         for p in (prompts[at] for at in range(len(prompts)))
@@ -117,7 +118,8 @@ def trained_parameters(arm: Arm) -> int:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
         parts = AdapterParts(soft, config.compressor, config.projector, width, model, 1.0, None, _CATEGORIES)
-        adapter = build_adapter(replace(parts, longest=prompt.max_user_history))
+        words = {branch: torch.zeros(1, parts.llm_width) for branch in parts.branches}
+        adapter = build_adapter(replace(parts, longest=prompt.max_user_history, words=words))
     own = sum(p.numel() for name, p in adapter.named_parameters() if adapter.is_trained(name)) if adapter else 0
     boundary = 2 * len(soft.branches) * parts.llm_width if soft.boundary_trainable else 0
     return own + boundary

@@ -61,6 +61,7 @@ class PromptBuilder:
         branches: the soft tokens that a block holds: `his`, `diff`, both or none.
         frame: the rendered chat template around the user's message, if it was rendered before.
         keeps_prefixes: whether prompts have `cuts`, where kept beginnings may end.
+        tokens: how many slot tokens stand side by side for each vector of a past review (`projector.tokens`).
 
     Raises:
         DepError: the tokenizer lacks a special token, or its chat template cannot be used.
@@ -73,6 +74,7 @@ class PromptBuilder:
         branches: Sequence[Branch] = (),
         frame: ChatFrame | None = None,
         keeps_prefixes: bool = False,
+        tokens: int = 1,
     ) -> None:
         added = tokenizer.get_added_vocab()
         missing = [t for t in SPECIAL_TOKENS if t not in added]
@@ -87,6 +89,7 @@ class PromptBuilder:
         self._tokenizer = tokenizer
         self._late = config.slots == "late"
         self._keeps_prefixes = keeps_prefixes
+        self._tokens = tokens
         self._soft_ids = {added[token] for token in SPECIAL_TOKENS if token in added}
         self._slot_id = {branch: added[SLOT_TOKENS[branch]] for branch in self.branches}
         self._frames: dict[str, ChatFrame] = {} if frame is None else {self._system: frame}
@@ -178,13 +181,13 @@ class PromptBuilder:
         lines = [self.line(heading, first), *(self.line(line, other) for line in fields)]
         filled = [b for b in SLOT_LINES if b in self.branches and getattr(slot, b) is not None]
         if self._late:
-            return Block(k, slot, lines, late_line(filled), filled)
-        lines += [(Part("".join(slot_line(branch, self.config)), True),) for branch in filled]
+            return Block(k, slot, lines, late_line(filled, self._tokens), filled)
+        lines += [(Part("".join(slot_line(branch, self.config, self._tokens)), True),) for branch in filled]
         return Block(k, slot, lines, [], filled)
 
     def slot_ids(self, branch: Branch) -> list[int]:
-        """Return the ids of the line that holds the slot token of `branch`."""
-        return list(self._encoder.encode((Part("".join(slot_line(branch, self.config)), True),)))
+        """Return the ids of the line that holds the slot tokens of a vector of `branch`."""
+        return list(self._encoder.encode((Part("".join(slot_line(branch, self.config, self._tokens)), True),)))
 
     def target(self, text: str) -> list[int]:
         """Return the ids that the model should generate: the review and the end token, cut to `max_target_tokens`."""
@@ -243,13 +246,13 @@ class PromptBuilder:
                 blocks = [self.block(1, 0, asked[0], self.config.max_review_tokens)]
                 past, late = self._section(blocks)
                 ids, first = self._chat(frame, [*head, *past, *late, *tail]), [*head, *past]
-            ids = ids[: self.config.max_input_tokens]
+            ids = self._whole_slots(ids[: self.config.max_input_tokens])
         prompt = Prompt(
             request.key, ids, self.target(request.text), kept=len(blocks), asked=len(asked), user_history=history,
             user_tokens=count, cuts=self._cuts(frame, ids, first),
         )  # fmt: skip
         for branch in self.branches:
-            held = ids.count(self._slot_id[branch])
+            held = ids.count(self._slot_id[branch]) // self._tokens
             placed = [block for block in blocks * times if branch in block.branches][:held]  # the rest was cut off
             if placed:
                 prompt.vectors[branch] = [getattr(block.slot, branch) for block in placed]
@@ -258,6 +261,11 @@ class PromptBuilder:
             if cut := [v for k, s in enumerate(asked) if k not in shown and (v := getattr(s, branch)) is not None]:
                 prompt.cut_vectors[branch] = cut
         return prompt
+
+    def _whole_slots(self, ids: list[int]) -> list[int]:
+        """Remove the slot tokens at the end of cut `ids` if some of their vector's other slot tokens were cut off."""
+        partial = sum(ids.count(slot_id) % self._tokens for slot_id in self._slot_id.values())
+        return ids[: len(ids) - partial]
 
     def _section(self, blocks: Sequence[Block]) -> tuple[list[Parts], list[Parts]]:
         """The lines of the past reviews, and those of their soft tokens where these stand after them."""

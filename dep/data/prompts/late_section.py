@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dep.data.prompts.template import SLOT_LINES
+from dep.data.prompts.template import SLOT_LINES, slot_tokens
 from dep.data.prompts.text_encoding import Part, Parts
 from dep.types import HIS_END, HIS_START, SLOT_TOKENS, Branch
 
@@ -43,9 +43,9 @@ def late_heading(branches: Sequence[Branch], guidance: bool) -> list[Parts]:
     return [(Part(text, True),) for text in ([note] * guidance + [_HEADINGS[named]])]
 
 
-def late_line(branches: Sequence[Branch]) -> list[Parts]:
-    """The line of one past review, with the soft tokens of these branches; none without any."""
-    pieces = ["".join(SLOT_LINES[branch][1:]) for branch in SLOT_LINES if branch in branches]
+def late_line(branches: Sequence[Branch], count: int = 1) -> list[Parts]:
+    """The line of one past review, with `count` soft tokens of each of these branches; none without any."""
+    pieces = ["".join(slot_tokens(branch, count)) for branch in SLOT_LINES if branch in branches]
     return [(Part("".join([*pieces, "\n"]), True),)] if pieces else []
 
 

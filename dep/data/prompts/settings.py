@@ -21,12 +21,16 @@ class PromptConfig:
     profile: bool = False
     """Whether the prompt holds a description of the user that a language model wrote (set by PAG and DPL)."""
     reads_user_history: bool = False
-    """Whether the prompt carries the user's whole history as vectors (the method sets this)."""
+    """Whether the prompt carries the user's whole history as vectors (set by PPlug, User-LLM and `dep_user`)."""
+    reads_differences: bool = False
+    """Whether that history also holds the differences of its reviews and what other users wrote about the requested
+    item (set by `dep_user`)."""
     user_tokens: int = 0
-    """How many soft tokens for the user's whole history begin the prompt; -1: one for each past review (the
-    method sets this)."""
+    """How many soft tokens for the user's whole history the prompt has; -1: one for each past review (set by PPlug,
+    User-LLM and `dep_user`). They begin the prompt, or with `slots: late` stand after all past reviews."""
     max_user_history: int = 50
-    """Largest number of reviews in the whole history that methods such as PPlug read; the newest are kept."""
+    """Largest number of reviews in the user's whole history that PPlug, User-LLM and `dep_user` read; the newest are
+    kept."""
     pairing: Literal["own", "with_peers"] = "own"
     """Which review's vectors stand beside the text of the i-th past review. `own`: that review's. `with_peers`, as in
     the authors' code: those of the i-th past review that has peers, so that after a review without peers the text and

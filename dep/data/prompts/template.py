@@ -21,9 +21,15 @@ _DENOTES: dict[Branch, str] = {
 }
 
 
-def slot_line(branch: Branch, config: PromptConfig) -> tuple[str, ...]:
-    """Return the pieces of the lines that hold the soft token of `branch`: heading, boundary tokens and slot token."""
-    heading, *tokens = SLOT_LINES[branch]
+def slot_tokens(branch: Branch, count: int) -> tuple[str, ...]:
+    """Return boundary tokens and, between them, the `count` slot tokens of one vector of `branch`."""
+    _, start, slot, end = SLOT_LINES[branch]
+    return start, *[slot] * count, end
+
+
+def slot_line(branch: Branch, config: PromptConfig, count: int = 1) -> tuple[str, ...]:
+    """Return the pieces of the lines that hold a vector's `count` soft tokens: heading, boundary and slot tokens."""
+    heading, tokens = SLOT_LINES[branch][0], slot_tokens(branch, count)
     mark = MARKS[config.list_markers][1]
     if config.embedding_line == "same":
         return f"{mark}{heading.rstrip()} ", *tokens, "\n"
@@ -37,8 +43,8 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
     """
     if config.slots == "late":
         config, branches = replace(config, slots="inline", user_tokens=0), ()
+    embedding = "an embedding of the user, " if config.user_tokens else ""
     if not config.history:
-        embedding = "an embedding of the user, " if config.user_tokens else ""
         return (
             f"Given {embedding}the title and description of an item, and the output review rating and review title, "
             "generate an item review for the user."
@@ -48,7 +54,7 @@ def system_text(config: PromptConfig, branches: Sequence[Branch]) -> str:
     shown += ["review embedding"] * ("his" in branches) + ["review difference embedding"] * ("diff" in branches)
     user = "profile and past reviews" if config.profile else "past reviews"
     text = (
-        f"Given the title and description of an item, along with the user's {user} "
+        f"Given {embedding}the title and description of an item, along with the user's {user} "
         f"(including {', '.join(shown)}), and the output review rating and review title, "
         "generate a personalized item review for the user."
     )

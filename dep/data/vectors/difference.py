@@ -156,8 +156,8 @@ def _peer_counts(pair_N: Tensor, item_N: Tensor, item_P: Tensor, pool_N: Tensor)
     return counts_P, own_N, reviewers_I[item_N] - own_N.long()
 
 
-def _another(items: int) -> Tensor:
-    """Return for each item [I] the item whose reviewers are its peers: the previous one in a random circular order."""
+def another_item(items: int) -> Tensor:
+    """Return for each item [I] the item whose reviewers `other_item` takes for peers, drawn as a circular order."""
     circle = torch.randperm(items, generator=torch.Generator().manual_seed(0))
     return torch.empty_like(circle).scatter(0, circle, circle.roll(1))
 
@@ -173,7 +173,7 @@ def _uniform(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, dif
 
 def _other_item(his_NE: Tensor, user_N: Tensor, item_N: Tensor, pool_N: Tensor, diff_NE: Tensor) -> Tensor:
     """Write the differences from the mean of another item's reviewers; return the numbers of peers [N]."""
-    return _from_means(his_NE, user_N, item_N, pool_N, _another(_items(item_N)), diff_NE)
+    return _from_means(his_NE, user_N, item_N, pool_N, another_item(_items(item_N)), diff_NE)
 
 
 def _from_means(

@@ -1,9 +1,9 @@
-"""A control that gives a trained method another user's vectors at test time.
+"""A control that gives a trained adapter another user's vectors at test time.
 
 Each request gets a donor, a request of another user. The prompt keeps the user's own reviews and its number of slots,
-but each slot gets the vectors of the donor's review at the same position. A method that reads the user's whole history
-gets the donor's history. If the vectors carry information about the user, the likelihood of the user's real review must
-fall.
+but each slot gets the vectors of the donor's review at the same position. A method that reads whole histories gets the
+donor's, with the request's own item, title and rating. If the soft tokens carry information about the user, the
+likelihood of the user's real review must fall.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dep.utils.registry import ComponentConfig
 
 
 class Shuffled(DEP):
-    """The adapter of DEP, or of another method, with another user's vectors at test time."""
+    """A trained adapter, by default DEP's, with another user's vectors at test time."""
 
     kind = "shuffled"
     label = "DEP, another user's vectors"
@@ -32,34 +32,36 @@ class Shuffled(DEP):
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
-        """Which method is tested with another user's vectors."""
+        """Which method is trained."""
 
         kind: Literal["shuffled"] = "shuffled"
         of: str = "dep"
-        """The kind of a method that reads vectors, such as `dep`, `pplug` or `e2p`. Its trained adapter is used."""
+        """The kind of the method whose trained adapter gets another user's vectors, such as `dep_user`."""
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
-        """Build the tested method.
+        """Build the other method.
 
         Raises:
-            DepError: the tested method reads no vectors, so that there is nothing to exchange.
+            DepError: the other method has no vectors of a user that could be exchanged.
         """
-        from dep.methods import METHODS
+        from dep.methods import METHODS  # which imports this module
 
         super().__init__(config)
-        self.tested: Method = METHODS.build(METHODS.config_class(config.of)())
-        self.trains, self.pretrains = self.tested.trains, self.tested.pretrains
-        self.reads_activations = self.tested.reads_activations
+        self._trained: Method = METHODS.build(METHODS.config_class(config.of)())
+        self.trains, self.pretrains = self._trained.trains, self._trained.pretrains
+        self.reads_activations = self._trained.reads_activations
         if not (self.trains or self.reads_activations):
             raise DepError(f"method.of={config.of}", "a method that trains an adapter or reads activations", "neither")
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
-        """Configure prompt and soft prompt as the tested method does."""
-        return self.tested.configure(prompt, soft)
+        """Configure prompt and soft prompt as the trained method does."""
+        return self._trained.configure(prompt, soft)
 
     def history_reader(self, soft: SoftPromptConfig, context: ActivationContext) -> Callable[[Example], UserHistory]:
-        """Return what reads the history of an example's user for the tested method."""
-        return self.tested.history_reader(soft, context)
+        """Return what reads the history of an example's user, as the other method does."""
+        return self._trained.history_reader(soft, context)
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Give each request the vectors of its donor."""
@@ -73,10 +75,11 @@ def with_others_vectors(requests: Requests, seed: int) -> Sequence[Request]:
     def swapped(at: int, request: Request) -> Request:
         donor = requests[donor_of[at]]
         pool = [slot for slot in donor.slots if slot.diff is not None] or list(donor.slots)
-        swapped_slots = tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots))
-        own, others = request.user_history, donor.user_history
-        history = None if own is None or others is None else own.with_past_of(others)
-        return replace(request, slots=swapped_slots, user_history=history)
+        history = request.user_history
+        if history is not None and donor.user_history is not None:
+            history = _asked_by(donor.user_history, history)
+        slots = tuple(_swap(slot, pool, k) for k, slot in enumerate(request.slots))
+        return replace(request, slots=slots, user_history=history)
 
     return MappedRequests(requests, swapped)
 
@@ -114,6 +117,14 @@ def donors(requests: Requests, seed: int) -> list[int]:
             if at in members:
                 donor_of[at] = next(other for other in others if users[other] != users[at])
     return donor_of
+
+
+def _asked_by(past: UserHistory, request: UserHistory) -> UserHistory:
+    """Return the history `past` with what `request` says of the requested review."""
+    return replace(
+        past, category=request.category, query=request.query, asked_rating=request.asked_rating,
+        item_peers=request.item_peers, item_peer_count=request.item_peer_count,
+    )  # fmt: skip
 
 
 def _swap(slot: Slot, pool: Sequence[Slot], k: int) -> Slot:

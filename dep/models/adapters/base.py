@@ -26,7 +26,8 @@ class SoftTokens(NamedTuple):
     """What an adapter computes for a batch."""
 
     vectors: dict[Branch, Tensor]
-    """The soft tokens [B, K, D] of each branch."""
+    """The soft tokens [B, n K, D] of each branch: n (`projector.tokens`) for each of the batch's K vectors, side by
+    side."""
     losses: dict[str, Tensor]
     """Auxiliary losses (scalars) by name."""
     stats: dict[str, Tensor]
@@ -54,6 +55,8 @@ class AdapterParts:
     """Largest number of past reviews that a user encoder reads."""
     slot_ids: Mapping[Branch, int] = field(default_factory=lambda: dict.fromkeys(SLOT_TOKENS, 0))
     """For each branch the id of its slot token in `batch.ids`."""
+    words: Mapping[Branch, Tensor] = field(default_factory=dict)
+    """With `projector.start: words`, for each branch the embeddings [W, D] of the words where soft tokens start."""
 
     @property
     def branches(self) -> list[Branch]:
@@ -121,7 +124,8 @@ class Adapter(nn.Module):
 
     def stored_numbers(self, history: UserHistory) -> int:
         """Return how many numbers of a user's history are stored to serve a request: by default all its vectors."""
-        return history.his.numel() + history.item.numel()
+        vectors = (history.his, history.item, history.diff)
+        return sum(of_reviews.numel() for of_reviews in vectors if of_reviews is not None)
 
     def forward(self, batch: Batch) -> SoftTokens:
         """Compute the soft tokens of a batch; an adapter that only acts inside the LLM returns none."""

@@ -45,7 +45,8 @@ class DEPAdapter(Adapter):
     def from_parts(cls, parts: AdapterParts) -> DEPAdapter:
         """Build the adapter from the settings of compressor and projector."""
         compressor = COMPRESSORS.build(parts.compressor, parts.width)
-        projector = Projector(parts.projector, compressor.width_out, parts.llm_width, parts.branches, parts.norm)
+        width = compressor.width_out
+        projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
         return cls(compressor, projector, parts.statistics, parts.soft_prompt.losses_see)
 
     @property

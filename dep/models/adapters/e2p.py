@@ -38,7 +38,7 @@ class E2PAdapter(Adapter):
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> E2PAdapter:
         """Build the adapter with a projector from E to D."""
-        projector = Projector(parts.projector, parts.width, parts.llm_width, parts.branches, parts.norm)
+        projector = Projector(parts.projector, parts.width, parts.llm_width, parts.branches, parts.norm, parts.words)
         return cls(projector, parts.width, parts.statistics)
 
     def stored_numbers(self, history: UserHistory) -> int:

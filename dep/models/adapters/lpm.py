@@ -63,7 +63,7 @@ class LPMAdapter(Adapter):
     def from_parts(cls, parts: AdapterParts) -> LPMAdapter:
         """Build the adapter with a projector from W to D."""
         config = parts.soft_prompt.lpm
-        projector = Projector(parts.projector, config.width, parts.llm_width, parts.branches, parts.norm)
+        projector = Projector(parts.projector, config.width, parts.llm_width, parts.branches, parts.norm, parts.words)
         return cls(config, parts.width, projector, parts.statistics)
 
     def param_groups(self) -> list[dict[str, Any]]:

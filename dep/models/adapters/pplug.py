@@ -45,7 +45,8 @@ class PPlugAdapter(Adapter):
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> PPlugAdapter:
         """Build the adapter with a projector from E to D."""
-        projector = Projector(parts.projector, parts.width, parts.llm_width, parts.branches, parts.norm)
+        width = parts.width
+        projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
         return cls(projector, parts.width, parts.statistics)
 
     def weights(self, his_BLE: Tensor, query_BE: Tensor, present_BL: Tensor) -> Tensor:

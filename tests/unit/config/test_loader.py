@@ -106,6 +106,11 @@ def test_the_error_for_a_wrong_key_in_an_arm_names_the_arm_and_its_file(tmp_path
     [
         (["protocol.test_examples=0"], r"protocol\.test_examples: expected 1 or more, found 0"),
         (["train.epochs=-1"], r"train\.epochs: expected 1 or more, found -1"),
+        (["projector.tokens=0"], r"projector\.tokens: expected 1 or more, found 0"),
+        (
+            ["projector={start: words, scale_to_embedding: true}"],
+            r"projector\.scale_to_embedding: expected false with projector\.start=words",
+        ),
         (["seeds=[]"], r"seeds: expected one or more different numbers"),
         (["seeds=[1,1]"], r"seeds: expected one or more different numbers"),
         (["name=../x"], r"name: expected the name of a folder in runs, found '\.\./x'"),

@@ -72,6 +72,29 @@ def test_soft_tokens_stand_after_all_texts_and_before_the_output(tokenizer: Any)
     assert prompt.positions == {"his": [0, 1], "diff": [0]}
 
 
+@pytest.mark.parametrize("slots", ["late", "inline"])
+def test_several_soft_tokens_of_a_vector_stand_side_by_side_between_its_boundary_tokens(
+    tokenizer: Any, slots: str
+) -> None:
+    asked, config = request(slot("newest"), slot("older", diff=None)), PromptConfig(slots=slots)  # type: ignore[arg-type]
+    one, three = (PromptBuilder(tokenizer, config, ("his", "diff"), tokens=n).build(asked) for n in (1, 3))
+    placeholders = set(tokenizer.convert_tokens_to_ids(list(SLOT_TOKENS.values())))
+    assert three.ids == [i for i in one.ids for _ in range(3 if i in placeholders else 1)]
+    assert three.positions == one.positions == {"his": [0, 1], "diff": [0]}
+    assert {branch: len(vectors) for branch, vectors in three.vectors.items()} == {"his": 2, "diff": 1}
+
+
+def test_a_cut_never_leaves_a_part_of_a_vector_s_slots(tokenizer: Any) -> None:
+    asked = request(slot("newest"), slot("older"))
+    his, diff = (tokenizer.convert_tokens_to_ids(SLOT_TOKENS[branch]) for branch in ("his", "diff"))
+    whole = PromptBuilder(tokenizer, PromptConfig(), ("his", "diff"), tokens=3).build(asked)
+    for longest in range(whole.ids.index(his) - 1, len(whole.ids)):
+        config = PromptConfig(overflow="cut", max_input_tokens=longest, max_review_tokens=None)
+        cut = PromptBuilder(tokenizer, config, ("his", "diff"), tokens=3).build(asked)
+        assert cut.ids.count(his) == 3 * len(cut.vectors.get("his", []))
+        assert cut.ids.count(diff) == 3 * len(cut.vectors.get("diff", []))
+
+
 def test_guidance_stands_beside_the_soft_tokens_and_not_in_the_system_text(tokenizer: Any) -> None:
     asked = request(slot("newest"), slot("older", diff=None))
     note, without = (user_text(tokenizer, build(tokenizer, asked, guidance=on)) for on in (True, False))

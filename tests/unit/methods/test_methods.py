@@ -60,34 +60,50 @@ def test_shuffled_is_trained_like_dep() -> None:
     assert configured("shuffled") == configured("dep")
 
 
-@pytest.mark.parametrize("kind", ["e2p", "lpm", "style_vector"])
-def test_shuffled_is_configured_like_the_method_that_it_tests(kind: str) -> None:
-    tested, control = METHODS.build(METHODS.config_class(kind)()), Shuffled(Shuffled.Config(of=kind))
-    prompt, soft = PromptConfig(history=4), SoftPromptConfig()
-    assert control.configure(prompt, soft) == tested.configure(prompt, soft)
-    assert (control.trains, control.reads_activations) == (tested.trains, tested.reads_activations)
+def test_the_user_encoder_keeps_the_run_s_past_reviews_and_adds_its_soft_tokens() -> None:
+    prompt, soft = configured("dep_user")
+    assert (prompt.history, prompt.text, prompt.user_tokens) == (4, True, soft.dep_user.tokens)
+    assert prompt.reads_user_history
+    assert prompt.reads_differences
+    assert (soft.adapter, soft.branches) == ("dep_user", ["user"])
+
+
+@pytest.mark.parametrize("kind", ["dep_user", "user_llm", "pplug", "e2p", "lpm", "style_vector"])
+def test_a_shuffled_method_is_trained_like_that_method_and_gets_the_donor_s_past_with_its_own_request(
+    kind: str,
+) -> None:
+    method = Shuffled(Shuffled.Config(of=kind))
+    trained = METHODS.build(METHODS.config_class(kind)())
+    assert method.configure(PromptConfig(), SoftPromptConfig()) == trained.configure(PromptConfig(), SoftPromptConfig())
+    assert method.pretrains == trained.pretrains
+
+    def past(example: Example) -> UserHistory:
+        mark, rows = torch.tensor([float(example.row)]), torch.tensor(example.profile).float()
+        return UserHistory(
+            rows[:, None], rows[:, None] + 1, rows + 2, rows + 3, example.row, mark, rows[:, None] + 4, rows + 5,
+            float(example.row), mark + 6, example.row + 7,
+        )  # fmt: skip
+
+    plain = requests(4)
+    plain.user_history = past
+    for before, after, donor in zip(plain, method.transform_test_requests(plain, 0), donors(plain, 0), strict=True):
+        own, got, theirs = before.user_history, after.user_history, plain[donor].user_history
+        for name in ("his", "item", "rating", "days", "diff", "peers"):
+            assert torch.equal(getattr(got, name), getattr(theirs, name))
+            assert not torch.equal(getattr(got, name), getattr(own, name))
+        for name in ("category", "query", "asked_rating", "item_peers", "item_peer_count"):
+            assert getattr(got, name) == getattr(own, name)
+        assert [slot.review for slot in after.slots] == [slot.review for slot in before.slots]
+
+
+def test_a_shuffled_style_vector_is_not_trained_and_reads_activations() -> None:
+    control = Shuffled(Shuffled.Config(of="style_vector"))
+    assert (control.trains, control.reads_activations) == (False, True)
 
 
 def test_a_method_without_vectors_cannot_be_shuffled() -> None:
     with pytest.raises(ValueError, match=r"method\.of=rag.*neither"):
         Shuffled(Shuffled.Config(of="rag"))
-
-
-def test_a_shuffled_request_gets_the_donor_s_past_and_keeps_its_own_question() -> None:
-    def history(example: Example) -> UserHistory:
-        row, past = float(example.row), torch.full((len(example.profile), 1), float(example.row))
-        return UserHistory(past, past, past[:, 0], past[:, 0], example.row, torch.tensor([row]))
-
-    plain = requests(3)
-    plain.user_history = history
-    swapped = Shuffled(Shuffled.Config(of="e2p")).transform_test_requests(plain, 0)
-    for before, after, donor in zip(plain, swapped, donors(plain, 0), strict=True):
-        assert before.user_history is not None
-        assert after.user_history is not None
-        assert after.user_history.query == before.user_history.query
-        assert after.user_history.category == before.user_history.category
-        for name in ("his", "item", "rating", "days"):
-            assert getattr(after.user_history, name).unique().tolist() == [4 * donor + 3]
 
 
 def test_e2p_keeps_the_run_s_past_reviews_and_has_one_soft_token_for_the_user() -> None:

@@ -33,6 +33,24 @@ def test_one_shared_network_or_one_for_each_branch(shared: bool, networks: int) 
     assert torch.equal(projector(z, "his"), projector(z, "diff")) == shared
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_several_soft_tokens_of_a_latent_stand_side_by_side(shared: bool) -> None:
+    torch.manual_seed(0)
+    config = ProjectorConfig(tokens=3, shared=shared, scale_to_embedding=True)
+    projector = Projector(config, 5, 4, ["his", "diff"], embedding_norm=2.0)
+    z_BKZ = torch.randn(2, 6, 5)
+    p_BND = projector(z_BKZ, "diff")
+    assert p_BND.shape == (2, 18, 4)
+    network = projector.networks["shared" if shared else "diff"]
+    for b, k, j in [(0, 0, 0), (0, 4, 1), (1, 5, 2)]:
+        own = network(z_BKZ[b, k])[4 * j : 4 * j + 4]
+        assert torch.allclose(p_BND[b, 3 * k + j], own * 2.0 / own.norm(), atol=1e-6)
+
+
+def test_a_whole_history_keeps_one_soft_token_for_each_latent() -> None:
+    assert Projector(ProjectorConfig(tokens=3), 5, 4, ["user"], 1.0)(torch.randn(2, 6, 5), "user").shape == (2, 6, 4)
+
+
 def test_scaled_outputs_have_the_length_of_embedding_rows() -> None:
     projector = Projector(ProjectorConfig(scale_to_embedding=True), 3, 4, ["his"], 2.5)
     assert torch.allclose(projector(torch.randn(6, 3), "his").norm(dim=-1), torch.tensor(2.5))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from dep.data.collate import Collator
 from dep.models.compressors.ae import Autoencoder
 from dep.models.compressors.none import NoCompressor
 from dep.models.compressors.sae import SparseAutoencoder
@@ -14,6 +16,8 @@ from dep.models.compressors.settings import AutoencoderConfig, NoCompressorConfi
 from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import SoftPrompt, build_soft_prompt
+from dep.training.module import PersonalizationModule
+from dep.training.settings import TrainConfig
 from dep.types import BOUNDARY_TOKENS, SLOT_TOKENS
 
 E, Z, H, D = 6, 5, 7, 32
@@ -48,11 +52,50 @@ def build(model, tokenizer):
         ({"boundary_trainable": True}, SAE + 2 * NETWORK + 4 * D),
         ({"boundary_trainable": True, "branches": ["diff"]}, SAE + NETWORK + 2 * D),
         ({"adapter": "constant", "slots": 3}, 2 * 3 * D),
+        ({"adapter": "constant", "slots": 3, "projector": ProjectorConfig(tokens=4)}, 2 * 3 * 4 * D),
+        ({"projector": ProjectorConfig(hidden=H, tokens=4)}, SAE + 2 * (Z * H + H + 4 * (H * D + D))),
         ({"branches": []}, 0),
     ],
 )
 def test_the_number_of_parameters_is_exact(build, config: dict, expected: int) -> None:
     assert sum(p.numel() for p in build(**config).parameters()) == expected
+
+
+def with_repeated_slots(prompts, tokenizer, times: int):
+    """Repeat each slot token, as in prompts with several soft tokens for each vector."""
+    slots = set(tokenizer.convert_tokens_to_ids(list(SLOT_TOKENS.values())))
+    return [replace(p, ids=[i for i in p.ids for _ in range(times if i in slots else 1)]) for p in prompts]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("adapter", ["dep", "constant"])
+def test_several_soft_tokens_of_a_vector_stand_in_its_own_slots_with_uneven_counts(
+    build, model, tokenizer, prompts, side: str, adapter: str
+) -> None:
+    soft, embed = build(adapter=adapter, projector=ProjectorConfig(hidden=H, tokens=3)), model.get_input_embeddings()
+    batch = Collator(0, side)(with_repeated_slots(prompts, tokenizer, 3))
+    out = soft(batch, embed).inputs_embeds
+    for branch in ("his", "diff"):
+        slot_id = tokenizer.convert_tokens_to_ids(SLOT_TOKENS[branch])
+        for b, prompt in enumerate(prompts):
+            at = (batch.ids[b] == slot_id).nonzero()[:, 0].tolist()
+            assert len(at) == 3 * len(prompt.vectors[branch])
+            for k, (vector, place) in enumerate(zip(prompt.vectors[branch], prompt.positions[branch], strict=True)):
+                if adapter == "dep":
+                    flat = soft.adapter.projector.networks[branch](soft.adapter.compressor(vector).latent)
+                else:
+                    flat = soft.adapter.tables[branch][3 * place : 3 * place + 3].flatten()
+                assert torch.allclose(out[b, at[3 * k : 3 * k + 3]].flatten(), flat, atol=1e-6)
+    slots = torch.isin(batch.ids, torch.tensor(list(soft.slot_ids.values())))
+    assert torch.equal(out[~slots], embed(batch.ids)[~slots])
+
+
+def test_a_prompt_with_too_few_slots_for_the_soft_tokens_of_a_vector_is_refused(
+    build, model, tokenizer, prompts
+) -> None:
+    soft = build(projector=ProjectorConfig(hidden=H, tokens=3))
+    with pytest.raises(ValueError, match=r"row 0 of the batch: expected 6 vectors.*found 9"):
+        soft(Collator(0)(with_repeated_slots(prompts, tokenizer, 2)), model.get_input_embeddings())
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -106,6 +149,19 @@ def test_a_constant_prompt_reads_the_slot_index_and_no_vector(build, model, toke
     assert torch.equal(out, soft(batch, embed).inputs_embeds)
     at = batch.ids[0] == tokenizer.convert_tokens_to_ids(SLOT_TOKENS["diff"])
     assert torch.equal(out[0, at], soft.adapter.tables["diff"][torch.tensor([1, 2])])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(("own", "expected"), [(0.25, 0.25), (None, 0.5)])
+def test_a_constant_prompt_has_its_own_learning_rate_if_one_is_set(
+    build, model, monkeypatch, optimizer: str, own: float | None, expected: float
+) -> None:
+    soft = build(adapter="constant", constant_lr=own)
+    lit = PersonalizationModule(model, soft, TrainConfig(optimizer=optimizer, lr=0.5, muon_lr=0.7, warmup_ratio=0.0))
+    monkeypatch.setattr(PersonalizationModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+    groups = lit.configure_optimizers()["optimizer"].param_groups
+    rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    assert rates == {id(p): expected for p in soft.parameters()}
 
 
 def test_a_constant_prompt_that_is_too_short_is_refused(build, model, prompts, collate) -> None:

@@ -31,6 +31,17 @@ def test_an_arm_starts_from_the_arm_that_its_file_names() -> None:
     assert built["rag"].warm_start is None
 
 
+def test_a_user_encoder_and_its_control_share_adapters_with_and_without_text() -> None:
+    names = ("dep_user", "dep_user_notext", "dep_user_shuffled", "dep_user_shuffled_notext", "dep_user_m1_notext")
+    built = arms("synthetic.yaml", f"arms=[{','.join(names)}]")
+    keys = [adapter_key(built[name]) for name in names]
+    assert keys[0] == keys[2] != keys[1] == keys[3] != keys[4]
+    assert len({prediction_key(built[name]) for name in names}) == len(names)
+    first = built["dep_user"].warm_start
+    assert first is not None
+    assert adapter_key(first) == keys[1]
+
+
 def test_without_warm_start_epochs_an_arm_starts_untrained() -> None:
     arm = arms("ablation.yaml", "train.warm_start_epochs=0", "train.epochs=3")["dep"]
     assert arm.warm_start is None

@@ -74,6 +74,12 @@ def test_a_setting_that_changes_no_number_changes_no_key(tmp_path: Path, overrid
     assert all_keys(arm(tmp_path, override)) == all_keys(arm(tmp_path))
 
 
+@pytest.mark.parametrize(("name", "changes"), [("constant", True), ("dep", False)])
+def test_the_control_s_learning_rate_enters_its_own_key_alone(tmp_path: Path, name: str, changes: bool) -> None:
+    plain, changed = (arm(tmp_path, *words, name=name) for words in ((), ("soft_prompt.constant_lr=0.1",)))
+    assert (adapter_key(plain) != adapter_key(changed)) is changes
+
+
 def test_the_micro_batch_changes_every_key(tmp_path: Path) -> None:
     assert differences(all_keys(arm(tmp_path, "train.micro_batch=2")), all_keys(arm(tmp_path))) == [True, True, True]
 

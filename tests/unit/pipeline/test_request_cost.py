@@ -41,6 +41,8 @@ def test_the_stored_bytes_of_a_user_are_those_of_the_request_s_inputs() -> None:
     past = UserHistory(torch.ones(5, 10), torch.ones(5, 10), torch.ones(5), torch.ones(5), 0, torch.ones(10))
     reads = replace(request("x", 0), user_history=past)
     assert user_bytes(reads, text=False, branches=["user"], adapter=Adapter()) == 4 * 100
+    with_differences = replace(reads, user_history=replace(past, diff=torch.ones(5, 10)))
+    assert user_bytes(with_differences, text=False, branches=["user"], adapter=Adapter()) == 4 * 150
     one_mean = E2PAdapter(Projector(ProjectorConfig(), 10, 6, ["user"], 1.0), 10)
     assert user_bytes(reads, text=False, branches=["user"], adapter=one_mean) == 4 * 10
 

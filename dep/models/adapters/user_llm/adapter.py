@@ -71,7 +71,8 @@ class UserLLMAdapter(Adapter):
         """Build the adapter with a projector or cross-attention, depending on `soft_prompt.user_llm.integration`."""
         settings, projector = parts.soft_prompt.user_llm, None
         if settings.integration == "soft_prompt":
-            projector = Projector(parts.projector, settings.encoder.width, parts.llm_width, parts.branches, parts.norm)
+            width = settings.encoder.width
+            projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
         adapter = cls(settings, parts.width, parts.categories, parts.longest, parts.model, projector, parts.statistics)
         if settings.strategy == "lora":
             adapter.updates = LowRankUpdates(parts.model, parts.soft_prompt.lora)
