@@ -118,9 +118,7 @@ class Slot:
 class UserHistory:
     """The L reviews that a user wrote before a request, oldest first, as vectors.
 
-    PPlug, User-LLM and `dep_user` read it. Only `dep_user` reads the fields after `query`, which hold what other users
-    wrote; without `prompt.reads_differences` these keep their defaults. Nothing here depends on the requested review's
-    text.
+    The fields after `query` are set with `prompt.reads_differences`. No field depends on the requested review's text.
 
     his: [L, E], the embedding of each review's text.
     item: [L, E], the embedding of each item's title and description.
@@ -146,13 +144,6 @@ class UserHistory:
     asked_rating: float = 3.0
     item_peers: Tensor | None = None
     item_peer_count: int = 0
-
-    def asked_by(self, request: UserHistory) -> UserHistory:
-        """Return this history with the requested item, rating and category of another request."""
-        return replace(
-            self, category=request.category, query=request.query, asked_rating=request.asked_rating,
-            item_peers=request.item_peers, item_peer_count=request.item_peer_count,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +226,12 @@ class UserHistoryBatch(NamedTuple):
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        def along(name: str) -> Tensor:
-            return pad_sequence([getattr(past, name) for past in pasts], batch_first=True)
+        def values(name: str, like: str) -> list[Tensor]:
+            found = [getattr(past, name) for past in pasts]
+            return [torch.zeros_like(getattr(p, like)) if x is None else x for p, x in zip(pasts, found, strict=True)]
 
-        def known(value: Tensor | None, like: Tensor) -> Tensor:
-            return torch.zeros_like(like) if value is None else value
+        def along(name: str, like: str = "his") -> Tensor:
+            return pad_sequence(values(name, like), batch_first=True)
 
         return cls(
             his=along("his"),
@@ -249,10 +241,10 @@ class UserHistoryBatch(NamedTuple):
             category=torch.tensor([past.category for past in pasts]),
             query=torch.stack([past.query for past in pasts]),
             present=pad_sequence([torch.ones(len(past.his), dtype=torch.bool) for past in pasts], batch_first=True),
-            diff=pad_sequence([known(past.diff, past.his) for past in pasts], batch_first=True),
-            peers=pad_sequence([known(past.peers, past.rating) for past in pasts], batch_first=True),
+            diff=along("diff"),
+            peers=along("peers", "rating"),
             asked_rating=torch.tensor([past.asked_rating for past in pasts]),
-            item_peers=torch.stack([known(past.item_peers, past.query) for past in pasts]),
+            item_peers=torch.stack(values("item_peers", "query")),
             item_peer_count=torch.tensor([float(past.item_peer_count) for past in pasts]),
         )
 
@@ -297,21 +289,10 @@ class Batch:
         def move(tensors: dict[Branch, Tensor]) -> dict[Branch, Tensor]:
             return {branch: tensor.to(device) for branch, tensor in tensors.items()}
 
-        return Batch(
-            self.keys,
-            self.ids.to(device),
-            self.attention_mask.to(device),
-            self.labels.to(device),
-            move(self.vectors),
-            move(self.present),
-            move(self.slot_index),
-            move(self.noise),
-            None
-            if self.user_history is None
-            else UserHistoryBatch(*(tensor.to(device) for tensor in self.user_history)),
-            move(self.cut_vectors),
-            move(self.cut_present),
-            self.cuts,
-            self.window_examples,
-            self.window_tokens,
-        )
+        past = self.user_history
+        return replace(
+            self, ids=self.ids.to(device), attention_mask=self.attention_mask.to(device), labels=self.labels.to(device),
+            vectors=move(self.vectors), present=move(self.present), slot_index=move(self.slot_index),
+            noise=move(self.noise), cut_vectors=move(self.cut_vectors), cut_present=move(self.cut_present),
+            user_history=None if past is None else UserHistoryBatch(*(tensor.to(device) for tensor in past)),
+        )  # fmt: skip

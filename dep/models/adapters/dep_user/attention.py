@@ -36,11 +36,11 @@ class Attention(nn.Module):
 
     def forward(self, x_BQW: Tensor, memory_BMW: Tensor, present_BM: Tensor) -> Tensor:
         """Compute the result [B, Q, W]; memory vectors for which `present_BM` is False have no effect."""
-        split = [
+        query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.query(x_BQW), self.key(memory_BMW), self.value(memory_BMW))
-        ]
-        read_BHQW = F.scaled_dot_product_attention(*split, attn_mask=present_BM[:, None, None, :])
+        )
+        read_BHQW = F.scaled_dot_product_attention(query, key, value, attn_mask=present_BM[:, None, None, :])
         out: Tensor = self.out(read_BHQW.transpose(1, 2).flatten(2))
         return out
 
