@@ -13,8 +13,9 @@ from dep.data.prompts.settings import PromptConfig
 from dep.models.adapters.e2p import E2PAdapter
 from dep.models.compressors.settings import NoCompressorConfig
 from dep.models.projector import Projector
-from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.settings import LPMConfig, ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import build_soft_prompt
+from dep.models.start_words import phrase_ids
 from dep.types import HIS_SLOT, Batch, Item, Request, Review, Slot, UserHistory, UserHistoryBatch
 
 E, D = 2, 6
@@ -82,3 +83,15 @@ def test_one_token_stands_beside_the_texts_of_past_reviews(model, tokenizer, slo
     text = tokenizer.decode(prompt.ids)
     assert "[Review Text]: It glows." in text
     assert (text.index("[User Embedding]") < text.index("[Review Text]")) == (slots == "inline")
+
+
+@pytest.mark.parametrize("kind", ["e2p", "lpm"])
+def test_with_start_words_the_llm_first_reads_plain_words(model, tokenizer, kind: str) -> None:
+    config = SoftPromptConfig(adapter=kind, branches=["user"], lpm=LPMConfig(tokens=1))
+    soft = build_soft_prompt(
+        config, NoCompressorConfig(), ProjectorConfig(start="words"), width=E, model=model, tokenizer=tokenizer
+    )
+    assert soft.adapter is not None
+    word = model.get_input_embeddings()(torch.tensor(phrase_ids(tokenizer, "user")[0]))
+    token = soft.adapter(batch_of(history_of([3.0, 4.0]))).vectors["user"]
+    assert torch.allclose(token[0, 0], word, atol=1e-6)
