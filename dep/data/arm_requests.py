@@ -5,7 +5,7 @@ An arm is one system of a comparison, that is, a method with its settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from dep.data.user_history import UserHistoryReader
 from dep.data.vectors.peer_means import PeerMeans
 from dep.data.vectors.shown import ShownDifferences
 from dep.data.vectors.store import Vectors, VectorStore
-from dep.types import Branch, Example, Prompt, Request, Split
+from dep.types import Branch, Example, Prompt, Request, Split, UserHistory
 
 
 class PromptDataset(Dataset[Prompt]):
@@ -46,12 +46,19 @@ class ArmRequests:
         cache: the vector store; None for a method without vectors.
         retriever: chooses past reviews.
         builder: builds prompts; its `config.history` is the number of past reviews to retrieve.
+        history_reader: returns the history of an example's user; None for a `UserHistoryReader`, if prompts carry one.
     """
 
     def __init__(
-        self, prepared: ReviewDataset, cache: VectorStore | None, retriever: Retriever, builder: PromptBuilder
+        self,
+        prepared: ReviewDataset,
+        cache: VectorStore | None,
+        retriever: Retriever,
+        builder: PromptBuilder,
+        history_reader: Callable[[Example], UserHistory] | None = None,
     ) -> None:
         self.prepared, self.cache, self.retriever, self.builder = prepared, cache, retriever, builder
+        self._history_reader = history_reader
         self._vectors: Mapping[str, Vectors] | None = None
         self._past: UserHistoryReader | None = None
 
@@ -105,7 +112,7 @@ class ArmRequests:
             self.retriever,
             prompt.history,
             prompt.pairing,
-            self.user_history(),
+            self._history_reader or self.user_history(),
             self.shown_differences(),
         )
 

@@ -20,7 +20,7 @@ from dep.data.prompts.builder import PromptBuilder
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
 from dep.data.vectors.store import VectorStore
-from dep.types import Batch, Prompt
+from dep.types import Batch, Example, Prompt, UserHistory
 from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
@@ -115,6 +115,7 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
         builder: builds prompts; its `config.history` says how many past reviews are retrieved.
         pad_id: the tokenizer's padding id.
         batching: sizes of batches, and their seed.
+        history_reader: see `ArmRequests`.
     """
 
     def __init__(
@@ -125,9 +126,10 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
         builder: PromptBuilder,
         pad_id: int,
         batching: Batching,
+        history_reader: Callable[[Example], UserHistory] | None = None,
     ) -> None:
         pl.LightningDataModule.__init__(self)
-        ArmRequests.__init__(self, prepared, cache, retriever, builder)
+        ArmRequests.__init__(self, prepared, cache, retriever, builder, history_reader)
         self.batching = batching
         self.collate = Collator(pad_id)
         self._training: TrainingPrompts | None = None

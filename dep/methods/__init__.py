@@ -10,11 +10,14 @@ from dep.methods.controls.zeroed import Zeroed
 from dep.methods.dep import DEP
 from dep.methods.dep_user import DEPUser
 from dep.methods.dpl import DPL
+from dep.methods.e2p import E2P
 from dep.methods.lora import LoRA
+from dep.methods.lpm import LPM
 from dep.methods.non_perso import NonPerso
 from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
 from dep.methods.rag import RAG
+from dep.methods.style_vector import StyleVector
 from dep.methods.trained import Trained
 from dep.methods.user_llm import UserLLM
 from dep.utils.registry import Registry
@@ -27,8 +30,11 @@ METHODS.add(RAG.Config, "dep.methods.rag:RAG")
 METHODS.add(PAG.Config, "dep.methods.pag:PAG")
 METHODS.add(DPL.Config, "dep.methods.dpl:DPL")
 METHODS.add(PPlug.Config, "dep.methods.pplug:PPlug")
+METHODS.add(E2P.Config, "dep.methods.e2p:E2P")
+METHODS.add(LPM.Config, "dep.methods.lpm:LPM")
 METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
 METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
+METHODS.add(StyleVector.Config, "dep.methods.style_vector:StyleVector")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")
 METHODS.add(DEPUser.Config, "dep.methods.dep_user:DEPUser")
 METHODS.add(Trained.Config, "dep.methods.trained:Trained")

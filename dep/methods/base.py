@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 from dep.data.prompts.chat_request import ChatRequest
 from dep.data.prompts.requests import Requests
 from dep.data.prompts.settings import PromptConfig
 from dep.methods.profiles.questions import Instructions
 from dep.models.settings import SoftPromptConfig
-from dep.types import Request, Slot
+from dep.types import Example, Request, Slot, UserHistory
 from dep.utils.registry import ComponentConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dep.data.prompts.builder import PromptBuilder
+    from dep.data.protocol import ReviewDataset
+    from dep.inference.layer_states import Passage
 
 Role = Literal["own", "control", "other"]
 
@@ -35,6 +42,23 @@ class ProfileContext(NamedTuple):
     `needs_peers`."""
 
 
+class ActivationContext(NamedTuple):
+    """Everything that a method needs to read the frozen LLM's activations on past reviews."""
+
+    dataset: ReviewDataset
+    """The filtered reviews and the examples."""
+    builder: PromptBuilder
+    """Builds the arm's prompts."""
+    ask: Callable[[Sequence[ChatRequest]], list[str]]
+    """Returns one answer for each question, as in `ProfileContext`."""
+    states: Callable[[Sequence[Passage], int, str], Tensor]
+    """Maps n passages, a layer and a title for the progress bar to the layer's mean output [n, D] on the passages."""
+    layers: int
+    """Number of decoder layers of the LLM."""
+    width: int
+    """D, the width of the LLM."""
+
+
 class Method:
     """A system that is compared; methods share data, prompts, generation and scoring, and define only what differs."""
 
@@ -52,6 +76,9 @@ class Method:
     needs_peers = False
     """Whether the method reads peers' reviews; it then needs vectors even if it has no soft tokens."""
 
+    reads_activations = False
+    """Whether the LLM's activations on past reviews take the place of the user's history (see `history_reader`)."""
+
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
 
@@ -62,6 +89,10 @@ class Method:
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Return the method's settings of prompt and soft prompt, given those of the run."""
+        raise NotImplementedError
+
+    def history_reader(self, soft: SoftPromptConfig, context: ActivationContext) -> Callable[[Example], UserHistory]:
+        """Return what reads the history of an example's user; called only if `reads_activations` is set."""
         raise NotImplementedError
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:

@@ -70,7 +70,7 @@ class ProjectorConfig:
     start: Literal["random", "words"] = "random"
     """Where soft tokens start. `random`: in the directions of the initial weights (the paper). `words`: each at the
     embedding of an ordinary word of the LLM, to which the adapter adds what it learns, so that the LLM reads plain text
-    before training. The adapters `dep`, `constant`, `dep_user`, `pplug` and `user_llm` follow it."""
+    before training. The adapters `dep`, `constant`, `dep_user`, `pplug`, `e2p`, `lpm` and `user_llm` follow it."""
     hidden: int | None = None
     """Width of the hidden layer; null takes the LLM's width."""
     init: Init = "xavier"
@@ -96,12 +96,47 @@ class LoRAConfig:
 
 
 @dataclass
+class StyleVectorConfig:
+    """Settings of StyleVector."""
+
+    layer: int | None = None
+    """Index of the decoder layer whose output is read and steered, from 0; null takes the middle layer."""
+    alpha: float = 1.0
+    """The factor on a style vector when it is added to activations."""
+    states: Literal["last", "mean"] = "last"
+    """Which tokens of a text are read: its `last` one, as in the paper, or all, of whose states the `mean` is taken.
+    The last token of a text that was cut (`profile.max_new_tokens`) differs from that of a whole one, whatever the
+    style."""
+    neutral: Literal["written", "peer"] = "written"
+    """What a user's past review is compared with. `written`: the text that a language model writes about the item with
+    the same rating and title (`profile` says which model), as in the paper. `peer`: another user's review of the item,
+    which needs no generation."""
+
+
+@dataclass
+class LPMConfig:
+    """Settings of LPM."""
+
+    slots: int = 16
+    """N, the number of latent slots for each user."""
+    tokens: int = 4
+    """M, the number of soft tokens, which are read from the slots for each request."""
+    width: int = 128
+    """W, the width of a slot."""
+    heads: int = 4
+    """Number of attention heads."""
+    lr: float = 1e-3
+    """Peak learning rate of everything but the projector, which AdamW trains even if another optimizer trains the
+    projector."""
+
+
+@dataclass
 class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter is trained: `dep`, `constant`, `pplug`, `user_llm`, `dep_user`, `lora`, or your own class as
-    `my_module:MyAdapter`. The method sets this."""
+    """Which adapter is used: `dep`, `constant`, `pplug`, `e2p`, `lpm`, `user_llm`, `dep_user`, `lora`, `style_vector`,
+    or your own class as `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
     standardize: bool = False
@@ -123,6 +158,10 @@ class SoftPromptConfig:
     """Settings of DEP's user encoder."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Settings of LoRA, which the adapter `lora` and User-LLM's strategy `lora` use."""
+    lpm: LPMConfig = field(default_factory=LPMConfig)
+    """Settings of LPM."""
+    style_vector: StyleVectorConfig = field(default_factory=StyleVectorConfig)
+    """Settings of StyleVector."""
     constant_lr: float | None = None
     """Peak learning rate of the adapter `constant`, which AdamW trains; null takes `train.lr`. In a step a row of its
     table moves by one learning rate, but a soft token of a projector by the sum over many weights. At an equal rate

@@ -46,7 +46,7 @@ class SoftPromptOutput(NamedTuple):
 
 
 class SoftPrompt(nn.Module):
-    """What is added to the frozen LLM: an adapter and, if they are not the backbone's, the boundary tokens' embeddings."""
+    """What is added to the frozen LLM: an adapter and, if not the backbone's, the boundary tokens' embeddings."""
 
     def __init__(
         self,

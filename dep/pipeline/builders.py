@@ -8,19 +8,23 @@ from typing import Any
 
 from dep.config.schema import build, identity
 from dep.data.datamodule import Batching, ReviewData
+from dep.data.prompts.builder import PromptBuilder
 from dep.inference.generator import Generate
-from dep.methods.base import ProfileContext
+from dep.inference.layer_states import LayerStates
+from dep.methods.base import ActivationContext, ProfileContext
 from dep.methods.profiles.endpoint import EndpointWriter
 from dep.methods.profiles.representative_peers import Peers
 from dep.methods.profiles.writer import BackboneWriter, CachedWriter, Writer
 from dep.models.adapters import ADAPTERS
+from dep.models.backbones.layers import decoder_layers
 from dep.models.backbones.load import files
 from dep.models.soft_prompt import build_soft_prompt
 from dep.pipeline.arm import Arm
-from dep.pipeline.content import backbone_fingerprint
+from dep.pipeline.content import backbone_fingerprint, backbone_identity
 from dep.pipeline.resources import Resources
 from dep.training.module import PersonalizationModule
 from dep.types import Branch
+from dep.utils.hashing import json_digest
 
 
 def build_data(resources: Resources, arm: Arm) -> ReviewData:
@@ -32,14 +36,28 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
         config.train.warm_start_epochs if arm.warm_start else 0, config.train.input_noise,
         config.train.last_window == "fill",
     )  # fmt: skip
+    builder = resources.builder(config, prompt, soft.branches, arm.frame)
+    history_reader = None
+    if arm.method.reads_activations:
+        history_reader = arm.method.history_reader(soft, _activation_context(resources, arm, builder))
     return ReviewData(
         resources.prepared(config),
         resources.cache(config) if soft.branches else None,
         build(config, "retriever"),
-        resources.builder(config, prompt, soft.branches, arm.frame),
+        builder,
         tokenizer.pad_token_id,
         batching,
+        history_reader,
     )
+
+
+def _activation_context(resources: Resources, arm: Arm, builder: PromptBuilder) -> ActivationContext:
+    """Build the LLM's reader and the writer of neutral texts, with which the method of `arm` reads activations."""
+    model, _ = resources.backbone(arm.config)
+    states = LayerStates(model, json_digest(backbone_identity(arm.config)), Path(arm.config.cache))
+    ask = build_profile_context(resources, arm).ask
+    width = int(model.get_input_embeddings().weight.shape[1])
+    return ActivationContext(resources.prepared(arm.config), builder, ask, states, len(decoder_layers(model)), width)
 
 
 def build_module(resources: Resources, arm: Arm, data: ReviewData) -> PersonalizationModule:

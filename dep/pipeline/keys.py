@@ -28,7 +28,7 @@ from dep.utils.hashing import json_digest
 
 VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
-    "alignment": 1, "profile": 1, "decoding": 2, "scoring": 1,
+    "alignment": 1, "profile": 1, "activation": 1, "decoding": 2, "scoring": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by
 one; all results that depend on the part are then computed again."""
@@ -80,9 +80,10 @@ def prediction_key(arm: Arm) -> str:
         trained = [trained, memoized_digest(file, Path(arm.config.cache))]
     if arm.training_view is not arm:
         trained = [trained, *map(numeric, arm.configured)]
-    profile = ("profile",) if arm.method.profiles else ()
+    writes, reads = arm.method.profiles or arm.method.reads_activations, arm.method.reads_activations
+    profile = ("profile",) if writes else ()
     parts = identity(arm.config, *_DATA, "method", "generate", *profile)
-    versions = _versions("decoding", *profile)
+    versions = _versions("decoding", *profile, *(("activation",) if reads else ()))
     return json_digest([trained, *_content(arm, arm.frame), parts, arm.seed, arm.config.evaluate.texts, versions])
 
 

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from dep.data.collate import Collator
 from dep.inference.capabilities import capabilities
+from dep.models.adapters.base import Adapter
 from dep.models.adapters.files import read_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.past_reviews import PastReviews
@@ -99,22 +100,22 @@ def tokens_flops(model: PreTrainedModel, tokens: int) -> float:
     return _counted(lambda: model(input_ids=ids, **last_only))
 
 
-def user_bytes(request: Request, text: bool, branches: Sequence[str]) -> int:
+def user_bytes(request: Request, text: bool, branches: Sequence[str], adapter: Adapter | None = None) -> int:
     """Count the bytes (texts, vectors, profile) that a system must store about a user to serve a request.
 
     Args:
         request: the request.
         text: whether the prompt holds the past reviews as text.
         branches: the kinds of vector that the adapter reads (`dep.types.Branch`).
+        adapter: says how much of a user's history is stored; None for a method without one, which stores no history.
     """
     size = len(request.profile.encode())
     for slot in request.slots:
         if text:
             size += sum(len(part.encode()) for part in (slot.review.title, slot.review.text, slot.item.title))
         size += sum(_FLOAT * vector.numel() for b in branches if (vector := getattr(slot, b, None)) is not None)
-    if request.user_history is not None:
-        read = (request.user_history.his, request.user_history.item, request.user_history.diff)
-        size += _FLOAT * sum(vectors.numel() for vectors in read if vectors is not None)
+    if request.user_history is not None and adapter is not None:
+        size += _FLOAT * adapter.stored_numbers(request.user_history)
     return size
 
 

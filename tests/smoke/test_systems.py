@@ -11,7 +11,10 @@ import pytest
 from dep import cli
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-ARMS = ["rag", "pag", "dpl", "pplug", "user_llm", "user_llm_cross", "user_llm_lora", "lora", "untrained"]
+ARMS = [
+    "rag", "pag", "dpl", "pplug", "user_llm", "user_llm_cross", "user_llm_lora", "lora", "untrained", "e2p", "lpm",
+    "style_vector",
+]  # fmt: skip
 SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",
     "train.warm_start_epochs=0", "protocol.test_examples=6", "protocol.val_examples=4", "evaluate.n_boot=40",

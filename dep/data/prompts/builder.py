@@ -93,7 +93,7 @@ class PromptBuilder:
         self._soft_ids = {added[token] for token in SPECIAL_TOKENS if token in added}
         self._slot_id = {branch: added[SLOT_TOKENS[branch]] for branch in self.branches}
         self._frames: dict[str, ChatFrame] = {} if frame is None else {self._system: frame}
-        self._end: int | None = tokenizer.eos_token_id
+        self.end_id: int | None = tokenizer.eos_token_id
 
     @cached_property
     def _encoder(self) -> TextEncoder:
@@ -200,7 +200,7 @@ class PromptBuilder:
             ids = list(self._encoder.continuation(frame.pieces[-1], frame.lead + text.strip()))
         else:  # the authors' code encodes prompt and target apart
             ids = list(self._encoder.encode((Part(text, False),)))
-        end, most = [] if self._end is None else [self._end], self.config.max_target_tokens
+        end, most = [] if self.end_id is None else [self.end_id], self.config.max_target_tokens
         return [*ids[:most], *end] if self.config.close_cut_targets else [*ids, *end][:most]
 
     def build(self, request: Request) -> Prompt:

@@ -9,16 +9,16 @@ likelihood of the user's real review must fall.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dep.data.prompts.requests import Requests
 from dep.data.prompts.settings import PromptConfig
-from dep.methods.base import MappedRequests
+from dep.methods.base import ActivationContext, MappedRequests, Method
 from dep.methods.dep import DEP
 from dep.models.settings import SoftPromptConfig
-from dep.types import Request, Slot, UserHistory
+from dep.types import Example, Request, Slot, UserHistory
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
@@ -41,15 +41,27 @@ class Shuffled(DEP):
     config: Config
 
     def __init__(self, config: Config) -> None:
+        """Build the other method.
+
+        Raises:
+            DepError: the other method has no vectors of a user that could be exchanged.
+        """
         from dep.methods import METHODS  # which imports this module
 
         super().__init__(config)
-        self._trained = METHODS.build(METHODS.config_class(config.of)())
-        self.pretrains = self._trained.pretrains
+        self._trained: Method = METHODS.build(METHODS.config_class(config.of)())
+        self.trains, self.pretrains = self._trained.trains, self._trained.pretrains
+        self.reads_activations = self._trained.reads_activations
+        if not (self.trains or self.reads_activations):
+            raise DepError(f"method.of={config.of}", "a method that trains an adapter or reads activations", "neither")
 
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Configure prompt and soft prompt as the trained method does."""
         return self._trained.configure(prompt, soft)
+
+    def history_reader(self, soft: SoftPromptConfig, context: ActivationContext) -> Callable[[Example], UserHistory]:
+        """Return what reads the history of an example's user, as the other method does."""
+        return self._trained.history_reader(soft, context)
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Give each request the vectors of its donor."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
-from dep.types import SLOT_TOKENS, Batch, Branch
+from dep.types import SLOT_TOKENS, Batch, Branch, UserHistory
 from dep.utils.registry import ComponentConfig
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
@@ -121,6 +121,11 @@ class Adapter(nn.Module):
     def param_groups(self) -> list[dict[str, Any]]:
         """Return optimizer groups (`params`, `lr`) of those trained parameters that have their own learning rate."""
         return []
+
+    def stored_numbers(self, history: UserHistory) -> int:
+        """Return how many numbers of a user's history are stored to serve a request: by default all its vectors."""
+        vectors = (history.his, history.item, history.diff)
+        return sum(of_reviews.numel() for of_reviews in vectors if of_reviews is not None)
 
     def forward(self, batch: Batch) -> SoftTokens:
         """Compute the soft tokens of a batch; an adapter that only acts inside the LLM returns none."""

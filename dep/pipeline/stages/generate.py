@@ -126,7 +126,8 @@ def _cost(
         flops += sum(tokens_flops(model, tokens) for tokens in read) / len(sampled)
     reads_user = ADAPTERS.component(soft.adapter).depends_on_user
     stored_branches = soft.branches if reads_user else []  # the constant prompt reads no user's vectors
-    stored = [user_bytes(request, prompt.text and prompt.history > 0, stored_branches) for request in requests]
+    adapter, text = module.soft_prompt.adapter, prompt.text and prompt.history > 0
+    stored = [user_bytes(request, text, stored_branches, adapter) for request in requests]
     tokens = sum(len(prompts[at].ids) for at in range(len(prompts))) / len(prompts)
     return {
         "gflops": flops / 1e9,

@@ -68,7 +68,7 @@ def test_the_user_encoder_keeps_the_run_s_past_reviews_and_adds_its_soft_tokens(
     assert (soft.adapter, soft.branches) == ("dep_user", ["user"])
 
 
-@pytest.mark.parametrize("kind", ["dep_user", "user_llm", "pplug"])
+@pytest.mark.parametrize("kind", ["dep_user", "user_llm", "pplug", "e2p", "lpm", "style_vector"])
 def test_a_shuffled_method_is_trained_like_that_method_and_gets_the_donor_s_past_with_its_own_request(
     kind: str,
 ) -> None:
@@ -94,6 +94,35 @@ def test_a_shuffled_method_is_trained_like_that_method_and_gets_the_donor_s_past
         for name in ("category", "query", "asked_rating", "item_peers", "item_peer_count"):
             assert getattr(got, name) == getattr(own, name)
         assert [slot.review for slot in after.slots] == [slot.review for slot in before.slots]
+
+
+def test_a_shuffled_style_vector_is_not_trained_and_reads_activations() -> None:
+    control = Shuffled(Shuffled.Config(of="style_vector"))
+    assert (control.trains, control.reads_activations) == (False, True)
+
+
+def test_a_method_without_vectors_cannot_be_shuffled() -> None:
+    with pytest.raises(ValueError, match=r"method\.of=rag.*neither"):
+        Shuffled(Shuffled.Config(of="rag"))
+
+
+def test_e2p_keeps_the_run_s_past_reviews_and_has_one_soft_token_for_the_user() -> None:
+    prompt, soft = configured("e2p")
+    assert (prompt.history, prompt.text, prompt.reads_user_history, prompt.user_tokens) == (4, True, True, 1)
+    assert (soft.adapter, soft.branches) == ("e2p", ["user"])
+
+
+def test_lpm_keeps_the_run_s_past_reviews_and_has_several_soft_tokens_for_the_user() -> None:
+    prompt, soft = configured("lpm")
+    assert (prompt.history, prompt.text, prompt.reads_user_history) == (4, True, True)
+    assert prompt.user_tokens == soft.lpm.tokens
+    assert (soft.adapter, soft.branches) == ("lpm", ["user"])
+
+
+def test_style_vector_has_non_perso_s_prompt_and_no_soft_tokens() -> None:
+    prompt, soft = configured("style_vector")
+    assert (prompt.history, prompt.reads_user_history, prompt.user_tokens) == (0, True, 0)
+    assert (soft.adapter, soft.branches) == ("style_vector", [])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -188,3 +188,28 @@ def test_another_adapter_in_the_same_folder_changes_what_a_trained_arm_predicts(
 def test_a_trained_arm_without_its_adapter_names_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(MissingFile, match="expected a folder with adapter"):
         prediction_key(arm(tmp_path, "method.kind=trained", f"method.adapter={tmp_path / 'none'}"))
+
+
+@pytest.mark.parametrize(
+    "change", ["soft_prompt.style_vector.alpha=2", "soft_prompt.style_vector.layer=0", "profile.max_new_tokens=9"]
+)
+def test_the_texts_of_steering_follow_its_settings_and_the_writer_of_neutral_texts(tmp_path: Path, change: str) -> None:
+    assert prediction_key(arm(tmp_path, change, name="style_vector")) != prediction_key(
+        arm(tmp_path, name="style_vector")
+    )
+
+
+def test_a_raised_activation_version_changes_only_what_reads_activations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["style_vector", "style_vector_others", "e2p"]
+    before = tuple(prediction_key(arm(tmp_path, name=name)) for name in names)
+    monkeypatch.setitem(keys.VERSIONS, "activation", 2)
+    assert differences(before, tuple(prediction_key(arm(tmp_path, name=name)) for name in names)) == [True, True, False]
+
+
+def test_a_control_shares_the_adapter_of_the_method_that_it_tests(tmp_path: Path) -> None:
+    for name in ("e2p", "lpm"):
+        tested, control = arm(tmp_path, name=name), arm(tmp_path, name=f"{name}_others")
+        assert adapter_key(tested) == adapter_key(control)
+        assert prediction_key(tested) != prediction_key(control)

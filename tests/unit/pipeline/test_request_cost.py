@@ -11,8 +11,11 @@ import torch
 from dep.data.collate import Collator
 from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.settings import PromptConfig
+from dep.models.adapters.base import Adapter
+from dep.models.adapters.e2p import E2PAdapter
 from dep.models.backbones.load import load
 from dep.models.compressors.settings import NoCompressorConfig
+from dep.models.projector import Projector
 from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import build_soft_prompt
 from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
@@ -36,9 +39,12 @@ def test_the_stored_bytes_of_a_user_are_those_of_the_request_s_inputs() -> None:
     assert user_bytes(request("x"), text=False, branches=["his"]) == 4 * 20
     assert user_bytes(replace(request("x", 0), profile="äh"), text=True, branches=[]) == 3
     past = UserHistory(torch.ones(5, 10), torch.ones(5, 10), torch.ones(5), torch.ones(5), 0, torch.ones(10))
-    assert user_bytes(replace(request("x", 0), user_history=past), text=False, branches=["user"]) == 4 * 100
-    past = replace(past, diff=torch.ones(5, 10))
-    assert user_bytes(replace(request("x", 0), user_history=past), text=False, branches=["user"]) == 4 * 150
+    reads = replace(request("x", 0), user_history=past)
+    assert user_bytes(reads, text=False, branches=["user"], adapter=Adapter()) == 4 * 100
+    with_differences = replace(reads, user_history=replace(past, diff=torch.ones(5, 10)))
+    assert user_bytes(with_differences, text=False, branches=["user"], adapter=Adapter()) == 4 * 150
+    one_mean = E2PAdapter(Projector(ProjectorConfig(), 10, 6, ["user"], 1.0), 10)
+    assert user_bytes(reads, text=False, branches=["user"], adapter=one_mean) == 4 * 10
 
 
 def test_a_sample_is_evenly_spaced_by_length() -> None:
