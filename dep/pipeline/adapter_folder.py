@@ -9,7 +9,6 @@ embedder.safetensors    the weights of the embedder, if it was fitted to the tra
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +102,9 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
             str(folder / "adapter_config.json"), "the configuration of an adapter", "none",
             "name the folder of a trained arm, as runs/demo/dep/seed0",
         )  # fmt: skip
-    config = from_dict(facts["config"])
     if (folder / FITTED_FILE).is_file():
-        config.embedder = replace(config.embedder, fitted=str(folder))
-    arm = Arm("adapter", config, facts["seed"], "")
+        facts["config"]["embedder"]["fitted"] = str(folder)
+    arm = Arm("adapter", from_dict(facts["config"]), facts["seed"], "")
     prompt, soft = arm.configured
     tensors, _, _ = read_adapter(folder / "adapter.safetensors")
     branches = {match[1] for name in tensors if (match := re.search(r"\.standardizers\.(his|diff)\.mean$", name))}
