@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from dep.data.sources import files
 from dep.utils.errors import DepError, MissingFile
@@ -42,15 +42,13 @@ class Embedder(Protocol):
         """Embed n texts; return [n, E] float32, L2-normalised, on the CPU."""
 
 
-@runtime_checkable
-class Fittable(Protocol):
+class Fittable(Embedder, Protocol):
     """What an embedder has besides if it is fitted to texts before it embeds any; `fitting.py` keeps what was fitted.
 
     `fingerprint` and `encode` raise a DepError as long as `fitted` is False. Its `Config` has `fitted`: a folder
     whose weights the embedder loads when it is built, or an empty text.
     """
 
-    kind: str
     fitted: bool
     recipe: str
     """A SHA-256 of the settings and the version of the code that decide, with the texts, what `fit` finds."""

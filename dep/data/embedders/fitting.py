@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from dep.data.embedders.base import Embedder, Fittable
 from dep.types import Corpus, Example
@@ -35,7 +36,8 @@ def fittable_parts(embedder: Embedder) -> list[Fittable]:
     parts: Sequence[Embedder] | None = getattr(embedder, "parts", None)
     if parts is not None:
         return [fittable for part in parts for fittable in fittable_parts(part)]
-    return [embedder] if isinstance(embedder, Fittable) else []
+    # `isinstance` of a protocol would read all properties, and an embedder may have to run to know its width.
+    return [cast(Fittable, embedder)] if hasattr(embedder, "fit") else []
 
 
 def fit_once(embedder: Embedder, folder: Path, population: str, texts: Callable[[], Sequence[str]]) -> None:
