@@ -21,6 +21,7 @@ from dep.config.schema import SLOTS, ConfigError, RunConfig, as_dict, check, lab
 from dep.config.words import plain, read_override, read_yaml
 from dep.evaluation.metrics import METRICS, load_metric
 from dep.utils.errors import DepError
+from dep.utils.registry import Registry
 
 
 def load(files: Sequence[str | Path], overrides: Sequence[str] = ()) -> RunConfig:
@@ -133,6 +134,9 @@ def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
     try:
         merged = OmegaConf.merge(_schema(tuple(kinds), _own_metrics(raw)), raw)
         typed = OmegaConf.to_object(merged)
+        for slot, registry in SLOTS.items():
+            if parts := getattr(getattr(typed, slot), "parts", None):
+                getattr(typed, slot).parts = [_part(registry, part, prefix) for part in parts]
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
         raise ConfigError(f"{prefix}{where}{_first_lines(error)}{_keys(error, _schema(tuple(kinds)))}") from error
@@ -140,6 +144,21 @@ def _typed(raw: DictConfig, prefix: str = "") -> RunConfig:
     typed.prompt.template_arguments = plain(typed.prompt.template_arguments)
     check(typed, prefix)
     return typed
+
+
+def _part(registry: Registry[Any], settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Check and type the settings of a component that is part of another one, as in a joined embedder."""
+    kind = settings.get("kind", registry.default)
+    try:
+        schema = OmegaConf.structured(registry.config_class(kind))
+    except DepError as error:
+        raise ConfigError(f"{prefix}{error}") from error
+    typed = OmegaConf.to_container(OmegaConf.merge(schema, settings, {"kind": kind}))
+    assert isinstance(typed, dict)
+    found = {str(name): value for name, value in typed.items()}
+    if inner := found.get("parts"):
+        found["parts"] = [_part(registry, part, prefix) for part in inner]
+    return found
 
 
 @lru_cache

@@ -100,9 +100,10 @@ class RunConfig:
 
 
 _MINIMA = {
-    "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
-    "projector.tokens": 1, "train.align.epochs": 0, "train.align.held_out": 1, "train.epochs": 1,
-    "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
+    "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1,
+    "protocol.held_out_targets": 1, "prompt.history": 0, "projector.tokens": 1, "train.align.epochs": 0,
+    "train.align.held_out": 1, "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1,
+    "generate.batch_size": 1,
     "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
 """The smallest valid values of settings, by dotted key."""
@@ -124,6 +125,10 @@ def check(config: RunConfig, prefix: str = "") -> None:
             value = getattr(value, name)
         if value is not None and value < minimum:
             raise ConfigError(f"{prefix}{key}: expected {minimum} or more, found {value}")
+    shares = config.protocol.val_users, config.protocol.test_users
+    if min(shares) <= 0 or sum(shares) >= 1:
+        found = f"{shares[0]} and {shares[1]}"
+        raise ConfigError(f"{prefix}protocol.val_users, test_users", "shares above 0, below 1 together", found)
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"{prefix}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
     if config.name != Path(config.name).name or config.name in ("", ".", ".."):

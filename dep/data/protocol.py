@@ -9,6 +9,9 @@
        reviews; repeat until no user drops out.
     7. The profile of an example is the user's filtered profile and all targets before the example's own.
 
+With `split=users`, step 5 names each user's targets, but `user_split` decides what they are for: users are divided into
+training, validation and test users, and all targets of a training user are training targets.
+
 `filters` applies steps 1 to 4 and 6. A filter on a field (title, description, rating) is off if the source never has
 this field, and the settings can switch those on a review's rating and title off. DEP then uses only the most
 recent training target of each user and category, and draws 512 validation examples from all categories together.
@@ -26,6 +29,7 @@ from torch import Tensor
 from dep.data.filters import HELD_OUT, Histories, core, has_rating, has_title, histories_of, profiles_of, usable
 from dep.data.settings import ProtocolConfig
 from dep.data.sources import PresplitSource, Source
+from dep.data.user_split import split_by_user
 from dep.types import Corpus, Example, Review
 from dep.utils.errors import DepError
 
@@ -42,7 +46,7 @@ class ReviewDataset(NamedTuple):
 
 
 def prepare(source: Source, config: ProtocolConfig) -> ReviewDataset:
-    """Load a source, then filter and split its reviews; a source that is published with a split keeps that split.
+    """Load a source, then filter and split its reviews; a source that is published with a split keeps its targets.
 
     Raises:
         DepError: no user passes the filters, or `peer_pool` needs reviews that a split source lacks.
@@ -150,6 +154,8 @@ def _examples(category: str, rows: list[Review], profiles: Histories, tail: int)
 
 def _finish(corpora: dict[str, Corpus], examples: list[Example], config: ProtocolConfig) -> ReviewDataset:
     """Mark the reviews that count as peers', then choose the examples that the configuration asks for."""
+    if config.split == "users":
+        examples = split_by_user(examples, corpora, config)
     pool = {category: torch.ones(len(corpus.reviews), dtype=torch.bool) for category, corpus in corpora.items()}
     if config.peer_pool == "history":
         for example in examples:

@@ -30,8 +30,20 @@ class ProtocolConfig:
     """An item that is in fewer users' profiles than this is removed from all profiles."""
     min_profile: int = 8
     """Users whose profile keeps fewer reviews than this are left out."""
+    split: Literal["time", "users"] = "time"
+    """What is held out. `time`: each user's last review is a test target, the one before a validation target, and the
+    `train_targets` before these are training targets. `users`: whole users; all targets of a training user are training
+    targets, and a validation or test user is asked for the last `held_out_targets` reviews."""
+    val_users: float = 0.15
+    """With `split=users`: the share of users who are validation users. A hash of `seed` and the user's id decides."""
+    test_users: float = 0.25
+    """With `split=users`: the share of users who are test users."""
+    held_out_targets: int = 1
+    """With `split=users`: how many of their last reviews validation and test users are asked for; at most
+    `train_targets` + 2."""
     train_targets: int = 8
-    """How many training targets each user has: the reviews just before the validation target."""
+    """How many training targets each user has: the reviews just before the validation target. With `split=users`, a
+    training user's last two reviews are training targets too."""
     targets_used: int | None = 1
     """How many of a user's training targets are used, counted from the most recent; null for all."""
     val_examples: int | None = 512
@@ -45,4 +57,4 @@ class ProtocolConfig:
     pass the filters; `min_item_reviewers` then counts everybody, so that leaving a user out takes no peers from
     others."""
     seed: int = 0
-    """Seed for drawing validation and test examples."""
+    """Seed for drawing validation and test examples, and for dividing users with `split=users`."""

@@ -3,9 +3,10 @@
 adapter.safetensors     the tensors of the soft prompt (`dep.models.adapters.files`)
 adapter_config.json     the configuration, sizes, and the fingerprints of backbone and embedder
 README.md               a model card
+embedder.safetensors    the weights of the embedder, if it was fitted to the training population (`embedder: style`)
 
-A folder holds neither the frozen LLM nor the embedder; the configuration names them. Each trained arm (a system of a
-comparison, with its settings) has such a folder for each seed.
+A folder holds neither the frozen LLM nor an embedder of files; the configuration names them. Each trained arm (a system
+of a comparison, with its settings) has such a folder for each seed.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ import torch
 from dep import __version__
 from dep.config.loader import from_dict
 from dep.config.schema import as_dict
+from dep.data.embedders.fitting import FITTED_FILE, write_fitted
 from dep.models.adapters.files import read_adapter
 from dep.models.backbones.load import load as load_backbone
 from dep.models.soft_prompt import build_soft_prompt
 from dep.pipeline.arm import Arm
-from dep.pipeline.content import embedder_fingerprint
+from dep.pipeline.content import embedder_fingerprint, ready_embedder
 from dep.training.module import PersonalizationModule
 from dep.utils.atomic_io import read_json, write_json, write_text
-from dep.utils.errors import MissingFile
+from dep.utils.errors import DepError, MissingFile
 
 FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
 """The files in order of writing; the weights come last, so that a folder with weights is complete."""
@@ -51,7 +53,7 @@ print(writer.generate(past, item="A chair", rating=4.0))
 
 
 def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: int, categories: int) -> None:
-    """Write adapter_config.json and README.md.
+    """Write adapter_config.json, README.md and the weights of an embedder that was fitted.
 
     Args:
         folder: the folder, into which adapter.safetensors is written next.
@@ -60,6 +62,8 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
         width: E, the width of the vectors that the adapter reads.
         categories: number of categories in the training data.
     """
+    if arm.needs_vectors:
+        write_fitted(folder, ready_embedder(arm.config))
     values = as_dict(arm.config)
     trainable, *_ = module.sizes()
     facts = {
@@ -87,7 +91,8 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
     Nothing else of the run that trained the adapter is needed.
 
     Args:
-        folder: a folder with adapter_config.json and adapter.safetensors.
+        folder: a folder with adapter_config.json and adapter.safetensors, and with the weights of an embedder that was
+            fitted.
 
     Returns:
         The module in eval mode on the CPU, the backbone's tokenizer, and the arm with its configuration.
@@ -104,6 +109,8 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
             str(folder / "adapter_config.json"), "the configuration of an adapter", "none",
             "name the folder of a trained arm, as runs/demo/dep/seed0",
         )  # fmt: skip
+    if (folder / FITTED_FILE).is_file():
+        facts["config"]["embedder"]["fitted"] = str(folder)
     arm = Arm("adapter", from_dict(facts["config"]), facts["seed"], "")
     prompt, soft = arm.configured
     tensors, _, _ = read_adapter(folder / "adapter.safetensors")
@@ -120,3 +127,19 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
     module = PersonalizationModule(model, soft_prompt, arm.settings)
     module.load_adapter(folder / "adapter.safetensors")
     return module.eval(), tokenizer, arm
+
+
+def check_embedder(folder: Path, arm: Arm) -> None:
+    """Check that an arm embeds reviews as an adapter's training did, if that embedder was fitted.
+
+    Raises:
+        DepError: the arm's embedder has other weights.
+    """
+    if not (folder / FITTED_FILE).is_file():
+        return
+    trained = read_json(folder / "adapter_config.json")["fingerprints"]["embedder"]
+    if (found := embedder_fingerprint(arm.config)) != trained:
+        raise DepError(
+            f"embedder of {arm.label}", f"the one that {folder} was trained with ({trained[:12]})", found[:12],
+            f"set embedder.fitted={folder}",
+        )  # fmt: skip

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dep.config.schema import RunConfig, build, identity
+from dep.data.dataset_store import load_dataset
+from dep.data.embedders import Embedder
+from dep.data.embedders.fitting import fit_once, fittable_parts, training_texts
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.settings import PromptConfig
 from dep.data.prompts.template import shown_branches, system_text
+from dep.data.protocol import ReviewDataset
 from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.fingerprint import stamp
 from dep.models.backbones.load import files
@@ -18,6 +23,7 @@ from dep.types import Branch
 from dep.utils.digest_memo import memoized_digest
 from dep.utils.errors import DepError
 from dep.utils.fields import numeric
+from dep.utils.hashing import json_digest
 
 _EMBEDDERS: dict[str, str] = {}
 _METRICS: dict[str, dict[str, str]] = {}
@@ -38,14 +44,41 @@ def backbone_identity(config: RunConfig) -> dict[str, Any]:
     return settings | {"name_or_path": backbone_fingerprint(config)}
 
 
+def ready_embedder(config: RunConfig, dataset: Callable[[], ReviewDataset] | None = None) -> Embedder:
+    """Build the embedder; what needs fitting is loaded from the cache, or fitted to the training population first.
+
+    Args:
+        config: the configuration of a run or an arm.
+        dataset: returns the reviews that the configuration's protocol gives; without it they are loaded.
+
+    Raises:
+        OSError, DepError: the embedder has to be fitted, and the reviews are not on this machine or do not do.
+    """
+    embedder: Embedder = build(config, "embedder")
+    if all(part.fitted for part in fittable_parts(embedder)):
+        return embedder
+    source, cache = build(config, "source"), Path(config.cache)
+    protocol = replace(config.protocol, val_examples=None, test_examples=None)  # which decide no training example
+
+    def texts() -> list[str]:
+        reviews = dataset() if dataset else load_dataset(cache, source, config.protocol)[0]
+        return training_texts(reviews.corpora, reviews.examples)
+
+    fit_once(embedder, cache / "embedders", json_digest([source.fingerprint(), numeric(protocol)]), texts)
+    return embedder
+
+
 def embedder_fingerprint(config: RunConfig) -> str:
-    """Return the embedder's fingerprint, or a hash of its settings if its files are not on this machine."""
-    key = identity(config, "embedder")
+    """Return the embedder's fingerprint, or a hash of its settings if its files are not on this machine.
+
+    An embedder that is fitted has the fingerprint of its weights, so that it is fitted here if the cache lacks them.
+    """
+    key = identity(config, "embedder", "source", "protocol")
     if key not in _EMBEDDERS:
         try:
-            _EMBEDDERS[key] = str(build(config, "embedder").fingerprint())
+            _EMBEDDERS[key] = ready_embedder(config).fingerprint()
         except (OSError, ValueError, DepError):  # `--plan` works without the files; the embed stage reports them
-            return key
+            return identity(config, "embedder")
     return _EMBEDDERS[key]
 
 

@@ -27,7 +27,7 @@ from dep.inference.prefix_store import PrefixStore
 from dep.models.backbones.load import load as load_backbone
 from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
-from dep.pipeline.content import backbone_identity
+from dep.pipeline.content import backbone_identity, ready_embedder
 from dep.types import Branch
 from dep.utils.hashing import json_digest
 
@@ -74,9 +74,10 @@ class Resources:
 
     def cache(self, config: RunConfig) -> VectorStore:
         """Return the vector store for the configuration's embedder and its settings of differences."""
-        key = identity(config, "embedder", "difference")
+        key = identity(config, "embedder", "difference", "protocol")
         if key not in self._caches:
-            self._caches[key] = VectorStore(Path(config.cache), build(config, "embedder"), config.difference)
+            embedder = ready_embedder(config, lambda: self.prepared(config))
+            self._caches[key] = VectorStore(Path(config.cache), embedder, config.difference)
         return self._caches[key]
 
     def backbone(self, config: RunConfig) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -40,6 +40,27 @@ class Embedder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Embed n texts; return [n, E] float32, L2-normalised, on the CPU."""
+
+
+class Fittable(Embedder, Protocol):
+    """What an embedder has besides if it is fitted to texts before it embeds any; `fitting.py` keeps what was fitted.
+
+    `fingerprint` and `encode` raise a DepError as long as `fitted` is False. Its `Config` has `fitted`: a folder
+    whose weights the embedder loads when it is built, or an empty text.
+    """
+
+    fitted: bool
+    recipe: str
+    """A SHA-256 of the settings and the version of the code that decide, with the texts, what `fit` finds."""
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Fit the weights to texts."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the fitted weights by name."""
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over weights that `weights` returned before, instead of fitting."""
 
 
 def hidden_size(folder: Path) -> int | None:

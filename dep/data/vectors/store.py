@@ -33,7 +33,7 @@ from dep.data.embedders.base import Embedder
 from dep.data.vectors.difference import differences
 from dep.data.vectors.mapped_folder import FORMAT, folder_lock, load, seal, zeros_file
 from dep.data.vectors.settings import DifferenceConfig
-from dep.data.vectors.text_store import TextStore
+from dep.data.vectors.text_store import text_store
 from dep.types import Corpus, Vectors
 from dep.utils.atomic_io import replacing
 from dep.utils.hashing import sequence_digest
@@ -120,7 +120,7 @@ class VectorStore:
             with folder_lock(folder):
                 cached = load(folder, name, key)  # another process may have written it in the meantime
                 if cached is None:
-                    store = TextStore(self.root / "vectors" / self.embedder.fingerprint()[:12] / group, self.embedder)
+                    store = text_store(self.root / "vectors", self.embedder, group)
                     store.add(texts, title)
                     with replacing(folder / f"{name}.safetensors") as temporary:
                         shape = [len(texts), store.width()]

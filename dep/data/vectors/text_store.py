@@ -5,7 +5,8 @@
 A digest is the first 16 bytes of a text's SHA-256. A shard is a file with the vectors of up to 1024 texts. Shards are
 added and never changed, and each is renamed into place when it is complete, so that an interrupted run continues after
 its last shard. A damaged shard is ignored, and its texts are embedded again. Only one process at a time adds shards;
-reading needs no lock.
+reading needs no lock. The parts of a joined embedder have shards of their own, which they share with the same embedder
+where it is used alone.
 
 The last bits of a vector can depend on which texts share its batch. The order of texts (longest first), the shards and
 the chunks are therefore fixed: an interrupted store ends with the same bytes as one that was filled without a break.
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dep.data.embedders.base import Embedder
+from dep.data.embedders.joined import Joined
 from dep.data.vectors.mapped_folder import folder_lock
 from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError
@@ -120,6 +122,44 @@ class TextStore:
         with replacing(self.folder / f"shard-{number:08d}.safetensors") as temporary:
             tensors = {"vectors": vectors_SE.contiguous(), "digests": digests}
             save_file(tensors, temporary, {"embedder": self.embedder.fingerprint()})
+
+
+class JoinedTextStore:
+    """The vectors of a joined embedder, put together from the stores of its parts.
+
+    Args:
+        root: the folder of all embedders.
+        embedder: the joined embedder.
+        group: names the texts; each group has its own shards.
+    """
+
+    def __init__(self, root: Path, embedder: Joined, group: str) -> None:
+        self.parts = [text_store(root, part, group) for part in embedder.parts]
+        self.scale = embedder.scale
+
+    def add(self, texts: Sequence[str], title: str) -> None:
+        """Embed the texts that a part's store lacks; see `TextStore.add`."""
+        for part in self.parts:
+            part.add(texts, title)
+
+    def width(self) -> int:
+        """Return E, the sum of the parts' widths."""
+        return sum(part.width() for part in self.parts)
+
+    def read_into(self, out_NE: Tensor, texts: Sequence[str]) -> None:
+        """Copy the parts' vectors side by side, and scale them; see `TextStore.read_into`."""
+        for part, columns_NE in zip(
+            self.parts, out_NE.split([part.width() for part in self.parts], dim=1), strict=True
+        ):
+            part.read_into(columns_NE, texts)
+        out_NE *= self.scale
+
+
+def text_store(root: Path, embedder: Embedder, group: str) -> TextStore | JoinedTextStore:
+    """Return the store of an embedder's vectors below `root` for a group of texts, such as those of a category."""
+    if isinstance(embedder, Joined):
+        return JoinedTextStore(root, embedder, group)
+    return TextStore(root / embedder.fingerprint()[:12] / group, embedder)
 
 
 def _read(path: Path, fingerprint: str) -> tuple[Tensor, list[bytes]] | None:

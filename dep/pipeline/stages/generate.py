@@ -15,6 +15,7 @@ from dep.data.prompts.builder import PromptBuilder
 from dep.inference.generator import Generate
 from dep.models.adapters import ADAPTERS
 from dep.models.backbones.cost import kv_bytes
+from dep.pipeline.adapter_folder import check_embedder
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data, build_generator, build_module, build_profile_context
 from dep.pipeline.keys import adapter_key, prediction_key
@@ -54,6 +55,7 @@ def generate(resources: Resources, arm: Arm) -> None:
             raise MissingFile(f"{adapter}: {arm.label} has no adapter under this configuration; run `dep train` first")
         module.load_adapter(adapter)
     elif arm.method.adapter_file is not None:
+        check_embedder(arm.method.adapter_file.parent, arm)
         module.load_adapter(arm.method.adapter_file)
     module.to(resources.device).eval()
     requests = arm.method.transform_test_requests(data.requests("test"), arm.seed)

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from dep.data.datamodule import ReviewData
+from dep.data.embedders.fitting import FITTED_FILE
 from dep.evaluation.metrics.meteor import Meteor
 from dep.models.adapters.files import is_intact, write_tensors
 from dep.pipeline import tracking
@@ -35,7 +36,9 @@ def train(resources: Resources, arm: Arm) -> None:
     if not cached:
         _train_into_cache(resources, arm.training_view)
     arm.folder.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.csv", "training.json", *FILES):
+    (arm.folder / FITTED_FILE).unlink(missing_ok=True)  # of an earlier configuration
+    fitted = [FITTED_FILE] if (home / FITTED_FILE).is_file() else []
+    for name in ("metrics.csv", "training.json", *fitted, *FILES):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
     if (home / REPORT).is_file():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dep.config.compare import differing
-from dep.config.loader import load, load_arms, to_yaml
+from dep.config.loader import from_dict, load, load_arms, to_yaml
 from dep.config.schema import (
     SLOTS,
     ConfigError,
@@ -235,3 +235,19 @@ def test_vary_makes_an_arm_for_each_combination_of_values(tmp_path: Path) -> Non
 def test_two_arms_with_the_same_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="vary: expected a name of its own for each arm, found two arms called"):
         load_arms([CONF / "figure2.yaml"], ["arms=[rag]", "vary={prompt.history: [2, 2]}"])
+
+
+def test_the_parts_of_a_joined_embedder_are_typed_and_checked_like_a_component() -> None:
+    config = load([], ["embedder={kind: joined, parts: [{kind: minilm, batch_size: 4}, {kind: style, dim: 12}]}"])
+    first, second = config.embedder.parts  # type: ignore[attr-defined]
+    assert (first["kind"], first["batch_size"], first["dtype"]) == ("minilm", 4, "float32")
+    assert (second["kind"], second["dim"]) == ("style", 12)
+    again = from_dict(as_dict(config))
+    assert again.embedder == config.embedder
+    for wrong, message in (
+        ("{kind: style, dimm: 4}", "dimm"),
+        ("{kind: style, dim: four}", "dim"),
+        ("{kind: stile}", "stile"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load([], [f"embedder={{kind: joined, parts: [{wrong}]}}"])

@@ -213,8 +213,9 @@ def test_every_embedder_has_a_configuration_that_omegaconf_can_type() -> None:
     omegaconf = pytest.importorskip("omegaconf")
     for embedder in map(EMBEDDERS.component, EMBEDDERS):
         schema = omegaconf.OmegaConf.structured(embedder.Config)
+        wrong = {"dtype": "float8"} if "dtype" in schema else {"fitted": ["a folder"]}
         with pytest.raises(omegaconf.errors.ValidationError):
-            omegaconf.OmegaConf.merge(schema, {"dtype": "float8"})
+            omegaconf.OmegaConf.merge(schema, wrong)
 
 
 def test_a_batch_size_below_one_is_refused() -> None:
