@@ -34,17 +34,19 @@ def probe_all(resources: Resources, run: RunConfig) -> dict[str, Any]:
     print_notes(resources, prepared)
     corpora = prepared.corpora
     vectors = {category: cache.vectors(corpus, prepared.pool[category]) for category, corpus in corpora.items()}
-    table = _table("Whose review is it? Leave-one-out nearest user centroid, by cosine", "category", "embedder")
+    table = Table(title="Whose review is it? Leave-one-out nearest user centroid, by cosine", title_justify="left")
+    for column in ("category", "vectors", "accuracy", "95%", "MRR", "chance", "reviews"):
+        table.add_column(column, justify="left" if column in ("category", "vectors") else "right")
     result: dict[str, Any] = {"author": []}
     for category, corpus in corpora.items():
         rows = user_rows(prepared.examples, category)
         for name, of_part in part_vectors(cache.embedder, vectors[category]):
             for row in probe(corpus, of_part, rows):
                 result.setdefault("parts", []).append({"category": category, "embedder": name, **vars(row)})
-                table.add_row(category, name, *_cells(row))
+                table.add_row(category, f"{name} {row.vectors}", *_cells(row))
         for row in probe(corpus, vectors[category], rows):
             result["author"].append({"category": category, **vars(row)})
-            table.add_row(category, cache.embedder.name, *_cells(row))
+            table.add_row(category, row.vectors, *_cells(row))
     resources.console.print(table)
     if leaks := _leaks(resources, run, cache.embedder):
         result["leak_check"] = leaks
@@ -67,17 +69,10 @@ def part_vectors(embedder: Embedder, vectors: Vectors) -> list[tuple[str, Vector
     ]
 
 
-def _table(title: str, *first: str) -> Table:
-    """Return an empty table of probe results, whose first columns are `first`."""
-    table = Table(title=title, title_justify="left")
-    for column in (*first, "vectors", "accuracy", "95%", "MRR", "chance", "reviews"):
-        table.add_column(column, justify="left" if column in (*first, "vectors") else "right")
-    return table
-
-
 def _cells(row: ProbeRow) -> tuple[str, ...]:
+    """Return the cells of a result, without the kind of vector."""
     return (
-        row.vectors, f"{row.accuracy:.1%}", f"{row.low:.1%} to {row.high:.1%}", f"{row.mrr:.3f}", f"{row.chance:.2%}",
+        f"{row.accuracy:.1%}", f"{row.low:.1%} to {row.high:.1%}", f"{row.mrr:.3f}", f"{row.chance:.2%}",
         f"{row.n:,}",
     )  # fmt: skip
 
@@ -94,10 +89,15 @@ def _leaks(resources: Resources, run: RunConfig, embedder: Embedder) -> list[dic
             resources.console.print(f"[yellow]no leak check[/] {escape(str(error))}", highlight=False)
     if not found:
         return []
-    table = _table("Leak check: does it find authors that it was not fitted to?", "category", "embedder", "fitted to")
-    for category, leak in found:
+    table = Table(title="Leak check: does it find authors that it was not fitted to?", title_justify="left")
+    for column in ("embedder", "fitted to", "his", "diff", "both", "chance", "reviews"):
+        table.add_column(column, justify="left" if column in ("embedder", "fitted to") else "right")
+    for at in range(0, len(found), 3):  # his, diff and both of one embedder
+        category, leak = found[at]
         texts = f" ({leak.texts:,} texts)" if leak.texts else ""
-        table.add_row(category, leak.embedder, f"{leak.fitted_to}{texts}", *_cells(leak.row))
+        accuracies = (f"{row.row.accuracy:.1%}" for _, row in found[at : at + 3])
+        chance, reviews = f"{leak.row.chance:.2%}", f"{leak.row.n:,}"
+        table.add_row(f"{category}: {leak.embedder}", f"{leak.fitted_to}{texts}", *accuracies, chance, reviews)
     resources.console.print(table)
     return [{"category": category, **leak._asdict(), "row": vars(leak.row)} for category, leak in found]
 

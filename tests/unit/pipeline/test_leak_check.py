@@ -84,7 +84,7 @@ def test_the_probe_shows_each_part_of_a_joined_embedder_and_the_whole(tmp_path: 
     assert {row["vectors"] for row in result["author"]} == {"his", "diff", "both"}
     assert {row["embedder"] for row in result["leak_check"]} == {"style:4", "style:12"}
     text = console.export_text()
-    assert "style:4 + style:12" in text
+    assert "style:12 diff" in text
     assert "other users and items" in text
     prepared, cache = resources.prepared(run), resources.cache(run)
     category, corpus = next(iter(prepared.corpora.items()))
