@@ -11,6 +11,7 @@ from dep.methods.dep import DEP
 from dep.methods.dpl import DPL
 from dep.methods.lora import LoRA
 from dep.methods.non_perso import NonPerso
+from dep.methods.oppu import OPPU
 from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
 from dep.methods.rag import RAG
@@ -28,6 +29,7 @@ METHODS.add(DPL.Config, "dep.methods.dpl:DPL")
 METHODS.add(PPlug.Config, "dep.methods.pplug:PPlug")
 METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
 METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
+METHODS.add(OPPU.Config, "dep.methods.oppu:OPPU")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")
 METHODS.add(Trained.Config, "dep.methods.trained:Trained")
 METHODS.add(ConstantPrompt.Config, "dep.methods.controls.constant:ConstantPrompt")

@@ -2,6 +2,7 @@
 
     encoder key      what a user encoder's pretraining depends on
     adapter key      what the training depends on
+    users key        what the LoRAs of single users depend on, apart from a user's reviews
     prediction key   the adapter key, the method at test time, and the settings of generation
     score key        the prediction key and the metrics
 
@@ -23,7 +24,7 @@ from dep.utils.hashing import json_digest
 
 VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
-    "profile": 1, "decoding": 2, "scoring": 1,
+    "profile": 1, "decoding": 2, "scoring": 1, "user_lora": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by
 one; all results that depend on the part are then computed again."""
@@ -53,6 +54,15 @@ def encoder_key(arm: Arm) -> str:
     return json_digest([*parts, _versions("pretraining", "difference", "protocol")])
 
 
+def users_key(arm: Arm) -> str:
+    """Return the key of an arm's LoRAs of single users, whose prompts name the LoRA of each."""
+    assert arm.method.user_training is not None, "the method trains a LoRA for each user"
+    training = arm.method.user_training._replace(others=False)
+    start = [adapter_key(arm)] if arm.method.trains else []
+    configured = [*map(numeric, arm.configured), *_content(arm)]
+    return json_digest([configured, training, start, arm.seed, _versions("user_lora")])
+
+
 def prediction_key(arm: Arm) -> str:
     """Return the key of the generated texts and the likelihoods."""
     soft = arm.method.trains or bool(arm.configured[1].branches)
@@ -63,7 +73,7 @@ def prediction_key(arm: Arm) -> str:
         trained = [trained, *map(numeric, arm.configured)]
     profile = ("profile",) if arm.method.profiles else ()
     parts = identity(arm.config, *_DATA, "method", "generate", *profile)
-    versions = _versions("decoding", *profile)
+    versions = _versions("decoding", *profile, *(("user_lora",) if arm.method.user_training else ()))
     return json_digest([trained, *_content(arm), parts, arm.seed, arm.config.evaluate.texts, versions])
 
 

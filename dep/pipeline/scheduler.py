@@ -27,7 +27,7 @@ from dep.config import preflight
 from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
 from dep.pipeline.jobs import parallel_arms
-from dep.pipeline.keys import adapter_key, encoder_key
+from dep.pipeline.keys import adapter_key, encoder_key, users_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.evaluate import evaluate
 from dep.pipeline.stages.generate import generate
@@ -104,12 +104,14 @@ def run_arms(
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:
-    """Group arms that share an adapter, a warm start or a user encoder; groups with the most training come first."""
+    """Group arms that share trained parts, those of single users included; groups with the most training come first."""
     groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {adapter_key(arm)} if arm.method.trains else set()
         shared = encoder_key(arm) if arm.method.pretrains else adapter_key(_first_warm_start(arm)) if trained else ""
+        if arm.method.user_training and not shared:
+            shared = users_key(arm)
         key = shared or f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append(arm)
         adapters.setdefault(key, set()).update(trained)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dep.training.schedule import Schedule, WarmUp
 from dep.utils.fields import RUNTIME
 
 WindowLoss = Literal["examples", "tokens"]
+
+
+class UserTraining(NamedTuple):
+    """How a LoRA is trained for one user; `OPPU.Config` explains the fields."""
+
+    rank: int
+    lr: float
+    epochs: int
+    batch: int
+    reviews: int
+    others: bool = False
+    """Whether each user gets the LoRA of another user."""
 
 
 @dataclass

@@ -98,11 +98,18 @@ class Load:
     """Mean number of prompt tokens whose keys and values are kept (`backbone.keep_prefixes`)."""
     read: int = 0
     """Number of examples whose kept tokens are computed before training: those of training and validation, once."""
+    users: int = 0
+    """Number of test users for each of whom a LoRA is trained (OPPU)."""
+    users_train: int = 0
+    """Number of past reviews on which all these LoRAs are trained, times the number of epochs."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds and peak GB of training and of generation; those of training are 0 if nothing is trained."""
+    """Seconds and peak GB of training and of generation; those of training are 0 if nothing is trained.
+
+    Generation includes the training of users' LoRAs.
+    """
 
     train_s: float
     generate_s: float
@@ -155,11 +162,19 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
         train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
     calls = load.calls * (prefill + load.call_tokens * weights / (card.bandwidth * card.decoding))
     generate_s = load.test * ((a_batch + calls) / load.batch + likelihood + read_s)
+    generate_s += users_seconds(shape, load, card)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
     logits = 3 * 4.0 * shape.get_text_config(decoder=True).vocab_size * load.target * 2
     train = weights + (kept_bytes(shape, load.longest - int(load.kept)) + logits) * load.micro_batch + 16.0 * trained
-    return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), decode / 1e9 + _WORKSPACE)
+    generate = max(decode, train) if load.users else decode
+    return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), generate / 1e9 + _WORKSPACE)
+
+
+def users_seconds(shape: PretrainedConfig, load: Load, card: Card) -> float:
+    """Estimate the seconds for training the LoRAs of all test users, whose reviews are as long as test examples."""
+    flops = training_flops(shape, load.prompt + load.target, load.target) * load.users_train
+    return flops / (card.flops * card.reached)
 
 
 def reading_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:
