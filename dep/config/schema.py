@@ -102,7 +102,8 @@ class RunConfig:
 _MINIMA = {
     "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1, "prompt.history": 0,
     "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1, "generate.batch_size": 1,
-    "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
+    "generate.max_new_tokens": 1, "generate.contrast": 0, "generate.contrast_floor": 0,
+    "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
 """The smallest valid values of settings, by dotted key."""
 
@@ -122,6 +123,8 @@ def check(config: RunConfig, prefix: str = "") -> None:
         value = getattr(getattr(config, part), name)
         if value is not None and value < minimum:
             raise ConfigError(f"{prefix}{key}: expected {minimum} or more, found {value}")
+    if (floor := config.generate.contrast_floor) > 1:
+        raise ConfigError(f"{prefix}generate.contrast_floor: expected a share from 0 to 1, found {floor:g}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"{prefix}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
     if config.name != Path(config.name).name or config.name in ("", ".", ".."):

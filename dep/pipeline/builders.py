@@ -8,6 +8,7 @@ from typing import Any
 
 from dep.config.schema import build, identity
 from dep.data.datamodule import Batching, ReviewData
+from dep.data.prompts.builder import PromptBuilder
 from dep.inference.generator import Generate
 from dep.methods.base import ProfileContext
 from dep.methods.profiles.endpoint import EndpointWriter
@@ -75,6 +76,13 @@ def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
         vectors = {category: cache.vectors(corpus, pool[category]) for category, corpus in corpora.items()}
         peers = Peers(corpora, vectors, pool)
     return ProfileContext(CachedWriter(writer, Path(config.cache)), config.profile.instructions, peers)
+
+
+def build_plain(resources: Resources, arm: Arm) -> PromptBuilder | None:
+    """Build the builder of the arm's prompts without soft tokens; None if `generate.contrast` does not need them."""
+    if not arm.config.generate.contrast:
+        return None
+    return resources.builder(arm.config, replace(arm.configured[0], reads_user_history=False, user_tokens=0), ())
 
 
 def build_generator(resources: Resources, arm: Arm, module: PersonalizationModule, **overrides: Any) -> Generate:

@@ -65,6 +65,25 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
         parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
         if parts:
             preflight.check(arm.config, {"backbone", *parts})
+        if "generate" in parts:
+            _check_contrast(arm)
+
+
+def _check_contrast(arm: Arm) -> None:
+    """Check that an arm with `generate.contrast` has an adapter to switch off, and an engine that can do so.
+
+    Raises:
+        DepError: it has not.
+    """
+    method, generate_config = arm.method, arm.config.generate
+    if not generate_config.contrast:
+        return
+    setting = f"arm {arm.name}: generate.contrast={generate_config.contrast:g}"
+    if generate_config.engine != "hf":
+        raise DepError(setting, "generate.engine=hf", generate_config.engine, "set generate.contrast=0")
+    if not (method.trains or method.user_training or arm.configured[1].branches):
+        way_out = "set it in the files of other arms, or generate.contrast=0"
+        raise DepError(setting, "an adapter that can be switched off", f"none in method.kind={method.kind}", way_out)
 
 
 def run_arms(

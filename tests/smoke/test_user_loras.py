@@ -56,13 +56,17 @@ def test_two_users_get_their_loras_once_and_a_stranger_s_is_worse(
     assert "s a user" in " ".join(capsys.readouterr().out.split())
     assert len(trained) == 2
     assert run(tmp_path, "arms=[oppu_others_notext]", "evaluate.texts=false", *settings) == 0
-    assert len(trained) == 2, "the control uses the same LoRAs"
+    assert run(tmp_path, "arms=[cope]", "prompt.text=false", "generate.contrast=2", *settings) == 0
+    assert len(trained) == 2, "the control and contrastive decoding use the same LoRAs"
     assert run(tmp_path, "arms=[non_perso]", "evaluate.texts=false") == 0
     own, others, none = (rows(tmp_path, arm) for arm in ("oppu_notext", "oppu_others_notext", "non_perso"))
     assert own.keys() == others.keys() == none.keys()
     mean = [sum(row["nll"] for row in some.values()) / 2 for some in (own, others, none)]
     assert mean[0] < mean[1]
     assert mean[0] < mean[2]
+    contrasted = rows(tmp_path, "cope")
+    assert {key: row["nll"] for key, row in contrasted.items()} == {key: row["nll"] for key, row in own.items()}
+    assert [row["prediction"] for row in contrasted.values()] != [row["prediction"] for row in own.values()]
     costs = json.loads((tmp_path / "runs/demo/oppu_notext/seed0/cost.json").read_text())
     assert costs["user_seconds"] > 0
     assert costs["user_bytes"] > costs["user_seconds"]

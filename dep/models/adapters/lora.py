@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -79,6 +79,7 @@ class LoRAAdapter(Adapter):
 
     depends_on_user = False
     needs_branches = False
+    rows_alike = True
 
     def __init__(self, updates: LowRankUpdates) -> None:
         super().__init__()
@@ -96,6 +97,10 @@ class LoRAAdapter(Adapter):
         for updates in (self.updates, *self._of_user):
             context.enter_context(updates.attached(model))
         return context
+
+    def reference(self, model: PreTrainedModel) -> AbstractContextManager[object]:
+        """Return a context without a user's updates; without the adapter's own as well if no user's are attached."""
+        return self.updates.attached(model) if self._of_user else nullcontext()
 
     @contextmanager
     def of_user(self, updates: LowRankUpdates) -> Iterator[None]:

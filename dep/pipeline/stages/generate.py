@@ -16,7 +16,7 @@ from dep.inference.generator import Generate
 from dep.models.adapters import ADAPTERS
 from dep.models.backbones.cost import kv_bytes
 from dep.pipeline.arm import Arm
-from dep.pipeline.builders import build_data, build_generator, build_module, build_profile_context
+from dep.pipeline.builders import build_data, build_generator, build_module, build_plain, build_profile_context
 from dep.pipeline.keys import adapter_key, prediction_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
@@ -106,7 +106,8 @@ def _answers(
     if not arm.config.evaluate.texts:
         yield from ((key, None, row) for key, row in likelihood.items())
         return
-    for key, text in texts_of(build_generator(resources, arm, module, progress=show), data, requests):
+    writer, plain = build_generator(resources, arm, module, progress=show), build_plain(resources, arm)
+    for key, text in texts_of(writer, data, requests, plain):
         yield key, text, likelihood[key]
 
 
@@ -191,8 +192,19 @@ def _likelihoods(
     return likelihoods
 
 
-def texts_of(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
-    """Generate a text for each request; return the pairs (key, text) in the order in which they are finished."""
-    prompts = data.prompts(list(requests))
+def texts_of(
+    writer: Generate, data: ReviewData, requests: Iterable[Request], plain: PromptBuilder | None
+) -> Iterable[tuple[str, str]]:
+    """Generate a text for each request; return the pairs (key, text) in the order in which they are finished.
+
+    Args:
+        writer: the generator.
+        data: builds the prompts.
+        requests: the requests.
+        plain: builds the prompts without soft tokens, from `build_plain`.
+    """
+    listed = list(requests)
+    prompts = data.prompts(listed)
     left_padded = Collator(data.collate.pad_id, side="left", answers=False)
-    return writer([prompts[at] for at in range(len(prompts))], left_padded)
+    bare = [plain.build(request) for request in listed] if plain else None
+    return writer([prompts[at] for at in range(len(prompts))], left_padded, bare)

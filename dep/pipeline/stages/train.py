@@ -14,7 +14,7 @@ from dep.models.adapters.files import is_intact, write_tensors
 from dep.pipeline import tracking
 from dep.pipeline.adapter_folder import FILES, describe
 from dep.pipeline.arm import Arm
-from dep.pipeline.builders import build_data, build_generator, build_module
+from dep.pipeline.builders import build_data, build_generator, build_module, build_plain
 from dep.pipeline.keys import adapter_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.resources import Resources
@@ -127,7 +127,7 @@ def _val_meteor(resources: Resources, arm: Arm, data: ReviewData) -> Any:
 
     def evaluate(module: PersonalizationModule) -> dict[str, float]:
         requests = data.requests("val")
-        texts = dict(texts_of(build_generator(resources, arm, module), data, requests))
+        texts = dict(texts_of(build_generator(resources, arm, module), data, requests, build_plain(resources, arm)))
         pairs = [(texts[request.key], request.text) for request in requests]
         return {"val_meteor": meteor.corpus([p for p, _ in pairs], [r for _, r in pairs])}
 
