@@ -181,6 +181,8 @@ class Prompt:
     cuts: tuple[int, ...] = ()
     """Increasing positions in `ids` where a kept beginning may end (`backbone.keep_prefixes`). The last is at most the
     position of the first soft token."""
+    weights: Sequence[float] = ()
+    """The weight of each token of `target` in the training loss; empty for 1."""
 
     @property
     def computed(self) -> int:
@@ -238,6 +240,7 @@ class Batch:
     cuts: `Prompt.cuts` of each row, counted from the row's first real token.
     window_examples: the number of examples in the same optimizer step; 0 outside training.
     window_tokens: the number of target tokens in the same optimizer step; 0 outside training.
+    weights: [B, T] float, the weight of each token of `labels` in the loss; None for 1.
     """
 
     keys: list[str]
@@ -254,6 +257,7 @@ class Batch:
     cuts: list[tuple[int, ...]] = field(default_factory=list)
     window_examples: int = 0
     window_tokens: int = 0
+    weights: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy of this batch with every tensor on `device`."""
@@ -278,4 +282,5 @@ class Batch:
             self.cuts,
             self.window_examples,
             self.window_tokens,
+            None if self.weights is None else self.weights.to(device),
         )

@@ -24,7 +24,7 @@ from dep.utils.hashing import json_digest
 
 VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
-    "profile": 1, "decoding": 2, "scoring": 1, "user_lora": 1,
+    "profile": 1, "decoding": 2, "scoring": 1, "user_lora": 1, "token_weights": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by
 one; all results that depend on the part are then computed again."""
@@ -41,8 +41,10 @@ def adapter_key(arm: Arm) -> str:
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []
     parts = [*_content(arm), _training_data(arm), identity(arm.config, "compressor", "projector")]
     encoder = [encoder_key(arm)] if arm.method.pretrains else []
+    weighted = arm.settings.token_weights == "history"  # the weights read the run's prompt, whatever the method's is
+    weights = [numeric(arm.config.prompt), _versions("token_weights")] if weighted else []
     versions = _versions("adapter", "training")
-    return json_digest([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, versions])
+    return json_digest([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, *weights, versions])
 
 
 def encoder_key(arm: Arm) -> str:

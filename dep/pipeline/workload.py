@@ -83,7 +83,8 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         config.train.micro_batch, config.generate.batch_size, config.generate.max_new_tokens,
         config.train.monitor == "val_meteor",
         arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
-        kept, counts["train"] + counts["val"], users, users_train,
+        kept, counts["train"] + counts["val"],
+        counts["train"] if arm.settings.token_weights == "history" else 0, users, users_train,
     )  # fmt: skip
 
 

@@ -98,6 +98,8 @@ class Load:
     """Mean number of prompt tokens whose keys and values are kept (`backbone.keep_prefixes`)."""
     read: int = 0
     """Number of examples whose kept tokens are computed before training: those of training and validation, once."""
+    weighed: int = 0
+    """Number of training examples that are read twice before training, for the weights of their tokens."""
     users: int = 0
     """Number of test users for each of whom a LoRA is trained (OPPU)."""
     users_train: int = 0
@@ -154,6 +156,7 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
     read_s = reading_flops(shape, load.kept, 0) / rate
     train_s = training_flops(shape, length - load.kept, load.target) * load.train / rate if trained else 0.0
     train_s += read_s * load.read if trained else 0.0
+    train_s += 2 * reading_flops(shape, length, load.target) * load.weighed / rate if trained else 0.0
     steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest text ends
     prefill = reading_flops(shape, load.prompt - load.kept, 1) * load.batch / rate
     a_batch = prefill + steps * weights / (card.bandwidth * card.decoding)

@@ -19,6 +19,7 @@ from dep.pipeline.keys import adapter_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.generate import texts_of
+from dep.pipeline.stages.token_weights import token_weights
 from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
 from dep.training.pretraining import pretrain
@@ -51,6 +52,8 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
         _train_into_cache(resources, first.arm)
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
+    if arm.settings.token_weights == "history":
+        data.token_weights = token_weights(resources, arm, data)
     if first:
         module.load_adapter(first.adapter_home / "adapter.safetensors")
         earlier_s = read_json(first.adapter_home / "training.json")["seconds"]
