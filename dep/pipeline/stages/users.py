@@ -92,8 +92,9 @@ class UserLoRAs:
 
     @property
     def seconds(self) -> float:
-        """The mean time in seconds that the training of a user's LoRA took, now or before."""
-        return fmean(map(_seconds, self.home.glob("*.safetensors")))
+        """The mean time in seconds that the training of a user's LoRA took, now or before; 0 if none is kept."""
+        seconds = [_seconds(path) for path in sorted(self.home.glob("*.safetensors"))]
+        return fmean(seconds) if seconds else 0.0
 
     @property
     def bytes(self) -> int:
