@@ -1,7 +1,5 @@
 """Data types shared by all packages: reviews and items, examples and slots, prompts and batches.
 
-This module imports no other module of the package.
-
 Shape legend, used in all packages:
     N reviews of a category   B examples in a batch   T tokens of a row   K slots of an example
     E width of the embedder   Z width of the latent   D width of the LLM  V vocabulary
@@ -194,6 +192,8 @@ class Prompt:
     cuts: tuple[int, ...] = ()
     """Increasing positions in `ids` where a kept beginning may end (`backbone.keep_prefixes`). The last is at most the
     position of the first soft token."""
+    weights: Sequence[float] = ()
+    """The weight of each token of `target` in the training loss; empty for 1."""
 
     @property
     def computed(self) -> int:
@@ -256,16 +256,15 @@ class Batch:
     ids: [B, T], padded on the side that the collator chooses.
     attention_mask: [B, T], 1 on real tokens and 0 on padding.
     labels: [B, T], the ids of the target review, and IGNORE elsewhere.
-    vectors[branch]: [B, K, E] float. Each vector of an example has `projector.tokens` of the branch's slot tokens, in
-        their order.
+    vectors[branch]: [B, K, E] float, in the order of their slot tokens, of which each has `projector.tokens`.
     present[branch]: [B, K] bool, False where `vectors` holds padding.
     slot_index[branch]: [B, K] int, the index of the past review (0 is the newest) that a vector belongs to.
     noise[branch]: [B, K, E] float, added to the compressor's input in training; absent without `input_noise`.
     user_history: the histories from which the soft tokens of the branch `user` are computed.
     cut_vectors, cut_present: like `vectors` and `present`, for requested past reviews that did not fit the prompt.
     cuts: `Prompt.cuts` of each row, counted from the row's first real token.
-    window_examples: the number of examples in the same optimizer step; 0 outside training.
-    window_tokens: the number of target tokens in the same optimizer step; 0 outside training.
+    window_examples, window_tokens: how many examples and target tokens the optimizer step has; 0 outside training.
+    weights: [B, T] float, the weight of each token of `labels` in the loss; None for 1.
     """
 
     keys: list[str]
@@ -282,6 +281,7 @@ class Batch:
     cuts: list[tuple[int, ...]] = field(default_factory=list)
     window_examples: int = 0
     window_tokens: int = 0
+    weights: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy of this batch with every tensor on `device`."""
@@ -295,4 +295,5 @@ class Batch:
             vectors=move(self.vectors), present=move(self.present), slot_index=move(self.slot_index),
             noise=move(self.noise), cut_vectors=move(self.cut_vectors), cut_present=move(self.cut_present),
             user_history=None if past is None else UserHistoryBatch(*(tensor.to(device) for tensor in past)),
+            weights=None if self.weights is None else self.weights.to(device),
         )  # fmt: skip

@@ -103,8 +103,8 @@ _MINIMA = {
     "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1,
     "protocol.held_out_targets": 1, "prompt.history": 0, "projector.tokens": 1, "train.align.epochs": 0,
     "train.align.held_out": 1, "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1,
-    "generate.batch_size": 1,
-    "generate.max_new_tokens": 1, "evaluate.batch_size": 1, "evaluate.n_boot": 1,
+    "generate.batch_size": 1, "generate.max_new_tokens": 1, "generate.contrast": 0, "generate.contrast_floor": 0,
+    "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip
 """The smallest valid values of settings, by dotted key."""
 
@@ -129,6 +129,8 @@ def check(config: RunConfig, prefix: str = "") -> None:
     if min(shares) <= 0 or sum(shares) >= 1:
         found = f"{shares[0]} and {shares[1]}"
         raise ConfigError(f"{prefix}protocol.val_users, test_users", "shares above 0, below 1 together", found)
+    if (floor := config.generate.contrast_floor) > 1:
+        raise ConfigError(f"{prefix}generate.contrast_floor: expected a share from 0 to 1, found {floor:g}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"{prefix}seeds: expected one or more different numbers, as in [0,1], found {config.seeds}")
     if config.name != Path(config.name).name or config.name in ("", ".", ".."):

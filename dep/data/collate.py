@@ -39,6 +39,9 @@ class Collator:
             labels=self._pad(labels, IGNORE),
             cuts=[p.cuts for p in prompts],
         )
+        if self.answers and any(p.weights for p in prompts):
+            weights = [[0.0] * len(p.ids) + list(p.weights or [1.0] * len(p.target)) for p in prompts]
+            batch.weights = self._pad([torch.tensor(row) for row in weights], 0)
         branches = {branch: None for p in prompts for branch in p.vectors}
         for branch in branches:
             self._add_vectors(batch, branch, prompts)

@@ -8,8 +8,8 @@ is a compressor's mean over the micro batch (`mean_over`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -20,7 +20,7 @@ from dep.data.prompts.builder import PromptBuilder
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
 from dep.data.vectors.store import VectorStore
-from dep.types import Batch, Example, Prompt, UserHistory
+from dep.types import Batch, Example, Prompt, Request, UserHistory
 from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
@@ -34,7 +34,27 @@ class MicroBatch(list[int]):
 
 
 class TrainingPrompts(PromptDataset):
-    """A data set of prompts that a training loop reads one micro batch at a time."""
+    """A data set of prompts that a training loop reads one micro batch at a time.
+
+    Args:
+        requests: the requests of the training examples.
+        builder: builds the prompts.
+        weights: by an example's key the weights of its target's tokens in the loss; None for 1.
+    """
+
+    def __init__(
+        self, requests: Sequence[Request], builder: PromptBuilder, weights: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
+        super().__init__(requests, builder)
+        self.weights = weights
+
+    def __getitem__(self, at: int) -> Prompt:
+        prompt = super().__getitem__(at)
+        if self.weights is None:
+            return prompt
+        weights = self.weights[prompt.key]
+        assert len(weights) == len(prompt.target), "a weight for each token of the target"
+        return replace(prompt, weights=weights)
 
     def __getitems__(self, rows: MicroBatch) -> list[tuple[Prompt, int, int]]:
         """Return a micro batch as (prompt, examples, target tokens); the two numbers count the whole optimizer step."""
@@ -132,6 +152,8 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
         ArmRequests.__init__(self, prepared, cache, retriever, builder, history_reader)
         self.batching = batching
         self.collate = Collator(pad_id)
+        self.token_weights: Mapping[str, Sequence[float]] | None = None
+        """The weights of training targets' tokens by the example's key; set this before the training."""
         self._training: TrainingPrompts | None = None
 
     def prepare_data(self) -> None:
@@ -141,7 +163,7 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
     def training_prompts(self) -> TrainingPrompts:
         """Return the prompts of all training examples, the same object in each call."""
         if self._training is None:
-            self._training = TrainingPrompts(self.requests("train"), self.builder)
+            self._training = TrainingPrompts(self.requests("train"), self.builder, self.token_weights)
         return self._training
 
     def validation_prompts(self) -> PromptDataset:

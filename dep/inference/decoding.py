@@ -12,15 +12,16 @@ for the common text, and reads the part that was not copied together with its re
 Reviews differ in length, so near the end of a batch most texts have ended. `decode` stops computing them. `generate`,
 transformers' own loop, computes them to the end, reads the common text once for each prompt, and copies all keys and
 values at each token. It serves models that `decode` cannot handle (recurrent states, layers that attend to a user's
-memory). `reread` works for every model and uses no cache. `capabilities` finds the fastest loop that is exact for an
-architecture.
+memory). A `Reading` that rereads works for every model and uses no cache. `capabilities` finds the fastest way that is
+exact for an architecture.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -46,80 +47,119 @@ class TokenSampler(Protocol):
         """Keep only the states of the texts at the indices `rows`."""
 
 
-@torch.no_grad()
-def decode(
-    model: PreTrainedModel,
-    embeds_BTD: Tensor,
-    attention_mask_BT: Tensor,
-    draws: TokenSampler,
-    stop: Collection[int],
-    max_new_tokens: int,
-    shared: int = 0,
-    prefixes: Sequence[Prefix] | None = None,
-) -> list[list[int]]:
-    """Generate a text for each prompt of a batch.
+class Reading:
+    """A batch of prompts as one model reads and continues them, with what it keeps of the positions read so far.
 
     Args:
         model: a causal LM that takes a `DynamicCache`. If `plain_cache` returns None for it, it reads the common text
             for each prompt.
         embeds_BTD: input embeddings, padded on the left.
-        attention_mask_BT: 1 on real tokens.
+        mask_BT: 1 on real tokens.
+        shared: the number of tokens with which all prompts begin (`common_beginning`); less than the shortest prompt.
+        prefixes: the kept beginning of each prompt (`prefix_store`); `shared` is then not used.
+        attached: opens a context inside which the model reads, such as that of LoRA, which must treat all rows alike.
+        rereads: whether prompt and text are read again for each token, which every model allows; nothing is kept then.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        embeds_BTD: Tensor,
+        mask_BT: Tensor,
+        shared: int = 0,
+        prefixes: Sequence[Prefix] | None = None,
+        attached: Callable[[], AbstractContextManager[object]] = nullcontext,
+        rereads: bool = False,
+    ) -> None:
+        self.model, self.mask_BT, self.attached = model, mask_BT, attached
+        self.rereads = rereads
+        self._embeds_BTD, self._shared, self._prefixes = embeds_BTD, shared, prefixes
+        self._cache: DynamicCache | None = None
+
+    def first(self) -> Tensor:
+        """Read the prompts; return the logits [B, V] after each."""
+        with self.attached():
+            if self.rereads:
+                return self._reread()
+            if plain_cache(self.model) is None:
+                self._cache = DynamicCache(config=self.model.config)
+                return _next_logits(self.model, self._embeds_BTD, self.mask_BT, self._cache)
+            known = self._prefixes
+            if known is None:
+                known = _shared_prefixes(self.model, self._embeds_BTD, self.mask_BT, self._shared)
+            logits_BV, self._cache = _read(self.model, self._embeds_BTD, self.mask_BT, known)
+            return logits_BV
+
+    def next(self, token_B1: Tensor) -> Tensor:
+        """Read the next token of each text; return the logits [B, V] after each."""
+        self.mask_BT = torch.cat([self.mask_BT, self.mask_BT.new_ones(len(self.mask_BT), 1)], 1)
+        embeds_B1D = self.model.get_input_embeddings()(token_B1)
+        with self.attached():
+            if self._cache is not None:
+                return _next_logits(self.model, embeds_B1D, self.mask_BT, self._cache)
+            self._embeds_BTD = torch.cat([self._embeds_BTD, embeds_B1D], 1)
+            return self._reread()
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep only the texts at the indices `rows`; for a reading that does not reread."""
+        assert self._cache is not None, "the prompts were read"
+        self.mask_BT = self.mask_BT[rows]
+        _select(self._cache, rows)
+
+    def _reread(self) -> Tensor:
+        logits: Tensor = self.model(
+            inputs_embeds=self._embeds_BTD, attention_mask=self.mask_BT, use_cache=False,
+            **positions(self.model, self.mask_BT),
+        ).logits  # fmt: skip
+        return logits[:, -1]
+
+
+class Reference(NamedTuple):
+    """What a text is contrasted with: the same requests as another model reads them, and how the logits are mixed."""
+
+    reading: Reading
+    mix: Callable[[Tensor, Tensor], Tensor]
+    """Maps logits [B, V] of the model that writes, and of the other, to those from which a token is chosen."""
+
+
+@torch.no_grad()
+def decode(
+    reading: Reading,
+    draws: TokenSampler,
+    stop: Collection[int],
+    max_new_tokens: int,
+    reference: Reference | None = None,
+) -> list[list[int]]:
+    """Generate a text for each prompt of a batch.
+
+    Args:
+        reading: the prompts and the model that writes.
         draws: chooses the next tokens.
         stop: the ids of tokens that end a text.
         max_new_tokens: largest number of tokens in a text.
-        shared: the number of tokens with which all prompts begin (`common_beginning`); less than the shortest prompt.
-        prefixes: the kept beginning of each prompt (`prefix_store`); `shared` is then not used.
+        reference: a model that reads the same texts in step; None for plain decoding.
 
     Returns:
         The ids of each text, including the token that ended it.
     """
-    texts: list[list[int]] = [[] for _ in embeds_BTD]
+    readings = [reading, *([reference.reading] if reference else [])]
+    texts: list[list[int]] = [[] for _ in reading.mask_BT]
     rows, ended = list(range(len(texts))), set[int]()
-    mask_BT = attention_mask_BT
-    if plain_cache(model) is None:
-        cache = DynamicCache(config=model.config)
-        logits_BV = _next_logits(model, embeds_BTD, mask_BT, cache)
-    else:
-        known = _shared_prefixes(model, embeds_BTD, mask_BT, shared) if prefixes is None else prefixes
-        logits_BV, cache = _read(model, embeds_BTD, mask_BT, known)
+    logits = [one.first() for one in readings]
     for _ in range(max_new_tokens):
-        token_B1 = draws.draw(logits_BV.float())
+        writes, *others = (logits_BV.float() for logits_BV in logits)
+        token_B1 = draws.draw(reference.mix(writes, *others) if reference else writes)
         _append(texts, ended, rows, token_B1, stop)
         active = [at for at, row in enumerate(rows) if row not in ended]
         if not active or len(texts[rows[active[0]]]) == max_new_tokens:
             break
-        if (len(rows) - len(active)) * _ENDED >= len(rows):
-            remaining = torch.tensor(active, device=mask_BT.device)
-            _select(cache, remaining)
-            mask_BT, token_B1, rows = mask_BT[remaining], token_B1[remaining], [rows[at] for at in active]
+        if not reading.rereads and (len(rows) - len(active)) * _ENDED >= len(rows):
+            remaining = torch.tensor(active, device=token_B1.device)
+            token_B1, rows = token_B1[remaining], [rows[at] for at in active]
+            for one in readings:
+                one.keep(remaining)
             draws.keep(active)
-        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(mask_BT), 1)], 1)
-        logits_BV = _next_logits(model, model.get_input_embeddings()(token_B1), mask_BT, cache)
-    return texts
-
-
-@torch.no_grad()
-def reread(
-    model: PreTrainedModel,
-    embeds_BTD: Tensor,
-    attention_mask_BT: Tensor,
-    draws: TokenSampler,
-    stop: Collection[int],
-    max_new_tokens: int,
-) -> list[list[int]]:
-    """Generate texts as `decode` does, but with a forward pass over prompt and text for each token."""
-    texts: list[list[int]] = [[] for _ in embeds_BTD]
-    mask_BT, ended = attention_mask_BT, set[int]()
-    for _ in range(max_new_tokens):
-        logits = model(
-            inputs_embeds=embeds_BTD, attention_mask=mask_BT, use_cache=False, **positions(model, mask_BT)
-        ).logits  # fmt: skip
-        token_B1 = draws.draw(logits[:, -1].float())
-        _append(texts, ended, range(len(texts)), token_B1, stop)
-        if len(ended) == len(texts):
-            break
-        embeds_BTD = torch.cat([embeds_BTD, model.get_input_embeddings()(token_B1)], 1)
-        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(mask_BT), 1)], 1)
+        logits = [one.next(token_B1) for one in readings]
     return texts
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -22,7 +24,8 @@ from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBa
 
 from dep.data.prompts.chat_frame import without_thinking
 from dep.inference.capabilities import capabilities
-from dep.inference.decoding import common_beginning, decode, generate, reread
+from dep.inference.contrast import contrast
+from dep.inference.decoding import Reading, Reference, common_beginning, decode, generate
 from dep.inference.prefix_store import PrefixStore
 from dep.inference.settings import GenerateConfig
 from dep.models.backbones.vocabulary import suppressed_ids
@@ -90,7 +93,15 @@ class Generate:
             soft_prompt: the soft prompt, from `build_soft_prompt`, trained or not.
             prefixes: kept beginnings of prompts; None if no beginnings are kept.
 
+        Raises:
+            DepError: `generate.contrast` is set, but the adapter cannot be switched off or on for a row of a batch.
         """
+        alike = soft_prompt.prefix_safe or (soft_prompt.adapter is not None and soft_prompt.adapter.rows_alike)
+        if config.contrast and not alike:
+            raise DepError(
+                f"generate.contrast={config.contrast:g}", "an adapter that treats all rows of a batch alike",
+                "one that attends to each user's memory in the LLM's layers", "set generate.contrast=0",
+            )  # fmt: skip
         self.prefixes = prefixes
         self.config = config
         self.backbone = backbone
@@ -101,13 +112,17 @@ class Generate:
         self.stop = sorted({tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None})
 
     def __call__(
-        self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
+        self,
+        prompts: Sequence[Prompt],
+        collate: Callable[[Sequence[Prompt]], Batch],
+        plain: Sequence[Prompt] | None = None,
     ) -> Iterator[tuple[str, str]]:
         """Generate one text for each prompt, beginning with the longest prompts.
 
         Args:
             prompts: the prompts; their targets are not used.
             collate: makes a left-padded batch of prompts without their targets.
+            plain: the same prompts without soft tokens, with which `generate.contrast` compares.
 
         Yields:
             Pairs (key, text), batch by batch, so that a caller can store the texts and later continue with the rest.
@@ -117,9 +132,11 @@ class Generate:
         """
         waiting = sorted(prompts, key=lambda prompt: (-prompt.computed, -len(prompt.ids)))
         with stage("generate", len(waiting), show=self.config.progress) as advance:
+            plain_of = {prompt.key: prompt for prompt in plain or ()}
             for group in self._batches(waiting):
                 batch = collate(group)
-                yield from zip(batch.keys, self.texts(batch), strict=True)
+                base = collate([plain_of[prompt.key] for prompt in group]) if self.config.contrast else None
+                yield from zip(batch.keys, self.texts(batch, base), strict=True)
                 advance(len(batch.keys))
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
@@ -127,36 +144,69 @@ class Generate:
         groups = [prompts]
         if not capabilities(self.backbone).padding:
             groups = [list(group) for _, group in groupby(prompts, key=lambda prompt: len(prompt.ids))]
+            if self.config.contrast:  # plain prompts of prompts of one length may differ in length
+                groups = [[prompt] for prompt in prompts]
         for group in groups:
             for start in range(0, len(group), self.config.batch_size):
                 yield group[start : start + self.config.batch_size]
 
     @torch.no_grad()
-    def texts(self, batch: Batch) -> list[str]:
+    def texts(self, batch: Batch, base: Batch | None = None) -> list[str]:
         """Generate one text for each prompt of a left-padded batch without targets.
 
+        Args:
+            batch: the prompts.
+            base: the same prompts without soft tokens, for `generate.contrast`.
+
         Raises:
-            ValueError: the batch is padded on the right.
+            DepError: the batch is padded on the right.
         """
         if not bool((batch.attention_mask[:, -1] == 1).all()):
             raise DepError("generation: expected prompts padded on the left, found padding at the end of a row")
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
         sampler = RequestSampler(self.config, batch.keys, self.suppressed)
-        mask_BT, longest = batch.attention_mask, self.config.max_new_tokens
-        mode = capabilities(self.backbone).decoding
-        if mode == "cache" and self.soft_prompt.prefix_safe:
-            kept = None if self.prefixes is None else self.prefixes.of_batch(self.backbone, batch)
-            shared = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids) if kept is None else 0
-            rows = decode(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, shared, kept)
+        longest, mode = self.config.max_new_tokens, capabilities(self.backbone).decoding
+        if self.config.contrast:
+            assert base is not None, "the plain prompts come with those of the adapter"
+            own = self._reading(batch, embeds_BTD, partial(self.soft_prompt.attached, self.backbone, batch))
+            rows = decode(own, sampler, self.stop, longest, self._reference(base.to(self.backbone.device)))
+        elif mode == "cache" and self.soft_prompt.prefix_safe:
+            rows = decode(self._reading(batch, embeds_BTD), sampler, self.stop, longest)
         else:
             with self.soft_prompt.attached(self.backbone, batch):
                 if mode == "reread":
-                    rows = reread(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest)
+                    reading = Reading(self.backbone, embeds_BTD, batch.attention_mask, rereads=True)
+                    rows = decode(reading, sampler, self.stop, longest)
                 else:
                     pad = self.tokenizer.pad_token_id
-                    rows = generate(self.backbone, embeds_BTD, mask_BT, sampler, self.stop, longest, pad)
+                    rows = generate(
+                        self.backbone, embeds_BTD, batch.attention_mask, sampler, self.stop, longest, pad
+                    )  # fmt: skip
         return [decoded(self.tokenizer, row, self.stop) for row in rows]
+
+    def _reading(
+        self, batch: Batch, embeds_BTD: Tensor, attached: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> Reading:
+        """Prepare to read a batch, inside `attached` and with the beginnings that are kept or common to all prompts."""
+        mask_BT, rereads = batch.attention_mask, capabilities(self.backbone).decoding != "cache"
+        kept = None
+        if self.prefixes is not None and self.soft_prompt.prefix_safe and not rereads:
+            kept = self.prefixes.of_batch(self.backbone, batch)
+        shared = common_beginning(batch.ids, mask_BT, self.soft_prompt.injected_ids) if kept is None else 0
+        return Reading(self.backbone, embeds_BTD, mask_BT, shared, kept, attached, rereads)
+
+    def _reference(self, base: Batch) -> Reference:
+        """Prepare to read the plain prompts without the adapter, and to contrast with what is read."""
+        embeds_BTD = self.backbone.get_input_embeddings()(base.ids)
+        without = partial(self.soft_prompt.reference, self.backbone)
+
+        def mix(user_BV: Tensor, base_BV: Tensor) -> Tensor:
+            never = torch.tensor(self.suppressed, dtype=torch.long, device=user_BV.device)
+            user_BV, base_BV = (logits.index_fill(1, never, -torch.inf) for logits in (user_BV, base_BV))
+            return contrast(user_BV, base_BV, self.config.contrast, self.config.contrast_floor)
+
+        return Reference(self._reading(base, embeds_BTD, without), mix)
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[int]) -> str:

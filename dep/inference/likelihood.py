@@ -43,6 +43,7 @@ def example_nll(
     packed: bool = False,
     cut: bool = False,
     prefixes: Sequence[Prefix] | None = None,
+    weights_BT: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute the negative log likelihood of each example's target.
 
@@ -56,6 +57,7 @@ def example_nll(
         cut: whether `cut_cross_entropy` computes the loss.
         prefixes: the kept beginning of each prompt (`prefix_store`), for prompts padded on the right; `lead` and
             `packed` are then ignored.
+        weights_BT: the weight of each target token at its position; None for 1.
 
     Returns:
         The sum over the target's tokens [B] in nats, and the number of these tokens [B].
@@ -63,11 +65,35 @@ def example_nll(
     Raises:
         ValueError: an example has no target token.
     """
+    nll_M, rows_M = target_nll(model, embeds_BTD, attention_mask_BT, labels_BT, lead, packed, cut, prefixes)
+    if weights_BT is not None:
+        nll_M = nll_M * weights_BT[:, 1:][labels_BT[:, 1:] != IGNORE]
+    return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), (labels_BT[:, 1:] != IGNORE).sum(1)
+
+
+def target_nll(
+    model: PreTrainedModel,
+    embeds_BTD: Tensor,
+    attention_mask_BT: Tensor,
+    labels_BT: Tensor,
+    lead: PrefixSpan = _NO_LEAD,
+    packed: bool = False,
+    cut: bool = False,
+    prefixes: Sequence[Prefix] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Compute the negative log likelihood of each of the M target tokens of a batch; see `example_nll`.
+
+    Returns:
+        The values [M] in nats, row by row, and the row [M] of each.
+
+    Raises:
+        ValueError: an example has no target token.
+    """
     predicts_BT = torch.zeros_like(labels_BT, dtype=torch.bool)
     predicts_BT[:, :-1] = labels_BT[:, 1:] != IGNORE  # position t predicts token t + 1
-    tokens_B = predicts_BT.sum(1)
-    if bool((tokens_B == 0).any()):
-        row = int((tokens_B == 0).nonzero()[0])
+    empty_B = ~predicts_BT.any(1)
+    if bool(empty_B.any()):
+        row = int(empty_B.nonzero()[0])
         raise DepError(f"row {row} of the batch: expected target tokens in labels, found none; drop empty reviews")
     targets_M = labels_BT[:, 1:][predicts_BT[:, :-1]]
     rows_M = predicts_BT.nonzero()[:, 0]
@@ -77,8 +103,7 @@ def example_nll(
         arguments = known, predicts_BT.gather(1, rest.at_BS) & rest.real_BS
     else:
         arguments = _arguments(model, embeds_BTD, attention_mask_BT, predicts_BT, lead, packed)
-    nll_M = _token_nll(model, *arguments, targets_M, cut)
-    return nll_M.new_zeros(len(labels_BT)).index_add(0, rows_M, nll_M), tokens_B
+    return _token_nll(model, *arguments, targets_M, cut), rows_M
 
 
 def _arguments(

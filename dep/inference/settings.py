@@ -23,6 +23,13 @@ class GenerateConfig:
     """Largest number of tokens in a text."""
     greedy: bool = False
     """Whether the most likely token is taken instead of a drawn one."""
+    contrast: float = 0.0
+    """α of contrastive decoding (CoPe): how strongly tokens are preferred that the adapter makes likelier than the LLM
+    without it is, which reads the same prompt without soft tokens. 0 turns it off. Likelihoods are those of the model
+    with its adapter in any case. CoPe's value of 0.1 is 0.111 here, since its formula has another scale."""
+    contrast_floor: float = 0.1
+    """β of contrastive decoding: tokens whose probability is below this share of the likeliest token's are not chosen,
+    from 0 to 1."""
     seed: int = 0
     """Seed of each request's random stream, together with the request's key."""
     batch_size: int = field(default=16, metadata=RUNTIME)

@@ -25,7 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LogitsProcessor, PreTrainedModel
 
 from dep.inference.cache_layers import plain_cache
-from dep.inference.decoding import decode, generate, reread
+from dep.inference.decoding import Reading, decode, generate
 from dep.inference.kept_prefixes import extend, rest_of
 from dep.inference.packing import supports_packing
 from dep.inference.prefix_cache import PrefixSpan, keys_and_values, positions
@@ -151,11 +151,11 @@ def _written(model: PreTrainedModel, rows: list[Tensor], mode: Decoding) -> Tens
     record = _Recorder()
     embeds_BTD, mask_BT = _padded(rows, "left")
     if mode == "cache":
-        decode(model, embeds_BTD, mask_BT, record, (), _NEW, _SHARED)
+        decode(Reading(model, embeds_BTD, mask_BT, _SHARED), record, (), _NEW)
     elif mode == "generate":
         generate(model, embeds_BTD, mask_BT, record, [], _NEW, pad_id=0)
     else:
-        reread(model, embeds_BTD, mask_BT, record, (), _NEW)
+        decode(Reading(model, embeds_BTD, mask_BT, rereads=True), record, (), _NEW)
     return torch.stack(record.steps).to(embeds_BTD.dtype)
 
 

@@ -69,7 +69,10 @@ class VLLM(Generate):
         self.forbidden = {token: -100.0 for token in self.suppressed if token < rows}
 
     def __call__(
-        self, prompts: Sequence[Prompt], collate: Callable[[Sequence[Prompt]], Batch]
+        self,
+        prompts: Sequence[Prompt],
+        collate: Callable[[Sequence[Prompt]], Batch],
+        plain: Sequence[Prompt] | None = None,
     ) -> Iterator[tuple[str, str]]:
         """Generate one text for each prompt, as `Generate.__call__` does."""
         with stage("generate", len(prompts), show=self.config.progress) as advance:

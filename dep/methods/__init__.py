@@ -14,6 +14,7 @@ from dep.methods.e2p import E2P
 from dep.methods.lora import LoRA
 from dep.methods.lpm import LPM
 from dep.methods.non_perso import NonPerso
+from dep.methods.oppu import OPPU
 from dep.methods.pag import PAG
 from dep.methods.pplug import PPlug
 from dep.methods.rag import RAG
@@ -35,6 +36,7 @@ METHODS.add(LPM.Config, "dep.methods.lpm:LPM")
 METHODS.add(UserLLM.Config, "dep.methods.user_llm:UserLLM")
 METHODS.add(LoRA.Config, "dep.methods.lora:LoRA")
 METHODS.add(StyleVector.Config, "dep.methods.style_vector:StyleVector")
+METHODS.add(OPPU.Config, "dep.methods.oppu:OPPU")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")
 METHODS.add(DEPUser.Config, "dep.methods.dep_user:DEPUser")
 METHODS.add(Trained.Config, "dep.methods.trained:Trained")

@@ -11,6 +11,7 @@ from dep.data.prompts.requests import Requests
 from dep.data.prompts.settings import PromptConfig
 from dep.methods.profiles.questions import Instructions
 from dep.models.settings import SoftPromptConfig
+from dep.training.settings import UserTraining
 from dep.types import Example, Request, Slot, UserHistory
 from dep.utils.registry import ComponentConfig
 
@@ -73,6 +74,8 @@ class Method:
     """Whether a language model first writes a profile of each user (see `write`)."""
     pretrains = False
     """Whether a user encoder is first pretrained on a task without the LLM."""
+    user_training: UserTraining | None = None
+    """How a LoRA is trained for each user before the user's requests are served; None for most methods."""
     needs_peers = False
     """Whether the method reads peers' reviews; it then needs vectors even if it has no soft tokens."""
 

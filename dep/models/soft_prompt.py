@@ -90,6 +90,10 @@ class SoftPrompt(nn.Module):
         """Return a context manager inside which the adapter acts in the layers of `model` for this batch."""
         return nullcontext() if self.adapter is None else self.adapter.attached(model, batch)
 
+    def reference(self, model: PreTrainedModel) -> AbstractContextManager[object]:
+        """Return a context in which `model` is what `generate.contrast` compares with."""
+        return nullcontext() if self.adapter is None else self.adapter.reference(model)
+
     def is_trained(self, name: str) -> bool:
         """Return whether this module's parameter called `name` is trained."""
         if name == "boundary_rows":

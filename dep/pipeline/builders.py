@@ -95,6 +95,13 @@ def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:
     return ProfileContext(CachedWriter(writer, Path(config.cache)), config.profile.instructions, peers)
 
 
+def build_plain(resources: Resources, arm: Arm) -> PromptBuilder | None:
+    """Build the builder of the arm's prompts without soft tokens; None if `generate.contrast` does not need them."""
+    if not arm.config.generate.contrast:
+        return None
+    return resources.builder(arm.config, replace(arm.configured[0], reads_user_history=False, user_tokens=0), ())
+
+
 def build_generator(resources: Resources, arm: Arm, module: PersonalizationModule, **overrides: Any) -> Generate:
     """Build the generator that `generate.engine` names; `overrides` replace some of its settings."""
     _, tokenizer = resources.backbone(arm.config)

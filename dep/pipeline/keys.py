@@ -5,6 +5,7 @@ An arm is one system of a comparison, here at one seed.
     encoder key      what a user encoder's pretraining depends on
     alignment key    what the alignment stage depends on
     adapter key      what the training depends on
+    users key        what the LoRAs of single users depend on, apart from a user's reviews
     prediction key   the adapter key, the method at test time, and the settings of generation
     score key        the prediction key and the metrics
 
@@ -28,7 +29,7 @@ from dep.utils.hashing import json_digest
 
 VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
-    "alignment": 1, "profile": 1, "activation": 1, "decoding": 2, "scoring": 1,
+    "alignment": 1, "profile": 1, "activation": 1, "decoding": 2, "scoring": 1, "user_lora": 1, "token_weights": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by
 one; all results that depend on the part are then computed again."""
@@ -47,8 +48,10 @@ def adapter_key(arm: Arm) -> str:
     start += [alignment_key(arm)] if arm.alignment_tasks else []
     parts = [*_content(arm, arm.frame), _training_data(arm), identity(arm.config, "compressor", "projector")]
     encoder = [encoder_key(arm)] if arm.method.pretrains else []
+    weighted = arm.settings.token_weights == "history"  # the weights read the run's prompt, whatever the method's is
+    weights = [numeric(arm.config.prompt), _versions("token_weights")] if weighted else []
     versions = _versions("adapter", "training")
-    return json_digest([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, versions])
+    return json_digest([*parts, numeric(prompt), numeric(soft), trained, *encoder, *start, *weights, versions])
 
 
 def alignment_key(arm: Arm) -> str:
@@ -72,6 +75,15 @@ def encoder_key(arm: Arm) -> str:
     return json_digest([*parts, _versions("pretraining", "difference", "protocol")])
 
 
+def users_key(arm: Arm) -> str:
+    """Return the key of an arm's LoRAs of single users, whose prompts name the LoRA of each."""
+    assert arm.method.user_training is not None, "the method trains a LoRA for each user"
+    training = arm.method.user_training._replace(others=False)
+    start = [adapter_key(arm)] if arm.method.trains else []
+    configured = [*map(numeric, arm.configured), *_content(arm, arm.frame)]
+    return json_digest([configured, training, start, arm.seed, _versions("user_lora")])
+
+
 def prediction_key(arm: Arm) -> str:
     """Return the key of the generated texts and the likelihoods."""
     soft = arm.method.trains or bool(arm.configured[1].branches)
@@ -83,7 +95,8 @@ def prediction_key(arm: Arm) -> str:
     writes, reads = arm.method.profiles or arm.method.reads_activations, arm.method.reads_activations
     profile = ("profile",) if writes else ()
     parts = identity(arm.config, *_DATA, "method", "generate", *profile)
-    versions = _versions("decoding", *profile, *(("activation",) if reads else ()))
+    lora = ("user_lora",) if arm.method.user_training else ()
+    versions = _versions("decoding", *profile, *(("activation",) if reads else ()), *lora)
     return json_digest([trained, *_content(arm, arm.frame), parts, arm.seed, arm.config.evaluate.texts, versions])
 
 

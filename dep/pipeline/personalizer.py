@@ -68,6 +68,7 @@ class Personalizer:
         self._prompt, self._soft = arm.configured
         tokens = arm.config.projector.tokens
         self._builder = PromptBuilder(tokenizer, self._prompt, self._soft.branches, tokens=tokens)
+        self._plain = PromptBuilder(tokenizer, replace(self._prompt, reads_user_history=False, user_tokens=0))
         self._embedder: Any = build(arm.config, "embedder") if arm.needs_vectors else None
 
     @classmethod
@@ -103,7 +104,8 @@ class Personalizer:
         settings = replace(self.arm.config.generate, seed=seed, progress=False)
         writer = Generate(settings, self.module.backbone, self.tokenizer, self.module.soft_prompt)
         collate = Collator(int(self.tokenizer.pad_token_id or 0), side="left", answers=False)
-        ((_, text),) = writer([self._builder.build(request)], collate)
+        plain = [self._plain.build(request)] if settings.contrast else None
+        ((_, text),) = writer([self._builder.build(request)], collate, plain)
         return text
 
     def _request(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dep.config.schema import RunConfig
-from dep.models.backbones.cost import CARDS, Card, Cost, Load, fitted
+from dep.models.backbones.cost import CARDS, Card, Cost, Load, architecture, fitted, users_seconds
 from dep.pipeline.arm import Arm
 from dep.pipeline.devices import devices
 from dep.pipeline.jobs import Job, jobs, parallel_arms
@@ -79,6 +79,10 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
             longest_s[card.name] = max(longest_s[card.name], *job_seconds)
             row.append(f"{duration(seconds)}, {_memory(cost, card)}" if seconds else "0")
             for note in _notes(card, load, fitting) if seconds else ():
+                notes.setdefault(note, []).append(name)
+            if load.users and any(job.generate == "to do" for job in arm_jobs):
+                user_s = users_seconds(architecture(arm.config.backbone), load, card) / load.users
+                note = f"a LoRA for each of {load.users} users first, about {user_s:.1f} s each on {card.name}"
                 notes.setdefault(note, []).append(name)
         table.add_row(*row)
     console.print(table)

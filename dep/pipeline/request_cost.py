@@ -127,8 +127,9 @@ def costs(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
         `trainable`: the number of trained and pretrained parameters. `frozen`: the number of the LLM's parameters.
         `train_seconds`: the time of training and pretraining; an interrupted training counts only its last part, and
         arms that share an adapter each have the whole time. Means per request: `prompt_tokens` and `calls` of the LLM,
-        both including profiles, `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`. `past_reviews`: the
-        counts of `PastReviews` for the first seed. `training_past_reviews`: those of the training prompts.
+        both including profiles, `gflops` (1e9 operations), `seconds`, `kv_bytes` and `user_bytes`. `user_seconds`:
+        the time to train for one user; None for most methods. `past_reviews`: the counts of `PastReviews` for the
+        first seed. `training_past_reviews`: those of the training prompts.
     """
     by_name: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -150,7 +151,7 @@ def _arm_costs(arms: Sequence[Arm]) -> dict[str, Any]:
         "past_reviews": PastReviews.of(rows_of_seeds[0])._asdict(),
     }
     measured = [read_json(arm.folder / "cost.json") for arm in arms]
-    for name in ("gflops", "seconds", "kv_bytes", "user_bytes"):
+    for name in ("gflops", "seconds", "kv_bytes", "user_bytes", "user_seconds"):
         values = [row[name] for row in measured if name in row]
         result[name] = fmean(values) if values else None
     if arms[0].method.trains:

@@ -28,7 +28,7 @@ from dep.config import preflight
 from dep.config.schema import RunConfig
 from dep.pipeline.arm import Arm
 from dep.pipeline.jobs import parallel_arms
-from dep.pipeline.keys import adapter_key, alignment_key, encoder_key
+from dep.pipeline.keys import adapter_key, alignment_key, encoder_key, users_key
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.evaluate import evaluate
 from dep.pipeline.stages.generate import generate
@@ -66,6 +66,25 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
         parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
         if parts:
             preflight.check(arm.config, {"backbone", *parts})
+        if "generate" in parts:
+            _check_contrast(arm)
+
+
+def _check_contrast(arm: Arm) -> None:
+    """Check that an arm with `generate.contrast` has an adapter to switch off, and an engine that can do so.
+
+    Raises:
+        DepError: it has not.
+    """
+    method, generate_config = arm.method, arm.config.generate
+    if not generate_config.contrast:
+        return
+    setting = f"arm {arm.name}: generate.contrast={generate_config.contrast:g}"
+    if generate_config.engine != "hf":
+        raise DepError(setting, "generate.engine=hf", generate_config.engine, "set generate.contrast=0")
+    if not (method.trains or method.user_training or arm.configured[1].branches):
+        way_out = "set it in the files of other arms, or generate.contrast=0"
+        raise DepError(setting, "an adapter that can be switched off", f"none in method.kind={method.kind}", way_out)
 
 
 def run_arms(
@@ -105,12 +124,14 @@ def run_arms(
 
 
 def _groups(arms: Sequence[Arm]) -> list[Group]:
-    """Group arms that share an adapter, a warm start or a user encoder; groups with the most training come first."""
+    """Group arms that share trained parts, those of single users included; groups with the most training come first."""
     groups: dict[str, Group] = {}
     adapters: dict[str, set[str]] = {}
     for arm in arms:
         trained = {adapter_key(arm)} if arm.method.trains else set()
         shared = _shared_part(arm) if trained else ""
+        if arm.method.user_training and not shared:
+            shared = users_key(arm)
         key = shared or f"{arm.name}/{arm.seed}"
         groups.setdefault(key, []).append(arm)
         adapters.setdefault(key, set()).update(trained)

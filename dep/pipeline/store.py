@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dep.models.adapters.files import is_intact
 from dep.pipeline.arm import Arm
-from dep.pipeline.keys import adapter_key, alignment_key, encoder_key, prediction_key, score_key
+from dep.pipeline.keys import adapter_key, alignment_key, encoder_key, prediction_key, score_key, users_key
 from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.hashing import file_digest
 
@@ -48,6 +48,11 @@ class ArmStore:
     def alignment_is_cached(self) -> bool:
         """Whether the cache holds the aligned adapter."""
         return is_intact(self.alignment_home / "adapter.safetensors")
+
+    @property
+    def users_home(self) -> Path:
+        """The cache's folder for the LoRAs of single users."""
+        return Path(self.arm.config.cache) / "users" / users_key(self.arm)[:16]
 
     @property
     def adapter_is_cached(self) -> bool:
@@ -122,6 +127,8 @@ class ArmStore:
                 for path in (cached, cached.with_suffix(".json")):
                     path.unlink(missing_ok=True)
                 names = [name, "begun"] if stage == "generate" else [name]
+                if stage == "generate" and self.arm.method.user_training:
+                    shutil.rmtree(self.users_home, ignore_errors=True)
             for name in names:
                 for mark in (name, f"{name} sha256", f"{name} taken from"):
                     state.pop(mark, None)

@@ -35,6 +35,8 @@ _BRANCH_TOKENS = 12
 """Number of tokens in the lines that hold one soft token: heading, boundary tokens and slot token."""
 _VARIANTS = 3
 """How often an alignment measures its held-out reviews at its end: with the right, no and another review's vector."""
+_PROFILE = 20
+"""Number of past reviews of a test user that is assumed if the reviews are not available."""
 _CATEGORIES = 3
 """Number of categories in the paper's data and in the built-in world."""
 _DEFAULT_WIDTH = 1024
@@ -67,6 +69,7 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         counts: the number of examples in each split; None for the numbers and lengths of the paper.
     """
     config, (prompt, soft) = arm.config, arm.configured
+    assumed = counts is None
     if counts is None:
         counts, target = _TABLE4, float(_REVIEW_TOKENS)
         lines = (_BRANCH_TOKENS + config.projector.tokens - 1) * len(soft.branches)
@@ -79,12 +82,14 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         mean, target, kept = (sum(column) / len(column) for column in zip(*lengths, strict=True))
         longest = max(ids + target_ids for ids, target_ids, _ in lengths)
     epochs = arm.settings.epochs
+    users, users_train = _user_training(resources, arm, counts["test"] if assumed else None)
     return Load(
         counts["train"] * epochs, counts["val"] * epochs, counts["test"], mean, target, longest,
         config.train.micro_batch, config.generate.batch_size, config.generate.max_new_tokens,
         config.train.monitor == "val_meteor",
         arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
         kept, kept_name, counts["train"] + counts["val"], counts["test"], config.evaluate.texts,
+        counts["train"] if arm.settings.token_weights == "history" else 0, users, users_train,
     )  # fmt: skip
 
 
@@ -98,6 +103,23 @@ def alignment_load(resources: Resources, arm: Arm, counts: dict[str, int] | None
     examples = min(reviews * tasks, align.max_examples or reviews * tasks)
     measured = (align.epochs + _VARIANTS) * align.held_out * tasks
     return replace(load, train=examples * align.epochs, validate=measured, validation_writes=False, read=examples)
+
+
+def _user_training(resources: Resources, arm: Arm, assumed: int | None) -> tuple[int, int]:
+    """Count the test users for whom a LoRA is trained, and the past reviews that are read for it in all epochs.
+
+    Args:
+        resources: the reviews of the run.
+        arm: the arm.
+        assumed: the number of test examples if the reviews are not available; None if they are.
+    """
+    training = arm.method.user_training
+    if training is None:
+        return 0, 0
+    if assumed is not None:
+        return assumed, assumed * min(_PROFILE, training.reviews) * training.epochs
+    tests = {(e.category, e.profile) for e in resources.prepared(arm.config).examples if e.split == "test"}
+    return len(tests), sum(min(len(profile), training.reviews) for _, profile in tests) * training.epochs
 
 
 def _lengths(resources: Resources, arm: Arm) -> tuple[list[tuple[int, int, int]], str]:

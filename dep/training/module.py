@@ -105,7 +105,7 @@ class PersonalizationModule(pl.LightningModule):
         return self.soft_prompt(batch, self.backbone.get_input_embeddings())
 
     def example_nll(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Compute the negative log likelihood of each example's review.
+        """Compute the negative log likelihood of each example's review, its tokens weighted if the batch has weights.
 
         Returns:
             The sum over the review's tokens [B] in nats, and the number of these tokens [B].
@@ -116,13 +116,14 @@ class PersonalizationModule(pl.LightningModule):
         kept = self._kept_prefixes(batch)
         plain = kept is not None or self.trains_llm_layers or self.packs
         lead = PrefixSpan() if plain else prefix_span(batch, self.soft_prompt.injected_ids)
-        mask_BT, labels_BT = batch.attention_mask, batch.labels
+        mask_BT, labels_BT, weights_BT = batch.attention_mask, batch.labels, batch.weights
 
         def read(embeds_RTD: Tensor, rows_R: Tensor, used: Tensor | slice) -> tuple[Tensor, Tensor]:
             return example_nll(
                 self.backbone, embeds_RTD[:, used], mask_BT[rows_R][:, used], labels_BT[rows_R][:, used],
                 lead, packed=self.packs and kept is None, cut=self.config.cross_entropy == "cut",
                 prefixes=None if kept is None else [kept[row] for row in rows_R.tolist()],
+                weights_BT=None if weights_BT is None else weights_BT[rows_R][:, used],
             )  # fmt: skip
 
         if not self.config.max_tokens_per_forward:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dep.training.align_settings import AlignConfig
 from dep.training.schedule import Schedule, WarmUp
 from dep.utils.fields import RUNTIME
 
 WindowLoss = Literal["examples", "tokens"]
+
+
+class UserTraining(NamedTuple):
+    """How a LoRA is trained for one user; `OPPU.Config` explains the fields."""
+
+    rank: int
+    lr: float
+    epochs: int
+    batch: int
+    reviews: int
+    others: bool = False
+    """Whether each user gets the LoRA of another user."""
 
 
 @dataclass
@@ -56,6 +68,10 @@ class TrainConfig:
     window_loss: WindowLoss = "examples"
     """What the language loss of an optimizer step is averaged over. `examples`: the mean per token of each example
     counts equally. `tokens`: each token counts equally, so that longer reviews count more (the public code)."""
+    token_weights: Literal["uniform", "history"] = "uniform"
+    """How much the tokens of a review count in the training loss (Eq. 11). `uniform`: equally. `history`: more if the
+    past reviews, shown to the frozen LLM as text, make them likelier than the request alone does (NextQuill); the
+    weights of a review have mean 1. Validation and test count tokens equally in any case."""
     last_window: Literal["fill", "short"] = "fill"
     """What happens if too few examples are left for an epoch's last optimizer step. `fill`: the epoch's first examples
     are added. `short`: the step takes only those that are left (the public code; on one device). With `short` the total

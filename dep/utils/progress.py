@@ -84,7 +84,9 @@ def stage(description: str, total: float, show: bool = True) -> Iterator[Advance
     Yields:
         A function that advances the bar.
     """
-    tell = _listener[0] if _listener else partial(Lines(), 0) if show and not get_console().is_terminal else None
+    tell = None
+    if show:
+        tell = _listener[0] if _listener else None if get_console().is_terminal else partial(Lines(), 0)
     if tell:
         done = 0.0
         tell(description, done, total)

@@ -106,6 +106,15 @@ class Adapter(nn.Module):
         """The weight of each auxiliary loss other than `recon` and `sparse`, by the loss's name."""
         return {}
 
+    @property
+    def rows_alike(self) -> bool:
+        """Whether `attached` does the same for every row of a batch, so that rows may be read a few at a time."""
+        return self.prefix_safe
+
+    def reference(self, model: PreTrainedModel) -> AbstractContextManager[object]:
+        """Return a context in which `model` is what `generate.contrast` compares with: by default the LLM alone."""
+        return nullcontext()
+
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
         """Return a context manager inside which the adapter acts in the layers of `model`.
 

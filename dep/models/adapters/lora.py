@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -79,10 +79,12 @@ class LoRAAdapter(Adapter):
 
     depends_on_user = False
     needs_branches = False
+    rows_alike = True
 
     def __init__(self, updates: LowRankUpdates) -> None:
         super().__init__()
         self.updates = updates
+        self._of_user: list[LowRankUpdates] = []  # a list, since a user's updates are no part of what is saved
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> LoRAAdapter:
@@ -90,8 +92,24 @@ class LoRAAdapter(Adapter):
         return cls(LowRankUpdates(parts.model, parts.soft_prompt.lora))
 
     def attached(self, model: PreTrainedModel, batch: Batch) -> AbstractContextManager[object]:
-        """Return a context manager inside which `model` computes with the updates."""
-        return self.updates.attached(model)
+        """Return a context manager inside which `model` computes with the updates, those of a user included."""
+        context = ExitStack()
+        for updates in (self.updates, *self._of_user):
+            context.enter_context(updates.attached(model))
+        return context
+
+    def reference(self, model: PreTrainedModel) -> AbstractContextManager[object]:
+        """Return a context without a user's updates; without the adapter's own as well if no user's are attached."""
+        return self.updates.attached(model) if self._of_user else nullcontext()
+
+    @contextmanager
+    def of_user(self, updates: LowRankUpdates) -> Iterator[None]:
+        """Inside the `with` block, `attached` also adds the updates of one user."""
+        self._of_user = [updates]
+        try:
+            yield
+        finally:
+            self._of_user = []
 
 
 def _target_names(model: PreTrainedModel, config: LoRAConfig) -> list[str]:

@@ -104,11 +104,20 @@ class Load:
     """Number of test examples whose kept tokens are computed before generation."""
     writes: bool = True
     """Whether texts are generated for the test examples, or only their likelihood is computed."""
+    weighed: int = 0
+    """Number of training examples that are read twice before training, for the weights of their tokens."""
+    users: int = 0
+    """Number of test users for each of whom a LoRA is trained (OPPU)."""
+    users_train: int = 0
+    """Number of past reviews on which all these LoRAs are trained, times the number of epochs."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds and peak GB of training and of generation; those of training are 0 if nothing is trained."""
+    """Seconds and peak GB of training and of generation; those of training are 0 if nothing is trained.
+
+    Generation includes the training of users' LoRAs.
+    """
 
     train_s: float
     generate_s: float
@@ -153,6 +162,7 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
     read_s = reading_flops(shape, load.kept, 0) / rate
     train_s = training_flops(shape, length - load.kept, load.target) * load.train / rate if trained else 0.0
     train_s += read_s * load.read if trained else 0.0
+    train_s += 2 * reading_flops(shape, length, load.target) * load.weighed / rate if trained else 0.0
     steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest text ends
     prefill = reading_flops(shape, load.prompt - load.kept, 1) * load.batch / rate
     a_batch = prefill + steps * weights / (card.bandwidth * card.decoding)
@@ -162,11 +172,19 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
     calls = load.calls * (prefill + load.call_tokens * weights / (card.bandwidth * card.decoding))
     writing = (a_batch * load.writes + calls) / load.batch
     generate_s = load.test * (writing + likelihood) + load.read_test * read_s
+    generate_s += users_seconds(shape, load, card)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch
     logits = 3 * 4.0 * shape.get_text_config(decoder=True).vocab_size * load.target * 2
     train = weights + (kept_bytes(shape, load.longest - int(load.kept)) + logits) * load.micro_batch + 16.0 * trained
-    return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), decode / 1e9 + _WORKSPACE)
+    generate = max(decode, train) if load.users else decode
+    return Cost(train_s, generate_s, (train / 1e9 + _WORKSPACE) * bool(trained), generate / 1e9 + _WORKSPACE)
+
+
+def users_seconds(shape: PretrainedConfig, load: Load, card: Card) -> float:
+    """Estimate the seconds for training the LoRAs of all test users, whose reviews are as long as test examples."""
+    flops = training_flops(shape, load.prompt + load.target, load.target) * load.users_train
+    return flops / (card.flops * card.reached)
 
 
 def reading_flops(shape: PretrainedConfig, tokens: float, predicted: float) -> float:

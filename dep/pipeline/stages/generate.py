@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,12 @@ from dep.models.adapters import ADAPTERS
 from dep.models.backbones.cost import kv_bytes
 from dep.pipeline.adapter_folder import check_embedder
 from dep.pipeline.arm import Arm
-from dep.pipeline.builders import build_data, build_generator, build_module, build_profile_context
+from dep.pipeline.builders import build_data, build_generator, build_module, build_plain, build_profile_context
 from dep.pipeline.keys import adapter_key, prediction_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.request_cost import request_flops, request_seconds, sample, tokens_flops, user_bytes
 from dep.pipeline.resources import Resources
+from dep.pipeline.stages.users import UserLoRAs
 from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
 from dep.types import Prompt, Request
@@ -66,20 +67,23 @@ def generate(resources: Resources, arm: Arm) -> None:
     finished = {row["key"]: row for row in read_rows(partial)}
     write_rows(partial, finished.values())
     pending = [request for request in requests if request.key not in finished]
-    likelihood = _likelihoods(module, data, pending, arm)
-    texts = (
-        texts_of(build_generator(resources, arm, module), data, pending)
-        if arm.config.evaluate.texts
-        else ((k, None) for k in likelihood)
-    )
+    users = UserLoRAs(arm, module, data, data.collate) if arm.method.user_training else None
     with partial.open("a", encoding="utf-8") as file:
-        for key, text in texts:
-            row = _prediction(by_key[key], text) | likelihood[key] | ({"steps": steps[key]} if steps else {})
-            finished[key] = row
-            file.write(as_line(row))
-            file.flush()
+        for group in users.serving(pending) if users else [pending]:
+            for key, text, likelihood in _answers(resources, arm, module, data, group, progress=users is None):
+                row = _prediction(by_key[key], text) | likelihood | ({"steps": steps[key]} if steps else {})
+                finished[key] = row
+                file.write(as_line(row))
+                file.flush()
     write_rows(path, (finished[request.key] for request in requests))
-    write_json(arm.folder / "cost.json", _cost(resources, arm, module, data, list(by_key.values()), steps))
+    cost = _cost(resources, arm, module, data, list(by_key.values()), steps)
+    if users:
+        cost = cost | {"user_bytes": cost["user_bytes"] + users.bytes, "user_seconds": users.seconds}
+        resources.console.print(
+            f"[bold]generate[/] {arm.label}, seed {arm.seed}: {users.trained} users' LoRAs trained, the others taken "
+            f"from {users.home}; {users.seconds:.1f} s a user"
+        )
+    write_json(arm.folder / "cost.json", cost)
     ArmStore(arm).complete("generate")
     partial.unlink()
     past = PastReviews.of(finished[request.key] for request in requests)
@@ -88,6 +92,25 @@ def generate(resources: Resources, arm: Arm) -> None:
     resources.console.print(
         f"[bold]generate[/] {arm.label}, seed {arm.seed}: {len(by_key)} reviews in {path}; {counts}"
     )
+
+
+def _answers(
+    resources: Resources,
+    arm: Arm,
+    module: PersonalizationModule,
+    data: ReviewData,
+    requests: list[Request],
+    progress: bool,
+) -> Iterator[tuple[str, str | None, dict[str, float | int]]]:
+    """Yield (key, text, likelihood) of each request; the texts are None if the run generates none."""
+    show = progress and arm.config.generate.progress
+    likelihood = _likelihoods(module, data, requests, arm.config.evaluate.batch_size, show)
+    if not arm.config.evaluate.texts:
+        yield from ((key, None, row) for key, row in likelihood.items())
+        return
+    writer, plain = build_generator(resources, arm, module, progress=show), build_plain(resources, arm)
+    for key, text in texts_of(writer, data, requests, plain):
+        yield key, text, likelihood[key]
 
 
 def _with_profiles(
@@ -149,7 +172,7 @@ def _prediction(request: Request, text: str | None) -> dict[str, Any]:
 
 @torch.no_grad()
 def _likelihoods(
-    module: PersonalizationModule, data: ReviewData, requests: list[Request], arm: Arm
+    module: PersonalizationModule, data: ReviewData, requests: list[Request], size: int, show: bool
 ) -> dict[str, dict[str, float | int]]:
     """Compute for each request, by its key, the likelihood of the real review.
 
@@ -158,9 +181,8 @@ def _likelihoods(
     """
     prompts = data.prompts(requests)
     order = sorted((prompts[at] for at in range(len(prompts))), key=lambda p: p.computed + len(p.target))
-    size = arm.config.evaluate.batch_size
     likelihoods: dict[str, dict[str, float | int]] = {}
-    with stage("likelihood", len(order), show=arm.config.generate.progress) as advance:
+    with stage("likelihood", len(order), show=show) as advance:
         for start in range(0, len(order), size):
             chunk: list[Prompt] = order[start : start + size]
             sums, counts = module.example_nll(data.collate(chunk).to(module.device))
@@ -173,8 +195,19 @@ def _likelihoods(
     return likelihoods
 
 
-def texts_of(writer: Generate, data: ReviewData, requests: Iterable[Request]) -> Iterable[tuple[str, str]]:
-    """Generate a text for each request; return the pairs (key, text) in the order in which they are finished."""
-    prompts = data.prompts(list(requests))
+def texts_of(
+    writer: Generate, data: ReviewData, requests: Iterable[Request], plain: PromptBuilder | None
+) -> Iterable[tuple[str, str]]:
+    """Generate a text for each request; return the pairs (key, text) in the order in which they are finished.
+
+    Args:
+        writer: the generator.
+        data: builds the prompts.
+        requests: the requests.
+        plain: builds the prompts without soft tokens, from `build_plain`.
+    """
+    listed = list(requests)
+    prompts = data.prompts(listed)
     left_padded = Collator(data.collate.pad_id, side="left", answers=False)
-    return writer([prompts[at] for at in range(len(prompts))], left_padded)
+    bare = [plain.build(request) for request in listed] if plain else None
+    return writer([prompts[at] for at in range(len(prompts))], left_padded, bare)

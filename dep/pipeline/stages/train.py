@@ -15,12 +15,13 @@ from dep.models.adapters.files import is_intact, write_tensors
 from dep.pipeline import tracking
 from dep.pipeline.adapter_folder import FILES, describe
 from dep.pipeline.arm import Arm
-from dep.pipeline.builders import build_data, build_generator, build_module
+from dep.pipeline.builders import build_data, build_generator, build_module, build_plain
 from dep.pipeline.keys import adapter_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.align import REPORT, align
 from dep.pipeline.stages.generate import texts_of
+from dep.pipeline.stages.token_weights import token_weights
 from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
 from dep.training.pretraining import pretrain
@@ -57,6 +58,8 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
         _train_into_cache(resources, first.arm)
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
+    if arm.settings.token_weights == "history":
+        data.token_weights = token_weights(resources, arm, data)
     if first:
         module.load_adapter(first.adapter_home / "adapter.safetensors")
         earlier_s = read_json(first.adapter_home / "training.json")["seconds"]
@@ -138,7 +141,7 @@ def _val_meteor(resources: Resources, arm: Arm, data: ReviewData) -> Any:
 
     def evaluate(module: PersonalizationModule) -> dict[str, float]:
         requests = data.requests("val")
-        texts = dict(texts_of(build_generator(resources, arm, module), data, requests))
+        texts = dict(texts_of(build_generator(resources, arm, module), data, requests, build_plain(resources, arm)))
         pairs = [(texts[request.key], request.text) for request in requests]
         return {"val_meteor": meteor.corpus([p for p, _ in pairs], [r for _, r in pairs])}
 

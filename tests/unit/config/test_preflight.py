@@ -11,6 +11,7 @@ from dep.config.schema import ConfigError
 from dep.pipeline.arm import Arm
 from dep.pipeline.scheduler import check_arms
 from dep.utils import optional_deps as extras
+from dep.utils.errors import DepError
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 STAGES = ["train", "generate", "evaluate"]
@@ -54,3 +55,12 @@ def test_training_with_flex_attention_is_refused_without_a_gpu(tmp_path: Path, m
     with pytest.raises(ConfigError, match="expected a CUDA device to train on"):
         check_arms(arms, STAGES)
     check_arms(arms, ["generate"])
+
+
+def test_contrast_is_refused_without_an_adapter_to_switch_off(tmp_path: Path) -> None:
+    with pytest.raises(DepError, match=r"arm rag: generate.contrast=0.5: expected an adapter.*found none in .*rag"):
+        check_arms(_arms(tmp_path, "generate.contrast=0.5", "arms=[rag]"), STAGES)
+    check_arms(_arms(tmp_path, "generate.contrast=0.5", "arms=[dep,oppu,lora]"), STAGES)
+    check_arms(_arms(tmp_path, "generate.contrast=0.5", "arms=[rag]"), ["train"])
+    with pytest.raises(ConfigError, match="contrast_floor: expected a share from 0 to 1, found 2"):
+        _arms(tmp_path, "generate.contrast_floor=2")

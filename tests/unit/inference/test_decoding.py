@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from dep.inference.decoding import decode
+from dep.inference.decoding import Reading, decode
 from dep.models.backbones.miniature import miniature
 
 PROMPTS = [[7, 9, 11, 13, 5, 8], [4, 6], [12, 3, 10, 14]]
@@ -31,7 +31,7 @@ def test_greedy_rows_of_unequal_length_equal_those_of_transformers(bare_model, n
         inputs_embeds=embeds_BTD, attention_mask=mask_BT, do_sample=False, max_new_tokens=20, eos_token_id=STOP,
         pad_token_id=0,
     ).tolist()  # fmt: skip
-    texts = decode(model, embeds_BTD, mask_BT, Likeliest(), STOP, 20)
+    texts = decode(Reading(model, embeds_BTD, mask_BT), Likeliest(), STOP, 20)
     ends = [next((at for at, token in enumerate(row) if token in STOP), len(row) - 1) for row in expected]
     assert texts == [row[: end + 1] for row, end in zip(expected, ends, strict=True)]
 
@@ -47,7 +47,7 @@ def test_a_text_does_not_depend_on_its_batch_with_windows_and_alibi(name: str, s
     ids_BT = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
     mask_BT = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     embeds_BTD = model.get_input_embeddings()(ids_BT)
-    texts = decode(model, embeds_BTD, mask_BT, Likeliest(), [], 8, shared)
+    texts = decode(Reading(model, embeds_BTD, mask_BT, shared), Likeliest(), [], 8)
     for row, text in zip(rows, texts, strict=True):
         for token in text:
             assert token == int(model(input_ids=torch.tensor([row]), use_cache=False).logits[0, -1].argmax())

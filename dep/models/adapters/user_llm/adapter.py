@@ -84,6 +84,11 @@ class UserLLMAdapter(Adapter):
         return not len(self.cross) and self.updates is None
 
     @property
+    def rows_alike(self) -> bool:
+        """False with cross-attention, in which each row attends to its own user's memory."""
+        return not len(self.cross)
+
+    @property
     def pretrainable(self) -> UserEncoder:
         """The user encoder, which is first trained on a task of its own."""
         return self.encoder
