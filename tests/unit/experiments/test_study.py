@@ -88,7 +88,7 @@ def test_a_set_runs_headroom_probe_and_arms_and_a_failed_step_does_not_stop_othe
     monkeypatch.setattr(study.cli, "main", lambda words: calls.append(words[0]) or 0)
     monkeypatch.setattr(study.report, "write", lambda runs, names, strangers, console: calls.append(*names))
     monkeypatch.chdir(tmp_path)
-    assert study.main(["english", f"cache={tmp_path}", "source.users=8"]) == 2
+    assert study.main(["english", f"cache={tmp_path}", "source.users=16"]) == 2
     assert calls == ["headroom", "probe", "run", "english"]
 
 
