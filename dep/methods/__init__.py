@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dep.methods.base import Method
 from dep.methods.controls.constant import ConstantPrompt
+from dep.methods.controls.rag_stranger import RAGStranger
 from dep.methods.controls.shuffled import Shuffled
 from dep.methods.controls.untrained import Untrained
 from dep.methods.controls.zeroed import Zeroed
@@ -41,6 +42,7 @@ METHODS.add(DEP.Config, "dep.methods.dep:DEP")
 METHODS.add(DEPUser.Config, "dep.methods.dep_user:DEPUser")
 METHODS.add(Trained.Config, "dep.methods.trained:Trained")
 METHODS.add(ConstantPrompt.Config, "dep.methods.controls.constant:ConstantPrompt")
+METHODS.add(RAGStranger.Config, "dep.methods.controls.rag_stranger:RAGStranger")
 METHODS.add(Shuffled.Config, "dep.methods.controls.shuffled:Shuffled")
 METHODS.add(Zeroed.Config, "dep.methods.controls.zeroed:Zeroed")
 METHODS.add(Untrained.Config, "dep.methods.controls.untrained:Untrained")

@@ -15,7 +15,7 @@ from dep import __version__
 from dep.config.loader import to_yaml
 from dep.config.schema import RunConfig, as_dict, identity, pairs
 from dep.data.statistics import statistics_of
-from dep.evaluation.metrics import load_metric
+from dep.evaluation.metrics import HistoryMetric, load_metric
 from dep.evaluation.scores import summarise
 from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data
@@ -23,6 +23,7 @@ from dep.pipeline.keys import adapter_key, score_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.request_cost import costs
 from dep.pipeline.resources import Resources
+from dep.pipeline.stages.evaluate import with_past_texts
 from dep.pipeline.store import ArmStore
 from dep.reporting import print_costs, print_table, print_texts, write_report
 from dep.types import Corpus
@@ -163,7 +164,17 @@ def _facts(resources: Resources, run: RunConfig, arms: Sequence[Arm], command: s
         "reused": _reused(arms),
         "warning": " ".join(filter(None, [_warning(run), *lost_history(arms, measured)])),
         "signatures": {name: metric.signature for name, metric in resources.metrics(run).items()},
+        "ceilings": _ceilings(resources, run, arms[0]),
     }
+
+
+def _ceilings(resources: Resources, run: RunConfig, arm: Arm) -> dict[str, float]:
+    """Return the values of the users' real reviews for the metrics that compare texts with past reviews."""
+    metrics = {name: m for name, m in resources.metrics(run).items() if isinstance(m, HistoryMetric)}
+    if not metrics:
+        return {}
+    rows = with_past_texts(read_rows(arm.folder / "predictions.jsonl"), resources.prepared(arm.config))
+    return {name: metric.ceiling(rows) for name, metric in metrics.items()}
 
 
 def lost_history(arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Any]]) -> list[str]:

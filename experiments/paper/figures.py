@@ -39,7 +39,7 @@ def history(results: Mapping[str, Any], metrics: Sequence[str] = ("meteor", "nll
             ax.fill_between(x, low, high, alpha=0.15)
         ax.set(xlabel="K, past reviews in the prompt", ylabel=title(metric))
         ax.legend(frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def cost(points_shown: Sequence[Point], metrics: Sequence[str] = ("nll", "meteor")) -> str:
@@ -72,7 +72,7 @@ def cost(points_shown: Sequence[Point], metrics: Sequence[str] = ("nll", "meteor
                     )  # fmt: skip
         ax.set(xscale="log", xlabel="GFLOP a request (log)", ylabel=title(metric), ylim=(bottom, top))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _limits(methods: Collection[Sequence[Point]], metric: str) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def groups(by_method: Mapping[str, Sequence[Group]], metric: str) -> str:
     ax.set_xticks([at + 0.19 for at in range(len(by_method))], list(by_method))
     ax.set_ylabel(f"gain in {metric_class(metric).label} over Non-Perso")
     ax.legend(frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def curves(by_method: Mapping[str, Curve], metric: str) -> str:
@@ -114,10 +114,11 @@ def curves(by_method: Mapping[str, Curve], metric: str) -> str:
         ylabel=f"gain in {metric_class(metric).label}",
     )
     ax.legend(frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG text without a date, and close it."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     plt.close(figure)

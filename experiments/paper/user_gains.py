@@ -24,6 +24,10 @@ class UserGain(NamedTuple):
     """Rank of the user's uniqueness within the category, in [0, 1]."""
     gains: dict[str, float]
     """Gain of each arm over the baseline."""
+    past: int
+    """Number of the user's past reviews."""
+    peers: float
+    """Mean number of peers of these reviews."""
 
 
 def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metric: str = "nll") -> list[UserGain]:
@@ -45,13 +49,14 @@ def user_gains(run: Path, arms: Sequence[str], baseline: str = "non_perso", metr
     mean = {arm: _by_user(run / arm, metric) for arm in (baseline, *arms)}
     result = []
     for category, corpus in dataset.corpora.items():
-        his_NE = cache.vectors(corpus, dataset.pool[category]).his_NE
+        vectors = cache.vectors(corpus, dataset.pool[category])
         examples = [e for e in dataset.examples if e.split == "test" and e.category == category and e.profile]
         profiles = {corpus.reviews[e.row].user: e.profile for e in examples}
-        for user, rank in ranks(distances(his_NE, profiles)).items():
+        for user, rank in ranks(distances(vectors.his_NE, profiles)).items():
             key = (category, user)
             gains = {arm: sign * (mean[arm][key] - mean[baseline][key]) for arm in arms}
-            result.append(UserGain(category, user, rank, gains))
+            peers = float(vectors.peers_N[list(profiles[user])].double().mean())
+            result.append(UserGain(category, user, rank, gains, len(profiles[user]), peers))
     return result
 
 

@@ -25,10 +25,11 @@ from dep.pipeline.builders import build_data
 from dep.pipeline.resources import Resources
 
 
-def test_every_arm_has_all_six_metrics_with_intervals_in_every_category(finished: Path) -> None:
+def test_every_arm_has_all_seven_metrics_with_intervals_in_every_category(finished: Path) -> None:
     results = json.loads((finished / "runs/arms/results.json").read_text())
     assert len({row["arm"] for row in results["rows"]}) == 10
-    assert {row["metric"] for row in results["rows"]} == {"rouge1", "rougeL", "meteor", "bleu", "bertscore", "nll"}
+    names = {"rouge1", "rougeL", "meteor", "bleu", "bertscore", "style", "nll"}
+    assert {row["metric"] for row in results["rows"]} == names
     assert {row["category"] for row in results["rows"]} == {"all", "Books", "CDs_and_Vinyl", "Movies_and_TV"}
     for row in results["rows"]:
         assert set(row) == {"run", "arm", "label", "category", "metric", "value", "ci_low", "ci_high", "n", "seed"}

@@ -1,8 +1,8 @@
 """The registry of metrics; each has a file here, which is registered when this package is imported.
 
-To add a metric, put a file with a subclass of TextMetric (or ModelMetric) into this folder. The configuration, tables,
-charts and reports take their lists of metrics from the registry, ordered by `Metric.order`. A metric outside the
-package needs no file here, since `evaluate.metrics.names` also accepts `my_module:MyMetric`.
+To add a metric, put a file with a subclass of TextMetric (or of HistoryMetric or ModelMetric) into this folder. The
+configuration, tables, charts and reports take their lists of metrics from the registry, ordered by `Metric.order`. A
+metric outside the package needs no file here, since `evaluate.metrics.names` also accepts `my_module:MyMetric`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from importlib import import_module
 from inspect import isabstract
 from pkgutil import iter_modules
 
-from dep.evaluation.metrics.base import Metric, ModelMetric, TextMetric
+from dep.evaluation.metrics.base import HistoryMetric, Metric, ModelMetric, TextMetric
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig, Registry
 
 __all__ = [
-    "METRICS", "Metric", "MetricsConfig", "ModelMetric", "TextMetric", "build_metric", "build_metrics", "load_metric",
-    "metric_class", "ordered", "text_metrics",
+    "METRICS", "HistoryMetric", "Metric", "MetricsConfig", "ModelMetric", "TextMetric", "build_metric", "build_metrics",
+    "load_metric", "metric_class", "ordered", "text_metrics",
 ]  # fmt: skip
 
 METRICS: Registry[Metric] = Registry("metric", default="rouge1")
@@ -78,8 +78,12 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def text_metrics() -> list[str]:
-    """Return the names of all registered metrics of generated texts, in the order of tables."""
+    """Return the names of all registered metrics that need a text and its reference, in the order of tables."""
     return [name for name in ordered(METRICS) if issubclass(metric_class(name), TextMetric)]
+
+
+def _default_names() -> list[str]:
+    return [name for name in ordered(METRICS) if not issubclass(metric_class(name), ModelMetric)]
 
 
 def _default_settings() -> dict[str, ComponentConfig]:
@@ -90,7 +94,7 @@ def _default_settings() -> dict[str, ComponentConfig]:
 class MetricsConfig:
     """Which metrics of generated texts are computed, and with which settings."""
 
-    names: list[str] = field(default_factory=text_metrics)
+    names: list[str] = field(default_factory=_default_names)
     """The metrics of generated texts, by registered names or as `my_module:MyMetric`."""
     settings: dict[str, ComponentConfig] = field(default_factory=_default_settings)
     """The settings of each metric by its name, as in `evaluate.metrics.settings.bertscore.layer`."""

@@ -141,6 +141,18 @@ class TextMetric(Metric):
         return self.of_column(column) if self.statistic_names else float(np.mean(column))
 
 
+class HistoryMetric(Metric):
+    """The base class of metrics that compare each generated text with the texts of its user's past reviews.
+
+    Their rows also have `past_texts`, which the evaluation stage adds: all reviews that the user wrote before the
+    target, oldest first.
+    """
+
+    def ceiling(self, rows: Sequence[Mapping[str, Any]]) -> float:
+        """Return the value that the users' real reviews have, which a generated text can hardly exceed."""
+        return self.of_column(self.score([{**row, "prediction": row["reference"]} for row in rows]))
+
+
 class ModelMetric(Metric):
     """The base class of metrics that the model measures on real reviews; they need no generated text."""
 

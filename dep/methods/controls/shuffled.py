@@ -84,15 +84,19 @@ def with_others_vectors(requests: Requests, seed: int) -> Sequence[Request]:
     return MappedRequests(requests, swapped)
 
 
-def donors(requests: Requests, seed: int) -> list[int]:
+def donors(
+    requests: Requests, seed: int, fits: Callable[[Example, Example], bool] = lambda example, donor: True
+) -> list[int]:
     """Choose a donor for each request: another user's request of the same category.
 
     The requests of a category are put in a random circular order. The donor of a request is the next one of another
-    user. If a category has a single user, as in a small run, the donors come from all categories.
+    user that fits, or the next one of another user where none fits. If a category has a single user, as in a small run,
+    the donors come from all categories.
 
     Args:
         requests: the test requests.
         seed: seed of the order.
+        fits: whether a request's example can have another as its donor.
 
     Returns:
         For each request the index of its donor.
@@ -115,7 +119,9 @@ def donors(requests: Requests, seed: int) -> list[int]:
         for place, at in enumerate(order):
             others = (order[(place + step) % len(order)] for step in range(1, len(order)))
             if at in members:
-                donor_of[at] = next(other for other in others if users[other] != users[at])
+                strangers = [other for other in others if users[other] != users[at]]
+                fitting = (other for other in strangers if fits(requests.examples[at], requests.examples[other]))
+                donor_of[at] = next(fitting, strangers[0])
     return donor_of
 
 

@@ -15,6 +15,7 @@ from dep.data.retrievers import Recency
 from dep.data.vectors.store import Vectors
 from dep.methods import METHODS
 from dep.methods.base import ProfileContext, Step
+from dep.methods.controls.rag_stranger import RAGStranger
 from dep.methods.controls.shuffled import Shuffled, donors
 from dep.methods.controls.zeroed import Zeroed
 from dep.models.settings import BackboneConfig, SoftPromptConfig
@@ -159,6 +160,40 @@ def test_a_zeroed_branch_is_zero_and_the_other_is_unchanged(branch: str) -> None
             assert (getattr(new, branch) is None) == (getattr(old, branch) is None)
             assert getattr(new, branch) is None or getattr(new, branch).abs().sum() == 0
     assert configured("zeroed") == configured("dep")
+
+
+def test_a_donor_fits_where_anybody_does() -> None:
+    plain = requests(6)
+    chosen = donors(plain, 0, lambda example, donor: donor.row < 8)
+    assert {chosen[at] for at in range(2, 6)} <= {0, 1}
+    assert chosen[:2] == [1, 0]
+    assert donors(plain, 0, lambda example, donor: False) == donors(plain, 0)
+
+
+def test_rag_with_a_strangers_reviews_has_as_many_texts_all_of_one_other_user() -> None:
+    plain = requests(5)
+    for before, after in zip(plain, stranger().transform_test_requests(plain, 0), strict=True):
+        writers = {slot.review.user for slot in after.slots}
+        assert len(writers - {before.user}) == len(writers) == 1
+        assert len(after.slots) == len(before.slots) == 3
+        assert replace(after, slots=()) == replace(before, slots=())
+    assert configured("rag_stranger") == configured("rag")
+
+
+def test_a_stranger_who_reviewed_the_item_or_has_fewer_reviews_gives_nothing_where_others_can() -> None:
+    plain = requests(4)
+    target = plain.corpora["Books"].reviews[3]
+    for user in (1, 2):  # both have reviewed the first user's item, the one early and the other with a short past
+        plain.corpora["Books"].reviews[4 * user] = replace(target, user=f"u{user}")
+    plain.examples = [replace(e, profile=e.profile[: 2 if at == 2 else 3]) for at, e in enumerate(plain.examples)]
+    for seed in range(5):
+        changed = stranger().transform_test_requests(plain, seed)
+        assert {slot.review.user for slot in changed[0].slots} == {"u3"}
+        assert len(changed[2].slots) == 2
+
+
+def stranger() -> RAGStranger:
+    return RAGStranger(RAGStranger.Config())
 
 
 def test_one_user_alone_has_no_donor() -> None:
