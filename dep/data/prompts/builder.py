@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from dep.data.prompts.block import Block
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.chat_request import ChatRequest, Line, field_line, rating_line, review_lines
 from dep.data.prompts.cuts import cut_positions
@@ -37,19 +38,6 @@ _HEADING: Parts = (Part("[User's Past Reviews]:\n", True),)
 _SLACK = 2
 """Within a prompt a text may have up to this many more tokens than it has alone."""
 _ITEM_FIELDS = ("Item Title", "Item Description")
-
-
-class Block(NamedTuple):
-    """A past review in the prompt: index and slot in the request, its lines, and the branches that have a vector.
-
-    `late` is the line of its soft tokens if these stand after all blocks; otherwise `lines` holds them.
-    """
-
-    k: int
-    slot: Slot
-    lines: list[Parts]
-    late: list[Parts]
-    branches: list[Branch]
 
 
 class PromptBuilder:
