@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
@@ -24,7 +25,8 @@ _DECODED, _PROMPT, _STEPS = 64, 16, 8
 def measured_speed(config: PretrainedConfig) -> tuple[float, float]:
     """Return the measured operations per second of training, and the bytes of weights read per second of decoding.
 
-    The time of the whole model is taken to be proportional to the number of parameters in its layers.
+    The time of the whole model is taken to be proportional to the number of parameters in its layers. The fastest of
+    several trials counts, since other processes can only slow a trial down.
 
     Args:
         config: the configuration of the backbone.
@@ -35,24 +37,23 @@ def measured_speed(config: PretrainedConfig) -> tuple[float, float]:
     use_gqa_attention(model)
     width = model.get_input_embeddings().weight.shape[1]
     embeds = torch.zeros(_ROWS, _TOKENS, width, requires_grad=True)
-    for _ in range(2):  # the first warms up
-        began = time.perf_counter()
-        model(inputs_embeds=embeds, use_cache=False).logits.sum().backward()
-        step_s = time.perf_counter() - began
-    return _ROWS * training_flops(small, _TOKENS, _TOKENS) / step_s, _bandwidth(config, model)
+    seconds = [_seconds(lambda: model(inputs_embeds=embeds, use_cache=False).logits.sum().backward()) for _ in range(4)]
+    return _ROWS * training_flops(small, _TOKENS, _TOKENS) / min(seconds), _bandwidth(config, model)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 @torch.no_grad()
 def _bandwidth(config: PretrainedConfig, model: PreTrainedModel) -> float:
     ids = torch.zeros(_DECODED, _PROMPT, dtype=torch.long)
     cache = model(ids, use_cache=True).get("past_key_values")
-    began = time.perf_counter()
-    for _ in range(_STEPS):
-        if cache is None:  # recurrent: a step is a prompt of one token
-            model(ids[:, :1])
-        else:
-            model(ids[:, :1], past_key_values=cache, use_cache=True)
-    token_s = (time.perf_counter() - began) / _STEPS
+    # without a cache, as in a recurrent model, a step is a prompt of one token
+    kept = {} if cache is None else {"past_key_values": cache, "use_cache": True}
+    token_s = min(_seconds(lambda: model(ids[:, :1], **kept)) for _ in range(_STEPS))
     whole, tried = parameters(config), sum(p.numel() for p in model.parameters())
     layers = whole.total - whole.embedding
     ends = sum(p.numel() for p in {model.get_input_embeddings().weight, model.get_output_embeddings().weight})
