@@ -75,7 +75,7 @@ notebooks: install-dev ## Execute the notebooks on runs/ablation (DEP_RUN=/path/
 	$(BIN)/python -m pytest --nbmake --overwrite notebooks
 
 test: install-dev wordnet lint typecheck ## Check style and types, then run every test (PYTEST_ARGS="-k name" for some)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 test-vllm: .venv-vllm/.installed ## Generation by vLLM against our own, in an environment of its own (VLLM=vllm on a GPU)
 	VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest tests/vllm
