@@ -22,6 +22,7 @@ from dep.data.datamodule import Batching, ReviewData, TrainingPrompts
 from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.requests import Requests
 from dep.data.protocol import ReviewDataset
+from dep.data.training_population import training_rows
 from dep.types import Corpus, Example, Prompt, Request, Slot, Split
 from dep.utils.errors import DepError
 
@@ -30,21 +31,6 @@ OTHERS = 3
 """Largest number of other reviews of the item that a prompt of the task `diff` shows."""
 OTHER_TOKENS = 64
 """Largest number of tokens of each of these reviews; fewer where `prompt.max_input_tokens` is small."""
-
-
-def training_rows(prepared: ReviewDataset) -> dict[str, list[int]]:
-    """Return for each category the rows of the training population's reviews, in order.
-
-    These are training targets and reviews in training examples' profiles, without validation and test targets.
-    """
-    train: dict[str, set[int]] = {category: set() for category in prepared.corpora}
-    held_out: dict[str, set[int]] = {category: set() for category in prepared.corpora}
-    for example in prepared.examples:
-        if example.split == "train":
-            train[example.category].update(example.profile, [example.row])
-        else:
-            held_out[example.category].add(example.row)
-    return {category: sorted(train[category] - held_out[category]) for category in prepared.corpora}
 
 
 class OtherReviews:

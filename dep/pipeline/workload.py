@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from dep.config.schema import build
-from dep.data.alignment import training_rows
 from dep.data.arm_requests import ArmRequests
+from dep.data.training_population import training_rows
 from dep.models.adapters.base import AdapterParts
 from dep.models.backbones.cost import Load, architecture
 from dep.models.soft_prompt import build_adapter

@@ -138,12 +138,12 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
     texts = Generate.texts
     calls = 0
 
-    def interrupted(self: Generate, batch: object) -> list[str]:
+    def interrupted(self: Generate, *args: object) -> list[str]:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise KeyboardInterrupt
-        return texts(self, batch)  # type: ignore[arg-type]
+        return texts(self, *args)  # type: ignore[arg-type]
 
     shutil.copytree(finished / "cache", tmp_path / "cache", ignore=shutil.ignore_patterns("predictions", "scores"))
     arms = ("arms=[non_perso,dep]", "compare=[dep - non_perso]", "generate.batch_size=2")

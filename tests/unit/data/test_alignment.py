@@ -10,12 +10,13 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from dep.data.alignment import AlignmentData, training_rows
+from dep.data.alignment import AlignmentData
 from dep.data.datamodule import Batching, ReviewData
 from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.settings import PromptConfig
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers import Recency
+from dep.data.training_population import training_rows
 from dep.data.vectors.store import VectorStore
 from dep.models.backbones.load import DEMO
 from dep.types import Corpus, Example, Item, Review

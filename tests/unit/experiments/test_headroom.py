@@ -75,7 +75,7 @@ def test_own_and_strangers_reviews_are_measured_on_the_same_requests_and_nothing
     assert path == tmp_path / "runs" / "try" / "headroom.json"
     first = json.loads(path.read_text("utf-8"))
     assert [(row["past_reviews"], row["had_all"]) for row in first["rows"]] == [(0, 6), (2, 6)]
-    assert {len(request) for request in first["requests"]} == {2 + 3}
+    assert {len(request) for request in first["requests"]} == {2 + 3 + 1}, "key, user, three prompts, a LoRA a user"
     folder = tmp_path / "runs" / "try_headroom"
     own, other = (
         read_rows(folder / arm / "seed0" / "predictions.jsonl") for arm in ("rag@history=2", "rag_stranger@history=2")
