@@ -17,7 +17,7 @@ from experiments.study.headroom_report import section
 
 CONF = str(Path(__file__).resolve().parents[3] / "conf" / "demo.yaml")
 SMALL = [
-    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.test_examples=6",
+    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.test_examples=3",
     "generate.progress=false", "threads=0", "wandb=disabled", "jobs=1",
 ]  # fmt: skip
 
@@ -74,7 +74,7 @@ def test_own_and_strangers_reviews_are_measured_on_the_same_requests_and_nothing
     path = measure([CONF], words, Headroom([0, 2], 20.0), console)
     assert path == tmp_path / "runs" / "try" / "headroom.json"
     first = json.loads(path.read_text("utf-8"))
-    assert [(row["past_reviews"], row["had_all"]) for row in first["rows"]] == [(0, 6), (2, 6)]
+    assert [(row["past_reviews"], row["had_all"]) for row in first["rows"]] == [(0, 3), (2, 3)]
     assert {len(request) for request in first["requests"]} == {2 + 3 + 1}, "key, user, three prompts, a LoRA a user"
     folder = tmp_path / "runs" / "try_headroom"
     own, other = (
