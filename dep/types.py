@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "val", "test"]
 Branch = Literal["his", "diff", "user"]
 """What a soft token stands for: a review (`his`), its difference from peers (`diff`), or the whole history (`user`)."""
+STARS = 5  # the most stars that a rating has
 IGNORE = -100
 """Label of a token that the loss leaves out."""
 

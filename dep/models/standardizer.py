@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -28,3 +29,18 @@ class Standardizer(nn.Module):
     def undo(self, x_SE: Tensor) -> Tensor:
         """Undo the standardisation of vectors [..., E]."""
         return x_SE * self.std + self.mean
+
+
+def scaling(width: int) -> tuple[Tensor, Tensor]:
+    """Return a mean [E] of 0 and a deviation [E] that scale unit vectors of this width to components of size one."""
+    return torch.zeros(width), torch.full((width,), width**-0.5)
+
+
+def width_scale(x_SE: Tensor) -> float:
+    """Return the square root of E, which scales unit vectors [..., E] to components of size one."""
+    return float(x_SE.shape[-1]) ** 0.5
+
+
+def scaled(x_SE: Tensor) -> Tensor:
+    """Scale unit vectors [..., E] to components of size one."""
+    return x_SE * width_scale(x_SE)

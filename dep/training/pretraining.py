@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dep.models.adapters.user_llm.encoder import STARS, UserEncoder
-from dep.types import UserHistory, UserHistoryBatch
+from dep.models.adapters.user_llm.encoder import UserEncoder
+from dep.types import STARS, UserHistory, UserHistoryBatch
 from dep.utils.progress import stage
 
 _BATCH = 32

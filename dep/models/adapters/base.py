@@ -14,8 +14,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
-from dep.types import SLOT_TOKENS, Batch, Branch, UserHistory
+from dep.types import SLOT_TOKENS, Batch, Branch, UserHistory, UserHistoryBatch
+from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
 
 Statistics = Mapping[Branch, tuple[Tensor, Tensor]]
@@ -68,6 +70,29 @@ class AdapterParts:
         """D, the width of the LLM."""
         embedding: Any = self.model.get_input_embeddings()
         return int(embedding.weight.shape[1])
+
+    def new_projector(self, width_in: int) -> Projector:
+        """Build an untrained projector from vectors [..., width_in] to soft tokens of all branches."""
+        return Projector(self.projector, width_in, self.llm_width, self.branches, self.norm, self.words)
+
+
+def user_history(
+    batch: Batch, like: Tensor, reader: str, way_out: str = "set prompt.reads_user_history"
+) -> UserHistoryBatch:
+    """Return the user histories of a batch, with numbers of the dtype and on the device of `like`.
+
+    Args:
+        batch: the batch.
+        like: a parameter of the adapter.
+        reader: names what reads the histories, for the error.
+        way_out: what to do where there are none, for the error.
+
+    Raises:
+        DepError: the batch has no user history.
+    """
+    if batch.user_history is None:
+        raise DepError(reader, "batch.user_history", "none", way_out)
+    return UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
 
 
 class Adapter(nn.Module):

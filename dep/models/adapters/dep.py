@@ -46,7 +46,7 @@ class DEPAdapter(Adapter):
         """Build the adapter from the settings of compressor and projector."""
         compressor = COMPRESSORS.build(parts.compressor, parts.width)
         width = compressor.width_out
-        projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
+        projector = parts.new_projector(width)
         return cls(compressor, projector, parts.statistics, parts.soft_prompt.losses_see)
 
     @property

@@ -11,11 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics, user_history
 from dep.models.projector import Projector
 from dep.models.standardizer import Standardizer
 from dep.types import Batch, UserHistory
-from dep.utils.errors import DepError
 
 
 class E2PAdapter(Adapter):
@@ -38,7 +37,7 @@ class E2PAdapter(Adapter):
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> E2PAdapter:
         """Build the adapter with a projector from E to D."""
-        projector = Projector(parts.projector, parts.width, parts.llm_width, parts.branches, parts.norm, parts.words)
+        projector = parts.new_projector(parts.width)
         return cls(projector, parts.width, parts.statistics)
 
     def stored_numbers(self, history: UserHistory) -> int:
@@ -51,10 +50,8 @@ class E2PAdapter(Adapter):
         Raises:
             DepError: the batch has no user history.
         """
-        if batch.user_history is None:
-            raise DepError("E2P's user embedding", "batch.user_history", "none", "set prompt.reads_user_history")
-        present_BL = batch.user_history.present
-        reviews_BLE = self.standardizer(batch.user_history.his.to(next(self.parameters())))
+        history = user_history(batch, next(self.parameters()), "E2P's user embedding")
+        present_BL, reviews_BLE = history.present, self.standardizer(history.his)
         total_BE = reviews_BLE.masked_fill(~present_BL[..., None], 0.0).sum(1)
         return total_BE / present_BL.sum(1, keepdim=True).clamp(min=1)
 

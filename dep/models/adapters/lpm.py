@@ -17,13 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics, user_history
 from dep.models.adapters.user_llm.perceiver import Perceiver
 from dep.models.projector import Projector
 from dep.models.settings import LPMConfig
-from dep.models.standardizer import Standardizer
+from dep.models.standardizer import Standardizer, scaled, scaling
 from dep.types import Batch, UserHistory, UserHistoryBatch
-from dep.utils.errors import DepError
 
 
 class LPMAdapter(Adapter):
@@ -49,9 +48,8 @@ class LPMAdapter(Adapter):
     ) -> None:
         super().__init__()
         w = config.width
-        self.config, self.projector, self.scale = config, projector, float(width) ** 0.5
-        scaled = torch.zeros(width), torch.full((width,), width**-0.5)
-        self.standardizer = Standardizer(*(statistics or {}).get("his", scaled))
+        self.config, self.projector = config, projector
+        self.standardizer = Standardizer(*(statistics or {}).get("his", scaling(width)))
         self.review, self.item, self.stars = nn.Linear(width, w), nn.Linear(width, w), nn.Linear(1, w)
         self.norm_event, self.norm_query, self.norm_token = nn.LayerNorm(w), nn.LayerNorm(w), nn.LayerNorm(w)
         self.perceiver = Perceiver(w, config.slots, layers=1, heads=config.heads)
@@ -63,7 +61,7 @@ class LPMAdapter(Adapter):
     def from_parts(cls, parts: AdapterParts) -> LPMAdapter:
         """Build the adapter with a projector from W to D."""
         config = parts.soft_prompt.lpm
-        projector = Projector(parts.projector, config.width, parts.llm_width, parts.branches, parts.norm, parts.words)
+        projector = parts.new_projector(config.width)
         return cls(config, parts.width, projector, parts.statistics)
 
     def param_groups(self) -> list[dict[str, Any]]:
@@ -79,7 +77,7 @@ class LPMAdapter(Adapter):
         """Compute the users' slots [B, N, W] from their past reviews; a request does not change them."""
         events_BLW = self.norm_event(
             self.review(self.standardizer(history.his))
-            + self.item(history.item * self.scale)
+            + self.item(scaled(history.item))
             + self.stars(((history.rating - 3) / 2)[..., None])
         )
         slots_BNW: Tensor = self.perceiver(events_BLW, history.present)
@@ -95,7 +93,7 @@ class LPMAdapter(Adapter):
         Returns:
             The states [B, M, W] of the soft tokens, and the gate [B, M, N], whose rows sum to 1 (a mean over heads).
         """
-        query_BMW = self.norm_query(self.tokens_MW + self.request(query_BE * self.scale)[:, None])
+        query_BMW = self.norm_query(self.tokens_MW + self.request(scaled(query_BE))[:, None])
         read_BMW, gate_BMN = self.attention(query_BMW, slots_BNW, slots_BNW)
         return self.norm_token(query_BMW + read_BMW), gate_BMN
 
@@ -105,9 +103,6 @@ class LPMAdapter(Adapter):
         Raises:
             DepError: the batch has no user history.
         """
-        if batch.user_history is None:
-            raise DepError("LPM's slots", "batch.user_history", "none", "set prompt.reads_user_history")
-        like = self.tokens_MW
-        history = UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
+        history = user_history(batch, self.tokens_MW, "LPM's slots")
         states_BMW, _ = self.read(self.slots(history), history.query)
         return SoftTokens({"user": self.projector(states_BMW, "user")}, {}, {})

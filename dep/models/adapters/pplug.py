@@ -15,11 +15,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics, user_history
 from dep.models.projector import Projector
 from dep.models.standardizer import Standardizer
 from dep.types import Batch
-from dep.utils.errors import DepError
 
 
 class PPlugAdapter(Adapter):
@@ -46,7 +45,7 @@ class PPlugAdapter(Adapter):
     def from_parts(cls, parts: AdapterParts) -> PPlugAdapter:
         """Build the adapter with a projector from E to D."""
         width = parts.width
-        projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
+        projector = parts.new_projector(width)
         return cls(projector, parts.width, parts.statistics)
 
     def weights(self, his_BLE: Tensor, query_BE: Tensor, present_BL: Tensor) -> Tensor:
@@ -69,11 +68,9 @@ class PPlugAdapter(Adapter):
         Raises:
             DepError: the batch has no user history.
         """
-        if batch.user_history is None:
-            raise DepError("a user's embedding: expected batch.user_history, found none; set prompt.user_tokens")
-        history, like = batch.user_history, self.instruction
-        his_BLE = history.his.to(like)
-        weights_BL = self.weights(his_BLE, history.query.to(like), history.present)
+        history = user_history(batch, self.instruction, "a user's embedding", "set prompt.user_tokens")
+        his_BLE = history.his
+        weights_BL = self.weights(his_BLE, history.query, history.present)
         user_BE = torch.einsum("bl,ble->be", weights_BL, self.standardizer(his_BLE))
         both_B2E = torch.stack([self.instruction.expand_as(user_BE), user_BE], 1)
         return SoftTokens({"user": self.projector(both_B2E, "user")}, {}, {})

@@ -16,15 +16,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics, user_history
 from dep.models.adapters.dep_user.attention import Block
 from dep.models.adapters.dep_user.features import Events, Pooled, Request
 from dep.models.adapters.dep_user.settings import DEPUserConfig
 from dep.models.initialization import initialise
 from dep.models.projector import Projector
-from dep.models.standardizer import Standardizer
+from dep.models.standardizer import Standardizer, scaling
 from dep.types import Batch, Branch, UserHistoryBatch
-from dep.utils.errors import DepError
 
 _START_SCALE = 0.1
 """What `scale` begins with."""
@@ -87,9 +86,8 @@ class DEPUserAdapter(Adapter):
     ) -> None:
         super().__init__()
         self.encoder, self.projector = DEPUserEncoder(config, width), projector
-        plain = torch.zeros(width), torch.full((width,), width**-0.5)
         self.standardizers = nn.ModuleDict(
-            {branch: Standardizer(*(statistics or {}).get(branch, plain)) for branch in _READS}
+            {branch: Standardizer(*(statistics or {}).get(branch, scaling(width))) for branch in _READS}
         )
 
     @classmethod
@@ -97,7 +95,7 @@ class DEPUserAdapter(Adapter):
         """Build the adapter with the encoder of `soft_prompt.dep_user` and a projector from W to D."""
         config = parts.soft_prompt.dep_user
         width = config.width
-        projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
+        projector = parts.new_projector(width)
         return cls(config, projector, parts.width, parts.statistics)
 
     def forward(self, batch: Batch) -> SoftTokens:
@@ -106,10 +104,7 @@ class DEPUserAdapter(Adapter):
         Raises:
             DepError: the batch has no user history.
         """
-        if batch.user_history is None:
-            raise DepError("dep_user: expected batch.user_history, found none; set prompt.reads_user_history")
-        like = self.encoder.start
-        past = UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
+        past = user_history(batch, self.encoder.start, "dep_user")
         his, diff = (self.standardizers[branch] for branch in _READS)
         past = past._replace(his=his(past.his), diff=diff(past.diff), item_peers=his(past.item_peers))
         return SoftTokens({"user": self.projector(self.encoder(past), "user")}, {}, {})

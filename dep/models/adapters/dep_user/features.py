@@ -19,9 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dep.models.adapters.dep_user.settings import DEPUserConfig
-from dep.types import UserHistoryBatch
-
-STARS = 5
+from dep.models.standardizer import scaled
+from dep.types import STARS, UserHistoryBatch
 
 
 class Stars(nn.Module):
@@ -137,8 +136,3 @@ def _normed_mean(x_BLE: Tensor, weight_BL: Tensor) -> Tensor:
     total_B1 = weight_BL.sum(1, keepdim=True)
     mean_BE = torch.einsum("bl,ble->be", weight_BL / total_B1.clamp(min=1e-6), x_BLE)
     return F.layer_norm(mean_BE, mean_BE.shape[-1:])
-
-
-def scaled(x_SE: Tensor) -> Tensor:
-    """Scale unit vectors [..., E] to components of about size one."""
-    return x_SE * float(x_SE.shape[-1]) ** 0.5

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics, user_history
 from dep.models.adapters.lora import LowRankUpdates
 from dep.models.adapters.user_llm.cross_attention import GatedCrossAttention, attached
 from dep.models.adapters.user_llm.encoder import UserEncoder
@@ -24,8 +24,7 @@ from dep.models.adapters.user_llm.perceiver import Perceiver
 from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.models.backbones.layers import decoder_layers
 from dep.models.projector import Projector
-from dep.types import Batch, UserHistoryBatch
-from dep.utils.errors import DepError
+from dep.types import Batch
 
 
 class UserLLMAdapter(Adapter):
@@ -72,7 +71,7 @@ class UserLLMAdapter(Adapter):
         settings, projector = parts.soft_prompt.user_llm, None
         if settings.integration == "soft_prompt":
             width = settings.encoder.width
-            projector = Projector(parts.projector, width, parts.llm_width, parts.branches, parts.norm, parts.words)
+            projector = parts.new_projector(width)
         adapter = cls(settings, parts.width, parts.categories, parts.longest, parts.model, projector, parts.statistics)
         if settings.strategy == "lora":
             adapter.updates = LowRankUpdates(parts.model, parts.soft_prompt.lora)
@@ -122,10 +121,7 @@ class UserLLMAdapter(Adapter):
         Raises:
             DepError: the batch has no user history.
         """
-        if batch.user_history is None:
-            raise DepError("User-LLM: expected batch.user_history, found none; set prompt.reads_user_history")
-        like = self.encoder.review.weight
-        history = UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
+        history = user_history(batch, self.encoder.review.weight, "User-LLM")
         states_BLW = self.encoder(history)
         if self.perceiver is None:
             return states_BLW, history.present

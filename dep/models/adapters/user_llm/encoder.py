@@ -23,10 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dep.models.adapters.user_llm.settings import UserEncoderConfig
-from dep.models.standardizer import Standardizer
-from dep.types import UserHistoryBatch
-
-STARS = 5
+from dep.models.standardizer import Standardizer, scaled, scaling, width_scale
+from dep.types import STARS, UserHistoryBatch
 
 
 class UserEncoder(nn.Module):
@@ -66,17 +64,15 @@ class UserEncoder(nn.Module):
         self.next_item, self.next_review = nn.Linear(w, width_in), nn.Linear(w, width_in)
         self.next_stars = nn.Linear(w, STARS)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
-        scaled = torch.zeros(width_in), torch.full((width_in,), width_in**-0.5)
-        self.standardizer = Standardizer(*(statistics or scaled))
+        self.standardizer = Standardizer(*(statistics or scaling(width_in)))
 
     def forward(self, history: UserHistoryBatch) -> Tensor:
         """Compute states [B, L, W]; a state depends on its own event and earlier events, and never on padding."""
-        scale = width_scale(history.item)
         gap_BL = history.days.clamp(min=0)
         gap_BL = torch.cat([torch.zeros_like(gap_BL[:, :1]), (gap_BL[:, :-1] - gap_BL[:, 1:]).clamp(min=0)], 1)
         events_BLW = self.norm(
             self.review(self.standardizer(history.his))
-            + self.item(history.item * scale)
+            + self.item(scaled(history.item))
             + self.stars(((history.rating - 3) / 2)[..., None])
             + self.gap(torch.log1p(gap_BL)[..., None])
             + self.category(history.category)[:, None]
@@ -116,8 +112,3 @@ class UserEncoder(nn.Module):
         his_ME = self.standardizer(history.his[:, 1:][known_BL])
         review_M = 1 - F.cosine_similarity(self.next_review(state_MW), his_ME, dim=-1)
         return item_M, rating_M, review_M, known_BL
-
-
-def width_scale(x: Tensor) -> float:
-    """Return the square root of E, which scales unit vectors [..., E] to components of size one."""
-    return float(x.shape[-1]) ** 0.5
