@@ -15,12 +15,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal, overload
+from typing import Literal
 
 from dep.data.arm_requests import PromptDataset
 from dep.data.datamodule import Batching, ReviewData, TrainingPrompts
 from dep.data.prompts.builder import PromptBuilder
-from dep.data.prompts.requests import Requests
+from dep.data.prompts.requests import MappedRequests, Requests
 from dep.data.protocol import ReviewDataset
 from dep.data.training_population import training_rows
 from dep.types import Corpus, Example, Prompt, Request, Slot, Split
@@ -44,7 +44,7 @@ class OtherReviews:
     def __init__(self, prepared: ReviewDataset, cut: Callable[[str], str]) -> None:
         self.cut = cut
         self._of_item: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-        for category, rows in training_rows(prepared).items():
+        for category, rows in training_rows(prepared.corpora, prepared.examples).items():
             for row in rows:
                 review = prepared.corpora[category].reviews[row]
                 self._of_item[category, review.item].append((review.user, review.text))
@@ -54,8 +54,8 @@ class OtherReviews:
         return [self.cut(text) for writer, text in self._of_item[category, item] if writer != user][:OTHERS]
 
 
-class TaskRequests(Sequence[Request]):
-    """The requests of one alignment task.
+def task_requests(requests: Sequence[Request], task: Task, others: OtherReviews) -> MappedRequests:
+    """Turn requests into those of one alignment task.
 
     Args:
         requests: requests whose only past review is the target.
@@ -63,34 +63,20 @@ class TaskRequests(Sequence[Request]):
         others: finds these reviews.
     """
 
-    def __init__(self, requests: Sequence[Request], task: Task, others: OtherReviews) -> None:
-        self.requests, self.task, self.others = requests, task, others
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-    @overload
-    def __getitem__(self, at: int) -> Request: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Request]: ...
-    def __getitem__(self, at: int | slice) -> Request | Sequence[Request]:
-        if isinstance(at, slice):
-            return TaskRequests(self.requests[at], self.task, self.others)
-        request = self.requests[at]
-        item = request.item
-        if self.task == "diff":
-            texts = self.others(request.category, item.item, request.user)
-            numbered = (f"({number}) {text}" for number, text in enumerate(texts, 1))
-            item = replace(item, description=f"Others wrote: {' '.join(numbered)}")
-        slots = tuple(map(self._slot, request.slots))
-        return replace(request, key=f"{request.key}/{self.task}", item=item, slots=slots)
-
-    def _slot(self, slot: Slot) -> Slot:
+    def slot_of(slot: Slot) -> Slot:
         """Keep the task's vector alone; the item's description already stands above the past reviews."""
         item = replace(slot.item, description="")
-        if self.task == "his":
-            return replace(slot, item=item, diff=None)
-        return replace(slot, item=item, his=None)
+        return replace(slot, item=item, diff=None) if task == "his" else replace(slot, item=item, his=None)
+
+    def changed(_: int, request: Request) -> Request:
+        item = request.item
+        if task == "diff":
+            texts = others(request.category, item.item, request.user)
+            numbered = (f"({number}) {text}" for number, text in enumerate(texts, 1))
+            item = replace(item, description=f"Others wrote: {' '.join(numbered)}")
+        return replace(request, key=f"{request.key}/{task}", item=item, slots=tuple(map(slot_of, request.slots)))
+
+    return MappedRequests(requests, changed)
 
 
 class SpreadPrompts(PromptDataset):
@@ -154,7 +140,11 @@ class AlignmentData(ReviewData):
         limit = min(OTHER_TOKENS, builder.config.max_input_tokens // (4 * OTHERS))
         self.others = OtherReviews(data.prepared, lambda text: builder.cut(text, limit))
         self.tasks, self.slots, self.source = list(tasks), slots, data
-        train = [(row, category) for category, rows in training_rows(data.prepared).items() for row in rows]
+        train = [
+            (row, category)
+            for category, rows in training_rows(data.prepared.corpora, data.prepared.examples).items()
+            for row in rows
+        ]
         held = sorted((e.row, e.category) for e in data.prepared.examples if e.split == "val")
         pairs = [(task, pair) for task in self.tasks for pair in self._usable(train, task)]
         random.Random(batching.seed).shuffle(pairs)
@@ -192,9 +182,9 @@ class AlignmentData(ReviewData):
         """Return the requests of a split and a task, each with the target as its only past review, with all vectors."""
         return self.requests_of([_example(split, row, category) for row, category in self._rows[split, task]])
 
-    def of_task(self, requests: Sequence[Request], task: Task) -> TaskRequests:
+    def of_task(self, requests: Sequence[Request], task: Task) -> MappedRequests:
         """Turn plain requests into those of a task."""
-        return TaskRequests(requests, task, self.others)
+        return task_requests(requests, task, self.others)
 
     def prompts(self, requests: Sequence[Request]) -> PromptDataset:
         """Return the prompts of `requests`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dep.data.prompts.chat_request import ChatRequest
 from dep.data.prompts.requests import Requests
@@ -117,22 +117,3 @@ class Method:
             For each request its questions and answers; the last answer is the profile.
         """
         raise NotImplementedError
-
-
-class MappedRequests(Sequence[Request]):
-    """A sequence of requests that `change(index, request)` changes when they are read."""
-
-    def __init__(self, requests: Requests, change: Callable[[int, Request], Request]) -> None:
-        self.requests, self.change = requests, change
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-    @overload
-    def __getitem__(self, at: int) -> Request: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Request]: ...
-    def __getitem__(self, at: int | slice) -> Request | Sequence[Request]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        return self.change(at, self.requests[at])

@@ -11,11 +11,12 @@ from typing import Any
 from dep.config.schema import RunConfig, build, identity
 from dep.data.dataset_store import load_dataset
 from dep.data.embedders import Embedder
-from dep.data.embedders.fitting import fit_once, fittable_parts, training_texts
+from dep.data.embedders.fitting import fit_once, fittable_parts
 from dep.data.prompts.chat_frame import ChatFrame, chat_frame
 from dep.data.prompts.settings import PromptConfig
 from dep.data.prompts.template import shown_branches, system_text
 from dep.data.protocol import ReviewDataset
+from dep.data.training_population import training_texts
 from dep.evaluation.metrics import build_metrics
 from dep.models.backbones.fingerprint import stamp
 from dep.models.backbones.load import files

@@ -99,7 +99,8 @@ def alignment_load(resources: Resources, arm: Arm, counts: dict[str, int] | None
     if counts is None:
         reviews = _TABLE4["train"]
     else:
-        reviews = sum(map(len, training_rows(resources.prepared(arm.config)).values()))
+        prepared = resources.prepared(arm.config)
+        reviews = sum(map(len, training_rows(prepared.corpora, prepared.examples).values()))
     examples = min(reviews * tasks, align.max_examples or reviews * tasks)
     measured = (align.epochs + _VARIANTS) * align.held_out * tasks
     return replace(load, train=examples * align.epochs, validate=measured, validation_writes=False, read=examples)

@@ -4,8 +4,8 @@
 
 Each number K of past reviews is measured twice on the same requests: with the user's own reviews (`rag`) and with those
 of another user (`rag_stranger`). Their difference is what the LLM learns about the user from text; the rest of the gain
-over K = 0 is what any reviews would give. Where an arm `oppu` exists (a LoRA for each user), it is a further row. The
-settings are `headroom.past_reviews` (the numbers K) and `headroom.minutes` (a K that would exceed them is left out).
+over K = 0 is what any reviews would give. The arm `oppu` (a LoRA for each user) is a further row. The settings are
+`headroom.past_reviews` (the numbers K) and `headroom.minutes` (a K that would exceed them is left out).
 Results are runs/<name>/headroom.json, .html and .md; finished parts are not repeated.
 """
 
@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.markup import escape
 
-from dep.config.loader import load, load_arms, locate, packaged
+from dep.config.loader import load, load_arms
 from dep.config.schema import RunConfig
 from dep.evaluation.significance import mean_interval, paired
 from dep.models.backbones.cost import architecture
@@ -72,7 +72,7 @@ def measure(
     run, configs = load_arms(files, [*overrides, *words, f"vary={{prompt.history: {counts}}}"])
     configs.pop("rag_stranger@history=0", None)  # equal to rag@history=0
     configs = {name: _for_long_prompts(config) for name, config in configs.items()}
-    oppu = load_arms(files, [*overrides, *words[1:], "arms=[oppu]"])[1] if _has_oppu(files) else {}
+    oppu = load_arms(files, [*overrides, *words[1:], "arms=[oppu]"])[1]
     progress.quiet()
     resources = Resources(run, console)
     if plan:
@@ -93,11 +93,6 @@ def measure(
     console.print(shown.note)
     console.print(f"[bold]headroom[/] {folder / 'headroom.json'}")
     return folder / "headroom.json"
-
-
-def _has_oppu(files: Sequence[str]) -> bool:
-    folders = [packaged() / "arm", *(locate(file).parent / "arm" for file in files)]
-    return any((folder / "oppu.yaml").is_file() for folder in folders)
 
 
 def _for_long_prompts(config: RunConfig) -> RunConfig:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import cast
 
 from dep.data.embedders.base import Embedder, Fittable
-from dep.types import Corpus, Example
 from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError, MissingFile
 from dep.utils.hashing import json_digest
@@ -23,12 +22,6 @@ from dep.utils.locks import file_lock
 
 FITTED_FILE = "embedder.safetensors"
 """The file of fitted weights in a folder that `embedder.fitted` names."""
-
-
-def training_texts(corpora: dict[str, Corpus], examples: Sequence[Example]) -> list[str]:
-    """Return the texts of the training population: training targets, and all reviews in their profiles."""
-    rows = {(e.category, row) for e in examples if e.split == "train" for row in (*e.profile, e.row)}
-    return [corpora[category].reviews[row].text for category, row in sorted(rows)]
 
 
 def fittable_parts(embedder: Embedder) -> list[Fittable]:

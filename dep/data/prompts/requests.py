@@ -119,3 +119,22 @@ class Requests(Sequence[Request]):
             return Slot(review, item, vectors.his_NE[vector_row], shown.get(vector_row))
         diff = vectors.diff_NE[vector_row] if vectors.peers_N[vector_row] > 0 else None
         return Slot(review, item, vectors.his_NE[vector_row], diff)
+
+
+class MappedRequests(Sequence[Request]):
+    """A sequence of requests that `change(index, request)` changes when they are read."""
+
+    def __init__(self, requests: Sequence[Request], change: Callable[[int, Request], Request]) -> None:
+        self.requests, self.change = requests, change
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    @overload
+    def __getitem__(self, at: int) -> Request: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Request]: ...
+    def __getitem__(self, at: int | slice) -> Request | Sequence[Request]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        return self.change(at, self.requests[at])

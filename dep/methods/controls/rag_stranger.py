@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dep.data.prompts.requests import Requests
-from dep.methods.base import MappedRequests
+from dep.data.prompts.requests import MappedRequests, Requests
 from dep.methods.controls.shuffled import donors
 from dep.methods.rag import RAG
 from dep.types import Example, Request

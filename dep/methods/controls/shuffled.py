@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dep.data.prompts.requests import Requests
+from dep.data.prompts.requests import MappedRequests, Requests
 from dep.data.prompts.settings import PromptConfig
-from dep.methods.base import ActivationContext, MappedRequests, Method
+from dep.methods.base import ActivationContext, Method
 from dep.methods.dep import DEP
 from dep.models.settings import SoftPromptConfig
 from dep.types import Example, Request, Slot, UserHistory

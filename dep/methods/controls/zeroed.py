@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from dep.data.prompts.requests import Requests
-from dep.methods.base import MappedRequests
+from dep.data.prompts.requests import MappedRequests, Requests
 from dep.methods.dep import DEP
 from dep.types import Request, Slot
 from dep.utils.registry import ComponentConfig

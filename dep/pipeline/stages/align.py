@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dep.data.alignment import AlignmentData, Task
 from dep.data.datamodule import Batching, ReviewData
-from dep.methods.base import MappedRequests
+from dep.data.prompts.requests import MappedRequests
 from dep.methods.controls.shuffled import with_others_vectors
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import alignment_key

@@ -38,12 +38,10 @@ def train(resources: Resources, arm: Arm) -> None:
         _train_into_cache(resources, arm.training_view)
     arm.folder.mkdir(parents=True, exist_ok=True)
     (arm.folder / FITTED_FILE).unlink(missing_ok=True)  # of an earlier configuration
-    fitted = [FITTED_FILE] if (home / FITTED_FILE).is_file() else []
-    for name in ("metrics.csv", "training.json", *fitted, *FILES):
+    some = [name for name in (FITTED_FILE, REPORT) if (home / name).is_file()]
+    for name in ("metrics.csv", "training.json", *some, *FILES):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
-    if (home / REPORT).is_file():
-        shutil.copyfile(home / REPORT, arm.folder / REPORT)
     ArmStore(arm).finish("adapter", adapter_key(arm))
     if cached:
         ArmStore(arm).finish("adapter taken from", str(home))

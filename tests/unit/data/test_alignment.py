@@ -63,7 +63,8 @@ def rows(data: AlignmentData, split: Any, task: Any) -> list[int]:
 
 def test_only_reviews_of_the_training_population_are_written_and_held_out_ones_are_validation_targets(build) -> None:
     data = build()
-    assert training_rows(data.source.prepared) == {"Music": TRAIN}
+    prepared = data.source.prepared
+    assert training_rows(prepared.corpora, prepared.examples) == {"Music": TRAIN}
     assert rows(data, "train", "his") == TRAIN
     assert rows(data, "val", "his") == [2, 8]
     assert rows(data, "train", "diff") == [0, 1, 4, 5]  # nobody else reviewed the lute

@@ -9,9 +9,10 @@ import torch
 from numpy.testing import assert_allclose
 
 from dep.data.embedders import Style
-from dep.data.embedders.fitting import fit_once, training_texts, write_fitted
+from dep.data.embedders.fitting import fit_once, write_fitted
 from dep.data.protocol import apply
 from dep.data.settings import ProtocolConfig
+from dep.data.training_population import training_texts
 from dep.data.user_split import part_of
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError
