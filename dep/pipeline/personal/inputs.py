@@ -65,9 +65,13 @@ UNCHANGED = Strength()
 class Ask:
     """A review to write: the arguments of `Personalizer.generate`.
 
+        >>> past = [PastReview("A harp", "Its strings are lovely.", 5.0, peers=["Its strings are thin."])]
+        >>> Ask(past, item="A drum", rating=4.0, title="Loud").strength
+        Strength(his=1.0, diff=1.0)
+
     Args:
         history: the user's past reviews, oldest first; the prompt holds the newest of them. None to look up `user`.
-        item: the title of the item; with `user`, the id of an item of the run or of the store is as good.
+        item: the title of the item; with `user`, the id of an item of the run or of the store will do.
         rating: the stars that the user gives, from 1 to 5; NaN where they are not known.
         title: the title of the review.
         description: the description of the item.
@@ -75,6 +79,7 @@ class Ask:
         peers: the texts that other users wrote about the item, one for each user; only `dep_user` reads them.
         user: the id of a user of the run, or of `Personalizer.store`; instead of `history`.
         category: the category of the item, if `user` has reviews in several.
+        item_id: with `user`, the id of the item in the run or in the store, if `item` is its title.
         strength: how strongly the vectors count.
         max_new_tokens: the largest number of tokens in the text; None for the adapter's setting.
         temperature: the temperature of the sampling, 0 for the most likely tokens; None for the adapter's setting.
@@ -90,6 +95,7 @@ class Ask:
     peers: Sequence[str] = ()
     user: str | None = None
     category: str = ""
+    item_id: str = ""
     strength: Strength = UNCHANGED
     max_new_tokens: int | None = None
     temperature: float | None = None

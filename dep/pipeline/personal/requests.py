@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from dep.config.schema import build
+from dep.data.embedders.base import Embedder
 from dep.data.prompts.template import shown_branches
+from dep.data.retrievers.base import Retriever
 from dep.data.retrievers.texts import query_text
 from dep.data.user_history import DAY_MS, item_text
 from dep.models.adapters.base import Adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.personal.inputs import Ask, PastReview, Strength
-from dep.types import Branch, Item, Request, Review, Slot, UserHistory
+from dep.pipeline.personal.users import Background, Users
+from dep.types import Branch, Corpus, Example, Item, Request, Review, Slot, UserHistory
 from dep.utils.errors import DepError
 
 _UNKNOWN_STARS = 3.0
 """The stars that a user encoder reads where a rating is missing."""
+_REMEMBERED = 20_000
+"""Number of texts whose vectors are remembered, 30 MB at a width of 384."""
 
 
 class Known(NamedTuple):
@@ -38,27 +44,70 @@ class RequestBuilder:
     Args:
         arm: the arm.
         adapter: its adapter, whose statistics say what the average vector is; None for an arm without one.
+        embedder: embeds texts; None for an arm that reads no vectors.
     """
 
-    def __init__(self, arm: Arm, adapter: Adapter | None) -> None:
+    def __init__(self, arm: Arm, adapter: Adapter | None, embedder: Embedder | None) -> None:
         self.prompt, soft = arm.configured
         self.branches: Sequence[Branch] = shown_branches(self.prompt, soft.branches)
-        self.embedder: Any = build(arm.config, "embedder") if arm.needs_vectors else None
-        self.adapter = adapter
+        self.adapter, self.embedder = adapter, embedder
+        self.users: Users = _nobody
+        self._retriever: Retriever = build(arm.config, "retriever")
+        self._memo: OrderedDict[str, Tensor] = OrderedDict()
 
-    def __call__(self, ask: Ask) -> Request:
-        """Build the request of an ask.
+    @property
+    def longest(self) -> int:
+        """The largest number of past reviews that a request uses."""
+        return max(self.prompt.history, self.prompt.max_user_history if self.prompt.reads_user_history else 0)
+
+    def background(self, ask: Ask) -> Background:
+        """Return the past reviews of an ask, and what it says of the item.
 
         Raises:
-            DepError: the ask has no history.
+            DepError: the ask has both a history and a user, or neither, or the user is not known.
         """
-        if ask.history is None:
-            raise DepError("history", "the user's past reviews", "none", "give history=[...], which may be empty")
-        item, strength = Item("item", ask.item, ask.description), ask.strength
-        newest = list(ask.history)[::-1][: self.prompt.history]
-        slots = tuple(self._slot(past, number, strength) for number, past in enumerate(newest))
-        history = self._user_history(ask, item) if self.prompt.reads_user_history else None
-        return Request("request", "", "user", item, ask.rating, ask.title, "", slots, user_history=history)
+        if (ask.history is None) == (ask.user is None):
+            found = "neither" if ask.user is None else "both"
+            raise DepError("ask", "history=[...] or user=...", found, "history=[] is a user without past reviews")
+        if ask.history is not None:
+            return Background(ask.history, Item("item", ask.item, ask.description))
+        return self.users(ask, self.longest)
+
+    def reads(self, branch: Branch) -> bool:
+        """Return whether requests hold vectors of a branch."""
+        in_history = self.prompt.reads_user_history and (branch == "his" or self.prompt.reads_differences)
+        return branch in self.branches or in_history
+
+    def __call__(self, ask: Ask) -> Request:
+        """Build the request of an ask; `background` names the errors."""
+        return self.build(ask, self.background(ask))
+
+    def used(self, ask: Ask) -> Background:
+        """Return what `background` does, without past reviews that the request leaves out."""
+        known = self.background(ask)
+        rows = range(len(known.history))[-self.longest :] if self.longest else range(0)
+        if not self.prompt.reads_user_history:
+            rows = sorted(self._shown(known, ask))
+        return known._replace(history=[known.history[row] for row in rows])
+
+    def build(self, ask: Ask, known: Background) -> Request:
+        """Build the request of an ask from what is known of the user and the item."""
+        rows = self._shown(known, ask)
+        slots = tuple(self._slot(known.history[row], number, ask.strength) for number, row in enumerate(rows))
+        history = self._user_history(known, ask) if self.prompt.reads_user_history else None
+        return Request("request", "", "user", known.item, ask.rating, ask.title, "", slots, user_history=history)
+
+    def _shown(self, known: Background, ask: Ask) -> list[int]:
+        """Return the indices of the past reviews that the prompt shows, in the order of the arm's retriever."""
+        items = {str(at): Item(str(at), past.item, past.description) for at, past in enumerate(known.history)}
+        reviews = [
+            Review("user", str(at), past.text, past.rating, past.title, past.time)
+            for at, past in enumerate(known.history)
+        ]
+        target = Review("user", "item", "", ask.rating, ask.title, 0)
+        corpus = Corpus("", [*reviews, target], items | {"item": known.item})
+        example = Example("", "test", len(reviews), tuple(range(len(reviews))))
+        return self._retriever(example, corpus, self.prompt.history)
 
     def _slot(self, past: PastReview, number: int, strength: Strength) -> Slot:
         """Combine a past review with its vectors, if the prompt shows soft tokens for each past review."""
@@ -76,11 +125,11 @@ class RequestBuilder:
         """Return the vectors of a past review: those that it carries, or those of Eq. 2 and 4."""
         if past.vectors is not None:
             his_E, diff_E = past.vectors
-            return Known(his_E, diff_E, past.peer_count)
-        his_E = self._encode([past.text])[0]
+            return Known(his_E, diff_E, past.peer_count if diff_E is not None else 0)
+        his_E = self.encode([past.text])[0]
         if not past.peers:
             return Known(his_E, None, 0)
-        diff_E = (his_E.double() - self._encode(list(past.peers)).double().mean(0)).float()
+        diff_E = (his_E.double() - self.encode(list(past.peers)).double().mean(0)).float()
         return Known(his_E, diff_E, len(past.peers))
 
     def _scaled(self, branch: Branch, x_SE: Tensor, strength: float) -> Tensor:
@@ -93,36 +142,62 @@ class RequestBuilder:
         average_E = average_E.to(x_SE)
         return average_E + strength * (x_SE - average_E)
 
-    def _user_history(self, ask: Ask, item: Item) -> UserHistory:
-        recent = list(ask.history or ())[-self.prompt.max_user_history :]
-        known, nothing = [self._vectors(past) for past in recent], torch.zeros(self.embedder.dim)
+    def _user_history(self, known: Background, ask: Ask) -> UserHistory:
+        recent = list(known.history)[-self.prompt.max_user_history :]
+        vectors = [self._vectors(past) for past in recent]
+        query_E = self.encode([query_text(known.item, ask.title)])[0]
+        nothing_LE = query_E.new_zeros(len(recent), len(query_E))
         last = max((past.time for past in recent), default=0)
-        ratings = torch.tensor([past.rating for past in recent]).float()
-        his_LE = torch.stack([one.his for one in known]) if known else torch.zeros(0, self.embedder.dim)
+        his_LE = torch.stack([one.his for one in vectors]) if vectors else nothing_LE
         history = UserHistory(
             his=self._scaled("his", his_LE, ask.strength.his),
-            item=self._encode([item_text(Item("", past.item, past.description)) for past in recent]),
-            rating=ratings.nan_to_num(_UNKNOWN_STARS),
+            item=self.encode([item_text(Item("", past.item, past.description)) for past in recent]),
+            rating=torch.tensor([past.rating for past in recent]).float().nan_to_num(_UNKNOWN_STARS),
             days=torch.tensor([(last - past.time) / DAY_MS for past in recent]),
-            category=0,
-            query=self._encode([query_text(item, ask.title)])[0],
+            category=known.category,
+            query=query_E,
         )
         if not self.prompt.reads_differences:
             return history
         if not ask.strength.diff:
-            known = [Known(one.his, None, 0) for one in known]
-        diff = [nothing if one.diff is None else self._scaled("diff", one.diff, ask.strength.diff) for one in known]
+            vectors = [Known(one.his, None, 0) for one in vectors]
+        diff = [
+            nothing_LE[0] if one.diff is None else self._scaled("diff", one.diff, ask.strength.diff) for one in vectors
+        ]
+        peers_ME = self.encode(list(ask.peers))
+        mean = (peers_ME.double().mean(0).float(), len(peers_ME)) if ask.peers else (torch.zeros_like(query_E), 0)
+        item_peers_E, count = known.peers or mean
         return replace(
             history,
             diff=torch.stack(diff) if diff else history.his,
-            peers=torch.tensor([float(one.peers) for one in known]),
+            peers=torch.tensor([float(one.peers) for one in vectors]),
             asked_rating=_UNKNOWN_STARS if math.isnan(ask.rating) else ask.rating,
-            item_peers=self._encode(list(ask.peers)).double().mean(0).float() if ask.peers else nothing,
-            item_peer_count=len(ask.peers),
+            item_peers=item_peers_E,
+            item_peer_count=count,
         )
 
-    def _encode(self, texts: list[str]) -> Tensor:
-        if not texts:
-            return torch.zeros(0, self.embedder.dim)
-        vectors: Tensor = self.embedder.encode(texts)
-        return vectors.float()
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts; each is embedded alone and remembered, so that its vector depends on no other text.
+
+        Returns:
+            The vectors [N, E] in float32.
+
+        Raises:
+            DepError: the arm reads no vectors.
+        """
+        if self.embedder is None:
+            raise DepError("embed", "an adapter that reads vectors", "one that reads texts alone")
+        found = []
+        for text in texts:
+            if text not in self._memo:
+                self._memo[text] = self.embedder.encode([text])[0].float()
+            self._memo.move_to_end(text)
+            found.append(self._memo[text])
+            while len(self._memo) > _REMEMBERED:
+                self._memo.popitem(last=False)
+        return torch.stack(found) if found else torch.zeros(0, self.embedder.dim)
+
+
+def _nobody(ask: Ask, newest: int) -> Background:
+    """Raise the error of an ask for a user where none can be looked up."""
+    raise DepError(f"user {ask.user!r}", "a store or a run in which users are looked up", "none", "give history=[...]")

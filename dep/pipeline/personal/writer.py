@@ -128,14 +128,21 @@ class Writer:
             return ""  # what may be a thought, which the finished text leaves out
         return without_thinking(text).rstrip("\ufffd")  # the token of a half character
 
-    @torch.no_grad()
     def nll(self, requests: Sequence[Request], texts: Sequence[str]) -> list[float]:
-        """Compute the negative log likelihood of each text in nats per token."""
+        """Compute the negative log likelihood of each text in nats per token, several at a time."""
+        found: list[float] = []
+        for start in range(0, len(requests), self.settings.batch_size):
+            rows = slice(start, start + self.settings.batch_size)
+            with torch.no_grad():
+                found += self.loss(requests[rows], texts[rows]).tolist()
+        return found
+
+    def loss(self, requests: Sequence[Request], texts: Sequence[str]) -> Tensor:
+        """Compute the negative log likelihood [B] of each text in nats per token, in one batch."""
         prompts = [self.builder.build(replace(r, text=text)) for r, text in zip(requests, texts, strict=True)]
         with self._lock:
             nll_B, tokens_B = self.module.example_nll(Collator(self._pad)(prompts).to(self.module.backbone.device))
-        values: Tensor = nll_B / tokens_B
-        return values.tolist()
+        return nll_B / tokens_B
 
     def _settings(self, ask: Ask) -> GenerateConfig:
         given = {name: getattr(ask, name) for name in ("max_new_tokens", "temperature", "top_p")}
