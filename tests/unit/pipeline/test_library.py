@@ -365,7 +365,10 @@ def test_the_examples_in_docstrings_run_as_written() -> None:
     assert not done.failed
 
 
-def test_the_lines_of_the_library_page_run_as_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lines_of_the_library_page_run_as_written(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     page = Path(__file__).resolve().parents[3] / "docs" / "library.md"
     names: dict[str, object] = {}
     p = dep.Personalizer.from_pretrained(run / "dep")
