@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dep.api import Run, differences, load_run, run
-    from dep.pipeline.personalizer import PastReview, Personalizer
+    from dep.pipeline.personalizer import Ask, PastReview, Personalizer, Strength
     from dep.utils.errors import DepError
     from dep.utils.registry import ComponentConfig
 
 __version__ = "0.1.0"
-__all__ = ["ComponentConfig", "DepError", "PastReview", "Personalizer", "Run", "differences", "load_run", "run"]
+__all__ = [
+    "Ask", "ComponentConfig", "DepError", "PastReview", "Personalizer", "Run", "Strength", "differences", "load_run",
+    "run",
+]  # fmt: skip
 
 _MODULES = {
     "ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors",
-    "PastReview": "dep.pipeline.personalizer", "Personalizer": "dep.pipeline.personalizer",
+    "Ask": "dep.pipeline.personalizer", "PastReview": "dep.pipeline.personalizer",
+    "Personalizer": "dep.pipeline.personalizer", "Strength": "dep.pipeline.personalizer",
 }  # fmt: skip
 """The module that defines each public name; a name that is not listed is in `dep.api`."""
 

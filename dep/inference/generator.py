@@ -152,12 +152,13 @@ class Generate:
                 yield group[start : start + self.config.batch_size]
 
     @torch.no_grad()
-    def texts(self, batch: Batch, base: Batch | None = None) -> list[str]:
+    def texts(self, batch: Batch, base: Batch | None = None, sampler: RequestSampler | None = None) -> list[str]:
         """Generate one text for each prompt of a left-padded batch without targets.
 
         Args:
             batch: the prompts.
             base: the same prompts without soft tokens, for `generate.contrast`.
+            sampler: chooses the tokens; None draws them with the streams of the keys of `batch`.
 
         Raises:
             DepError: the batch is padded on the right.
@@ -166,7 +167,7 @@ class Generate:
             raise DepError("generation: expected prompts padded on the left, found padding at the end of a row")
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
-        sampler = RequestSampler(self.config, batch.keys, self.suppressed)
+        sampler = sampler or RequestSampler(self.config, batch.keys, self.suppressed)
         longest, mode = self.config.max_new_tokens, capabilities(self.backbone).decoding
         if self.config.contrast:
             assert base is not None, "the plain prompts come with those of the adapter"

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.standardizer import Standardizer
 from dep.types import SLOT_TOKENS, Batch, Branch, UserHistory, UserHistoryBatch
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
@@ -179,6 +180,14 @@ class Adapter(nn.Module):
     def param_groups(self) -> list[dict[str, Any]]:
         """Return optimizer groups (`params`, `lr`) of those trained parameters that have their own learning rate."""
         return []
+
+    def average(self, branch: Branch) -> Tensor | None:
+        """Return the mean [E] of a branch's training vectors; None if the adapter does not standardise them."""
+        names = (f"standardizers.{branch}", *(["standardizer"] if branch == "his" else []))
+        for name, module in self.named_modules():
+            if isinstance(module, Standardizer) and name.endswith(names):
+                return module.mean
+        return None
 
     def stored_numbers(self, history: UserHistory) -> int:
         """Return how many numbers of a user's history are stored to serve a request: by default all its vectors."""
