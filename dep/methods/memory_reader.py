@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.inference.target_states import TargetStates, Written
 from dep.methods.base import ActivationContext
 from dep.types import Example, Item, Request, Review, UserHistory
@@ -46,6 +48,12 @@ class MemoryReader:
 
     def _rows(self, example: Example) -> list[tuple[str, int]]:
         return [(example.category, row) for row in example.profile[-self.longest :]]
+
+
+def of_past_reviews(prompt: PromptConfig) -> PromptConfig:
+    """Return the settings of the prompts by which the LLM reads past reviews: Non-Perso's, with room for a review."""
+    longest = prompt.max_review_tokens or prompt.max_target_tokens
+    return replace(prompt, history=0, reads_user_history=False, user_tokens=0, max_target_tokens=longest)
 
 
 def read_past(builder: PromptBuilder, states: TargetStates, pairs: Sequence[tuple[Review, Item]]) -> list[ReviewMemory]:
