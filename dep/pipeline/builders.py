@@ -39,7 +39,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
     )  # fmt: skip
     builder = resources.builder(config, prompt, soft.branches, arm.frame)
     history_reader = None
-    if arm.method.reads_activations:
+    if arm.method.reads_activations and prompt.reads_user_history:
         history_reader = arm.method.history_reader(soft, _activation_context(resources, arm, builder))
     return ReviewData(
         resources.prepared(config),
