@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 from dep.inference.prefix_cache import positions
 from dep.models.backbones.output_head import head_logits
 from dep.types import IGNORE, Batch
-from dep.types.memory import ReviewMemory
+from dep.types.memory import Memory
 from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError
 from dep.utils.progress import stage
@@ -79,7 +79,7 @@ class TargetStates:
             pairs.append(Written(known[:-target], known[-target:]))
         return torch.cat(self.read(pairs)).to(batch.ids.device).float()
 
-    def memories(self, pairs: Sequence[Written], title: str) -> list[ReviewMemory]:
+    def memories(self, pairs: Sequence[Written], title: str) -> list[Memory]:
         """Return past reviews with their states and expected tokens.
 
         Args:
@@ -91,9 +91,7 @@ class TargetStates:
             key = f"{_digest(pair)}-expected"
             if (kept := self._get(key)) is None:
                 kept = self._put(key, self._expected(states_TD))
-            memories.append(
-                ReviewMemory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"])
-            )
+            memories.append(Memory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"]))
         return memories
 
     def read(self, pairs: Sequence[Written], title: str = "") -> list[Tensor]:
