@@ -34,8 +34,6 @@ from dep.utils.progress import stage
 
 _TOKENS = 1024
 """Real tokens that are read together, at least one sequence."""
-_IN_MEMORY = 512 << 20
-"""Bytes of states that stay in memory; others are read from disk again, or by the LLM where there is no folder."""
 _LEAST = 1e-4
 """Expected counts below this are left out."""
 
@@ -58,10 +56,12 @@ class TargetStates:
     Args:
         model: the frozen LLM.
         folder: where states are kept; None keeps them in memory only.
+        in_memory: bytes of states that stay in memory; others are read from disk again, or by the LLM where there is
+            no folder.
     """
 
-    def __init__(self, model: PreTrainedModel, folder: Path | None) -> None:
-        self.model, self.folder = model, folder
+    def __init__(self, model: PreTrainedModel, folder: Path | None, in_memory: int = 512 << 20) -> None:
+        self.model, self.folder, self._limit = model, folder, in_memory
         self._memory: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
         self._in_memory = 0
 
@@ -128,7 +128,7 @@ class TargetStates:
     def _remember(self, key: str, kept: dict[str, Tensor]) -> dict[str, Tensor]:
         self._memory[key] = kept
         self._in_memory += sum(tensor.nbytes for tensor in kept.values())
-        while self._in_memory > _IN_MEMORY and len(self._memory) > 1:
+        while self._in_memory > self._limit:
             _, oldest = self._memory.popitem(last=False)
             self._in_memory -= sum(tensor.nbytes for tensor in oldest.values())
         return kept

@@ -191,3 +191,10 @@ def test_the_past_reviews_of_each_row_are_joined(model) -> None:
     assert len(first.states) == 6
     assert second.tokens.tolist() == [33, 34, 35, 36, 1]
     assert Collator(0)(prompts(model)[2:]).memory is None
+
+
+def test_the_least_recently_used_states_leave_the_memory(model) -> None:
+    store = TargetStates(model, None, in_memory=0)
+    assert len(store.read(PAST)) == 3
+    assert store._memory == {}
+    assert store._in_memory == 0
