@@ -16,8 +16,8 @@ NOTE = (
     "Trained parameters and training time include pretraining; the time is in seconds, while other arms may have run. "
     "A request's tokens and LLM calls include those that write a profile. Past reviews: those that all prompts kept, "
     "of those that their requests asked for. Operations are torch's count for reading the request and its real review "
-    "once. Stored per user are the texts, vectors and profile that the next request needs. The last column, where there "
-    "is one, is the time to train for one user."
+    "once. Stored per user are the texts, vectors and profile that the next request needs. The last column, if any, "
+    "is the time to train for one user."
 )
 
 
