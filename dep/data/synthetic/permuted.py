@@ -13,11 +13,15 @@ therefore about the item with the most reviewers among those that the user revie
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from dep.data.synthetic.generator import Person, Turn, World, Written, write
+from dep.types import Review
 
 
 def permuted(world: World, seed: int) -> World:
@@ -50,3 +54,18 @@ def exchanged(rng: random.Random, people: list[Person]) -> list[Person]:
     order = rng.sample(range(len(people)), len(people))  # one circle through all users moves every one of them
     next_of = {at: order[(place + 1) % len(order)] for place, at in enumerate(order)}
     return [people[next_of[at]] for at in range(len(people))]
+
+
+def permuted_targets(folder: Path, reviews: Iterable[tuple[str, Review]]) -> int:
+    """Count the reviews that were written with another user's traits.
+
+    Args:
+        folder: the world's folder, with `truth_<category>.json`.
+        reviews: pairs of category and review.
+    """
+    truth, count = {}, 0
+    for category, review in reviews:
+        if category not in truth:
+            truth[category] = json.loads((folder / f"truth_{category}.json").read_text(encoding="utf-8"))["users"]
+        count += review.time >= truth[category][review.user]["later"]["since"]
+    return count
