@@ -30,7 +30,9 @@ def main(command: Command) -> None:
 
         path = run.folder / "judge" / "requests.jsonl"
         count = write_requests(run, path)
-        console.print(f"[bold]requests[/] {count} requests in {path}; predict them, then dep judge FILE --run {run.folder}")
+        console.print(
+            f"[bold]requests[/] {count} requests in {path}; predict them, then dep judge FILE --run {run.folder}"
+        )
         return
     from dep.judging.judge import folder_of, judge
     from dep.reporting.judge_page import print_judgement, write_judgement

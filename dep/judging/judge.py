@@ -1,6 +1,6 @@
 """Judges predictions or an adapter on a run's requests: scores, comparisons with the run's controls, and sentences.
 
-    <run>/judge/<name>/judge.json    everything below; judge.html and judge.md show it, replies.jsonl has raw replies
+<run>/judge/<name>/judge.json    everything below; judge.html and judge.md show it, replies.jsonl has raw replies
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ def _adapter(run: FinishedRun, folder: Path, work: Path) -> _Judged:
     return _Judged(label, found.own, found.stranger, found.text, [] if found.same_backbone else [note])
 
 
-def _scored(
-    run: FinishedRun, rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]
-) -> list[dict[str, Any]]:
+def _scored(run: FinishedRun, rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) -> list[dict[str, Any]]:
     if any(isinstance(metric, HistoryMetric) for metric in metrics.values()):
         from dep.pipeline.stages.evaluate import with_past_texts
 
@@ -171,7 +169,9 @@ def _permuted(run: FinishedRun) -> dict[str, Any] | None:
         return None
     examples = {example.key: example for example in run.dataset.examples if example.split == "test"}
     reviews = [run.dataset.corpora[examples[k].category].reviews[examples[k].row] for k in run.requests]
-    borrowed = permuted_targets(source.path, [(examples[k].category, r) for k, r in zip(run.requests, reviews, strict=True)])
+    borrowed = permuted_targets(
+        source.path, [(examples[k].category, r) for k, r in zip(run.requests, reviews, strict=True)]
+    )
     return {
         "requests": len(reviews), "permuted": borrowed,
         "sentence": f"In this world users exchanged their traits before the test: {borrowed} of {len(reviews)} test "
@@ -186,9 +186,7 @@ def _showcase(run: FinishedRun, own: Answers, found: Mapping[Part, RunArm]) -> l
     texts |= {arm.name: {row["key"]: row["prediction"] for row in run.predictions(arm)} for arm in found.values()}
     step = max(1, len(run.requests) // max(1, run.config.evaluate.shown))
     keys = list(run.requests)[::step][: run.config.evaluate.shown]
-    return [
-        {**run.requests[key], "predictions": {name: of.get(key) for name, of in texts.items()}} for key in keys
-    ]
+    return [{**run.requests[key], "predictions": {name: of.get(key) for name, of in texts.items()}} for key in keys]
 
 
 def _llm(
