@@ -41,9 +41,7 @@ VERBS = {
         "dep.commands.cost", "print each arm's parameters, operations, cache and memory, from the architecture"
     ),
     "probe": Verb("dep.commands.probe", "measure, without an LLM, how often a review's vectors identify its author"),
-    "judge": Verb(
-        "dep.commands.judge", "score anyone's predictions on a run: dep judge predictions.jsonl --run runs/x"
-    ),
+    "judge": Verb("dep.commands.judge", "score predictions of any system on a run: dep judge FILE --run runs/x"),
 }
 
 

@@ -9,7 +9,7 @@ from dep.utils.fields import RUNTIME
 
 @dataclass
 class JudgeConfig:
-    """Settings of `dep judge`: what is compared, and the language model that judges texts, if any. No run reads them."""
+    """Settings of `dep judge`: what is compared, and which language model judges texts. No run reads them."""
 
     past_texts: bool = True
     """Whether the judged system reads the texts of past reviews. Where a control exists with and without texts, this

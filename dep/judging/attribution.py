@@ -51,7 +51,8 @@ def made_of(name: str, compared: list[Compared], lacking: list[Missing], command
 
 
 _CONTROL: dict[Part, str] = {
-    "non_perso": "which knows nothing of the user", "rag": "past reviews as text", "constant": "the same for every user",
+    "non_perso": "which knows nothing of the user", "rag": "past reviews as text",
+    "constant": "the same for every user",
     "stranger": "another system, with a stranger's vectors", "peers": "another system, with wrong peers",
     "stranger_texts": "a stranger's past reviews as text", "own": "the run's own method",
 }  # fmt: skip

@@ -138,7 +138,8 @@ def _role(name: str, found: Mapping[Part, RunArm]) -> str:
 
 
 def _made_of(
-    run: FinishedRun, judged: _Judged, results: Mapping[str, Any], found: Mapping[Part, RunArm], labels: Mapping[str, str]
+    run: FinishedRun, judged: _Judged, results: Mapping[str, Any], found: Mapping[Part, RunArm],
+    labels: Mapping[str, str],
 ) -> dict[str, Any]:  # fmt: skip
     """Return the metric in which the gain is told, and the sentences."""
     names = [row["metric"] for row in results["comparisons"]]
@@ -175,8 +176,8 @@ def _permuted(run: FinishedRun) -> dict[str, Any] | None:
     return {
         "requests": len(reviews), "permuted": borrowed,
         "sentence": f"In this world users exchanged their traits before the test: {borrowed} of {len(reviews)} test "
-        "reviews have another user's traits, so that a user's past says nothing about them. A gain over the same system "
-        "with a stranger's past would not be knowledge of the user.",
+        "reviews have another user's traits, so that a user's past says nothing about them. A gain over the same "
+        "system with a stranger's past would not be knowledge of the user.",
     }  # fmt: skip
 
 

@@ -22,10 +22,10 @@ _TASK = (
 )
 SCORE = _TASK.format(
     what="a candidate that a system wrote",
-    ask="Say on a scale from 0 to 10 how much the candidate reads like the user's real review, in content and in style.",
+    ask="Say on a scale from 0 to 10 how much the candidate reads like the user's real review, in content and style.",
 ) + (
-    "0: nothing of the content or style fits. 5: either the content or the style fits, or half of each. 10: it could be "
-    "the user's own review. Reply with one line of reasons, and then a line `Score: N` with a number from 0 to 10."
+    "0: nothing of the content or style fits. 5: either the content or the style fits, or half of each. 10: it could "
+    "be the user's own review. Reply with one line of reasons, and then a line `Score: N` with a number from 0 to 10."
 )
 PAIR = _TASK.format(
     what="two candidates, A and B, that systems wrote",

@@ -95,6 +95,7 @@ def _answers(pending: Mapping[str, Question], config: JudgeConfig) -> Iterator[t
                 for other in calls:
                     other.cancel()
                 raise DepError(
-                    f"{config.url}: model {config.model}", "a reply", f"none to the first {failed} calls, the last with "
+                    f"{config.url}: model {config.model}", "a reply",
+                    f"none to the first {failed} calls, the last with "
                     f"{outcome['error']}", "start the server, or correct evaluate.judge.url and evaluate.judge.model",
                 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Writes a run's requests for systems outside of the package: requests.jsonl, one JSON object a line.
 
     key, category, user, item, item_title, item_description, rating, title    the review to write
-    past_reviews   what the user wrote before, oldest first: item, item_title, item_description, rating, title, text, time
+    past_reviews   earlier reviews, oldest first: item, item_title, item_description, rating, title, text, time
     stranger       the key of another user's request, whose past reviews a second file of predictions is made from
 
 The real reviews are left out. They are in the run's own predictions.jsonl files.

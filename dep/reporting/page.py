@@ -91,14 +91,14 @@ def plain(text: object) -> str:
 
 def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
     run = _read(run_dir / "run.json") or {}
-    labels = tables.arm_labels(results)
+    labels, panels = tables.arm_labels(results), panels_of(results)
     logs = _logs(run_dir)
     seconds = run.get("seconds")
     return {
         "name": run.get("name") or results["rows"][0].get("run") or run_dir.name,
         "run": run,
         "took": None if seconds is None else str(timedelta(seconds=round(seconds))),
-        "panels": panels_of(results),
+        "panels": panels,
         "costs": cost_cells(run.get("costs") or {}),
         "settings": dict(_flat(run.get("config") or {})),
         "curves": _charts(logs),
