@@ -85,7 +85,7 @@ def part_of(arm: Mapping[str, Any], run: Mapping[str, Any]) -> Part | None:
     method = arm["method"]
     kind, wrong = method["kind"], arm["difference"]["weighting"] == "other_item"
     if kind in ("non_perso", "rag", "constant"):
-        return kind  # type: ignore[no-any-return]
+        return kind
     if kind == "rag_stranger":
         return "stranger_texts"
     if kind == "shuffled":

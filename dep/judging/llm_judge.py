@@ -179,14 +179,14 @@ def _agreement(
             continue
         sign = 1 if metric.higher_is_better else -1
         places = [
-            (arm, key)
+            (arm, key, value)
             for arm, values in given.items()
             for key, value in values.items()
             if value is not None and scores[arm][key].get(name) is not None
         ]
-        judge = [given[arm][key] for arm, key in places]
-        column = [sign * metric.of_column([scores[arm][key][name]]) for arm, key in places]
-        found = rank_correlation(judge, column, [users[key] for _, key in places], min(boot[0], 1000), boot[1])
+        judge = [value for _, _, value in places]
+        column = [sign * metric.of_column([scores[arm][key][name]]) for arm, key, _ in places]
+        found = rank_correlation(judge, column, [users[key] for _, key, _ in places], min(boot[0], 1000), boot[1])
         row = {"metric": name, "n": len(places)}
         if found is None or not places:
             rows.append(row | dict.fromkeys(("value", "ci_low", "ci_high")))

@@ -184,7 +184,7 @@ def test_a_language_model_scores_and_compares_and_its_missing_answers_are_no_zer
     raw = read_rows(made / "runs/demo/judge/llm/replies.jsonl")
     assert len(raw) == 60
     assert "I cannot say." in {row["reply"] for row in raw}
-    assert "on a scale from 0 to 10" in raw[0]["system"]
+    assert all("on a scale from 0 to 10" in row["system"] for row in raw if row["kind"] == "score")
     judged(made, rows, "llm", *words)
     assert len(bodies) == 60  # no question is asked twice
 
