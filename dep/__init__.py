@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dep.api import Run, differences, load_run, run
-    from dep.pipeline.personalizer import PastReview, Personalizer
+    from dep.pipeline.personalizer import Ask, PastReview, Personalizer, Strength
     from dep.store.peer_index import PeerIndex
     from dep.store.reviews import PastVectors, StoredReview
     from dep.store.settings import PeerSettings
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "ComponentConfig", "DepError", "PastReview", "PastVectors", "PeerIndex", "PeerSettings", "Personalizer", "Run",
-    "StoredReview", "differences", "load_run", "run",
+    "Ask", "ComponentConfig", "DepError", "PastReview", "PastVectors", "PeerIndex", "PeerSettings", "Personalizer", "Run",
+    "StoredReview", "Strength", "differences", "load_run", "run",
 ]  # fmt: skip
 
 _MODULES = {
     "ComponentConfig": "dep.utils.registry", "DepError": "dep.utils.errors",
-    "PastReview": "dep.pipeline.personalizer", "Personalizer": "dep.pipeline.personalizer",
+    "Ask": "dep.pipeline.personalizer", "PastReview": "dep.pipeline.personalizer",
+    "Personalizer": "dep.pipeline.personalizer", "Strength": "dep.pipeline.personalizer",
     "PeerIndex": "dep.store.peer_index", "PastVectors": "dep.store.reviews", "StoredReview": "dep.store.reviews",
     "PeerSettings": "dep.store.settings",
 }  # fmt: skip

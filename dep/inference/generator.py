@@ -24,6 +24,7 @@ from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBa
 
 from dep.data.prompts.chat_frame import without_thinking
 from dep.inference.capabilities import capabilities
+from dep.inference.changed_output import ChangedReading
 from dep.inference.contrast import contrast
 from dep.inference.decoding import Reading, Reference, common_beginning, decode, generate
 from dep.inference.prefix_store import PrefixStore
@@ -151,12 +152,13 @@ class Generate:
                 yield group[start : start + self.config.batch_size]
 
     @torch.no_grad()
-    def texts(self, batch: Batch, base: Batch | None = None) -> list[str]:
+    def texts(self, batch: Batch, base: Batch | None = None, sampler: RequestSampler | None = None) -> list[str]:
         """Generate one text for each prompt of a left-padded batch without targets.
 
         Args:
             batch: the prompts.
             base: the same prompts without soft tokens, for `generate.contrast`.
+            sampler: chooses the tokens; None draws them with the streams of the keys of `batch`.
 
         Raises:
             DepError: the batch is padded on the right.
@@ -165,12 +167,16 @@ class Generate:
             raise DepError("generation: expected prompts padded on the left, found padding at the end of a row")
         batch = batch.to(self.backbone.device)
         embeds_BTD = self.soft_prompt(batch, self.backbone.get_input_embeddings()).inputs_embeds
-        sampler = RequestSampler(self.config, batch.keys, self.suppressed)
+        sampler = sampler or RequestSampler(self.config, batch.keys, self.suppressed)
         longest, mode = self.config.max_new_tokens, capabilities(self.backbone).decoding
         if self.config.contrast:
             assert base is not None, "the plain prompts come with those of the adapter"
             own = self._reading(batch, embeds_BTD, partial(self.soft_prompt.attached, self.backbone, batch))
             rows = decode(own, sampler, self.stop, longest, self._reference(base.to(self.backbone.device)))
+        elif (adapter := self.soft_prompt.adapter) is not None and adapter.acts_at_output:
+            change = adapter.output_change(self.backbone, batch)
+            reading = ChangedReading(change, self.backbone, embeds_BTD, batch.attention_mask, rereads=mode != "cache")
+            rows = decode(reading, sampler, self.stop, longest)
         elif mode == "cache" and self.soft_prompt.prefix_safe:
             rows = decode(self._reading(batch, embeds_BTD), sampler, self.stop, longest)
         else:

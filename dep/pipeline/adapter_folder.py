@@ -13,43 +13,37 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from dep import __version__
 from dep.config.loader import from_dict
-from dep.config.schema import as_dict
-from dep.data.embedders.fitting import FITTED_FILE, write_fitted
-from dep.models.adapters.files import read_adapter
+from dep.config.schema import as_dict, build
+from dep.data.embedders.base import Embedder
+from dep.data.embedders.fitting import FITTED_FILE, fittable_parts, write_fitted
+from dep.models.adapters.files import check_fingerprint, read_adapter
+from dep.models.backbones.fingerprint import fingerprint
 from dep.models.backbones.load import load as load_backbone
 from dep.models.soft_prompt import build_soft_prompt
 from dep.pipeline.arm import Arm
 from dep.pipeline.content import embedder_fingerprint, ready_embedder
+from dep.pipeline.personal.card import card
 from dep.training.module import PersonalizationModule
 from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.errors import DepError, MissingFile
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_FORMAT = 1
+"""The version of adapter_config.json."""
 FILES = ("adapter_config.json", "README.md", "adapter.safetensors")
 """The files in order of writing; the weights come last, so that a folder with weights is complete."""
 _SECTIONS = (
     "method", "soft_prompt", "compressor", "projector", "prompt", "backbone", "embedder", "retriever", "difference",
     "train", "generate",
 )  # fmt: skip
-_CARD = """# {label}
-
-An adapter for the frozen language model `{backbone}`, trained by dep {version}: method `{method}`, seed {seed},
-{trainable:,} trained parameters. It reads vectors of `{embedder}` ({width} numbers each).
-
-```python
-import dep
-
-writer = dep.Personalizer.from_pretrained("this folder")    # checks that the backbone is the one it was trained on
-past = [dep.PastReview(item="A lamp", text="Bright.", rating=5.0, peers=["Too bright."])]
-print(writer.generate(past, item="A chair", rating=4.0))
-```
-`adapter_config.json` has the whole configuration.
-"""
 
 
 def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: int, categories: int) -> None:
@@ -67,7 +61,7 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
     values = as_dict(arm.config)
     trainable, *_ = module.sizes()
     facts = {
-        "format": 1,
+        "format": _FORMAT,
         "dep": __version__,
         "label": arm.label,
         "seed": arm.seed,
@@ -78,47 +72,58 @@ def describe(folder: Path, arm: Arm, module: PersonalizationModule, *, width: in
         "config": {name: values[name] for name in _SECTIONS},
     }
     write_json(folder / "adapter_config.json", facts)
-    card = _CARD.format(
-        label=arm.label, backbone=arm.config.backbone.name_or_path, version=__version__, method=arm.config.method.kind,
-        seed=arm.seed, trainable=trainable, embedder=arm.config.embedder.kind, width=width,
-    )  # fmt: skip
-    write_text(folder / "README.md", card)
+    write_text(folder / "README.md", card(facts))
 
 
-def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
-    """Build the adapter from its folder, together with the backbone that its configuration names.
+class Loaded(NamedTuple):
+    """What an adapter's folder gives."""
+
+    module: PersonalizationModule
+    """The adapter and its backbone, in eval mode on the CPU."""
+    tokenizer: PreTrainedTokenizerBase
+    """The backbone's tokenizer."""
+    arm: Arm
+    """The arm, with its configuration."""
+    embedder: Embedder | None = None
+    """Embeds reviews as in the training; None for an arm that reads no vectors."""
+
+
+def load_adapter(folder: str | Path, backbone: str = "", own_code: bool = True) -> Loaded:
+    """Build the adapter from its folder, together with the backbone and the embedder that its configuration names.
 
     Nothing else of the run that trained the adapter is needed.
 
     Args:
         folder: a folder with adapter_config.json and adapter.safetensors, and with the weights of an embedder that was
             fitted.
-
-    Returns:
-        The module in eval mode on the CPU, the backbone's tokenizer, and the arm with its configuration.
+        backbone: the name or folder of the backbone on this machine; empty for the one in the configuration.
+        own_code: whether the configuration may name classes outside the package (`kind: "my_module:MyClass"`), and
+            allow downloads.
 
     Raises:
-        MissingFile: one of the two files is missing.
+        MissingFile: a file is missing.
         FileNotFoundError: the backbone is not on this machine.
-        DepError: the adapter was trained on another backbone.
+        DepError: the adapter was trained on another backbone or with another embedder, or it names code outside the
+            package although `own_code` is False.
     """
     folder = Path(folder)
-    facts = read_json(folder / "adapter_config.json")
-    if not facts:
-        raise MissingFile(
-            str(folder / "adapter_config.json"), "the configuration of an adapter", "none",
-            "name the folder of a trained arm, as runs/demo/dep/seed0",
-        )  # fmt: skip
+    facts = _read_facts(folder)
+    if not own_code:
+        _refuse_code(facts["config"], folder)
+    if backbone:
+        facts["config"]["backbone"]["name_or_path"] = backbone
     if (folder / FITTED_FILE).is_file():
         facts["config"]["embedder"]["fitted"] = str(folder)
     arm = Arm("adapter", from_dict(facts["config"]), facts["seed"], "")
+    embedder = _embedder(folder, arm, facts["fingerprints"]["embedder"]) if arm.needs_vectors else None
     prompt, soft = arm.configured
-    tensors, _, _ = read_adapter(folder / "adapter.safetensors")
+    tensors, _, trained_on = read_adapter(folder / "adapter.safetensors")
     branches = {match[1] for name in tensors if (match := re.search(r"\.standardizers\.(his|diff)\.mean$", name))}
     width = facts["width"]
     # Placeholders of the right shape: `load_adapter` below fills in the saved statistics.
     statistics = {branch: (torch.zeros(width), torch.ones(width)) for branch in sorted(branches)}
     model, tokenizer = load_backbone(arm.config.backbone)
+    check_fingerprint(trained_on, fingerprint(model), f"adapter {folder / 'adapter.safetensors'}")
     soft_prompt = build_soft_prompt(
         soft, arm.config.compressor, arm.config.projector, width=width, model=model, tokenizer=tokenizer,
         seed=arm.seed, statistics=statistics or None,  # type: ignore[arg-type]
@@ -126,7 +131,62 @@ def load_adapter(folder: str | Path) -> tuple[PersonalizationModule, Any, Arm]:
     )  # fmt: skip
     module = PersonalizationModule(model, soft_prompt, arm.settings)
     module.load_adapter(folder / "adapter.safetensors")
-    return module.eval(), tokenizer, arm
+    return Loaded(module.eval(), tokenizer, arm, embedder)
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    """Read adapter_config.json.
+
+    Raises:
+        MissingFile: there is none.
+        DepError: a later version of the package wrote it.
+    """
+    path = folder / "adapter_config.json"
+    facts = read_json(path)
+    if not facts:
+        way_out = "name the folder of a trained arm, as runs/demo/dep/seed0"
+        raise MissingFile(str(path), "the configuration of an adapter", "none", way_out)
+    if facts["format"] != _FORMAT:
+        raise DepError(str(path), f"format {_FORMAT}", str(facts["format"]), f"install dep {facts['dep']}")
+    return facts
+
+
+def _refuse_code(config: dict[str, Any], folder: Path) -> None:
+    """Refuse settings that name classes outside the package, and turn off downloads.
+
+    Raises:
+        DepError: a setting names such a class.
+    """
+    for name, section in config.items():
+        for value in [section, *section.get("parts", [])]:
+            for key in ("kind", "adapter"):
+                if ":" in str(value.get(key, "")):
+                    raise DepError(
+                        f"{name}.{key} of {folder}", "a component of the package", repr(value[key]),
+                        "copy the folder and load the copy, if you trust its author and have that module",
+                    )  # fmt: skip
+            if "allow_download" in value:
+                value["allow_download"] = False
+
+
+def _embedder(folder: Path, arm: Arm, trained: str) -> Embedder:
+    """Build the embedder, and check that it is the one of the training.
+
+    Raises:
+        MissingFile: the weights of an embedder that was fitted are missing.
+        DepError: the embedder is another one.
+    """
+    embedder: Embedder = build(arm.config, "embedder")
+    if not all(part.fitted for part in fittable_parts(embedder)):
+        raise MissingFile(
+            str(folder / FITTED_FILE), "the weights of the fitted embedder", "none", "copy it from the trained arm"
+        )
+    if (found := embedder.fingerprint()) != trained:
+        raise DepError(
+            f"embedder {embedder.name}", f"the one that {folder} was trained with ({trained[:12]})", found[:12],
+            "install or name the model with which the adapter was trained",
+        )  # fmt: skip
+    return embedder
 
 
 def check_embedder(folder: Path, arm: Arm) -> None:

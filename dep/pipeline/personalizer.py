@@ -1,4 +1,4 @@
-"""Generates reviews for one user at a time with a trained adapter: `dep.Personalizer`.
+"""Generates reviews for single users with a trained adapter: `dep.Personalizer`.
 
 reviews -> embedder -> his (Eq. 2), diff (Eq. 4) -> prompt -> frozen LLM with the adapter -> text
 
@@ -7,164 +7,261 @@ reviews -> embedder -> his (Eq. 2), diff (Eq. 4) -> prompt -> frozen LLM with th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
-from torch import Tensor
+from huggingface_hub import ModelHubMixin
 
-from dep.config.schema import build
-from dep.data.collate import Collator
-from dep.data.prompts.builder import PromptBuilder
-from dep.data.retrievers.texts import query_text
-from dep.data.user_history import DAY_MS, item_text
-from dep.inference.generator import Generate
-from dep.pipeline.adapter_folder import load_adapter
+import dep
+from dep.data.embedders.base import Embedder
+from dep.data.embedders.fitting import FITTED_FILE
+from dep.methods import METHODS
+from dep.pipeline.adapter_folder import FILES, load_adapter
 from dep.pipeline.arm import Arm
-from dep.types import Item, Request, Review, Slot, UserHistory
+from dep.pipeline.personal.card import card
+from dep.pipeline.personal.explain import Explanation, explain
+from dep.pipeline.personal.folders import find, run_of
+from dep.pipeline.personal.inputs import UNCHANGED, Ask, PastReview, Strength
+from dep.pipeline.personal.requests import RequestBuilder
+from dep.pipeline.personal.untrained import of_arm, without_adapter
+from dep.pipeline.personal.users import RunUsers, Store, StoreUsers
+from dep.pipeline.personal.writer import Writer
+from dep.utils.atomic_io import read_json, write_text
+from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
     from dep.training.module import PersonalizationModule
 
-
-@dataclass(frozen=True)
-class PastReview:
-    """A review that the user has written.
-
-    Args:
-        item: the title of the reviewed item.
-        text: the text of the review.
-        rating: the stars, from 1 to 5.
-        title: the title of the review.
-        description: the description of the item.
-        time: the time of the review in milliseconds since 1970; only User-LLM and `dep_user` read it.
-        peers: the texts that other users wrote about the item, one for each user. Without peers there is no difference.
-    """
-
-    item: str
-    text: str
-    rating: float
-    title: str = ""
-    description: str = ""
-    time: int = 0
-    peers: Sequence[str] = ()
+__all__ = ["Ask", "PastReview", "Personalizer", "Strength"]
 
 
-class Personalizer:
+class Personalizer(ModelHubMixin, library_name="dep"):
     """Generates reviews for users from their past reviews; `from_pretrained` loads one.
+
+        p = dep.Personalizer.from_pretrained("runs/demo/dep")
+        p.generate(user="u017", item="A drum", rating=4.0, title="Loud")        # a user of the run
+        past = [dep.PastReview("A harp", "Its strings are lovely.", 5.0)]
+        p.generate(history=past, item="A drum", rating=4.0)                     # a user never seen
+        p.generate_many([dep.Ask(past, item="A drum"), dep.Ask(past, item="A flute")])
+        for piece in p.stream(dep.Ask(past, item="A drum")): print(piece, end="")
+        print(p.explain(dep.Ask(past, item="A drum"), "I love its sound."))
+
+    A `Personalizer` may be shared by threads: texts are generated and scored one call at a time.
 
     Args:
         module: the backbone with the adapter.
         tokenizer: the backbone's tokenizer.
         arm: the trained arm, with its configuration.
+        embedder: embeds reviews as in the training; None for an arm that reads no vectors.
+        folder: the adapter's folder; None for a method that trains none.
     """
 
-    def __init__(self, module: PersonalizationModule, tokenizer: PreTrainedTokenizerBase, arm: Arm) -> None:
-        self.module, self.tokenizer, self.arm = module, tokenizer, arm
-        self._prompt, self._soft = arm.configured
-        tokens = arm.config.projector.tokens
-        self._builder = PromptBuilder(tokenizer, self._prompt, self._soft.branches, tokens=tokens)
-        self._plain = PromptBuilder(tokenizer, replace(self._prompt, reads_user_history=False, user_tokens=0))
-        self._embedder: Any = build(arm.config, "embedder") if arm.needs_vectors else None
+    _hub_mixin_config = {"library_name": "dep"}  # noqa: RUF012 (of the mixin, which declares it without ClassVar)
+    """The content of config.json, by which a hub counts downloads; adapter_config.json has the configuration."""
+
+    def __init__(
+        self, module: PersonalizationModule, tokenizer: PreTrainedTokenizerBase, arm: Arm,
+        embedder: Embedder | None = None, folder: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.module, self.tokenizer, self.arm, self.folder = module, tokenizer, arm, folder
+        self._requests = RequestBuilder(arm, module.soft_prompt.adapter, embedder)
+        self._writer = Writer(module, tokenizer, arm)
+        self._store: Store | None = None
+        if folder is not None and run_of(folder):
+            self._requests.users = RunUsers(folder, arm.needs_vectors)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Personalizer:
-        """Load an adapter folder, such as `runs/demo/dep/seed0`, and the backbone that it was trained on.
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | Path, *, store: str | Path | Store | None = None, backbone: str = "",
+        device: str = "auto", revision: str | None = None, token: str | bool | None = None,
+        cache_dir: str | Path | None = None, force_download: bool = False, local_files_only: bool = False,
+    ) -> Self:  # fmt: skip
+        """Load an adapter, the backbone and the embedder that it was trained with.
 
         Args:
-            folder: the folder, with adapter_config.json and adapter.safetensors.
+            pretrained_model_name_or_path: the adapter's folder (`runs/demo/dep/seed0`), its arm's (`runs/demo/dep`) or
+                its run's (`runs/demo`); the name of an adapter of the package (`smollm2_english`); or `owner/name` on
+                a model hub, which is fetched if it is not in the hub's cache.
+            store: a `dep.PeerIndex` or its path, in which `user=...` is looked up instead of in the run.
+            backbone: the name or folder of the backbone on this machine, if it is not the one of the configuration.
+            device: where the backbone runs, such as `cpu` or `cuda`; `auto` for CUDA if there is one.
+            revision: the branch, tag or commit on the hub.
+            token: the hub's token; True for the one that is stored on this machine.
+            cache_dir: the hub's cache.
+            force_download: whether the adapter is fetched again.
+            local_files_only: whether the hub is not asked.
 
         Raises:
-            MissingFile: a file is missing in the folder.
+            MissingFile: there is no such adapter, or a file is missing in its folder.
             FileNotFoundError: the backbone is not on this machine.
-            DepError: the adapter was trained on another backbone.
+            DepError: the adapter was trained on another backbone or embedder, or the store has vectors of another.
         """
-        return cls(*load_adapter(folder))
+        found = find(
+            pretrained_model_name_or_path, revision=revision, token=token, cache_dir=cache_dir,
+            force_download=force_download, local_files_only=local_files_only,
+        )  # fmt: skip
+        if (found.folder / "adapter_config.json").is_file():
+            loaded = load_adapter(found.folder, backbone, own_code=not found.from_hub)
+        else:
+            loaded = without_adapter(found.folder, backbone)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if loaded.arm.config.backbone.quantization == "none":  # a quantized one is where its loading has placed it
+            loaded.module.to(device)
+        self = cls(*loaded, found.folder)
+        if store is not None:
+            self.store = self._opened(store) if isinstance(store, str | Path) else store
+        return self
 
     def generate(
-        self, history: Sequence[PastReview], item: str, rating: float, title: str = "", description: str = "",
-        seed: int = 0, peers: Sequence[str] = (),
+        self, history: Sequence[PastReview] | None = None, item: str = "", rating: float = math.nan, title: str = "",
+        description: str = "", seed: int = 0, peers: Sequence[str] = (), *, user: str | None = None,
+        category: str = "", item_id: str = "", strength: Strength = UNCHANGED, max_new_tokens: int | None = None,
+        temperature: float | None = None, top_p: float | None = None,
     ) -> str:  # fmt: skip
-        """Generate the review that the user would write about an item.
+        """Generate the review that the user would write about an item; `Ask` documents the arguments.
+
+        Raises:
+            DepError: there is neither a history nor a user, or the user is not known.
+        """
+        ask = Ask(
+            history, item, rating, title, description, seed, peers, user, category, item_id, strength, max_new_tokens,
+            temperature, top_p,
+        )  # fmt: skip
+        return self.generate_many([ask])[0]
+
+    def generate_many(self, asks: Sequence[Ask]) -> list[str]:
+        """Generate one review for each ask, several at a time.
+
+        Each text is the one that the ask gives alone, up to rounding: sums in another order differ in the last digit,
+        which changes a text only where two tokens are equally likely to that digit.
+
+        Raises:
+            DepError: for the reasons of `generate`.
+        """
+        return self._writer.texts([self._requests(ask) for ask in asks], asks)
+
+    def stream(self, ask: Ask) -> Iterator[str]:
+        """Generate a review and yield its text piece by piece; the pieces together are the text of `generate`.
+
+        Generation begins with the first piece that is read, and ends early if the iterator is closed. Until then other
+        threads wait with theirs.
+
+        Raises:
+            DepError: for the reasons of `generate`, before the first piece.
+        """
+        return self._writer.stream(self._requests(ask), ask)
+
+    def likelihood(self, ask: Ask, text: str) -> float:
+        """Compute how unlikely a text is as the answer to an ask.
+
+        Returns:
+            The negative log likelihood (NLL) in nats per token, with the token that ends the text.
+
+        Raises:
+            DepError: for the reasons of `generate`, or the text is empty.
+        """
+        return self.likelihood_many([ask], [text])[0]
+
+    def likelihood_many(self, asks: Sequence[Ask], texts: Sequence[str]) -> list[float]:
+        """Compute `likelihood` for each ask and its text, several at a time."""
+        return self._writer.nll([self._requests(ask) for ask in asks], texts)
+
+    def explain(self, ask: Ask, text: str, latents: int = 8, peers: int = 16, progress: bool = True) -> Explanation:
+        """Explain a text by the change of its NLL when past reviews, peers, vectors and latents are each left out.
 
         Args:
-            history: the user's past reviews, oldest first; the prompt holds the newest of them.
-            item: the title of the item.
-            rating: the stars that the user gives, from 1 to 5.
-            title: the title of the review.
-            description: the description of the item.
-            seed: the seed of the sampling.
-            peers: the texts that other users wrote about the item, one for each user; only `dep_user` reads them.
+            ask: what the text answers.
+            text: the text, generated or written by the user.
+            latents: the largest number of latents; those are taken whose effect a gradient estimates to be largest.
+            peers: the largest number of peers.
+            progress: whether a progress bar is shown.
+
+        Returns:
+            The parts, the largest change first; it prints as a table.
         """
-        request = self._request(history, Item("item", item, description), rating, title, peers)
-        settings = replace(self.arm.config.generate, seed=seed, progress=False)
-        writer = Generate(settings, self.module.backbone, self.tokenizer, self.module.soft_prompt)
-        collate = Collator(int(self.tokenizer.pad_token_id or 0), side="left", answers=False)
-        plain = [self._plain.build(request)] if settings.contrast else None
-        ((_, text),) = writer([self._builder.build(request)], collate, plain)
-        return text
+        return explain(self._requests, self._writer, ask, text, latents, peers, progress)
 
-    def _request(
-        self, history: Sequence[PastReview], item: Item, rating: float, title: str, peers: Sequence[str] = ()
-    ) -> Request:
-        newest = list(history)[::-1][: self._prompt.history]
-        user_history = self._user_history(history, item, title) if self._prompt.reads_user_history else None
-        if user_history is not None and self._prompt.reads_differences:
-            user_history = self._with_peers(user_history, history, rating, peers)
-        slots = tuple(self._slot(past, number) for number, past in enumerate(newest))
-        return Request("request", "", "user", item, rating, title, "", slots, user_history=user_history)
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Embed reviews as in the training, for a store.
 
-    def _slot(self, past: PastReview, number: int) -> Slot:
-        """Combine a past review with its vectors, if the prompt shows soft tokens for each past review."""
-        name = f"past {number}"
-        review = Review("user", name, past.text, past.rating, past.title, past.time)
-        item = Item(name, past.item, past.description)
-        if not self._builder.branches:
-            return Slot(review, item)
-        his_E = self._encode([past.text])[0]
-        return Slot(review, item, his_E, self._difference(his_E, past) if past.peers else None)
+        Returns:
+            The vectors [N, E] in float32.
 
-    def _difference(self, his_E: Tensor, past: PastReview) -> Tensor:
-        """Compute Eq. 4 for a past review that has peers."""
-        return (his_E.double() - self._encode(list(past.peers)).double().mean(0)).float()
+        Raises:
+            DepError: the adapter reads no vectors.
+        """
+        return self._requests.encode(texts)
 
-    def _user_history(self, history: Sequence[PastReview], item: Item, title: str) -> UserHistory:
-        recent = list(history)[-self._prompt.max_user_history :]
-        items = [item_text(Item("", past.item, past.description)) for past in recent]
-        last = max((past.time for past in recent), default=0)
-        return UserHistory(
-            his=self._encode([past.text for past in recent]),
-            item=self._encode(items),
-            rating=torch.tensor([past.rating for past in recent]).float(),
-            days=torch.tensor([(last - past.time) / DAY_MS for past in recent]),
-            category=0,
-            query=self._encode([query_text(item, title)])[0],
-        )
+    def warm_up(self) -> None:
+        """Answer a short request, so that the first user does not wait for what is done once.
 
-    def _with_peers(
-        self, user: UserHistory, history: Sequence[PastReview], rating: float, peers: Sequence[str]
-    ) -> UserHistory:
-        """Add the differences of the past reviews, and what other users wrote about the requested item."""
-        recent, nothing = list(history)[-self._prompt.max_user_history :], torch.zeros_like(user.query)
-        diff = [
-            self._difference(his_E, past) if past.peers else nothing
-            for his_E, past in zip(user.his, recent, strict=True)
-        ]
-        return replace(
-            user,
-            diff=torch.stack(diff) if diff else user.his,
-            peers=torch.tensor([float(len(past.peers)) for past in recent]),
-            asked_rating=rating,
-            item_peers=self._encode(list(peers)).double().mean(0).float() if peers else nothing,
-            item_peer_count=len(peers),
-        )
+        The LLM's architecture is tried for what it allows, the embedder is loaded, and the system text is read.
+        """
+        past = PastReview("A lamp", "It is bright.", 5.0, peers=["It is dim."])
+        self.generate([past], item="A lamp", rating=5.0, max_new_tokens=1)
 
-    def _encode(self, texts: list[str]) -> Tensor:
-        if not texts:
-            return torch.zeros(0, self._embedder.dim)
-        vectors: Tensor = self._embedder.encode(texts)
-        return vectors.float()
+    def prompt_tokens(self, ask: Ask) -> int:
+        """Return the number of tokens in the prompt of an ask."""
+        return len(self._writer.builder.build(self._requests(ask)).ids)
+
+    @property
+    def store(self) -> Store | None:
+        """The store in which users are looked up; None for those of the run."""
+        return self._store
+
+    @store.setter
+    def store(self, store: Store) -> None:
+        embedder = self._requests.embedder
+        if embedder is not None and store.width != embedder.dim:
+            raise DepError(
+                "store", f"vectors of width {embedder.dim} ({embedder.name})", str(store.width),
+                "make the store with the embedder of the adapter",
+            )  # fmt: skip
+        if embedder is not None and store.embedder and store.embedder != embedder.fingerprint():
+            raise DepError(
+                "store", f"vectors of {embedder.name} ({embedder.fingerprint()[:12]})", store.embedder[:12],
+                "make the store with the embedder of the adapter",
+            )  # fmt: skip
+        self._store = store
+        self._requests.users = StoreUsers(store, self._requests.prompt.reads_differences)
+
+    def baseline(self, method: Literal["rag", "non_perso"]) -> Personalizer:
+        """Return the same LLM without the adapter: with past reviews as text (`rag`) or without any (`non_perso`).
+
+        Both share the loaded backbone, and look users up in the same place.
+        """
+        config = replace(self.arm.config, method=METHODS.config_class(method)())
+        arm = replace(self.arm, name=method, config=config)
+        plain = Personalizer(*of_arm(arm, self.module.backbone, self.tokenizer))
+        plain._store, plain._requests.users = self._store, self._requests.users
+        return plain
+
+    def _opened(self, path: str | Path) -> Store:
+        embedder = self._requests.embedder
+        if embedder is None:
+            return dep.PeerIndex.open(path)
+        return dep.PeerIndex.open(path, width=embedder.dim, embedder=embedder.fingerprint())
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Copy the adapter's folder, with a model card that has the results of its run.
+
+        Raises:
+            DepError: the method trains no adapter.
+        """
+        if self.folder is None or not (self.folder / FILES[-1]).is_file():
+            raise DepError(f"save_pretrained of {self.arm.label}", "a trained adapter", "none: the method trains none")
+        for name in (FITTED_FILE, *FILES):
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, save_directory / name)
+        if run := run_of(self.folder):
+            facts = read_json(self.folder / "adapter_config.json")
+            write_text(save_directory / "README.md", card(facts, self.folder.resolve().parent.name, run))

@@ -21,6 +21,7 @@ from dep.pipeline.arm import Arm
 from dep.pipeline.builders import build_data
 from dep.pipeline.keys import adapter_key, score_key
 from dep.pipeline.past_reviews import PastReviews
+from dep.pipeline.personal.card import write_cards
 from dep.pipeline.request_cost import costs
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.evaluate import with_past_texts
@@ -89,6 +90,7 @@ def report(
     write_json(folder / "showcase.json", showcase)
     write_json(folder / "results.json", results)
     write_json(folder / "made_from.json", made_from)
+    write_cards(folder)
     path = write_report(folder)
     print_table(results, resources.console)
     print_costs(facts["costs"], resources.console, labels)

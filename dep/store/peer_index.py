@@ -34,8 +34,8 @@ class PeerIndex:
     and a process that is killed leaves nothing half done. A read shows the last committed state.
 
         index = dep.PeerIndex.open("store.sqlite", width=384)
-        index.add(reviews, vectors)                             # a review of the same category, user and item is replaced
-        for past in index.history("ann", newest=8):             # newest first
+        index.add(reviews, vectors)                         # a review of the same category, user and item is replaced
+        for past in index.history("ann", newest=8):         # newest first
             print(past.review.text, past.diff, past.peers)
         index.delete_user("ann")
     """

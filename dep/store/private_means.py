@@ -34,7 +34,7 @@ class Release(NamedTuple):
     newest: int
     """The largest id of the reviews in the sum."""
     size: int
-    count: float
+    reviewers: float
     total_E: Doubles
 
 

@@ -4,8 +4,8 @@
     mean = total / n                                           e_diff = e_his - mean        (Eq. 4)
     shrunk = n / (n + tau) * mean + tau / (n + tau) * mean of the category
 
-An as-of read needs the sum over reviews before some time. It subtracts the later reviews from the item's sum, or adds up
-the earlier ones, whichever are fewer; since sums are exact, both give the same bytes.
+An as-of read needs the sum over reviews before some time. It subtracts the later reviews from the item's sum, or adds
+up the earlier ones, whichever are fewer; since sums are exact, both give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ItemRow(NamedTuple):
 
     id: int
     category: int
-    count: int
+    reviews: int
     total: bytes
 
 
@@ -84,7 +84,8 @@ class Reader:
 
     def past(self, category: str | None, newest: int, before: int | None) -> list[PastRow]:
         """Return the user's reviews, newest first; see `PeerIndex.history`."""
-        sql, words = _PAST, [self._user]
+        sql = _PAST
+        words: list[str | int | None] = [self._user]
         for value, condition in ((category, "category.name = ?"), (before, "review.time < ?")):
             if value is not None:
                 sql, words = f"{sql} AND {condition}", [*words, value]
@@ -107,7 +108,7 @@ class Reader:
         return replace(row.review, item_title=title, description=description)
 
     def about(self, item: int) -> tuple[str, str]:
-        """Return an item's title and description, as its newest review that knows them has them; empty if none does."""
+        """Return an item's title and description from its newest review that has them; empty if none has."""
         found = self._db.execute(
             "SELECT about.title, about.description FROM review JOIN about ON about.id = review.about "
             "JOIN author ON author.id = review.author WHERE review.item = ? "
@@ -152,7 +153,7 @@ class Reader:
                     "leave it out: each time would be another release, which spends privacy",
                 )  # fmt: skip
             return self._private(item, own)
-        count, total_E = item.count, np.frombuffer(item.total, np.int64)
+        count, total_E = item.reviews, np.frombuffer(item.total, np.int64)
         if before is not None:
             count, total_E = self._before(item, before)
         if own and (before is None or own.time < before):
@@ -170,7 +171,7 @@ class Reader:
         """Return the count and the sum of an item's reviews that are earlier than a time."""
         where = "FROM review WHERE item = ? AND time {} ?"
         (earlier,) = self._db.execute(f"SELECT count(*) {where.format('<')}", (item.id, before)).fetchone()
-        fewer_earlier = earlier <= item.count - earlier
+        fewer_earlier = earlier <= item.reviews - earlier
         rows = self._db.execute(f"SELECT vector {where.format('<' if fewer_earlier else '>=')}", (item.id, before))
         total_E = self._sum(rows)
         return earlier, total_E if fewer_earlier else np.frombuffer(item.total, np.int64) - total_E
@@ -200,8 +201,8 @@ class Reader:
         return total_E
 
     def _private(self, item: ItemRow, own: OwnReview | None) -> tuple[Doubles | None, int]:
-        release = released(self._db, item.id, item.count, self._settings, self._width)
-        count, total_E = release.count, release.total_E
+        release = released(self._db, item.id, item.reviews, self._settings, self._width)
+        count, total_E = release.reviewers, release.total_E
         if own and own.id <= release.newest:  # a review that was added since is not in what was released
             count, total_E = count - 1, total_E - clipped(own.his_E, self._settings.clip)
         if count < self._settings.min_peers:

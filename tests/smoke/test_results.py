@@ -141,8 +141,8 @@ def test_a_personalizer_gives_the_llm_what_the_run_gave_it(
         ]
         title, description = corpus.items[past.item].title, corpus.items[past.item].description
         history.append(dep.PastReview(title, past.text, past.rating, past.title, description, past.time, peers))
-    request = writer._request(history, item, target.rating, target.title)
-    prompt = writer._builder.build(request)
+    request = writer._requests(dep.Ask(history, item.title, target.rating, target.title, item.description))
+    prompt = writer._writer.builder.build(request)
     assert prompt.ids == expected.ids
     for branch, vectors in expected.vectors.items():
         for ours, theirs in zip(prompt.vectors[branch], vectors, strict=True):

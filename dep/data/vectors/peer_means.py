@@ -9,6 +9,7 @@ weigh the same; with the weighting `profile_distance` only the differences of pa
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -43,13 +44,29 @@ class PeerMeans:
 
         A peer with several reviews of the item counts once, with their mean. The author's own reviews never count.
         """
-        review, his_NE = self._reviews[row], self._vectors.his_NE
+        review = self._reviews[row]
+        if not int(self._vectors.peers_N[row]):
+            return self._mean({})
+        return self.of_item(review.item, review.user, review.time)
+
+    def of_item(self, item: str, user: str, time: int | None = None) -> tuple[Tensor, int]:
+        """Return the mean [E] over an item's reviews by others than `user`, and their number, as `__call__` does.
+
+        Args:
+            item: the identifier of an item of the corpus.
+            user: whose own reviews do not count.
+            time: where only earlier peers count, the time before which reviews count; None for all.
+        """
         rows_of: dict[str, list[int]] = defaultdict(list)
-        if int(self._vectors.peers_N[row]):
-            for other in self._rows[self._source[review.item]]:
-                peer = self._reviews[other]
-                if peer.user != review.user and (not self._earlier or peer.time < review.time):
-                    rows_of[peer.user].append(other)
+        for other in self._rows[self._source[item]]:
+            peer = self._reviews[other]
+            if peer.user != user and (not self._earlier or time is None or peer.time < time):
+                rows_of[peer.user].append(other)
+        return self._mean(rows_of)
+
+    def _mean(self, rows_of: Mapping[str, list[int]]) -> tuple[Tensor, int]:
+        """Return the mean [E] over peers, given the rows of each, and their number."""
+        his_NE = self._vectors.his_NE
         if not rows_of:
             return torch.zeros(his_NE.shape[1]), 0
         rows = [other for rows in rows_of.values() for other in rows]

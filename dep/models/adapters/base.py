@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.projector import Projector
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
+from dep.models.standardizer import Standardizer
 from dep.types import SLOT_TOKENS, Batch, Branch, UserHistory, UserHistoryBatch
 from dep.utils.errors import DepError
 from dep.utils.registry import ComponentConfig
@@ -95,6 +96,23 @@ def user_history(
     return UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
 
 
+class OutputChange(Protocol):
+    """What an adapter does to the LLM's logits for one batch (`Adapter.output_change`)."""
+
+    def log_probs(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
+        """Compute log probabilities [M, V] of the next token.
+
+        Args:
+            hidden_MD: the states at the input of the LLM's output head.
+            rows_M: the row of the batch that each of the M positions belongs to.
+        """
+        ...
+
+    def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
+        """Compute -log P [M] of the tokens `targets_M`, for less than all of `log_probs`."""
+        ...
+
+
 class Adapter(nn.Module):
     """The base class of adapters; its defaults are right for most adapters."""
 
@@ -148,6 +166,13 @@ class Adapter(nn.Module):
         """
         return nullcontext()
 
+    acts_at_output: ClassVar[bool] = False
+    """Whether the adapter acts on the LLM's logits and nowhere else (`output_change`)."""
+
+    def output_change(self, model: PreTrainedModel, batch: Batch) -> OutputChange:
+        """Return what the adapter does to the logits of `model` for a batch; for `acts_at_output` only."""
+        raise NotImplementedError
+
     def is_trained(self, name: str) -> bool:
         """Return whether the parameter called `name` is trained."""
         return True
@@ -155,6 +180,14 @@ class Adapter(nn.Module):
     def param_groups(self) -> list[dict[str, Any]]:
         """Return optimizer groups (`params`, `lr`) of those trained parameters that have their own learning rate."""
         return []
+
+    def average(self, branch: Branch) -> Tensor | None:
+        """Return the mean [E] of a branch's training vectors; None if the adapter does not standardise them."""
+        names = (f"standardizers.{branch}", *(["standardizer"] if branch == "his" else []))
+        for name, module in self.named_modules():
+            if isinstance(module, Standardizer) and name.endswith(names):
+                return module.mean
+        return None
 
     def stored_numbers(self, history: UserHistory) -> int:
         """Return how many numbers of a user's history are stored to serve a request: by default all its vectors."""

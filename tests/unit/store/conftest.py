@@ -51,7 +51,7 @@ CONTENTS = {
 
 @pytest.fixture
 def contents() -> Callable[[Path], dict[str, list[tuple[object, ...]]]]:
-    """Return a function that reads all tables of a store's file by names, in an order that is the same for equal ones."""
+    """Return a function that reads all tables of a store's file by names, in a fixed order."""
 
     def read(path: Path) -> dict[str, list[tuple[object, ...]]]:
         db = sqlite3.connect(path)

@@ -210,7 +210,7 @@ def test_what_cannot_be_stored_is_refused_and_changes_nothing(
 
 
 def test_settings_out_of_range_name_the_setting() -> None:
-    with pytest.raises(DepError, match="store.min_peers: expected 1 or more, found 0"):
+    with pytest.raises(DepError, match=r"store\.min_peers: expected 1 or more, found 0"):
         PeerSettings(min_peers=0)
-    with pytest.raises(DepError, match="set store.tau=0"):
+    with pytest.raises(DepError, match=r"set store\.tau=0"):
         PeerSettings(noise=1.0, tau=1.0)

@@ -51,7 +51,7 @@ def test_reading_again_gives_the_same_release_and_the_reader_s_own_review_is_sub
 
 
 def test_a_release_is_drawn_again_after_enough_new_reviews_and_after_any_deletion(index: PeerIndex) -> None:
-    first, count = index.peer_mean("Music", "i0")
+    first, _ = index.peer_mean("Music", "i0")
     index.add([review(f"new{n}", "i0") for n in range(10)], vectors(10))
     assert torch.equal(index.peer_mean("Music", "i0")[0], first)
     assert torch.equal(index.peer_mean("Music", "i0", without="new1")[0], first)  # which is in no release yet
