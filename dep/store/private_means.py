@@ -71,7 +71,7 @@ def released(db: sqlite3.Connection, item: int, reviews: int, settings: PeerSett
     db.execute(
         "INSERT INTO release VALUES(?, 1, ?, ?, ?, ?) ON CONFLICT(item) DO UPDATE SET times = times + 1, "
         "newest = excluded.newest, size = excluded.size, count = excluded.count, sum = excluded.sum",
-        (item, new.newest, new.size, new.count, new.total_E.tobytes()),
+        (item, new.newest, new.size, new.reviewers, new.total_E.tobytes()),
     )
     return new
 

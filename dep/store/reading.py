@@ -120,8 +120,8 @@ class Reader:
     def item(self, category: str, name: str) -> ItemRow | None:
         """Return an item by name; None if nobody has reviewed it."""
         row = self._db.execute(
-            "SELECT item.id, item.category, item.count, item.sum FROM item JOIN category ON category.id = item.category "
-            "WHERE category.name = ? AND item.name = ?",
+            "SELECT item.id, item.category, item.count, item.sum FROM item "
+            "JOIN category ON category.id = item.category WHERE category.name = ? AND item.name = ?",
             (category, name),
         ).fetchone()
         return ItemRow(*row) if row else None

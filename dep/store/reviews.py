@@ -57,7 +57,7 @@ class PastVectors:
     """A review of a user's history with its vectors.
 
     `his` [E] is the vector of the review, and `diff` [E] its difference from the mean of its peers (Eq. 4); both are
-    float32.     `diff` is None if there are fewer peers than the store asks for; `peers`, their number, is then 0.
+    float32. `diff` is None if there are fewer peers than the store asks for; `peers`, their number, is then 0.
     """
 
     review: StoredReview
