@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Ask", "ComponentConfig", "DepError", "PastReview", "PastVectors", "PeerIndex", "PeerSettings", "Personalizer", "Run",
-    "StoredReview", "Strength", "differences", "load_run", "run",
+    "Ask", "ComponentConfig", "DepError", "PastReview", "PastVectors", "PeerIndex", "PeerSettings", "Personalizer",
+    "Run", "StoredReview", "Strength", "differences", "load_run", "run",
 ]  # fmt: skip
 
 _MODULES = {
