@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that has only its configuration, and a cache with its vectors."""
     base = tmp_path_factory.mktemp("update")
     words = ["source.users=16", "source.circles=2", "source.items_per_circle=12", "embedder={kind: style, dim: 8}"]
-    words += ["arms=[rag,dep,constant]", "compare=[]", "name=small", f"cache={base / 'cache'}", f"runs={base / 'runs'}"]
+    words += ["arms=[dep]", "compare=[]", "name=small", f"cache={base / 'cache'}", f"runs={base / 'runs'}"]
     run, _ = load_arms([CONF / "synthetic.yaml"], words)
     write_text(base / "runs" / "small" / "config.yaml", to_yaml(run))
     return base / "runs" / "small"
@@ -122,7 +122,6 @@ def test_rows_without_a_time_are_the_newest_in_the_order_of_the_file(folder: Pat
         ([ROW], [], "expected a column category"),
         ([{"who": "a", "text": "b"}], [], "expected columns for user, item, text"),
         ([ROW | {"category": "x"}], ["embedder.dim=4"], "embedder: expected"),
-        ([ROW | {"category": "x"}], ["store.tua=4"], "tua"),
     ],
 )
 def test_what_cannot_be_added_is_named_in_one_line(update, rows, words, message: str) -> None:
