@@ -133,8 +133,6 @@ def exactness(count: int = 64, trials: int = 200) -> Iterator[Row]:
         equal[0] += np.array_equal(exact, to_integers(x[stays]).sum(0))
         rebuilt = _compensated([(x[n], 1) for n in stays])
         equal[1] += np.array_equal(_compensated([(x[n], sign) for n, sign in steps]), rebuilt)
-            _compensated([(x[n], sign) for n, sign in steps]), _compensated([(x[n], 1) for n in stays])
-        )
     yield (
         "sums with the bytes of a rebuild after deletions",
         (f"exact integers {equal[0] / trials:.0%}, compensated float32 {equal[1] / trials:.0%}"),
