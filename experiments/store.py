@@ -129,7 +129,7 @@ def kills(folder: Path, count: int, seconds: float = 0.3) -> Iterator[Row]:
     yield f"killed (SIGKILL) {count} times while updating", f"{kept} batches kept, {wrong} broken batches or sums"
 
 
-def exactness(count: int = 64, trials: int = 200) -> Iterator[Row]:
+def exactness(count: int = 32, trials: int = 50) -> Iterator[Row]:
     """Add and subtract vectors in random order by both kinds of sum; yield how often a rebuild has the same bytes."""
     equal, rng = [0, 0], np.random.default_rng(0)
     for trial in range(trials):
