@@ -41,6 +41,7 @@ VERBS = {
         "dep.commands.cost", "print each arm's parameters, operations, cache and memory, from the architecture"
     ),
     "probe": Verb("dep.commands.probe", "measure, without an LLM, how often a review's vectors identify its author"),
+    "page": Verb("dep.commands.page", "open a page on which a finished run can be tried: dep page runs/demo"),
 }
 
 
