@@ -11,7 +11,6 @@ from gradio.themes.utils.fonts import Font
 
 import dep
 from dep.serving.page.layout import STYLE, build
-from dep.serving.page.reviews import RunReviews
 from dep.serving.page.systems import Systems
 from dep.utils.errors import DepError
 
@@ -27,7 +26,7 @@ def page_of(ours: dep.Personalizer) -> gr.Blocks:
     users = ours.run_users
     if users is None:
         raise DepError("dep page", "an adapter of a finished run", "one without a run", "name a run, as runs/demo")
-    return build(RunReviews(users), Systems(ours), users.folder.resolve().parents[1].name)
+    return build(users, Systems(ours))
 
 
 def launch(page: gr.Blocks, port: int | None = None, wait: bool = True) -> str:

@@ -58,8 +58,8 @@ def reviews(
 
 def _card(one: Shown, own_words: Collection[str], other_words: Collection[str], peers: bool) -> str:
     own = f'<div class="dep-own">{_review(one.review, own_words)}</div>'
-    head = f"<h3>{escape(one.item.title)}</h3>"
-    return f'<article class="dep-card">{head}<div class="dep-pair">{own}{peers * _others(one, other_words)}</div></article>'
+    both = f'<div class="dep-pair">{own}{_others(one, other_words)}</div>' if peers else own
+    return f'<article class="dep-card"><h3>{escape(one.item.title)}</h3>{both}</article>'
 
 
 def _review(review: Review, words: Collection[str]) -> str:
@@ -109,4 +109,5 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     lines = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="dep-scroll"><table class="dep-table"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    inside = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="dep-scroll"><table class="dep-table">{inside}</table></div>'
