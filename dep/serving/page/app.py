@@ -10,8 +10,8 @@ import gradio as gr
 from gradio.themes.utils.fonts import Font
 
 import dep
-from dep.serving.page.layout import STYLE, build
 from dep.serving.page.systems import Systems
+from dep.serving.page.tabs import STYLE, build
 from dep.utils.errors import DepError
 
 HOST = "127.0.0.1"

@@ -129,7 +129,7 @@ class Latents:
             x_NE = x_NE.to(like)
             if self.branch in self._standardizers:
                 x_NE = self._standardizers[self.branch](x_NE)
-            latent: Tensor = self._compressor(x_NE).latent
+            latent: Tensor = self._compressor.forward(x_NE).latent  # without the hooks of `scaled`
         return latent.float().cpu()
 
     def _sampled(self, name: str) -> _Sample:

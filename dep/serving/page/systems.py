@@ -15,9 +15,10 @@ _EVERY = 0.05
 
 
 class System(NamedTuple):
-    """A system with its name in the votes and its label on the page."""
+    """A system with its name and label on the page, and the name of its arm."""
 
     name: str
+    arm: str
     label: str
     personalizer: dep.Personalizer
 
@@ -31,10 +32,11 @@ class Systems:
 
     def __init__(self, ours: dep.Personalizer) -> None:
         plain, rag = ours.baseline("non_perso"), ours.baseline("rag")
+        arm = ours.arm.name if ours.folder is None else ours.folder.resolve().parent.name
         self.all = (
-            System("non_perso", "Non-Perso", plain),
-            System("rag", "RAG", rag),
-            System("ours", ours.arm.label, ours),
+            System("non_perso", "non_perso", "Non-Perso", plain),
+            System("rag", "rag", "RAG", rag),
+            System("ours", arm, ours.arm.label, ours),
         )
 
     def write(
@@ -51,7 +53,7 @@ class Systems:
         for at, system in enumerate(self.all):
             ours = system.name == "ours"
             asked = replace(ask, strength=strength) if ours else ask
-            with (ours and changed) or nullcontext():
+            with changed if ours and changed is not None else nullcontext():
                 for piece in system.personalizer.stream(asked):
                     texts[at] += piece
                     if time.monotonic() - last > _EVERY:
@@ -65,5 +67,5 @@ class Systems:
         """Compute the NLL of a text under each system, in nats per token; `write` documents the arguments."""
         *plain, ours = (system.personalizer for system in self.all)
         found = [one.likelihood(ask, text) for one in plain]
-        with changed or nullcontext():
+        with nullcontext() if changed is None else changed:
             return [*found, ours.likelihood(replace(ask, strength=strength), text)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from html import escape
-from typing import Any
 
 import gradio as gr
 
@@ -39,7 +38,7 @@ class WriteTab:
         self.reviews, self.systems, self.differences = reviews, systems, differences
         self.latents = differences.latents
 
-    def build(self, user: gr.Dropdown, item: gr.Dropdown) -> list[Any]:
+    def build(self, user: gr.Dropdown, item: gr.Dropdown) -> list[gr.components.Component]:
         """Add the tab's controls to the page.
 
         Args:

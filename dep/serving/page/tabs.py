@@ -8,10 +8,12 @@ import gradio as gr
 
 from dep.pipeline.personal.users import RunUsers
 from dep.serving.page import markup
+from dep.serving.page.blind_tab import BlindTab
 from dep.serving.page.difference_tab import DifferenceTab
 from dep.serving.page.latents import Latents
 from dep.serving.page.reviews import RunReviews
 from dep.serving.page.systems import Systems
+from dep.serving.page.votes import Votes
 from dep.serving.page.write_tab import WriteTab
 
 STYLE = Path(__file__).with_name("page.css")
@@ -40,8 +42,10 @@ def build(users: RunUsers, systems: Systems) -> gr.Blocks:
             )  # fmt: skip
         with gr.Tab("Write"):
             written = write.build(user, item)
-        with gr.Tab("Reviews and differences"):
+        with gr.Tab("Differences"):
             shown = differences.build()
+        with gr.Tab("Blind test"):
+            BlindTab(reviews, systems, Votes(run / "votes.sqlite")).build()
 
         def choose_user(name: str) -> gr.Dropdown:
             found = reviews.items(name)
