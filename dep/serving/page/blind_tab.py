@@ -34,7 +34,6 @@ _PAST = 4
 _DRAWS = 20
 """How often a user is drawn until the two texts differ."""
 _INTRO = "### Which one is theirs?\nRead what a user wrote before, and choose the text that you believe to be theirs."
-_INTRO = "### Which one is theirs?\nRead what a user wrote before, and choose the text that you think is theirs."
 _HEAD = ("Question", "Share", "95% interval", "Votes")
 
 
