@@ -43,6 +43,7 @@ VERBS = {
     ),
     "probe": Verb("dep.commands.probe", "measure, without an LLM, how often a review's vectors identify its author"),
     "judge": Verb("dep.commands.judge", "score predictions of any system on a run: dep judge FILE --run runs/x"),
+    "page": Verb("dep.commands.page", "open a page on which a finished run can be tried: dep page runs/demo"),
 }
 
 

@@ -219,6 +219,12 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         return len(self._writer.builder.build(self._requests(ask)).ids)
 
     @property
+    def run_users(self) -> RunUsers | None:
+        """What looks users up in the adapter's run; None without a run, or with a store."""
+        users = self._requests.users
+        return users if isinstance(users, RunUsers) else None
+
+    @property
     def store(self) -> Store | None:
         """The store in which users are looked up; None for those of the run."""
         return self._store

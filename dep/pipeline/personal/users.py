@@ -185,23 +185,24 @@ class RunUsers:
         self.resources = Resources(run, Console(quiet=True))
 
     @cached_property
-    def _categories(self) -> dict[str, _Category]:
+    def categories(self) -> dict[str, Category]:
+        """The reviews and vectors of each category of the run."""
         dataset = self.resources.prepared(self.config)
         categories = {}
         for number, (name, corpus) in enumerate(sorted(dataset.corpora.items())):
             pool_N, vectors = dataset.pool[name], None
             if self.with_vectors:
                 vectors = self.resources.cache(self.config).vectors(corpus, pool_N)
-            categories[name] = _Category(number, corpus, vectors, pool_N, self.config.difference)
+            categories[name] = Category(number, corpus, vectors, pool_N, self.config.difference)
         return categories
 
     def __call__(self, ask: Ask, newest: int) -> Background:
         """Return the newest reviews of the ask's user."""
         return self._category(ask).background(ask, newest)
 
-    def _category(self, ask: Ask) -> _Category:
+    def _category(self, ask: Ask) -> Category:
         """Return the category in which the user is looked up."""
-        found = {name: one for name, one in self._categories.items() if ask.user in one.rows_of}
+        found = {name: one for name, one in self.categories.items() if ask.user in one.rows_of}
         where = f"{self.folder.resolve().parents[1]}"
         if not found:
             raise DepError(f"user {ask.user!r}", f"a user of {where}", "none", "give history=[...]")
@@ -218,7 +219,7 @@ class RunUsers:
         return next(iter(chosen.values()))
 
 
-class _Category:
+class Category:
     """The reviews and vectors of one category of a run."""
 
     def __init__(

@@ -391,7 +391,7 @@ def test_the_lines_of_the_library_page_run_as_written(
     page = Path(__file__).resolve().parents[3] / "docs" / "library.md"
     names: dict[str, object] = {}
     p = dep.Personalizer.from_pretrained(run / "dep")
-    user = next(iter(next(iter(p._requests.users._categories.values())).rows_of))  # type: ignore[attr-defined]
+    user = next(iter(next(iter(p._requests.users.categories.values())).rows_of))  # type: ignore[attr-defined]
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
         if "owner/" not in block and "PeerIndex" not in block:
             lines = block.replace("runs/demo", str(run)).replace("u017", user)

@@ -1,0 +1,1 @@
+"""Serves a finished run to other programs and to people."""
