@@ -1,0 +1,160 @@
+"""Reads the reviews of a finished run, their vectors and its test requests, from any folder.
+
+A run's configuration has paths that start from the folder in which the run was started. Here they start from the place
+of the run's folder instead, so that the current folder does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from dep.config.loader import load_arms
+from dep.config.schema import RunConfig
+from dep.data.protocol import ReviewDataset
+from dep.data.sources.synthetic import SyntheticSource
+from dep.data.synthetic.trait_probe import sayings_of
+from dep.evaluation.author_probe import ProbeRow, probe, user_rows
+from dep.pipeline.personal.inputs import Ask
+from dep.pipeline.resources import Resources
+from dep.types import Corpus, Example, Review, Vectors
+from dep.utils.errors import DepError, MissingFile
+
+
+def open_run(folder: Path) -> tuple[RunConfig, dict[str, RunConfig]]:
+    """Load the configuration of a run and those of its arms; relative paths of data and caches become absolute.
+
+    Raises:
+        MissingFile: the folder has no config.yaml.
+    """
+    path = folder.resolve() / "config.yaml"
+    if not path.is_file():
+        raise MissingFile(str(path), "the configuration of a run", "none", "name the folder of a finished run")
+    run, arms = load_arms([path])
+    started_in = path.parents[1 + len(Path(run.runs).parts)] if not Path(run.runs).is_absolute() else Path.cwd()
+    return _anchored(run, started_in), {name: _anchored(config, started_in) for name, config in arms.items()}
+
+
+def _anchored(config: RunConfig, started_in: Path) -> RunConfig:
+    source = config.source
+    if hasattr(source, "folder"):
+        source = replace(source, folder=str(started_in / source.folder))
+    warm_start = config.warm_start_config
+    return replace(
+        config, cache=str(started_in / config.cache), source=source,
+        warm_start_config=None if warm_start is None else _anchored(warm_start, started_in),
+    )  # fmt: skip
+
+
+class TestRequest(NamedTuple):
+    """A test request of a run, and what its user really wrote."""
+
+    key: str
+    """The key of the request in predictions and scores."""
+    ask: Ask
+    """The request, for a `dep.Personalizer`."""
+    text: str
+    """The user's real review."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The reviews of a finished run; each part is read or computed when it is first used.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    folder: Path
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The run's configuration, with absolute paths."""
+        return open_run(self.folder)[0]
+
+    @cached_property
+    def resources(self) -> Resources:
+        """What the run's arms share."""
+        return Resources(self.config, Console(quiet=True))
+
+    @cached_property
+    def dataset(self) -> ReviewDataset:
+        """The filtered reviews and the examples."""
+        return self.resources.prepared(self.config)
+
+    @property
+    def categories(self) -> list[str]:
+        """The names of the categories."""
+        return list(self.dataset.corpora)
+
+    def corpus(self, category: str) -> Corpus:
+        """Return the reviews and items of a category.
+
+        Raises:
+            DepError: the run has no such category.
+        """
+        if category not in self.dataset.corpora:
+            raise DepError(f"category {category!r}", f"one of {', '.join(self.categories)}", "none")
+        return self.dataset.corpora[category]
+
+    def vectors(self, category: str) -> Vectors:
+        """Return the vectors of a category: `his_NE`, `diff_NE` and `peers_N`; row n belongs to review n.
+
+        Raises:
+            DepError: the run has no such category.
+        """
+        return self.resources.cache(self.config).vectors(self.corpus(category), self.dataset.pool[category])
+
+    def requests(self, count: int | None = None) -> list[TestRequest]:
+        """Return `count` test requests, evenly spaced over all categories; None for all."""
+        examples = self._tests()
+        if count is not None and count < len(examples):
+            examples = [examples[(2 * at + 1) * len(examples) // (2 * count)] for at in range(count)]
+        return [self._request(example) for example in examples]
+
+    def past_reviews(self, key: str, newest: int = 2) -> list[Review]:
+        """Return the newest past reviews of a test request, the newest first.
+
+        Raises:
+            DepError: the run has no test request of this key.
+        """
+        found = [example for example in self._tests() if example.key == key]
+        if not found:
+            raise DepError(f"request {key!r}", "the key of a test request", "none", "predictions.jsonl has the keys")
+        reviews = self.corpus(found[0].category).reviews
+        return [reviews[row] for row in found[0].profile[::-1][:newest]]
+
+    def author_probe(self, category: str) -> list[ProbeRow]:
+        """Measure how well the vectors of test users' reviews tell their author: for `his`, `diff` and `both`.
+
+        Raises:
+            DepError: fewer than two users have two reviews with peers.
+        """
+        return probe(self.corpus(category), self.vectors(category), user_rows(self.dataset.examples, category))
+
+    def planted(self, category: str) -> dict[str, set[str]]:
+        """Return the concepts that each user of the built-in world often mentions, by the user's name.
+
+        Raises:
+            DepError: the reviews are not those of the built-in world.
+        """
+        if not isinstance(self.resources.source, SyntheticSource):
+            raise DepError("planted traits", "a run on the built-in world", f"source.kind={self.config.source.kind}")
+        return sayings_of(self.resources.source.path, category)
+
+    def _tests(self) -> list[Example]:
+        return [example for example in self.dataset.examples if example.split == "test"]
+
+    def _request(self, example: Example) -> TestRequest:
+        corpus = self.corpus(example.category)
+        review = corpus.reviews[example.row]
+        item = corpus.items[review.item]
+        ask = Ask(
+            item=item.title, rating=review.rating, title=review.title, description=item.description, user=review.user,
+            category=example.category, item_id=review.item,
+        )  # fmt: skip
+        return TestRequest(example.key, ask, review.text)
