@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -29,11 +29,12 @@ from dep.pipeline.personal.card import card
 from dep.pipeline.personal.explain import Explanation, explain
 from dep.pipeline.personal.folders import find, run_of
 from dep.pipeline.personal.inputs import UNCHANGED, Ask, PastReview, Strength
+from dep.pipeline.personal.latents import latents
 from dep.pipeline.personal.requests import RequestBuilder
 from dep.pipeline.personal.untrained import of_arm, without_adapter
 from dep.pipeline.personal.users import RunUsers, Store, StoreUsers
 from dep.pipeline.personal.writer import Writer
-from dep.types import Item, Review, UserHistory
+from dep.types import Branch, Item, Review, UserHistory
 from dep.utils.atomic_io import read_json, write_text
 from dep.utils.errors import DepError, MissingFile
 
@@ -130,7 +131,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         self, history: Sequence[PastReview] | None = None, item: str = "", rating: float = math.nan, title: str = "",
         description: str = "", seed: int = 0, peers: Sequence[str] = (), *, user: str | None = None,
         category: str = "", item_id: str = "", strength: Strength = UNCHANGED, max_new_tokens: int | None = None,
-        temperature: float | None = None, top_p: float | None = None,
+        temperature: float | None = None, top_p: float | None = None, units: Mapping[int, float] | None = None,
     ) -> str:  # fmt: skip
         """Generate the review that the user would write about an item; `Ask` documents the arguments.
 
@@ -139,7 +140,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         """
         ask = Ask(
             history, item, rating, title, description, seed, peers, user, category, item_id, strength, max_new_tokens,
-            temperature, top_p,
+            temperature, top_p, units or {},
         )  # fmt: skip
         return self.generate_many([ask])[0]
 
@@ -178,7 +179,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
 
     def likelihood_many(self, asks: Sequence[Ask], texts: Sequence[str]) -> list[float]:
         """Compute `likelihood` for each ask and its text, several at a time."""
-        return self._writer.nll([self._requests(ask) for ask in asks], texts)
+        return self._writer.nll([self._requests(ask) for ask in asks], texts, asks)
 
     def explain(self, ask: Ask, text: str, latents: int = 8, peers: int = 16, progress: bool = True) -> Explanation:
         """Explain a text by the change of its NLL when past reviews, peers, vectors and latents are each left out.
@@ -205,6 +206,21 @@ class Personalizer(ModelHubMixin, library_name="dep"):
             DepError: the adapter reads no vectors.
         """
         return self._requests.encode(texts)
+
+    def latents(self, vectors_NE: Tensor, branch: Branch = "diff") -> Tensor:
+        """Compute the latents of vectors: what the adapter's compressor makes of them (Eq. 5).
+
+        Args:
+            vectors_NE: reviews' own vectors, or their differences from peers.
+            branch: which of the two they are, `his` or `diff`.
+
+        Returns:
+            The activations [N, Z] of the units.
+
+        Raises:
+            DepError: the adapter has no compressor.
+        """
+        return latents(self.module.soft_prompt.adapter, vectors_NE, branch)
 
     def warm_up(self) -> None:
         """Answer a short request, so that the first user does not wait for what is done once.

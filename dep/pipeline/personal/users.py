@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rich.console import Console
 
-from dep.config.loader import load_arms
 from dep.data.vectors.peer_means import PeerMeans
 from dep.data.vectors.settings import DifferenceConfig
 from dep.data.vectors.shown import ShownDifferences
 from dep.pipeline.personal.inputs import Ask, PastReview
 from dep.pipeline.resources import Resources
+from dep.pipeline.run_data import open_run
 from dep.types import Corpus, Item, Vectors
 from dep.utils.errors import DepError, MissingFile
 
@@ -174,13 +174,13 @@ class RunUsers:
 
     def __init__(self, folder: Path, with_vectors: bool) -> None:
         self.with_vectors = with_vectors
-        self.folder, path = folder, folder.resolve().parents[1] / "config.yaml"
-        if not path.is_file():
+        self.folder, home = folder, folder.resolve().parents[1]
+        if not (home / "config.yaml").is_file():
             raise MissingFile(
-                f"user of {folder}", f"the run's {path}", "none",
+                f"user of {folder}", f"the run's {home / 'config.yaml'}", "none",
                 "give history=[...], set Personalizer.store, or name the folder of an arm in a finished run",
             )  # fmt: skip
-        run, configs = load_arms([path])
+        run, configs = open_run(home)
         self.config = configs[folder.resolve().parent.name]
         self.resources = Resources(run, Console(quiet=True))
 
