@@ -24,6 +24,7 @@ from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBa
 
 from dep.data.prompts.chat_frame import without_thinking
 from dep.inference.capabilities import capabilities
+from dep.inference.changed_output import ChangedReading
 from dep.inference.contrast import contrast
 from dep.inference.decoding import Reading, Reference, common_beginning, decode, generate
 from dep.inference.prefix_store import PrefixStore
@@ -172,6 +173,10 @@ class Generate:
             assert base is not None, "the plain prompts come with those of the adapter"
             own = self._reading(batch, embeds_BTD, partial(self.soft_prompt.attached, self.backbone, batch))
             rows = decode(own, sampler, self.stop, longest, self._reference(base.to(self.backbone.device)))
+        elif (adapter := self.soft_prompt.adapter) is not None and adapter.acts_at_output:
+            change = adapter.output_change(self.backbone, batch)
+            reading = ChangedReading(change, self.backbone, embeds_BTD, batch.attention_mask, rereads=mode != "cache")
+            rows = decode(reading, sampler, self.stop, longest)
         elif mode == "cache" and self.soft_prompt.prefix_safe:
             rows = decode(self._reading(batch, embeds_BTD), sampler, self.stop, longest)
         else:

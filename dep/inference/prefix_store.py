@@ -41,7 +41,7 @@ class PrefixStore:
 
     Args:
         folder: of this backbone and dtype.
-        limit: largest size of the folder in bytes.
+        limit: largest size of the folder in bytes; with 0, beginnings are kept in memory alone.
         half: whether float32 is stored in half precision: half the size, and results that differ in the fourth digit.
     """
 
@@ -91,6 +91,8 @@ class PrefixStore:
         if key in self._memory:
             self._memory.move_to_end(key)
             return self._memory[key]
+        if not self.limit:
+            return None
         path = self._path(key)
         try:
             with safe_open(path, framework="pt") as file:
@@ -125,7 +127,7 @@ class PrefixStore:
 
     def _makes_room(self, size: int) -> bool:
         """Whether a file of this size may be written; deletes files of earlier runs if need be."""
-        if self._full:
+        if self._full or not self.limit:
             return False
         if self._size is None or self._size + size > self.limit:
             files = sorted(

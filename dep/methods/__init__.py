@@ -9,6 +9,7 @@ from dep.methods.controls.shuffled import Shuffled
 from dep.methods.controls.untrained import Untrained
 from dep.methods.controls.zeroed import Zeroed
 from dep.methods.dep import DEP
+from dep.methods.dep_memory import DEPMemory
 from dep.methods.dep_user import DEPUser
 from dep.methods.dpl import DPL
 from dep.methods.e2p import E2P
@@ -40,6 +41,7 @@ METHODS.add(StyleVector.Config, "dep.methods.style_vector:StyleVector")
 METHODS.add(OPPU.Config, "dep.methods.oppu:OPPU")
 METHODS.add(DEP.Config, "dep.methods.dep:DEP")
 METHODS.add(DEPUser.Config, "dep.methods.dep_user:DEPUser")
+METHODS.add(DEPMemory.Config, "dep.methods.dep_memory:DEPMemory")
 METHODS.add(Trained.Config, "dep.methods.trained:Trained")
 METHODS.add(ConstantPrompt.Config, "dep.methods.controls.constant:ConstantPrompt")
 METHODS.add(RAGStranger.Config, "dep.methods.controls.rag_stranger:RAGStranger")

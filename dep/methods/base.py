@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dep.data.prompts.builder import PromptBuilder
     from dep.data.protocol import ReviewDataset
     from dep.inference.layer_states import Passage
+    from dep.inference.target_states import TargetStates
 
 Role = Literal["own", "control", "other"]
 
@@ -58,6 +59,10 @@ class ActivationContext(NamedTuple):
     """Number of decoder layers of the LLM."""
     width: int
     """D, the width of the LLM."""
+    plain: PromptBuilder
+    """Builds Non-Perso's prompts."""
+    target_states: TargetStates
+    """Reads whole reviews, with the LLM's state at each token."""
 
 
 class Method:

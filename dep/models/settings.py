@@ -131,12 +131,26 @@ class LPMConfig:
 
 
 @dataclass
+class MemoryConfig:
+    """Settings of the adapter `memory`, which acts at the LLM's output."""
+
+    his: bool = True
+    """Whether the LLM recalls tokens of the user's past reviews in similar contexts."""
+    diff: bool = True
+    """Whether words that the user writes more or less often than expected become more or less likely."""
+    rank: int = 64
+    """The rank of the correction that is the same for every user; 0 leaves a bias for each token of the vocabulary."""
+    lr: float = 2e-2
+    """Peak learning rate of the token biases and of the few numbers that say how much a user's past counts."""
+
+
+@dataclass
 class SoftPromptConfig:
     """Settings of the soft prompt."""
 
     adapter: str = "dep"
-    """Which adapter is used: `dep`, `constant`, `pplug`, `e2p`, `lpm`, `user_llm`, `dep_user`, `lora`, `style_vector`,
-    or your own class as `my_module:MyAdapter`. The method sets this."""
+    """Which adapter is used: `dep`, `constant`, `pplug`, `e2p`, `lpm`, `user_llm`, `dep_user`, `memory`, `lora`,
+    `style_vector`, or your own class as `my_module:MyAdapter`. The method sets this."""
     branches: list[Literal["his", "diff", "user"]] = field(default_factory=lambda: ["his", "diff"])
     """Which kinds of soft tokens the prompt holds; with an empty list it is plain text (Non-Perso, RAG)."""
     standardize: bool = False
@@ -162,6 +176,8 @@ class SoftPromptConfig:
     """Settings of LPM."""
     style_vector: StyleVectorConfig = field(default_factory=StyleVectorConfig)
     """Settings of StyleVector."""
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    """Settings of the adapter `memory`."""
     constant_lr: float | None = None
     """Peak learning rate of the adapter `constant`, which AdamW trains; null takes `train.lr`. In a step a row of its
     table moves by one learning rate, but a soft token of a projector by the sum over many weights. At an equal rate

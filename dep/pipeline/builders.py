@@ -57,7 +57,13 @@ def _activation_context(resources: Resources, arm: Arm, builder: PromptBuilder) 
     states = LayerStates(model, json_digest(backbone_identity(arm.config)), Path(arm.config.cache))
     ask = build_profile_context(resources, arm).ask
     width = int(model.get_input_embeddings().weight.shape[1])
-    return ActivationContext(resources.prepared(arm.config), builder, ask, states, len(decoder_layers(model)), width)
+    prompt = arm.configured[0]
+    longest = prompt.max_review_tokens or prompt.max_target_tokens
+    bare = replace(prompt, history=0, reads_user_history=False, max_target_tokens=longest)
+    plain = resources.builder(arm.config, bare, ())
+    target_states = resources.target_states(arm.config)
+    dataset, layers = resources.prepared(arm.config), len(decoder_layers(model))
+    return ActivationContext(dataset, builder, ask, states, layers, width, plain, target_states)
 
 
 def build_module(resources: Resources, arm: Arm, data: ReviewData) -> PersonalizationModule:
@@ -73,7 +79,9 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
         seed=arm.seed, statistics=data.statistics(standardized) if soft.standardize and vectors else None,
         categories=len(data.prepared.corpora), longest=prompt.max_user_history,
     )  # fmt: skip
-    return PersonalizationModule(model, soft_prompt, arm.settings, prefixes=resources.prefixes(config))
+    return PersonalizationModule(
+        model, soft_prompt, arm.settings, prefixes=resources.prefixes(config), states=resources.target_states(config)
+    )
 
 
 def build_profile_context(resources: Resources, arm: Arm) -> ProfileContext:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from huggingface_hub import ModelHubMixin
@@ -64,7 +64,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         folder: the adapter's folder; None for a method that trains none.
     """
 
-    _hub_mixin_config: ClassVar[dict[str, str]] = {"library_name": "dep"}
+    _hub_mixin_config = {"library_name": "dep"}  # noqa: RUF012 (of the mixin, which declares it without ClassVar)
     """The content of config.json, by which a hub counts downloads; adapter_config.json has the configuration."""
 
     def __init__(
@@ -200,6 +200,18 @@ class Personalizer(ModelHubMixin, library_name="dep"):
             DepError: the adapter reads no vectors.
         """
         return self._requests.encode(texts)
+
+    def warm_up(self) -> None:
+        """Answer a short request, so that the first user does not wait for what is done once.
+
+        The LLM's architecture is tried for what it allows, the embedder is loaded, and the system text is read.
+        """
+        past = PastReview("A lamp", "It is bright.", 5.0, peers=["It is dim."])
+        self.generate([past], item="A lamp", rating=5.0, max_new_tokens=1)
+
+    def prompt_tokens(self, ask: Ask) -> int:
+        """Return the number of tokens in the prompt of an ask."""
+        return len(self._writer.builder.build(self._requests(ask)).ids)
 
     @property
     def store(self) -> Store | None:

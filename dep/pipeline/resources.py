@@ -24,6 +24,7 @@ from dep.data.vectors.store import VectorStore
 from dep.evaluation.metrics import Metric, build_metrics
 from dep.inference.capabilities import refuse_unusable
 from dep.inference.prefix_store import PrefixStore
+from dep.inference.target_states import TargetStates
 from dep.models.backbones.load import load as load_backbone
 from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
@@ -49,6 +50,7 @@ class Resources:
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
         self._builders: dict[str, PromptBuilder] = {}
         self._prefixes: dict[str, PrefixStore] = {}
+        self._states: dict[str, TargetStates] = {}
         self._metrics: dict[str, dict[str, Metric]] = {}
 
     @cached_property
@@ -100,6 +102,14 @@ class Resources:
             half = backbone.prefix_precision == "half"
             self._prefixes[key] = PrefixStore(folder, backbone.prefix_gb * 1e9, half)
         return self._prefixes[key]
+
+    def target_states(self, config: RunConfig) -> TargetStates:
+        """Return the store of the backbone's hidden states at the positions that predict reviews."""
+        key = json_digest([backbone_identity(config)])
+        if key not in self._states:
+            model, _ = self.backbone(config)
+            self._states[key] = TargetStates(model, Path(config.cache) / "target_states" / key[:16])
+        return self._states[key]
 
     def tokenizer(self, config: RunConfig) -> PreTrainedTokenizerBase:
         """Return the tokenizer of the configuration's backbone, without loading weights."""

@@ -18,12 +18,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from dep.inference.capabilities import capabilities
+from dep.inference.changed_output import changed_nll
 from dep.inference.kept_prefixes import Segment, length
 from dep.inference.likelihood import example_nll
 from dep.inference.microbatching import in_microbatches, split_rows
 from dep.inference.packing import PACKED, supports_packing
 from dep.inference.prefix_cache import PrefixSpan, prefix_span
 from dep.inference.prefix_store import PrefixStore
+from dep.inference.target_states import TargetStates
 from dep.models.adapters.files import (
     check_fingerprint,
     check_names,
@@ -58,6 +60,7 @@ class PersonalizationModule(pl.LightningModule):
         config: TrainConfig,
         evaluate: Callable[[PersonalizationModule], Mapping[str, float]] | None = None,
         prefixes: PrefixStore | None = None,
+        states: TargetStates | None = None,
     ) -> None:
         """Store the parts, and freeze all parameters that are not trained.
 
@@ -67,6 +70,7 @@ class PersonalizationModule(pl.LightningModule):
             config: the settings of training.
             evaluate: called with this module after each validation epoch; returns metrics to log, such as `val_meteor`.
             prefixes: kept beginnings of prompts; None if no beginnings are kept.
+            states: reads reviews for an adapter that acts at the LLM's output; None keeps what it reads in memory.
 
         Raises:
             DepError: `max_tokens_per_forward` is set although the adapter trains inside the LLM's layers.
@@ -77,6 +81,7 @@ class PersonalizationModule(pl.LightningModule):
         self.config = config
         self.evaluate = evaluate
         self.prefixes = prefixes
+        self.states = states or TargetStates(backbone, None)
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold only the soft prompt; on_load_checkpoint compares the names
         self.trains_llm_layers = not soft_prompt.prefix_safe
@@ -113,6 +118,8 @@ class PersonalizationModule(pl.LightningModule):
         return self._nll(batch, self.embed(batch))
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
+        if (adapter := self.soft_prompt.adapter) is not None and adapter.acts_at_output:
+            return changed_nll(self.states, adapter.output_change(self.backbone, batch), batch)
         kept = self._kept_prefixes(batch)
         plain = kept is not None or self.trains_llm_layers or self.packs
         lead = PrefixSpan() if plain else prefix_span(batch, self.soft_prompt.injected_ids)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -96,6 +96,23 @@ def user_history(
     return UserHistoryBatch(*(x.to(like) if x.is_floating_point() else x for x in batch.user_history))
 
 
+class OutputChange(Protocol):
+    """What an adapter does to the LLM's logits for one batch (`Adapter.output_change`)."""
+
+    def log_probs(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
+        """Compute log probabilities [M, V] of the next token.
+
+        Args:
+            hidden_MD: the states at the input of the LLM's output head.
+            rows_M: the row of the batch that each of the M positions belongs to.
+        """
+        ...
+
+    def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
+        """Compute -log P [M] of the tokens `targets_M`, for less than all of `log_probs`."""
+        ...
+
+
 class Adapter(nn.Module):
     """The base class of adapters; its defaults are right for most adapters."""
 
@@ -148,6 +165,13 @@ class Adapter(nn.Module):
         [B, 1, D] for each generated token. Examples are never packed.
         """
         return nullcontext()
+
+    acts_at_output: ClassVar[bool] = False
+    """Whether the adapter acts on the LLM's logits and nowhere else (`output_change`)."""
+
+    def output_change(self, model: PreTrainedModel, batch: Batch) -> OutputChange:
+        """Return what the adapter does to the logits of `model` for a batch; for `acts_at_output` only."""
+        raise NotImplementedError
 
     def is_trained(self, name: str) -> bool:
         """Return whether the parameter called `name` is trained."""

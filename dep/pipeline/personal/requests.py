@@ -85,9 +85,9 @@ class RequestBuilder:
     def used(self, ask: Ask) -> Background:
         """Return what `background` does, without past reviews that the request leaves out."""
         known = self.background(ask)
-        rows = range(len(known.history))[-self.longest :] if self.longest else range(0)
-        if not self.prompt.reads_user_history:
-            rows = sorted(self._shown(known, ask))
+        rows = sorted(self._shown(known, ask))
+        if self.prompt.reads_user_history:
+            rows = list(range(len(known.history)))[-self.longest :] if self.longest else []
         return known._replace(history=[known.history[row] for row in rows])
 
     def build(self, ask: Ask, known: Background) -> Request:

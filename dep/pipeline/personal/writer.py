@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from dep.data.prompts.builder import PromptBuilder
 from dep.data.prompts.chat_frame import without_thinking
 from dep.inference.capabilities import capabilities
 from dep.inference.generator import Generate, RequestSampler
+from dep.inference.prefix_store import PrefixStore
 from dep.inference.settings import GenerateConfig
 from dep.pipeline.arm import Arm
 from dep.pipeline.personal.inputs import Ask
@@ -52,9 +54,10 @@ class Writer:
         self.module, self.tokenizer, self.settings = module, tokenizer, replace(arm.config.generate, progress=False)
         prompt, soft = arm.configured
         tokens = arm.config.projector.tokens
-        self.builder = PromptBuilder(tokenizer, prompt, soft.branches, tokens=tokens)
+        self.builder = PromptBuilder(tokenizer, prompt, soft.branches, keeps_prefixes=True, tokens=tokens)
         self.plain = PromptBuilder(tokenizer, replace(prompt, reads_user_history=False, user_tokens=0))
-        self._generate = Generate(self.settings, module.backbone, tokenizer, module.soft_prompt)
+        kept = PrefixStore(Path(), limit=0)
+        self._generate = Generate(self.settings, module.backbone, tokenizer, module.soft_prompt, kept)
         self._thinks = bool(prompt.template_arguments.get("enable_thinking"))
         self._pad = int(tokenizer.pad_token_id or 0)
         self._lock = threading.RLock()

@@ -13,6 +13,7 @@ from dep.data.prompts.chat_request import ChatRequest
 from dep.data.prompts.settings import PromptConfig
 from dep.data.protocol import ReviewDataset
 from dep.inference.layer_states import Passage
+from dep.inference.target_states import TargetStates
 from dep.methods.base import ActivationContext
 from dep.methods.style_reader import StyleReader
 from dep.models.settings import StyleVectorConfig
@@ -38,7 +39,8 @@ DATASET = ReviewDataset(
 class Reading:
     """A context whose states count each token of a sequence, and whose writer numbers its answers."""
 
-    def __init__(self, tokenizer, longest: int = 50) -> None:
+    def __init__(self, model, tokenizer, longest: int = 50) -> None:
+        self.model = model
         config = PromptConfig(history=0, reads_user_history=True, max_user_history=longest)
         self.builder = PromptBuilder(tokenizer, config)
         self.questions: list[ChatRequest] = []
@@ -56,7 +58,8 @@ class Reading:
         return torch.stack([torch.bincount(torch.tensor(p.ids), minlength=WIDTH).float() for p in passages])
 
     def reader(self, **settings) -> StyleReader:
-        context = ActivationContext(DATASET, self.builder, self.ask, self.states, 4, WIDTH)
+        whole = TargetStates(self.model, None)
+        context = ActivationContext(DATASET, self.builder, self.ask, self.states, 4, WIDTH, self.builder, whole)
         return StyleReader(StyleVectorConfig(**settings), context)
 
 
@@ -67,7 +70,7 @@ def counts(builder: PromptBuilder, text: str) -> Tensor:
 
 
 def test_the_vector_is_the_mean_difference_from_the_written_texts(model, tokenizer) -> None:
-    reading = Reading(tokenizer)
+    reading = Reading(model, tokenizer)
     past = reading.reader()(DATASET.examples[0])
     first = counts(reading.builder, "it is good") - counts(reading.builder, "music ")
     second = counts(reading.builder, "the music is slow") - counts(reading.builder, "music great")
@@ -76,7 +79,7 @@ def test_the_vector_is_the_mean_difference_from_the_written_texts(model, tokeniz
 
 
 def test_both_texts_follow_non_perso_s_prompt_and_neither_holds_a_target(model, tokenizer) -> None:
-    reading = Reading(tokenizer)
+    reading = Reading(model, tokenizer)
     reading.reader()(DATASET.examples[0])
     assert len(reading.questions) == 3  # two past reviews of ann, one of bob
     for number, (question, own) in enumerate(zip(reading.questions, (REVIEWS[0], REVIEWS[1], REVIEWS[4]), strict=True)):
@@ -89,14 +92,14 @@ def test_both_texts_follow_non_perso_s_prompt_and_neither_holds_a_target(model, 
 
 @pytest.mark.parametrize("states", ["last", "mean"])
 def test_the_last_token_or_all_tokens_of_the_text_are_read(model, tokenizer, states: str) -> None:
-    reading = Reading(tokenizer)
+    reading = Reading(model, tokenizer)
     reading.reader(states=states)(DATASET.examples[0])
     lengths = [len(reading.builder.target(text)) - 1 for text in ("it is good", "music ")]
     assert reading.counts[:2] == (lengths if states == "mean" else [1, 1])
 
 
 def test_a_split_is_read_once_and_other_splits_are_not_read(model, tokenizer) -> None:
-    reading = Reading(tokenizer)
+    reading = Reading(model, tokenizer)
     reader = reading.reader()
     ann, bob = (reader(example).his for example in DATASET.examples[:2])
     assert len(reading.read) == 6
@@ -104,7 +107,7 @@ def test_a_split_is_read_once_and_other_splits_are_not_read(model, tokenizer) ->
 
 
 def test_a_peer_s_review_of_the_item_is_neutral_and_a_review_without_peers_is_left_out(model, tokenizer) -> None:
-    reading = Reading(tokenizer)
+    reading = Reading(model, tokenizer)
     reader = reading.reader(neutral="peer")
     ann = counts(reading.builder, "it is good") - counts(reading.builder, "the lamp is slow")
     assert torch.allclose(reader(DATASET.examples[0]).his[0], ann)  # the harp has no peers, cat is not in the pool
@@ -113,7 +116,7 @@ def test_a_peer_s_review_of_the_item_is_neutral_and_a_review_without_peers_is_le
 
 
 def test_only_the_newest_reviews_are_read(model, tokenizer) -> None:
-    reading = Reading(tokenizer, longest=1)
+    reading = Reading(model, tokenizer, longest=1)
     past = reading.reader()(DATASET.examples[0])
     assert torch.allclose(past.his[0], counts(reading.builder, "the music is slow") - counts(reading.builder, "music "))
     assert len(reading.read) == 4
@@ -121,4 +124,4 @@ def test_only_the_newest_reviews_are_read(model, tokenizer) -> None:
 
 def test_a_layer_that_the_model_lacks_is_refused(model, tokenizer) -> None:
     with pytest.raises(ValueError, match=r"style_vector\.layer.*0 to 3.*4"):
-        Reading(tokenizer).reader(layer=4)(DATASET.examples[0])
+        Reading(model, tokenizer).reader(layer=4)(DATASET.examples[0])

@@ -16,7 +16,6 @@ from dep.data.vectors.peer_means import PeerMeans
 from dep.data.vectors.store import VectorStore
 from dep.models.backbones.load import DEMO
 from dep.pipeline.arm import Arm
-from dep.pipeline.personal import requests
 from dep.pipeline.personal.requests import RequestBuilder
 from dep.pipeline.personalizer import Ask, PastReview
 from dep.types import Corpus, Example, Item, Prompt, Request, Review
@@ -31,9 +30,8 @@ def arm() -> Arm:
 
 
 @pytest.fixture
-def requests_of(arm: Arm, hashing, monkeypatch: pytest.MonkeyPatch) -> RequestBuilder:
-    monkeypatch.setattr(requests, "build", lambda config, slot: hashing())
-    return RequestBuilder(arm, None)
+def requests_of(arm: Arm, hashing) -> RequestBuilder:
+    return RequestBuilder(arm, None, hashing())
 
 
 def prompt_of(arm: Arm, request: Request) -> Prompt:

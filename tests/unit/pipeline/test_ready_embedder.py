@@ -74,7 +74,7 @@ def test_an_adapter_s_folder_carries_its_fitted_embedder(tmp_path: Path) -> None
     shutil.rmtree(tmp_path / "cache")
     writer = dep.Personalizer.from_pretrained(folder)
     assert writer._requests.embedder.fingerprint() == embedder.fingerprint()
-    assert torch.equal(writer._requests._encode(["A text, loud!"]), embedder.encode(["A text, loud!"]))
+    assert torch.equal(writer._requests.encode(["A text, loud!"]), embedder.encode(["A text, loud!"]))
     check_embedder(folder, arm)
     other = _arm(tmp_path, "source.seed=5")[1]
     with pytest.raises(DepError, match=r"set embedder\.fitted="):

@@ -25,6 +25,7 @@ from dep.models.adapters.user_llm.settings import UserLLMConfig
 from dep.models.backbones.layers import decoder_layers
 from dep.models.projector import Projector
 from dep.types import Batch
+from dep.utils.errors import DepError
 
 
 class UserLLMAdapter(Adapter):
@@ -141,5 +142,8 @@ class UserLLMAdapter(Adapter):
             context.enter_context(self.updates.attached(model))
         if len(self.cross):
             memory_BMW, present_BM = self.memory(batch)
+            if not bool(present_BM.any(1).all()):
+                way_out = "ask for users with past reviews, or set soft_prompt.user_llm.integration=soft_prompt"
+                raise DepError("User-LLM's cross-attention", "at least one past review", "none", way_out)
             context.enter_context(attached(model, self.cross, self.config.every, memory_BMW, present_BM))
         return context

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+from dep.types.history import UserHistoryBatch
+from dep.types.memory import MemoryBatch, ReviewMemory
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
 
 Split = Literal["train", "val", "test"]
 Branch = Literal["his", "diff", "user"]
@@ -130,6 +134,7 @@ class UserHistory:
     asked_rating: the stars of the requested review.
     item_peers: [E], the mean vector of what other users wrote about the requested item; zero if nobody did.
     item_peer_count: the number of users in that mean.
+    memory: the reviews as the LLM read them, for `dep_memory`; empty for other methods.
     """
 
     his: Tensor
@@ -143,6 +148,7 @@ class UserHistory:
     asked_rating: float = 3.0
     item_peers: Tensor | None = None
     item_peer_count: int = 0
+    memory: tuple[ReviewMemory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,54 +208,6 @@ class Prompt:
         return len(self.ids) - (self.cuts[-1] if self.cuts else 0)
 
 
-class UserHistoryBatch(NamedTuple):
-    """The `UserHistory` of B examples, padded at the end to the longest; `present` [B, L] is False on padding.
-
-    Each field has the shape that it has in `UserHistory`, with B in front. What a history lacks is zero.
-    """
-
-    his: Tensor
-    item: Tensor
-    rating: Tensor
-    days: Tensor
-    category: Tensor
-    query: Tensor
-    present: Tensor
-    diff: Tensor
-    peers: Tensor
-    asked_rating: Tensor
-    item_peers: Tensor
-    item_peer_count: Tensor
-
-    @classmethod
-    def of(cls, pasts: Sequence[UserHistory]) -> UserHistoryBatch:
-        """Pad the histories of several users into one batch."""
-        import torch
-        from torch.nn.utils.rnn import pad_sequence
-
-        def values(name: str, like: str) -> list[Tensor]:
-            found = [getattr(past, name) for past in pasts]
-            return [torch.zeros_like(getattr(p, like)) if x is None else x for p, x in zip(pasts, found, strict=True)]
-
-        def along(name: str, like: str = "his") -> Tensor:
-            return pad_sequence(values(name, like), batch_first=True)
-
-        return cls(
-            his=along("his"),
-            item=along("item"),
-            rating=along("rating"),
-            days=along("days"),
-            category=torch.tensor([past.category for past in pasts]),
-            query=torch.stack([past.query for past in pasts]),
-            present=pad_sequence([torch.ones(len(past.his), dtype=torch.bool) for past in pasts], batch_first=True),
-            diff=along("diff"),
-            peers=along("peers", "rating"),
-            asked_rating=torch.tensor([past.asked_rating for past in pasts]),
-            item_peers=torch.stack(values("item_peers", "query")),
-            item_peer_count=torch.tensor([float(past.item_peer_count) for past in pasts]),
-        )
-
-
 @dataclass(slots=True)
 class Batch:
     """The model's input: prompts of B examples, padded to one length of T tokens.
@@ -266,6 +224,7 @@ class Batch:
     cuts: `Prompt.cuts` of each row, counted from the row's first real token.
     window_examples, window_tokens: how many examples and target tokens the optimizer step has; 0 outside training.
     weights: [B, T] float, the weight of each token of `labels` in the loss; None for 1.
+    memory: the past reviews as the LLM read them, for an adapter that acts at the LLM's output.
     """
 
     keys: list[str]
@@ -283,6 +242,7 @@ class Batch:
     window_examples: int = 0
     window_tokens: int = 0
     weights: Tensor | None = None
+    memory: MemoryBatch | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy of this batch with every tensor on `device`."""
@@ -297,4 +257,5 @@ class Batch:
             noise=move(self.noise), cut_vectors=move(self.cut_vectors), cut_present=move(self.cut_present),
             user_history=None if past is None else UserHistoryBatch(*(tensor.to(device) for tensor in past)),
             weights=None if self.weights is None else self.weights.to(device),
+            memory=None if self.memory is None else self.memory.to(device),
         )  # fmt: skip

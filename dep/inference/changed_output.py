@@ -1,0 +1,82 @@
+"""Likelihood and generation with an adapter that acts at the LLM's output (`dep.models.adapters.base.OutputChange`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from dep.inference.decoding import Reading
+from dep.inference.likelihood import LOGITS
+from dep.inference.target_states import TargetStates
+from dep.models.adapters.base import OutputChange
+from dep.types import IGNORE, Batch
+
+
+def changed_nll(states: TargetStates, change: OutputChange, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Compute the negative log likelihood of each example's target, as `likelihood.example_nll` does.
+
+    The LLM reads only examples whose states are not kept yet. Where a batch has many positions, logits are computed for
+    some at a time, and again in the backward pass.
+
+    Args:
+        states: the states at the positions that predict the targets.
+        change: what the adapter does to the logits.
+        batch: the examples, padded on either side.
+
+    Returns:
+        The sum over the target's tokens [B] in nats, weighted if the batch has weights, and the number of tokens [B].
+
+    Raises:
+        DepError: an example has no target token.
+    """
+    hidden_MD, is_target_BT = states.of_batch(batch), batch.labels != IGNORE
+    targets_M, rows_M = batch.labels[is_target_BT], is_target_BT.nonzero()[:, 0]
+    at_once = max(1, LOGITS // states.model.get_output_embeddings().weight.shape[0])
+    parts = []
+    for part in torch.arange(len(targets_M), device=hidden_MD.device).split(at_once):
+        arguments = (hidden_MD[part], rows_M[part], targets_M[part])
+        if torch.is_grad_enabled() and len(targets_M) > at_once:
+            parts.append(checkpoint(change.nll, *arguments, use_reentrant=False))
+        else:
+            parts.append(change.nll(*arguments))
+    nll_M = torch.cat(parts)
+    if batch.weights is not None:
+        nll_M = nll_M * batch.weights[is_target_BT]
+    return nll_M.new_zeros(len(batch.labels)).index_add(0, rows_M, nll_M), is_target_BT.sum(1)
+
+
+class ChangedReading(Reading):
+    """A `Reading` whose logits are the log probabilities of an adapter that acts at the LLM's output."""
+
+    def __init__(self, change: OutputChange, *arguments: Any, **settings: Any) -> None:
+        """Store the change; the other arguments are those of `Reading`."""
+        super().__init__(*arguments, **settings)
+        self.change = change
+        self._rows_B = torch.arange(len(self.mask_BT), device=self.mask_BT.device)
+
+    def first(self) -> Tensor:
+        """Read the prompts; return the log probabilities [B, V] after each."""
+        return self._changed(super().first)
+
+    def next(self, token_B1: Tensor) -> Tensor:
+        """Read the next token of each text; return the log probabilities [B, V] after each."""
+        return self._changed(lambda: super(ChangedReading, self).next(token_B1))
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep only the texts at the indices `rows`."""
+        super().keep(rows)
+        self._rows_B = self._rows_B[rows]
+
+    def _changed(self, read: Callable[[], Tensor]) -> Tensor:
+        seen: list[Tensor] = []
+        head = self.model.get_output_embeddings()
+        hook = head.register_forward_pre_hook(lambda module, args: seen.append(args[0][:, -1]))
+        try:
+            read()
+        finally:
+            hook.remove()
+        return self.change.log_probs(torch.cat(seen), self._rows_B)

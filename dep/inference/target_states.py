@@ -1,0 +1,162 @@
+"""Hidden states of the frozen LLM at the positions that predict a review, kept on disk by content.
+
+    <folder>/<2 letters>/<digest>.safetensors    states [T, D]
+    <folder>/<2 letters>/<digest>-expected.safetensors    expected_ids [n], expected [n], for past reviews
+
+An adapter that acts at the LLM's output changes nothing before it. These states are therefore the same in every epoch,
+for every seed and for every such adapter, and an optimizer step only needs the output head. The digest hashes the ids
+of prompt and review; the folder belongs to one backbone in one dtype. A damaged file is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+
+from dep.inference.prefix_cache import positions
+from dep.models.backbones.output_head import head_logits
+from dep.types import IGNORE, Batch
+from dep.types.memory import ReviewMemory
+from dep.utils.atomic_io import replacing
+from dep.utils.errors import DepError
+from dep.utils.progress import stage
+
+_TOKENS = 1024
+"""Real tokens that are read together, at least one sequence."""
+_LEAST = 1e-4
+"""Expected counts below this are left out."""
+
+
+class Written(NamedTuple):
+    """A prompt, and the review that follows it, as token ids."""
+
+    prompt: Sequence[int]
+    review: Sequence[int]
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens of both."""
+        return len(self.prompt) + len(self.review)
+
+
+class TargetStates:
+    """Returns hidden states of reviews; reads with the LLM only those that are not kept yet.
+
+    Args:
+        model: the frozen LLM.
+        folder: where states are kept; None keeps them in memory only.
+    """
+
+    def __init__(self, model: PreTrainedModel, folder: Path | None) -> None:
+        self.model, self.folder = model, folder
+        self._memory: dict[str, dict[str, Tensor]] = {}
+
+    def of_batch(self, batch: Batch) -> Tensor:
+        """Return the states [M, D] at the M positions that predict the batch's labels, row by row.
+
+        Raises:
+            DepError: an example has no target token.
+        """
+        pairs = []
+        for row, (ids, mask, labels) in enumerate(zip(batch.ids, batch.attention_mask, batch.labels, strict=True)):
+            known, target = ids[mask.bool()].tolist(), int((labels != IGNORE).sum())
+            if not target:
+                raise DepError(f"row {row} of the batch", "target tokens in labels", "none", "drop empty reviews")
+            pairs.append(Written(known[:-target], known[-target:]))
+        return torch.cat(self.read(pairs)).to(batch.ids.device).float()
+
+    def memories(self, pairs: Sequence[Written], title: str) -> list[ReviewMemory]:
+        """Return past reviews with their states and expected tokens.
+
+        Args:
+            pairs: prompt and review of each.
+            title: the title of the progress bar.
+        """
+        memories = []
+        for pair, states_TD in zip(pairs, self.read(pairs, title), strict=True):
+            key = f"{_digest(pair)}-expected"
+            if (kept := self._get(key)) is None:
+                kept = self._put(key, self._expected(states_TD))
+            memories.append(
+                ReviewMemory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"])
+            )
+        return memories
+
+    def read(self, pairs: Sequence[Written], title: str = "") -> list[Tensor]:
+        """Return the states [T, D] of each review; with a title, a progress bar shows how many tokens are read."""
+        keys = [_digest(pair) for pair in pairs]
+        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if self._get(key) is None}
+        order = sorted(missing, key=lambda key: -missing[key].tokens)
+        total = sum(pair.tokens for pair in missing.values())
+        with stage(f"reading {title}", total, bool(title and missing)) as advance:
+            for some in _groups(order, missing):
+                for key, states_TD in zip(some, self._states([missing[key] for key in some]), strict=True):
+                    self._put(key, {"states": states_TD})
+                advance(sum(missing[key].tokens for key in some))
+        return [self._memory[key]["states"] for key in keys]
+
+    def _get(self, key: str) -> dict[str, Tensor] | None:
+        if key not in self._memory and self.folder is not None:
+            try:
+                self._memory[key] = load_file(self._path(key))
+            except (OSError, SafetensorError):  # absent or damaged
+                return None
+        return self._memory.get(key)
+
+    def _put(self, key: str, kept: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.folder is not None:
+            with replacing(self._path(key)) as temporary:
+                save_file(kept, temporary)
+        self._memory[key] = kept
+        return kept
+
+    def _path(self, key: str) -> Path:
+        assert self.folder is not None, "states are kept on disk"
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    @torch.no_grad()
+    def _states(self, pairs: Sequence[Written]) -> list[Tensor]:
+        """Read some sequences together; padding stands after the last token, where a causal model does not see it."""
+        device = self.model.device
+        ids_BT = pad_sequence([torch.tensor([*pair.prompt, *pair.review]) for pair in pairs], batch_first=True)
+        lengths_B = torch.tensor([pair.tokens for pair in pairs])
+        mask_BT = (torch.arange(ids_BT.shape[1]) < lengths_B[:, None]).long().to(device)
+        hidden_BTD: Tensor = self.model.base_model(
+            input_ids=ids_BT.to(device), attention_mask=mask_BT, use_cache=False, **positions(self.model, mask_BT)
+        ).last_hidden_state
+        firsts = [len(pair.prompt) - 1 for pair in pairs]
+        return [
+            hidden_TD[first : first + len(pair.review)].cpu().clone()
+            for hidden_TD, first, pair in zip(hidden_BTD, firsts, pairs, strict=True)
+        ]
+
+    @torch.no_grad()
+    def _expected(self, states_TD: Tensor) -> dict[str, Tensor]:
+        counts_V = head_logits(self.model, states_TD.to(self.model.device)).float().softmax(-1).sum(0).cpu()
+        ids_n = (counts_V >= _LEAST).nonzero()[:, 0]
+        return {"expected_ids": ids_n.int(), "expected": counts_V[ids_n]}
+
+
+def _groups(keys: Sequence[str], pairs: dict[str, Written]) -> list[list[str]]:
+    """Cut keys, the longest first, into groups of at most `_TOKENS` tokens with padding, or of one sequence."""
+    groups: list[list[str]] = []
+    for key in keys:
+        if not groups or (len(groups[-1]) + 1) * pairs[groups[-1][0]].tokens > _TOKENS:
+            groups.append([])
+        groups[-1].append(key)
+    return groups
+
+
+def _digest(pair: Written) -> str:
+    ids = np.array([*pair.prompt, *pair.review], dtype="<i8").tobytes()
+    return hashlib.sha256(f"{len(pair.prompt)} ".encode() + ids).hexdigest()[:32]

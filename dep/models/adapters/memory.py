@@ -1,0 +1,163 @@
+"""The adapter `memory`, which changes the frozen LLM's output by what the user has written before.
+
+    h'_t = h_t + B silu(A h_t) + c,   l_t = W h'_t + b            a correction that is the same for every user
+    l_t(v) += λ log((C_v + a) / (Ê_v + a)),   Ê_v = E_v exp(b_v)  diff: words that set the user apart
+    p_t(v) = (1 - g (1 - w_0)) softmax(l_t)(v) + g Σ_{j: y_j = v} w_j   his: words from similar places in the past
+
+h_t   the state at the input of the LLM's output head W
+C_v   how often token v occurs in the user's past reviews
+E_v   how often the LLM expected it there; Ê_v: how often it would occur there if other users wrote
+y_j   the P tokens of the past reviews, each with its state h_j; μ is the mean of these states
+w     softmax of  [θ cos(h_t - μ, h_j - μ) for each j,  θ ω + log P];  the last entry is w_0, "nothing similar"
+
+`diff` is a difference between users (Eq. 4) in words: not from the mean of a few peers' vectors, but from what the LLM,
+corrected for all users, would have written about the same items. `his` is the continuous cache of Grave et al. (2017,
+arXiv 1612.04426) over one user's past. Everything but A, B, c and b is a single number, so that a few hundred reviews
+train the adapter. The LLM itself reads nothing else than without the adapter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from dep.models.adapters.base import Adapter, AdapterParts
+from dep.models.backbones.output_head import head_logits
+from dep.models.settings import MemoryConfig
+from dep.types import Batch, UserHistory
+from dep.types.memory import MemoryBatch
+
+_START = {
+    "diff_weight": math.log(0.5), "diff_prior": 0.7, "his_scale": math.log(15.0), "his_none": 0.6, "his_gate": -3.0,
+}  # fmt: skip
+"""log λ, log a, log θ, ω and logit g before training: the past counts a little."""
+
+
+class MemoryAdapter(Adapter):
+    """`memory`: corrects the LLM's logits for all users, and by the words of the user's past reviews.
+
+    Args:
+        config: which parts act, and the rank of the correction.
+        width: D.
+        vocabulary: V, the number of logits.
+    """
+
+    statistics_of = ()
+    needs_branches = False
+    acts_at_output = True
+
+    def __init__(self, config: MemoryConfig, width: int, vocabulary: int) -> None:
+        super().__init__()
+        self.config = config
+        self.down = nn.Parameter(torch.randn(config.rank, width) / width**0.5)
+        self.up = nn.Parameter(torch.zeros(width, config.rank))
+        self.shift = nn.Parameter(torch.zeros(width))
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        self.numbers = nn.ParameterDict({name: nn.Parameter(torch.tensor(value)) for name, value in _START.items()})
+
+    @classmethod
+    def from_parts(cls, parts: AdapterParts) -> MemoryAdapter:
+        """Build the adapter for the LLM's output head."""
+        head: Any = parts.model.get_output_embeddings()
+        return cls(parts.soft_prompt.memory, parts.llm_width, int(head.weight.shape[0]))
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return one group: the token biases and the single numbers of the parts that act."""
+        used = [number for name, number in self.numbers.items() if self.is_trained(f"numbers.{name}")]
+        return [{"params": [self.bias, *used], "lr": self.config.lr}]
+
+    def is_trained(self, name: str) -> bool:
+        """Return whether the parameter is a number of a part that acts, or belongs to the correction."""
+        part = name.removeprefix("numbers.").split("_")[0]
+        return {"his": self.config.his, "diff": self.config.diff}.get(part, True)
+
+    def stored_numbers(self, history: UserHistory) -> int:
+        """Count the states and tokens of the past reviews (`his`), and the expected counts (`diff`)."""
+        states = sum(memory.states.numel() for memory in history.memory) if self.config.his else 0
+        counts = sum(2 * memory.expected.numel() for memory in history.memory) if self.config.diff else 0
+        return states + counts + sum(memory.tokens.numel() for memory in history.memory)
+
+    def output_change(self, model: PreTrainedModel, batch: Batch) -> MemoryChange:
+        """Return what the adapter does to the logits of a batch, whose users' past may be empty."""
+        return MemoryChange(self, model, batch.memory)
+
+    def word_differences(self, memory: MemoryBatch) -> Tensor:
+        """Return λ log((C + a) / (Ê + a)) [B, V] of each user."""
+        rows, numbers = len(memory.tokens), self.numbers
+        empty_BV = self.bias.new_zeros(rows, len(self.bias))
+        found_BV = empty_BV.scatter_add(1, memory.tokens, memory.present.to(empty_BV))
+        expected_BV = empty_BV.scatter_add(1, memory.expected_ids, memory.expected.to(empty_BV)) * self.bias.exp()
+        prior = numbers["diff_prior"].exp()
+        return numbers["diff_weight"].exp() * ((found_BV + prior) / (expected_BV + prior)).log()
+
+    def recall(self, memory: MemoryBatch, row: int, hidden_RD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Look up similar places in the past of one user.
+
+        Args:
+            memory: the past of all users of the batch.
+            row: the user.
+            hidden_RD: states of R positions that predict the user's tokens.
+
+        Returns:
+            g w_j [R, P], the tokens y_j [P], and 1 - g (1 - w_0) [R], which is left for the LLM.
+        """
+        present_P, numbers = memory.present[row], self.numbers
+        tokens_P, states_PD = memory.tokens[row][present_P], memory.states[row][present_P].to(hidden_RD)
+        if not len(tokens_P):
+            return hidden_RD.new_zeros(len(hidden_RD), 0), tokens_P, hidden_RD.new_ones(len(hidden_RD))
+        mean_D = states_PD.mean(0)
+        similar_RP = F.normalize(hidden_RD - mean_D, dim=1) @ F.normalize(states_PD - mean_D, dim=1).T
+        scale, gate = numbers["his_scale"].exp(), numbers["his_gate"].sigmoid()
+        none_R1 = (scale * numbers["his_none"] + math.log(len(tokens_P))).expand(len(hidden_RD), 1)
+        weights_RQ = torch.cat([scale * similar_RP, none_R1], 1).softmax(1)
+        return gate * weights_RQ[:, :-1], tokens_P, 1 - gate * (1 - weights_RQ[:, -1])
+
+
+@dataclass(frozen=True)
+class MemoryChange:
+    """The change of one batch's logits; see `OutputChange`."""
+
+    adapter: MemoryAdapter
+    model: PreTrainedModel
+    memory: MemoryBatch | None
+
+    def log_probs(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
+        """Compute log probabilities [M, V] of the next token."""
+        log_p_MV = self._logits(hidden_MD, rows_M).log_softmax(-1)
+        if self.memory is None or not self.adapter.config.his:
+            return log_p_MV
+        p_MV = log_p_MV.exp()
+        for row in rows_M.unique().tolist():
+            at_R = (rows_M == row).nonzero()[:, 0]
+            weights_RP, tokens_P, left_R = self.adapter.recall(self.memory, row, hidden_MD[at_R].to(p_MV))
+            p_RV = (left_R[:, None] * p_MV[at_R]).index_add(1, tokens_P, weights_RP)
+            p_MV = p_MV.index_copy(0, at_R, p_RV)
+        return p_MV.clamp_min(torch.finfo(p_MV.dtype).tiny).log()
+
+    def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
+        """Compute -log P [M] of the target tokens."""
+        nll_M = F.cross_entropy(self._logits(hidden_MD, rows_M), targets_M, reduction="none")
+        if self.memory is None or not self.adapter.config.his:
+            return nll_M
+        p_M = torch.zeros_like(nll_M)
+        for row in rows_M.unique().tolist():
+            at_R = (rows_M == row).nonzero()[:, 0]
+            weights_RP, tokens_P, left_R = self.adapter.recall(self.memory, row, hidden_MD[at_R].to(nll_M))
+            same_RP = tokens_P == targets_M[at_R][:, None]
+            p_M = p_M.index_copy(0, at_R, left_R * (-nll_M[at_R]).exp() + (weights_RP * same_RP).sum(1))
+        return -p_M.clamp_min(torch.finfo(p_M.dtype).tiny).log()
+
+    def _logits(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
+        adapter = self.adapter
+        hidden_MD = hidden_MD.to(adapter.shift)
+        corrected_MD = hidden_MD + F.silu(hidden_MD @ adapter.down.T) @ adapter.up.T + adapter.shift
+        logits_MV = head_logits(self.model, corrected_MD).to(adapter.bias) + adapter.bias
+        if self.memory is not None and adapter.config.diff:
+            logits_MV = logits_MV + adapter.word_differences(self.memory)[rows_M]
+        return logits_MV

@@ -1,0 +1,188 @@
+"""The adapter at the LLM's output against loops over tokens, in likelihood, gradients and generation."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dep.data.collate import Collator
+from dep.inference.changed_output import ChangedReading, changed_nll
+from dep.inference.decoding import Reading, decode
+from dep.inference.likelihood import example_nll
+from dep.inference.target_states import TargetStates, Written
+from dep.methods.memory_reader import as_history
+from dep.models.adapters.memory import MemoryAdapter
+from dep.models.settings import MemoryConfig
+from dep.types import Batch, Prompt
+from dep.types.memory import MemoryBatch, ReviewMemory
+
+PAST = [Written([20, 21], [30, 31, 30, 1]), Written([22], [32, 1]), Written([23, 24, 25], [33, 34, 35, 36, 1])]
+
+
+def prompts(model) -> list[Prompt]:
+    """Three requests: of a user with two past reviews, of one with a single one, and of one without any."""
+    memories = TargetStates(model, None).memories(PAST, "")
+    return [
+        Prompt("a", [20, 21, 22, 23, 24], [30, 31, 1], user_history=as_history(memories[:2])),
+        Prompt("b", [25, 26], [33, 40, 41, 1], user_history=as_history(memories[2:])),
+        Prompt("c", [27], [30, 1], user_history=as_history([])),
+    ]
+
+
+def trained(model, **parts: bool) -> MemoryAdapter:
+    """An adapter whose parameters are far from where they start."""
+    torch.manual_seed(0)
+    adapter = MemoryAdapter(MemoryConfig(rank=3, **parts), *reversed(model.lm_head.weight.shape))
+    with torch.no_grad():
+        for parameter in (adapter.up, adapter.shift, adapter.bias):
+            parameter.normal_(std=0.1)
+        adapter.numbers["his_gate"].fill_(0.3)
+        adapter.numbers["his_scale"].fill_(math.log(4.0))
+    return adapter
+
+
+def by_hand(model, adapter: MemoryAdapter, hidden_D: Tensor, past: tuple[ReviewMemory, ...]) -> Tensor:
+    """The module's equations for one position, token by token."""
+    head, numbers = model.lm_head.weight, {name: float(value.detach()) for name, value in adapter.numbers.items()}
+    corrected = hidden_D + adapter.up @ F.silu(adapter.down @ hidden_D) + adapter.shift
+    logits = head @ corrected + adapter.bias
+    tokens = [int(token) for memory in past for token in memory.tokens]
+    if adapter.config.diff:
+        expected = [0.0] * len(logits)
+        for memory in past:
+            for token, count in zip(memory.expected_ids.tolist(), memory.expected.tolist(), strict=True):
+                expected[token] += count * math.exp(float(adapter.bias[token]))
+        prior, weight = math.exp(numbers["diff_prior"]), math.exp(numbers["diff_weight"])
+        gains = [weight * math.log((tokens.count(v) + prior) / (expected[v] + prior)) for v in range(len(logits))]
+        logits = logits + torch.tensor(gains)
+    p = logits.softmax(0)
+    if adapter.config.his and tokens:
+        states = torch.cat([memory.states for memory in past])
+        mean = states.mean(0)
+        scale, gate = math.exp(numbers["his_scale"]), 1 / (1 + math.exp(-numbers["his_gate"]))
+        scores = [scale * float(F.cosine_similarity(hidden_D - mean, state - mean, dim=0)) for state in states]
+        scores.append(scale * numbers["his_none"] + math.log(len(tokens)))
+        w = torch.tensor(scores).softmax(0).tolist()
+        p = (1 - gate * (1 - w[-1])) * p
+        for token, weight in zip(tokens, w, strict=False):
+            p[token] += gate * weight
+    return p
+
+
+@pytest.mark.parametrize("parts", [{}, {"his": False}, {"diff": False}, {"his": False, "diff": False}])
+@torch.no_grad()
+def test_the_likelihood_is_that_of_the_equations(model, parts: dict[str, bool]) -> None:
+    adapter, some = trained(model, **parts), prompts(model)
+    batch, store = Collator(0)(some), TargetStates(model, None)
+    sums_B, counts_B = changed_nll(store, adapter.output_change(model, batch), batch)
+    for prompt, total, count in zip(some, sums_B, counts_B, strict=True):
+        (states,) = store.read([Written(prompt.ids, prompt.target)])
+        assert prompt.user_history is not None
+        rows = [by_hand(model, adapter, state, prompt.user_history.memory) for state in states]
+        expected = -sum(math.log(float(p[token])) for p, token in zip(rows, prompt.target, strict=True))
+        assert float(total) == pytest.approx(expected, rel=1e-4)
+        assert int(count) == len(prompt.target)
+
+
+@torch.no_grad()
+def test_all_probabilities_agree_with_those_of_the_targets_and_sum_to_one(model) -> None:
+    adapter, batch = trained(model), Collator(0)(prompts(model))
+    change, hidden = adapter.output_change(model, batch), torch.randn(5, model.config.hidden_size)
+    rows, targets = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([30, 2, 33, 5, 30])
+    log_p = change.log_probs(hidden, rows)
+    assert torch.allclose(log_p.exp().sum(1), torch.ones(5), atol=1e-5)
+    assert torch.allclose(-log_p[torch.arange(5), targets], change.nll(hidden, rows, targets), atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_untrained_correction_leaves_the_llm_as_it_is(model) -> None:
+    adapter = MemoryAdapter(MemoryConfig(his=False, diff=False), *reversed(model.lm_head.weight.shape))
+    batch = Collator(0)(prompts(model))
+    changed, _ = changed_nll(TargetStates(model, None), adapter.output_change(model, batch), batch)
+    plain, _ = example_nll(model, model.get_input_embeddings()(batch.ids), batch.attention_mask, batch.labels)
+    assert torch.allclose(changed, plain, atol=1e-4)
+
+
+def test_logits_in_parts_give_the_same_gradients(model, monkeypatch) -> None:
+    found = []
+    for logits in (1 << 24, 2 * model.lm_head.weight.shape[0]):
+        monkeypatch.setattr("dep.inference.changed_output.LOGITS", logits)
+        adapter, batch = trained(model), Collator(0)(prompts(model))
+        sums_B, _ = changed_nll(TargetStates(model, None), adapter.output_change(model, batch), batch)
+        sums_B.sum().backward()
+        found.append([p.grad for p in adapter.parameters()])
+    for whole, parts in zip(*found, strict=True):
+        assert whole is not None
+        assert torch.allclose(whole, parts, atol=1e-5)
+
+
+def test_only_the_parts_that_act_are_trained(model) -> None:
+    adapter = trained(model, his=False)
+    fixed = {name for name, _ in adapter.named_parameters() if not adapter.is_trained(name)}
+    assert fixed == {"numbers.his_scale", "numbers.his_none", "numbers.his_gate"}
+    (group,) = adapter.param_groups()
+    assert len(group["params"]) == 3  # the bias, and the two numbers of the word differences
+
+
+class Greedy:
+    """Takes the most likely token."""
+
+    def draw(self, logits: Tensor) -> Tensor:
+        return logits.argmax(-1, keepdim=True)
+
+    def keep(self, rows: list[int]) -> None: ...
+
+
+@pytest.mark.parametrize("rereads", [False, True])
+@torch.no_grad()
+def test_a_text_written_in_a_batch_is_the_one_written_alone(model, rereads: bool) -> None:
+    adapter = trained(model)
+    adapter.bias[1] = -1.0  # so that texts do not end at once
+
+    def texts(some: list[Prompt]) -> list[list[int]]:
+        batch = Collator(0, side="left", answers=False)(some)
+        change = adapter.output_change(model, batch)
+        embeds = model.get_input_embeddings()(batch.ids)
+        reading = ChangedReading(change, model, embeds, batch.attention_mask, rereads=rereads)
+        return decode(reading, Greedy(), [1], 6)
+
+    some = prompts(model)
+    assert texts(some) == [texts([prompt])[0] for prompt in some]
+    batch = Collator(0, side="left", answers=False)(some[:1])
+    plain = decode(Reading(model, model.get_input_embeddings()(batch.ids), batch.attention_mask), Greedy(), [1], 6)
+    assert texts(some[:1]) != plain
+
+
+def test_states_are_read_once_and_survive_a_damaged_file(model, tmp_path, monkeypatch) -> None:
+    first = TargetStates(model, tmp_path).memories(PAST, "")
+    files = sorted(tmp_path.glob("*/*.safetensors"))
+    assert len(files) == 6
+    again = TargetStates(model, tmp_path)
+    monkeypatch.setattr(again, "_states", lambda pairs: pytest.fail("the LLM reads a review again"))
+    for one, other in zip(first, again.memories(PAST, ""), strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
+    for path in files:
+        path.write_bytes(b"damaged")
+    for one, other in zip(first, TargetStates(model, tmp_path).memories(PAST, ""), strict=True):
+        assert torch.equal(one.states, other.states)
+
+
+def test_the_expected_counts_are_those_of_the_llm(model) -> None:
+    (memory,) = TargetStates(model, None).memories(PAST[:1], "")
+    ids = torch.tensor([[*PAST[0].prompt, *PAST[0].review]])
+    with torch.no_grad():
+        p = model(input_ids=ids).logits[0, 1:5].softmax(-1).sum(0)
+    assert torch.allclose(memory.expected, p[memory.expected_ids], atol=1e-5)
+    assert float(memory.expected.sum()) == pytest.approx(4.0, abs=0.05)
+
+
+def test_users_without_a_past_are_padding(model) -> None:
+    memories = TargetStates(model, None).memories(PAST, "")
+    batch = MemoryBatch.of([memories[:1], []], memories[0].states.shape[1])
+    assert batch.tokens.tolist() == [[30, 31, 30, 1], [0, 0, 0, 0]]
+    assert batch.present.tolist() == [[True] * 4, [False] * 4]
+    assert isinstance(Collator(0)(prompts(model)[2:]), Batch)
