@@ -22,6 +22,7 @@ from dep.methods import METHODS
 from dep.methods.profiles.settings import ProfileConfig
 from dep.models.compressors import COMPRESSORS
 from dep.models.settings import BackboneConfig, ProjectorConfig, SoftPromptConfig
+from dep.store.settings import StoreConfig
 from dep.training.settings import TrainConfig
 from dep.utils.errors import DepError
 from dep.utils.fields import RUNTIME, numeric
@@ -97,6 +98,8 @@ class RunConfig:
     """Which model writes users' profiles for PAG and DPL."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """Which metrics are computed, and how intervals are."""
+    store: StoreConfig = field(default_factory=StoreConfig, metadata=RUNTIME)
+    """How `dep update` keeps reviews that come after the run."""
 
 
 _MINIMA = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from dep.types import IGNORE, Batch, Branch, Prompt, UserHistoryBatch
-from dep.types.memory import MemoryBatch
+from dep.types.memory import Memory
 from dep.utils.hashing import seed_from
 
 
@@ -52,8 +52,8 @@ class Collator:
         pasts = [p.user_history for p in prompts if p.user_history is not None]
         if pasts:
             batch.user_history = UserHistoryBatch.of(pasts)
-            if width := max((memory.states.shape[1] for past in pasts for memory in past.memory), default=0):
-                batch.memory = MemoryBatch.of([past.memory for past in pasts], width)
+            if any(past.memory for past in pasts):
+                batch.memory = [Memory.joined(past.memory) for past in pasts]
             counts = torch.tensor([p.user_tokens for p in prompts])
             if counts.any():
                 batch.present["user"] = torch.arange(int(counts.max())) < counts[:, None]

@@ -11,6 +11,7 @@ of prompt and review; the folder belongs to one backbone in one dtype. A damaged
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from transformers import PreTrainedModel
 from dep.inference.prefix_cache import positions
 from dep.models.backbones.output_head import head_logits
 from dep.types import IGNORE, Batch
-from dep.types.memory import ReviewMemory
+from dep.types.memory import Memory
 from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError
 from dep.utils.progress import stage
@@ -55,11 +56,14 @@ class TargetStates:
     Args:
         model: the frozen LLM.
         folder: where states are kept; None keeps them in memory only.
+        in_memory: bytes of states that stay in memory; others are read from disk again, or by the LLM where there is
+            no folder.
     """
 
-    def __init__(self, model: PreTrainedModel, folder: Path | None) -> None:
-        self.model, self.folder = model, folder
-        self._memory: dict[str, dict[str, Tensor]] = {}
+    def __init__(self, model: PreTrainedModel, folder: Path | None, in_memory: int = 512 << 20) -> None:
+        self.model, self.folder, self._limit = model, folder, in_memory
+        self._memory: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
+        self._in_memory = 0
 
     def of_batch(self, batch: Batch) -> Tensor:
         """Return the states [M, D] at the M positions that predict the batch's labels, row by row.
@@ -75,7 +79,7 @@ class TargetStates:
             pairs.append(Written(known[:-target], known[-target:]))
         return torch.cat(self.read(pairs)).to(batch.ids.device).float()
 
-    def memories(self, pairs: Sequence[Written], title: str) -> list[ReviewMemory]:
+    def memories(self, pairs: Sequence[Written], title: str) -> list[Memory]:
         """Return past reviews with their states and expected tokens.
 
         Args:
@@ -87,37 +91,46 @@ class TargetStates:
             key = f"{_digest(pair)}-expected"
             if (kept := self._get(key)) is None:
                 kept = self._put(key, self._expected(states_TD))
-            memories.append(
-                ReviewMemory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"])
-            )
+            memories.append(Memory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"]))
         return memories
 
     def read(self, pairs: Sequence[Written], title: str = "") -> list[Tensor]:
         """Return the states [T, D] of each review; with a title, a progress bar shows how many tokens are read."""
         keys = [_digest(pair) for pair in pairs]
-        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if self._get(key) is None}
+        found = {key: kept["states"] for key in keys if (kept := self._get(key)) is not None}
+        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in found}
         order = sorted(missing, key=lambda key: -missing[key].tokens)
         total = sum(pair.tokens for pair in missing.values())
         with stage(f"reading {title}", total, bool(title and missing)) as advance:
             for some in _groups(order, missing):
                 for key, states_TD in zip(some, self._states([missing[key] for key in some]), strict=True):
-                    self._put(key, {"states": states_TD})
+                    found[key] = self._put(key, {"states": states_TD})["states"]
                 advance(sum(missing[key].tokens for key in some))
-        return [self._memory[key]["states"] for key in keys]
+        return [found[key] for key in keys]
 
     def _get(self, key: str) -> dict[str, Tensor] | None:
-        if key not in self._memory and self.folder is not None:
-            try:
-                self._memory[key] = load_file(self._path(key))
-            except (OSError, SafetensorError):  # absent or damaged
-                return None
-        return self._memory.get(key)
+        if key in self._memory:
+            self._memory.move_to_end(key)
+            return self._memory[key]
+        if self.folder is None:
+            return None
+        try:
+            return self._remember(key, load_file(self._path(key)))
+        except (OSError, SafetensorError):  # absent or damaged
+            return None
 
     def _put(self, key: str, kept: dict[str, Tensor]) -> dict[str, Tensor]:
         if self.folder is not None:
             with replacing(self._path(key)) as temporary:
                 save_file(kept, temporary)
+        return self._remember(key, kept)
+
+    def _remember(self, key: str, kept: dict[str, Tensor]) -> dict[str, Tensor]:
         self._memory[key] = kept
+        self._in_memory += sum(tensor.nbytes for tensor in kept.values())
+        while self._in_memory > self._limit:
+            _, oldest = self._memory.popitem(last=False)
+            self._in_memory -= sum(tensor.nbytes for tensor in oldest.values())
         return kept
 
     def _path(self, key: str) -> Path:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.settings import PromptConfig
 from dep.inference.target_states import TargetStates, Written
 from dep.methods.base import ActivationContext
 from dep.types import Example, Item, Request, Review, UserHistory
-from dep.types.memory import ReviewMemory
+from dep.types.memory import Memory
 
 
 class MemoryReader:
@@ -26,7 +28,7 @@ class MemoryReader:
     def __init__(self, context: ActivationContext, longest: int) -> None:
         self.dataset, self.longest = context.dataset, longest
         self._builder, self._states = context.plain, context.target_states
-        self._read: dict[tuple[str, int], ReviewMemory] = {}
+        self._read: dict[tuple[str, int], Memory] = {}
 
     def __call__(self, example: Example) -> UserHistory:
         """Return the past of the example's user before the target."""
@@ -48,7 +50,13 @@ class MemoryReader:
         return [(example.category, row) for row in example.profile[-self.longest :]]
 
 
-def read_past(builder: PromptBuilder, states: TargetStates, pairs: Sequence[tuple[Review, Item]]) -> list[ReviewMemory]:
+def of_past_reviews(prompt: PromptConfig) -> PromptConfig:
+    """Return the settings of the prompts by which the LLM reads past reviews: Non-Perso's, with room for a review."""
+    longest = prompt.max_review_tokens or prompt.max_target_tokens
+    return replace(prompt, history=0, reads_user_history=False, user_tokens=0, max_target_tokens=longest)
+
+
+def read_past(builder: PromptBuilder, states: TargetStates, pairs: Sequence[tuple[Review, Item]]) -> list[Memory]:
     """Let the LLM read past reviews, each after its own item, rating and title.
 
     Args:
@@ -64,7 +72,7 @@ def read_past(builder: PromptBuilder, states: TargetStates, pairs: Sequence[tupl
     return states.memories(prompts, f"{len(prompts)} past reviews")
 
 
-def as_history(memory: Sequence[ReviewMemory]) -> UserHistory:
+def as_history(memory: Sequence[Memory]) -> UserHistory:
     """Return a history that holds past reviews as the LLM read them, and no vectors."""
     nothing = torch.zeros(0)
     return UserHistory(nothing[:, None], nothing[:, None], nothing, nothing, 0, nothing, memory=tuple(memory))

@@ -12,6 +12,7 @@ from dep.data.prompts.builder import PromptBuilder
 from dep.inference.generator import Generate
 from dep.inference.layer_states import LayerStates
 from dep.methods.base import ActivationContext, ProfileContext
+from dep.methods.memory_reader import of_past_reviews
 from dep.methods.profiles.endpoint import EndpointWriter
 from dep.methods.profiles.representative_peers import Peers
 from dep.methods.profiles.writer import BackboneWriter, CachedWriter, Writer
@@ -38,7 +39,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
     )  # fmt: skip
     builder = resources.builder(config, prompt, soft.branches, arm.frame)
     history_reader = None
-    if arm.method.reads_activations:
+    if arm.method.reads_activations and prompt.reads_user_history:
         history_reader = arm.method.history_reader(soft, _activation_context(resources, arm, builder))
     return ReviewData(
         resources.prepared(config),
@@ -57,10 +58,7 @@ def _activation_context(resources: Resources, arm: Arm, builder: PromptBuilder) 
     states = LayerStates(model, json_digest(backbone_identity(arm.config)), Path(arm.config.cache))
     ask = build_profile_context(resources, arm).ask
     width = int(model.get_input_embeddings().weight.shape[1])
-    prompt = arm.configured[0]
-    longest = prompt.max_review_tokens or prompt.max_target_tokens
-    bare = replace(prompt, history=0, reads_user_history=False, max_target_tokens=longest)
-    plain = resources.builder(arm.config, bare, ())
+    plain = resources.builder(arm.config, of_past_reviews(arm.configured[0]), ())
     target_states = resources.target_states(arm.config)
     dataset, layers = resources.prepared(arm.config), len(decoder_layers(model))
     return ActivationContext(dataset, builder, ask, states, layers, width, plain, target_states)

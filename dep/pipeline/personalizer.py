@@ -20,7 +20,9 @@ from huggingface_hub import ModelHubMixin
 import dep
 from dep.data.embedders.base import Embedder
 from dep.data.embedders.fitting import FITTED_FILE
+from dep.data.prompts.builder import PromptBuilder
 from dep.methods import METHODS
+from dep.methods.memory_reader import as_history, of_past_reviews, read_past
 from dep.pipeline.adapter_folder import FILES, load_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.personal.card import card
@@ -31,6 +33,7 @@ from dep.pipeline.personal.requests import RequestBuilder
 from dep.pipeline.personal.untrained import of_arm, without_adapter
 from dep.pipeline.personal.users import RunUsers, Store, StoreUsers
 from dep.pipeline.personal.writer import Writer
+from dep.types import Item, Review, UserHistory
 from dep.utils.atomic_io import read_json, write_text
 from dep.utils.errors import DepError
 
@@ -74,6 +77,8 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         self.module, self.tokenizer, self.arm, self.folder = module, tokenizer, arm, folder
         self._requests = RequestBuilder(arm, module.soft_prompt.adapter, embedder)
         self._writer = Writer(module, tokenizer, arm)
+        if (adapter := module.soft_prompt.adapter) is not None and adapter.acts_at_output:
+            self._requests.past_reader = self._read_past
         self._store: Store | None = None
         if folder is not None and run_of(folder):
             self._requests.users = RunUsers(folder, arm.needs_vectors)
@@ -244,6 +249,10 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         plain = Personalizer(*of_arm(arm, self.module.backbone, self.tokenizer))
         plain._store, plain._requests.users = self._store, self._requests.users
         return plain
+
+    def _read_past(self, past: Sequence[tuple[Review, Item]]) -> UserHistory:
+        builder = PromptBuilder(self.tokenizer, of_past_reviews(self.arm.configured[0]))
+        return as_history(read_past(builder, self.module.states, past))
 
     def _opened(self, path: str | Path) -> Store:
         embedder = self._requests.embedder

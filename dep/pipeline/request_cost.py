@@ -6,7 +6,8 @@ An arm is one system of a comparison with its settings.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -20,6 +21,7 @@ from transformers import PreTrainedModel
 
 from dep.data.collate import Collator
 from dep.inference.capabilities import capabilities
+from dep.inference.target_states import TargetStates
 from dep.models.adapters.base import Adapter
 from dep.models.adapters.files import read_adapter
 from dep.pipeline.arm import Arm
@@ -59,8 +61,20 @@ def request_flops(module: PersonalizationModule, prompts: Sequence[Prompt], coll
     """
     capabilities(module.backbone)  # its first call tries the architecture, which is no part of a request
     batches = [collate([prompt]).to(module.device) for prompt in prompts]
-    totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
+    with _without_kept_states(module):
+        totals = [_counted(partial(module.example_nll, batch)) for batch in batches]
     return fmean(totals) if totals else 0.0
+
+
+@contextmanager
+def _without_kept_states(module: PersonalizationModule) -> Iterator[None]:
+    """Let the LLM read each request, as a new one is read, also where its states are kept."""
+    kept = module.states
+    try:
+        module.states = TargetStates(module.backbone, None, in_memory=0)
+        yield
+    finally:
+        module.states = kept
 
 
 def _counted(call: Callable[[], object]) -> float:
@@ -88,8 +102,9 @@ def request_seconds(module: PersonalizationModule, prompts: Sequence[Prompt], co
     if not batches:
         return 0.0
     middle = batches[len(batches) // 2]
-    slow = seconds(middle) > _SLOW_S  # the first call also warms up
-    return fmean(map(seconds, [middle] if slow else batches))
+    with _without_kept_states(module):
+        slow = seconds(middle) > _SLOW_S  # the first call also warms up
+        return fmean(map(seconds, [middle] if slow else batches))
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import Any
 HEADS = {
     "Trained parameters": "trained", "Share of the LLM": "of LLM", "Training, s": "sec.", "Prompt tokens": "tokens",
     "Past reviews": "past", "LLM calls": "calls", "Operations, GFLOP": "GFLOP", "Stored per user, bytes": "bytes",
+    "Training for a new user, s": "user s",
 }  # fmt: skip
 """For each column of the page its short form in the terminal."""
 HEADING = "What each method costs"
@@ -15,17 +16,25 @@ NOTE = (
     "Trained parameters and training time include pretraining; the time is in seconds, while other arms may have run. "
     "A request's tokens and LLM calls include those that write a profile. Past reviews: those that all prompts kept, "
     "of those that their requests asked for. Operations are torch's count for reading the request and its real review "
-    "once. Stored per user are the texts, vectors and profile that the next request needs."
+    "once. Stored per user are the texts, vectors and profile that the next request needs. The last column, if any, "
+    "is the time to train for one user."
 )
 
 
 def cost_cells(costs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Format each arm's costs as a row of cells, one for each of `HEADS`; a cell is empty if nothing was measured.
+    """Format each arm's costs as a row of cells, one for each of `cost_heads`; a cell is empty if nothing was measured.
 
     Args:
         costs: the costs of each arm by its name, from `dep.pipeline.request_cost.costs`.
     """
-    return {arm: _cells(row) for arm, row in costs.items()}
+    columns = len(cost_heads(costs))
+    return {arm: _cells(row)[:columns] for arm, row in costs.items()}
+
+
+def cost_heads(costs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the columns of these costs: all of `HEADS`, the last only if some method trains for each user."""
+    trained = any(row.get("user_seconds") is not None for row in costs.values())
+    return dict(list(HEADS.items())[: None if trained else -1])
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -39,6 +48,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         f"{row['calls']:.1f}",
         _format("{:.2f}", row.get("gflops")),
         _format("{:,.0f}", row.get("user_bytes")),
+        _format("{:.1f}", row.get("user_seconds")),
     ]
 
 

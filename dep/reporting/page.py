@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from dep.evaluation.metrics import metric_class
 from dep.reporting import charts, tables
-from dep.reporting.cost_table import HEADING, HEADS, NOTE, cost_cells
+from dep.reporting.cost_table import HEADING, NOTE, cost_cells, cost_heads
 from dep.reporting.verdicts import in_words, verdicts
 from dep.utils.atomic_io import write_text
 from dep.utils.errors import MissingFile
@@ -66,7 +66,7 @@ def write_report(run_dir: Path) -> Path:
     environment.filters |= {"plain": plain, "number": _by_metric(tables.number), "signed": _by_metric(tables.signed)}
     environment.filters |= {"title": tables.title, "in_words": in_words}
     environment.globals |= {"metric_class": metric_class, "spread": tables.spread}
-    environment.globals |= {"cost_heading": HEADING, "cost_heads": HEADS, "cost_note": NOTE}
+    environment.globals |= {"cost_heading": HEADING, "cost_note": NOTE}
     content = _content(run_dir, results)
     for name in ("report.html", "report.md"):
         write_text(run_dir / name, environment.get_template(f"{name}.j2").render(content))
@@ -105,6 +105,7 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "took": None if seconds is None else str(timedelta(seconds=round(seconds))),
         "panels": panels,
         "costs": cost_cells(run.get("costs") or {}),
+        "cost_heads": cost_heads(run.get("costs") or {}),
         "settings": dict(_flat(run.get("config") or {})),
         "curves": _charts(logs),
         "curve_names": [labels.get(arm, arm) for arm in logs],

@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from dep.evaluation.metrics import metric_class
-from dep.reporting.cost_table import HEADING, HEADS, NOTE, cost_cells
+from dep.reporting.cost_table import HEADING, NOTE, cost_cells, cost_heads
 from dep.reporting.tables import Results, Table, categories, distinct, main_table, number, signed, title
 from dep.reporting.verdicts import Verdict, verdicts
 
@@ -57,7 +57,7 @@ def print_costs(costs: Mapping[str, Mapping[str, Any]], console: Console, labels
     shown = distinct({arm: labels.get(arm, arm) for arm in costs})
     grid = _grid(f"\n{HEADING}")
     grid.add_column("method")
-    for head in HEADS.values():
+    for head in cost_heads(costs).values():
         grid.add_column(head, justify="right", no_wrap=True)
     for arm, cells in cost_cells(costs).items():
         grid.add_row(Text(shown[arm]), *cells)

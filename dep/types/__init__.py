@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from dep.types.history import UserHistoryBatch
-from dep.types.memory import MemoryBatch, ReviewMemory
+from dep.types.memory import Memory
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +148,7 @@ class UserHistory:
     asked_rating: float = 3.0
     item_peers: Tensor | None = None
     item_peer_count: int = 0
-    memory: tuple[ReviewMemory, ...] = ()
+    memory: tuple[Memory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ class Batch:
     cuts: `Prompt.cuts` of each row, counted from the row's first real token.
     window_examples, window_tokens: how many examples and target tokens the optimizer step has; 0 outside training.
     weights: [B, T] float, the weight of each token of `labels` in the loss; None for 1.
-    memory: the past reviews as the LLM read them, for an adapter that acts at the LLM's output.
+    memory: each row's past reviews as the LLM read them, joined; None for a row without any.
     """
 
     keys: list[str]
@@ -242,7 +242,7 @@ class Batch:
     window_examples: int = 0
     window_tokens: int = 0
     weights: Tensor | None = None
-    memory: MemoryBatch | None = None
+    memory: list[Memory | None] | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy of this batch with every tensor on `device`."""
@@ -257,5 +257,5 @@ class Batch:
             noise=move(self.noise), cut_vectors=move(self.cut_vectors), cut_present=move(self.cut_present),
             user_history=None if past is None else UserHistoryBatch(*(tensor.to(device) for tensor in past)),
             weights=None if self.weights is None else self.weights.to(device),
-            memory=None if self.memory is None else self.memory.to(device),
+            memory=self.memory and [None if of_user is None else of_user.to(device) for of_user in self.memory],
         )  # fmt: skip

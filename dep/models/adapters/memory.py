@@ -19,6 +19,7 @@ train the adapter. The LLM itself reads nothing else than without the adapter.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ from dep.models.adapters.base import Adapter, AdapterParts
 from dep.models.backbones.output_head import head_logits
 from dep.models.settings import MemoryConfig
 from dep.types import Batch, UserHistory
-from dep.types.memory import MemoryBatch
+from dep.types.memory import Memory
 
 _START = {
     "diff_weight": math.log(0.5), "diff_prior": 0.7, "his_scale": math.log(15.0), "his_none": 0.6, "his_gate": -3.0,
@@ -85,38 +86,33 @@ class MemoryAdapter(Adapter):
 
     def output_change(self, model: PreTrainedModel, batch: Batch) -> MemoryChange:
         """Return what the adapter does to the logits of a batch, whose users' past may be empty."""
-        return MemoryChange(self, model, batch.memory)
+        return MemoryChange(self, model, batch.memory or [None] * len(batch.ids))
 
-    def word_differences(self, memory: MemoryBatch) -> Tensor:
-        """Return λ log((C + a) / (Ê + a)) [B, V] of each user."""
-        rows, numbers = len(memory.tokens), self.numbers
-        empty_BV = self.bias.new_zeros(rows, len(self.bias))
-        found_BV = empty_BV.scatter_add(1, memory.tokens, memory.present.to(empty_BV))
-        expected_BV = empty_BV.scatter_add(1, memory.expected_ids, memory.expected.to(empty_BV)) * self.bias.exp()
+    def word_differences(self, memory: Memory) -> Tensor:
+        """Return λ log((C + a) / (Ê + a)) [V] of a user."""
+        empty_V, numbers = torch.zeros_like(self.bias), self.numbers
+        found_V = empty_V.index_add(0, memory.tokens, torch.ones_like(memory.tokens, dtype=empty_V.dtype))
+        expected_V = empty_V.index_add(0, memory.expected_ids, memory.expected.to(empty_V)) * self.bias.exp()
         prior = numbers["diff_prior"].exp()
-        return numbers["diff_weight"].exp() * ((found_BV + prior) / (expected_BV + prior)).log()
+        return numbers["diff_weight"].exp() * ((found_V + prior) / (expected_V + prior)).log()
 
-    def recall(self, memory: MemoryBatch, row: int, hidden_RD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def recall(self, memory: Memory, hidden_RD: Tensor) -> tuple[Tensor, Tensor]:
         """Look up similar places in the past of one user.
 
         Args:
-            memory: the past of all users of the batch.
-            row: the user.
+            memory: the user's past.
             hidden_RD: states of R positions that predict the user's tokens.
 
         Returns:
-            g w_j [R, P], the tokens y_j [P], and 1 - g (1 - w_0) [R], which is left for the LLM.
+            g w_j [R, P] of the past tokens, and 1 - g (1 - w_0) [R], which is left for the LLM.
         """
-        present_P, numbers = memory.present[row], self.numbers
-        tokens_P, states_PD = memory.tokens[row][present_P], memory.states[row][present_P].to(hidden_RD)
-        if not len(tokens_P):
-            return hidden_RD.new_zeros(len(hidden_RD), 0), tokens_P, hidden_RD.new_ones(len(hidden_RD))
+        states_PD, numbers = memory.states.to(hidden_RD), self.numbers
         mean_D = states_PD.mean(0)
         similar_RP = F.normalize(hidden_RD - mean_D, dim=1) @ F.normalize(states_PD - mean_D, dim=1).T
         scale, gate = numbers["his_scale"].exp(), numbers["his_gate"].sigmoid()
-        none_R1 = (scale * numbers["his_none"] + math.log(len(tokens_P))).expand(len(hidden_RD), 1)
+        none_R1 = (scale * numbers["his_none"] + math.log(len(states_PD))).expand(len(hidden_RD), 1)
         weights_RQ = torch.cat([scale * similar_RP, none_R1], 1).softmax(1)
-        return gate * weights_RQ[:, :-1], tokens_P, 1 - gate * (1 - weights_RQ[:, -1])
+        return gate * weights_RQ[:, :-1], 1 - gate * (1 - weights_RQ[:, -1])
 
 
 @dataclass(frozen=True)
@@ -125,39 +121,38 @@ class MemoryChange:
 
     adapter: MemoryAdapter
     model: PreTrainedModel
-    memory: MemoryBatch | None
+    memory: list[Memory | None]
 
     def log_probs(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
         """Compute log probabilities [M, V] of the next token."""
-        log_p_MV = self._logits(hidden_MD, rows_M).log_softmax(-1)
-        if self.memory is None or not self.adapter.config.his:
-            return log_p_MV
-        p_MV = log_p_MV.exp()
-        for row in rows_M.unique().tolist():
-            at_R = (rows_M == row).nonzero()[:, 0]
-            weights_RP, tokens_P, left_R = self.adapter.recall(self.memory, row, hidden_MD[at_R].to(p_MV))
-            p_RV = (left_R[:, None] * p_MV[at_R]).index_add(1, tokens_P, weights_RP)
+        p_MV = self._logits(hidden_MD, rows_M).softmax(-1)
+        for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
+            weights_RP, left_R = self.adapter.recall(memory, hidden_MD[at_R].to(p_MV))
+            p_RV = (left_R[:, None] * p_MV[at_R]).index_add(1, memory.tokens, weights_RP)
             p_MV = p_MV.index_copy(0, at_R, p_RV)
         return p_MV.clamp_min(torch.finfo(p_MV.dtype).tiny).log()
 
     def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
         """Compute -log P [M] of the target tokens."""
         nll_M = F.cross_entropy(self._logits(hidden_MD, rows_M), targets_M, reduction="none")
-        if self.memory is None or not self.adapter.config.his:
-            return nll_M
-        p_M = torch.zeros_like(nll_M)
+        for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
+            weights_RP, left_R = self.adapter.recall(memory, hidden_MD[at_R].to(nll_M))
+            same_RP = memory.tokens == targets_M[at_R][:, None]
+            p_R = left_R * (-nll_M[at_R]).exp() + (weights_RP * same_RP).sum(1)
+            nll_M = nll_M.index_copy(0, at_R, -p_R.clamp_min(torch.finfo(p_R.dtype).tiny).log())
+        return nll_M
+
+    def _users(self, rows_M: Tensor) -> Iterator[tuple[Tensor, Memory]]:
+        """Yield the positions of each row that has a past, and the past."""
         for row in rows_M.unique().tolist():
-            at_R = (rows_M == row).nonzero()[:, 0]
-            weights_RP, tokens_P, left_R = self.adapter.recall(self.memory, row, hidden_MD[at_R].to(nll_M))
-            same_RP = tokens_P == targets_M[at_R][:, None]
-            p_M = p_M.index_copy(0, at_R, left_R * (-nll_M[at_R]).exp() + (weights_RP * same_RP).sum(1))
-        return -p_M.clamp_min(torch.finfo(p_M.dtype).tiny).log()
+            if (memory := self.memory[row]) is not None:
+                yield (rows_M == row).nonzero()[:, 0], memory
 
     def _logits(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
         adapter = self.adapter
         hidden_MD = hidden_MD.to(adapter.shift)
         corrected_MD = hidden_MD + F.silu(hidden_MD @ adapter.down.T) @ adapter.up.T + adapter.shift
         logits_MV = head_logits(self.model, corrected_MD).to(adapter.bias) + adapter.bias
-        if self.memory is not None and adapter.config.diff:
-            logits_MV = logits_MV + adapter.word_differences(self.memory)[rows_M]
+        for at_R, memory in self._users(rows_M) if adapter.config.diff else ():
+            logits_MV = logits_MV.index_add(0, at_R, adapter.word_differences(memory).expand(len(at_R), -1))
         return logits_MV

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,6 +30,10 @@ _REMEMBERED = 20_000
 """Number of texts whose vectors are remembered, 30 MB at a width of 384."""
 
 
+PastReader = Callable[[Sequence[tuple[Review, Item]]], UserHistory]
+"""Makes a history of past reviews and their items."""
+
+
 class Known(NamedTuple):
     """The vectors of a past review."""
 
@@ -52,6 +56,8 @@ class RequestBuilder:
         self.branches: Sequence[Branch] = shown_branches(self.prompt, soft.branches)
         self.adapter, self.embedder = adapter, embedder
         self.users: Users = _nobody
+        self.past_reader: PastReader | None = None
+        """Lets the LLM read past reviews, for an adapter that acts at the LLM's output."""
         self._retriever: Retriever = build(arm.config, "retriever")
         self._memo: OrderedDict[str, Tensor] = OrderedDict()
 
@@ -94,7 +100,9 @@ class RequestBuilder:
         """Build the request of an ask from what is known of the user and the item."""
         rows = self._shown(known, ask)
         slots = tuple(self._slot(known.history[row], number, ask.strength) for number, row in enumerate(rows))
-        history = self._user_history(known, ask) if self.prompt.reads_user_history else None
+        history = None
+        if self.prompt.reads_user_history:
+            history = self._user_history(known, ask) if self.past_reader is None else self._past(known, ask)
         return Request("request", "", "user", known.item, ask.rating, ask.title, "", slots, user_history=history)
 
     def _shown(self, known: Background, ask: Ask) -> list[int]:
@@ -141,6 +149,22 @@ class RequestBuilder:
             return strength * x_SE
         average_E = average_E.to(x_SE)
         return average_E + strength * (x_SE - average_E)
+
+    def _past(self, known: Background, ask: Ask) -> UserHistory:
+        """Let the LLM read the past reviews, each after its own item, rating and title."""
+        assert self.past_reader is not None, "the adapter acts at the LLM's output"
+        if (ask.strength.his, ask.strength.diff) != (1, 1):
+            raise DepError("strength", "1 for an adapter that acts at the LLM's output", str(ask.strength))
+        recent = list(known.history)[-self.prompt.max_user_history :]
+        return self.past_reader(
+            [
+                (
+                    Review("user", str(at), past.text, past.rating, past.title, past.time),
+                    Item(str(at), past.item, past.description),
+                )
+                for at, past in enumerate(recent)
+            ]
+        )
 
     def _user_history(self, known: Background, ask: Ask) -> UserHistory:
         recent = list(known.history)[-self.prompt.max_user_history :]

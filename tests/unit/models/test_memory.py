@@ -17,8 +17,8 @@ from dep.inference.target_states import TargetStates, Written
 from dep.methods.memory_reader import as_history
 from dep.models.adapters.memory import MemoryAdapter
 from dep.models.settings import MemoryConfig
-from dep.types import Batch, Prompt
-from dep.types.memory import MemoryBatch, ReviewMemory
+from dep.types import Prompt
+from dep.types.memory import Memory
 
 PAST = [Written([20, 21], [30, 31, 30, 1]), Written([22], [32, 1]), Written([23, 24, 25], [33, 34, 35, 36, 1])]
 
@@ -45,7 +45,7 @@ def trained(model, **parts: bool) -> MemoryAdapter:
     return adapter
 
 
-def by_hand(model, adapter: MemoryAdapter, hidden_D: Tensor, past: tuple[ReviewMemory, ...]) -> Tensor:
+def by_hand(model, adapter: MemoryAdapter, hidden_D: Tensor, past: tuple[Memory, ...]) -> Tensor:
     """The module's equations for one position, token by token."""
     head, numbers = model.lm_head.weight, {name: float(value.detach()) for name, value in adapter.numbers.items()}
     corrected = hidden_D + adapter.up @ F.silu(adapter.down @ hidden_D) + adapter.shift
@@ -180,9 +180,21 @@ def test_the_expected_counts_are_those_of_the_llm(model) -> None:
     assert float(memory.expected.sum()) == pytest.approx(4.0, abs=0.05)
 
 
-def test_users_without_a_past_are_padding(model) -> None:
-    memories = TargetStates(model, None).memories(PAST, "")
-    batch = MemoryBatch.of([memories[:1], []], memories[0].states.shape[1])
-    assert batch.tokens.tolist() == [[30, 31, 30, 1], [0, 0, 0, 0]]
-    assert batch.present.tolist() == [[True] * 4, [False] * 4]
-    assert isinstance(Collator(0)(prompts(model)[2:]), Batch)
+def test_the_past_reviews_of_each_row_are_joined(model) -> None:
+    batch = Collator(0)(prompts(model))
+    assert batch.memory is not None
+    first, second, third = batch.memory
+    assert first is not None
+    assert second is not None
+    assert third is None
+    assert first.tokens.tolist() == [30, 31, 30, 1, 32, 1]
+    assert len(first.states) == 6
+    assert second.tokens.tolist() == [33, 34, 35, 36, 1]
+    assert Collator(0)(prompts(model)[2:]).memory is None
+
+
+def test_the_least_recently_used_states_leave_the_memory(model) -> None:
+    store = TargetStates(model, None, in_memory=0)
+    assert len(store.read(PAST)) == 3
+    assert store._memory == {}
+    assert store._in_memory == 0

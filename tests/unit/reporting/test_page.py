@@ -73,7 +73,7 @@ def test_markdown_shows_the_text_of_a_review_unchanged(run_dir: Path, metrics: l
     assert "| RAG |" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     cells = {line.replace("\\|", "").count("|") for line in tables}
-    assert cells == {len(metrics) + 2, len(HEADS) + 2, 10}
+    assert cells == {len(metrics) + 2, len(HEADS) + 1, 10}
 
 
 def test_costs_are_shown_on_the_page_in_markdown_and_in_the_terminal(run_dir: Path, labels: dict[str, str]) -> None:
