@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from dep.training.module import PersonalizationModule
+    from dep.types import Request
 
 __all__ = ["Ask", "PastReview", "Personalizer", "Strength"]
 
@@ -217,6 +218,19 @@ class Personalizer(ModelHubMixin, library_name="dep"):
     def prompt_tokens(self, ask: Ask) -> int:
         """Return the number of tokens in the prompt of an ask."""
         return len(self._writer.builder.build(self._requests(ask)).ids)
+
+    def request(self, ask: Ask) -> Request:
+        """Return what `generate` makes of an ask: the item, past reviews and their vectors.
+
+        Raises:
+            DepError: for the reasons of `generate`.
+        """
+        return self._requests(ask)
+
+    @property
+    def writer(self) -> Writer:
+        """What generates and scores texts; whoever runs the LLM apart from it holds its lock."""
+        return self._writer
 
     @property
     def store(self) -> Store | None:
