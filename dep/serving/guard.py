@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from dep.serving.metrics import Metrics
@@ -31,10 +32,12 @@ class Guard:
         key: the key; empty if none is asked.
         max_body: the largest body in bytes.
         metrics: counts the responses.
+        hosts: the names by which the server may be called; empty for any. A web page elsewhere cannot reach a server on
+            loopback by a name that it lets point there.
     """
 
-    def __init__(self, app: App, key: str, max_body: int, metrics: Metrics) -> None:
-        self.app, self.max_body, self.metrics = app, max_body, metrics
+    def __init__(self, app: App, key: str, max_body: int, metrics: Metrics, hosts: Sequence[str] = ()) -> None:
+        self.app, self.max_body, self.metrics, self.hosts = app, max_body, metrics, hosts
         self._header = f"Bearer {key}".encode() if key else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +62,10 @@ class Guard:
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
+        host = re.sub(r":\d+$", "", headers.get(b"host", b"").decode("latin-1"))
+        if self.hosts and host not in self.hosts:
+            await refuse(send, 421, f"expected a host among {', '.join(self.hosts)}", "wrong_host")
+            return
         if self._header and scope["path"] != OPEN:
             if not hmac.compare_digest(headers.get(b"authorization", b""), self._header):
                 await refuse(send, 401, "expected the key as `Authorization: Bearer …`", "invalid_api_key")

@@ -24,7 +24,7 @@ def modules(package: str) -> dict[str, Path]:
 MODULES = modules("dep")
 LAYERS = [
     {"types", "utils"}, {"data", "models", "evaluation", "store"}, {"training", "inference"}, {"methods"}, {"config"},
-    {"reporting", "pipeline"}, {"commands"}, {"cli", "api"},
+    {"reporting", "pipeline"}, {"serving"}, {"commands"}, {"cli", "api"},
 ]  # fmt: skip
 """A package imports only from layers below its own; packages of one layer do not import one another."""
 ALLOWED = {
