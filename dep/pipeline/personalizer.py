@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from dep.training.module import PersonalizationModule
+    from dep.store.peer_index import PeerIndex
     from dep.types import Request
 
 __all__ = ["Ask", "PastReview", "Personalizer", "Strength"]
@@ -124,7 +125,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
             loaded.module.to(device)
         self = cls(*loaded, found.folder)
         if store is not None:
-            self.store = self._opened(store) if isinstance(store, str | Path) else store
+            self.store = self.open_store(store) if isinstance(store, str | Path) else store
         return self
 
     def generate(
@@ -268,7 +269,12 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         builder = PromptBuilder(self.tokenizer, of_past_reviews(self.arm.configured[0]))
         return as_history(read_past(builder, self.module.states, past))
 
-    def _opened(self, path: str | Path) -> Store:
+    def open_store(self, path: str | Path) -> PeerIndex:
+        """Open a store of this adapter's embedder, or create one; set `store` to it to look users up there.
+
+        Raises:
+            DepError: the file is no store, or it has vectors of another embedder.
+        """
         embedder = self._requests.embedder
         if embedder is None:
             return dep.PeerIndex.open(path)

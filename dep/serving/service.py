@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from starlette.requests import Request
@@ -121,9 +122,8 @@ class Service:
             raise DepError("reviews", f"at most {self.limits.max_reviews} (max_reviews)", str(len(body.reviews)))
         if not body.reviews:
             return {"stored": 0}
-        for review in body.reviews:
-            text = review.text
-            await asyncio.wrap_future(call(lambda text=text: self.engine.personalizer.embed([text])))  # type: ignore[misc]
+        for review in body.reviews:  # their vectors are remembered until all are stored
+            await asyncio.wrap_future(call(partial(self.engine.personalizer.embed, [review.text])))
         now = time.time_ns() // 1_000_000
 
         def store_all() -> None:
