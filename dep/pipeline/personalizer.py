@@ -35,7 +35,7 @@ from dep.pipeline.personal.users import RunUsers, Store, StoreUsers
 from dep.pipeline.personal.writer import Writer
 from dep.types import Item, Review, UserHistory
 from dep.utils.atomic_io import read_json, write_text
-from dep.utils.errors import DepError
+from dep.utils.errors import DepError, MissingFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +107,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
             local_files_only: whether the hub is not asked.
 
         Raises:
-            MissingFile: there is no such adapter, or a file is missing in its folder.
+            MissingFile: there is no such adapter or store, or a file is missing in the adapter's folder.
             FileNotFoundError: the backbone is not on this machine.
             DepError: the adapter was trained on another backbone or embedder, or the store has vectors of another.
         """
@@ -276,6 +276,10 @@ class Personalizer(ModelHubMixin, library_name="dep"):
             DepError: the file is no store, or it has vectors of another embedder.
         """
         embedder = self._requests.embedder
+        if not Path(path).is_file():
+            raise MissingFile(
+                str(path), "a store", "none", "make it with `dep update runs/x`, or with dep.PeerIndex.open and p.store"
+            )
         if embedder is None:
             return dep.PeerIndex.open(path)
         return dep.PeerIndex.open(path, width=embedder.dim, embedder=embedder.fingerprint())

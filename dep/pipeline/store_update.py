@@ -21,6 +21,7 @@ from dep.store.reviews import StoredReview
 from dep.store.settings import PeerSettings, StoreConfig
 from dep.types import Corpus
 from dep.utils.atomic_io import replacing
+from dep.utils.locks import file_lock
 from dep.utils.progress import stage
 
 _FILL = 8192
@@ -65,23 +66,30 @@ def open_store(path: Path, resources: Resources, config: RunConfig) -> tuple[Pee
     Raises:
         DepError: the store has vectors of another embedder.
     """
-    cache, settings = resources.cache(config), peer_settings(config.store, config.difference)
-    made_by = cache.embedder.fingerprint()
-    created = not path.is_file()
-    if created:
-        dataset = resources.prepared(config)
-        his_NE = {name: cache.vectors(corpus, dataset.pool[name]).his_NE for name, corpus in dataset.corpora.items()}
-        width = next(iter(his_NE.values())).shape[1]
-        with replacing(path) as temporary, PeerIndex.open(temporary, width, settings, made_by) as index:
-            total = sum(map(len, his_NE.values()))
-            with stage("filling the store", total, show=total > 30_000) as advance:
-                for name, corpus in dataset.corpora.items():
-                    reviews = stored(corpus)
-                    for start in range(0, len(reviews), _FILL):
-                        part = slice(start, start + _FILL)
-                        index.add(reviews[part], his_NE[name][part])
-                        advance(len(reviews[part]))
+    settings = peer_settings(config.store, config.difference)
+    made_by = resources.cache(config).embedder.fingerprint()
+    with file_lock(path.with_suffix(".lock")):  # another process may be creating it
+        created = not path.is_file()
+        if created:
+            _create(path, resources, config, settings)
     return PeerIndex.open(path, settings=settings, embedder=made_by), created
+
+
+def _create(path: Path, resources: Resources, config: RunConfig, settings: PeerSettings) -> None:
+    cache, dataset = resources.cache(config), resources.prepared(config)
+    his_NE = {name: cache.vectors(corpus, dataset.pool[name]).his_NE for name, corpus in dataset.corpora.items()}
+    width, total = next(iter(his_NE.values())).shape[1], sum(map(len, his_NE.values()))
+    with (
+        replacing(path) as temporary,
+        PeerIndex.open(temporary, width, settings, cache.embedder.fingerprint()) as index,
+    ):
+        with stage("filling the store", total, show=total > 30_000) as advance:
+            for name, corpus in dataset.corpora.items():
+                reviews = stored(corpus)
+                for start in range(0, len(reviews), _FILL):
+                    part = slice(start, start + _FILL)
+                    index.add(reviews[part], his_NE[name][part])
+                    advance(len(reviews[part]))
 
 
 def stored(corpus: Corpus) -> list[StoredReview]:

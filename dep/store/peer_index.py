@@ -152,6 +152,13 @@ class PeerIndex:
             rows = [Reader(self._db, self.settings, self.width, key.user).one(key) for key in keys]
         return [(row.review, torch.from_numpy(row.own.his_E.copy())) if row else None for row in rows]
 
+    def about(self, category: str, item: str) -> tuple[str, str]:
+        """Return an item's title and description from its newest review that has them; empty if none has."""
+        with self._transaction():
+            reader = Reader(self._db, self.settings, self.width, None)
+            row = reader.item(category, item)
+            return reader.about(row.id) if row else ("", "")
+
     def categories(self) -> list[str]:
         """Return the names of all categories in order."""
         with self._transaction():

@@ -118,6 +118,9 @@ class Store(Protocol):
     ) -> tuple[Tensor, int]:
         """Return the mean [E] of what others wrote about an item, and their number."""
 
+    def about(self, category: str, item: str) -> tuple[str, str]:
+        """Return an item's title and description; empty if they are not known."""
+
 
 class StoreUsers:
     """Looks users up in a store; the user's own review of the requested item is left out.
@@ -137,14 +140,15 @@ class StoreUsers:
         if not found:
             where = f"in {ask.category} of the store" if ask.category else "of the store"
             raise DepError(f"user {user!r}", f"a user {where}", "none", "add their reviews, or give history=[...]")
-        own = [past for past in found if past.review.item == name]
         past = [one for one in found if one.review.item != name][:newest]
-        title = ask.item or (own[0].review.item_title if own else name)
-        about = ask.description or (own[0].review.description if own else "")
+        category = ask.category or found[0].review.category
+        known, description = self.store.about(category, name)
+        title = known if known and ask.item in ("", name) else ask.item or name
         peers = None
         if self.reads_item_peers and not ask.peers:
-            peers = self.store.peer_mean(ask.category or found[0].review.category, name, user)
-        return Background([_past_of(one) for one in reversed(past)], Item("item", title, about), peers)
+            peers = self.store.peer_mean(category, name, user)
+        item = Item("item", title, ask.description or description)
+        return Background([_past_of(one) for one in reversed(past)], item, peers)
 
 
 def _past_of(past: StoredPast) -> PastReview:

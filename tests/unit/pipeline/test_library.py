@@ -12,22 +12,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 import huggingface_hub
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import dep
+from dep.config.loader import load_arms
 from dep.data.arm_requests import ArmRequests
 from dep.models.backbones.load import DEMO, load
 from dep.models.settings import BackboneConfig
 from dep.pipeline import adapter_folder
 from dep.pipeline.personal import folders, inputs, untrained
 from dep.pipeline.personal.explain import Explanation
+from dep.pipeline.resources import Resources
+from dep.pipeline.store_update import open_store, update
+from dep.types import Item
 from dep.utils.errors import DepError
 
 
@@ -180,58 +184,73 @@ def test_an_unknown_user_and_an_ask_without_a_past_are_refused_in_one_line(write
         assert "\n" not in str(error.value)
 
 
-class _Review(NamedTuple):
-    category: str
-    item: str
-    item_title: str
-    description: str
-    text: str
-    rating: float
-    title: str
-    time: int
+@pytest.fixture
+def store(writer: dep.Personalizer, tmp_path: Path) -> Path:
+    """A store with ann's past, and what others wrote about the same items."""
+    own = [
+        dep.StoredReview("Music", "ann", past.item, past.item, "", past.text, past.rating, past.title, past.time)
+        for past in PAST
+    ]
+    others = [
+        replace(row, user=f"u{n}", text=text)
+        for row, past in zip(own, PAST, strict=True)
+        for n, text in enumerate(past.peers)
+    ]
+    bell = dep.StoredReview("Music", "u0", "b1", "A bell", "It rings.", "clear .", 4.0, "", 3)
+    rows = [*own, *others, bell]
+    with dep.PeerIndex.open(tmp_path / "store.sqlite", width=8) as index:
+        index.add(rows, writer.embed([row.text for row in rows]))
+    return tmp_path / "store.sqlite"
 
 
-class _Past(NamedTuple):
-    review: _Review
-    his: Tensor
-    diff: Tensor | None
-    peers: int
-
-
-class _Store:
-    """A store of one user, ann."""
-
-    embedder = ""
-
-    def __init__(self, p: dep.Personalizer, width: int = 8) -> None:
-        self.width = width
-        known = [p._requests._vectors(past) for past in PAST]
-        self.past = [
-            _Past(_Review("Music", past.item, past.item, "", past.text, past.rating, past.title, past.time), *of_past)
-            for past, of_past in zip(PAST, known, strict=True)
-        ]
-
-    def history(
-        self, user: str, category: str | None = None, newest: int = 8, before: int | None = None
-    ) -> list[_Past]:
-        return self.past[::-1][:newest] if user == "ann" else []
-
-    def peer_mean(
-        self, category: str, item: str, without: str | None = None, before: int | None = None
-    ) -> tuple[Tensor, int]:
-        return torch.zeros(self.width), 0
-
-
-def test_a_store_s_user_gets_the_text_of_the_same_history(run: Path) -> None:
-    p = dep.Personalizer.from_pretrained(run / "dep")
-    p.store = _Store(p)
-    assert p.generate(user="ann", item="A drum", rating=4.0, title="fine") == p.generate_many([ASK])[0]
+def test_a_store_s_user_gets_the_text_of_the_same_history(run: Path, store: Path) -> None:
+    p = dep.Personalizer.from_pretrained(run / "dep", store=store)
+    known = dep.Ask(user="ann", item="A drum", rating=4.0, title="fine")
+    assert p.generate_many([known]) == p.generate_many([ASK])
+    assert p.likelihood(known, "a fine drum .") == pytest.approx(p.likelihood(ASK, "a fine drum ."), abs=1e-6)
     own = p._requests.background(dep.Ask(user="ann", item="A harp"))
     assert [past.item for past in own.history] == ["A horn"]
+    assert p._requests.background(dep.Ask(user="ann", item="b1")).item == Item("item", "A bell", "It rings.")
+    assert p._requests.background(dep.Ask(user="ann", item="A chime", item_id="b1")).item.title == "A chime"
     with pytest.raises(DepError, match="expected a user of the store, found none"):
         p.generate(user="bob", item="A drum")
+
+
+def test_a_store_that_cannot_be_used_is_refused_in_one_line(
+    run: Path, writer: dep.Personalizer, tmp_path: Path
+) -> None:
+    with pytest.raises(DepError, match=r"no\.sqlite: expected a store, found none; .*dep update"):
+        dep.Personalizer.from_pretrained(run / "dep", store=tmp_path / "no.sqlite")
     with pytest.raises(DepError, match=r"store: expected vectors of width 8 .*, found 9"):
-        p.store = _Store(p, width=9)
+        writer.store = dep.PeerIndex.open(tmp_path / "wide.sqlite", width=9)
+    with pytest.raises(DepError, match=r"store: expected vectors of style:8 .*, found aa;"):
+        writer.store = dep.PeerIndex.open(tmp_path / "other.sqlite", width=8, embedder="aa")
+    assert writer.store is None
+
+
+@pytest.mark.parametrize("arm", ["dep", "dep_user"])
+def test_a_run_s_store_gives_the_run_s_requests_until_a_review_is_added(run: Path, tmp_path: Path, arm: str) -> None:
+    config, configs = load_arms([run / "config.yaml"])
+    resources, path = Resources(config, Console(quiet=True)), tmp_path / "store.sqlite"
+    index, created = open_store(path, resources, configs[arm])
+    assert created
+    category, corpus = next(iter(resources.prepared(configs[arm]).corpora.items()))
+    user = corpus.reviews[0].user
+    reviewed = {review.item for review in corpus.reviews if review.user == user}
+    item = next(review.item for review in corpus.reviews if review.item not in reviewed)
+    ask = dep.Ask(user=user, item=item, rating=4.0, category=category)
+    p = dep.Personalizer.from_pretrained(run / arm)
+    of_run, nll = p._requests(ask), p.likelihood(ask, "a fine drum .")
+    p.store = index
+    of_store = p._requests(ask)
+    assert of_store.item == of_run.item
+    assert [slot.review.text for slot in of_store.slots] == [slot.review.text for slot in of_run.slots]
+    assert [slot.item.title for slot in of_store.slots] == [slot.item.title for slot in of_run.slots]
+    assert p.likelihood(ask, "a fine drum .") == pytest.approx(nll, abs=1e-5)
+    gong = dep.StoredReview(category, user, "new", "A gong", "", "too loud for me .", 1.0, "", 2**50)
+    assert update(index, [gong], resources.cache(configs[arm]).embedder).new == 1
+    assert "A gong" in [slot.item.title for slot in p._requests(ask).slots]
+    assert p.likelihood(ask, "a fine drum .") != pytest.approx(nll, abs=1e-5)
 
 
 def test_an_explanation_is_the_change_of_likelihood_when_a_part_is_left_out(writer: dep.Personalizer) -> None:
