@@ -269,14 +269,15 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         builder = PromptBuilder(self.tokenizer, of_past_reviews(self.arm.configured[0]))
         return as_history(read_past(builder, self.module.states, past))
 
-    def open_store(self, path: str | Path) -> PeerIndex:
-        """Open a store of this adapter's embedder, or create one; set `store` to it to look users up there.
+    def open_store(self, path: str | Path, create: bool = False) -> PeerIndex:
+        """Open a store of this adapter's embedder; set `store` to it to look users up there.
 
         Raises:
+            MissingFile: there is no such file, and it is not to be created.
             DepError: the file is no store, or it has vectors of another embedder.
         """
         embedder = self._requests.embedder
-        if not Path(path).is_file():
+        if not create and not Path(path).is_file():
             raise MissingFile(
                 str(path), "a store", "none", "make it with `dep update runs/x`, or with dep.PeerIndex.open and p.store"
             )

@@ -85,6 +85,6 @@ def _store(personalizer: Personalizer, adapter: str, config: ServeConfig) -> Pee
             raise DepError(f"dep serve {adapter}", "a run or a store, in which users are looked up", "none", way_out)
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    store = personalizer.open_store(path)
+    store = personalizer.open_store(path, create=True)
     personalizer.store = store
     return store
