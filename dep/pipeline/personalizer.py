@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from dep.training.module import PersonalizationModule
     from dep.store.peer_index import PeerIndex
+    from dep.training.module import PersonalizationModule
     from dep.types import Request
 
 __all__ = ["Ask", "PastReview", "Personalizer", "Strength"]

@@ -66,7 +66,6 @@ def build_app(service: Service, key: str = "") -> App:
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    service.metrics.watch_unfinished(lambda: service.engine.unfinished)
     limits = service.limits
     hosts = (*LOOPBACK, "[::1]") if limits.host in LOOPBACK else ()
     return Guard(app, key, limits.max_body_kb * 1024, service.metrics, hosts)

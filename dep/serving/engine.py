@@ -168,9 +168,7 @@ def text_writer(personalizer: Personalizer, rows: int) -> TextWriter:
 
         module = personalizer.module
         folder = files(config.backbone)
-        engine = VLLM(
-            personalizer.writer.settings, folder, module.backbone, personalizer.tokenizer, module.soft_prompt
-        )
+        engine = VLLM(personalizer.writer.settings, folder, module.backbone, personalizer.tokenizer, module.soft_prompt)
         return VllmWriter(personalizer, engine)
     if RowWriter.can_write(personalizer) and (decoder := RowDecoder(personalizer.module.backbone, rows)).is_exact():
         return RowWriter(personalizer, decoder)

@@ -64,7 +64,9 @@ class LoneWriter(_Waiting):
         longest = self._writer.settings_of(ticket.ask).max_new_tokens
         tokens = len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         self._tickets = []
-        ticket.emit(Cancelled() if ticket.cancelled else answer(text, self._writer.builder.build(request), tokens, longest))
+        ticket.emit(
+            Cancelled() if ticket.cancelled else answer(text, self._writer.builder.build(request), tokens, longest)
+        )
 
 
 class VllmWriter(_Waiting):

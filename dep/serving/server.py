@@ -16,7 +16,7 @@ from dep.serving.engine import Engine, text_writer
 from dep.serving.metrics import Metrics
 from dep.serving.row_writer import RowWriter
 from dep.serving.service import Service
-from dep.serving.settings import LOOPBACK, ServeConfig, read_key
+from dep.serving.settings import ServeConfig, read_key
 from dep.store.peer_index import STORE_FILE, PeerIndex
 from dep.utils.errors import DepError
 

@@ -59,6 +59,7 @@ class Service:
     ) -> None:
         self.engine, self.store, self.limits, self.metrics, self.model = engine, store, limits, metrics, model
         self.started = int(time.time())
+        metrics.watch_unfinished(lambda: engine.unfinished)
 
     async def complete(self, body: ChatBody | CompletionBody, request: Request) -> Response:
         """Answer a request of either kind, whole or as a stream.

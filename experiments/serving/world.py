@@ -67,7 +67,9 @@ def review(world: World, rng: random.Random, user: str, item: int) -> StoredRevi
     """Return a review of an item by a user, with the user's canary in text and title."""
     text = f"{canary_of(user)} {rng.choice(world.texts)}"
     stars = float(rng.randint(1, 5))
-    return StoredReview(CATEGORY, user, f"item{item}", f"thing {item}", "", text, stars, canary_of(user), rng.randint(1, 10**6))
+    return StoredReview(
+        CATEGORY, user, f"item{item}", f"thing {item}", "", text, stars, canary_of(user), rng.randint(1, 10**6)
+    )
 
 
 def loaded(world: World, store: Path, users: int, each: int = 4) -> tuple[Personalizer, PeerIndex]:
