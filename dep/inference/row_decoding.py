@@ -1,11 +1,11 @@
 """Generates texts in a fixed number of rows, which requests enter and leave at any token: for a server.
 
     prompt of a request      read alone, in a cache of its own
-    next token of each row   embeddings [R, 1, D] -> norms, projections, head: all R rows in one product
+    next token of each row   norms, projections and head: all R rows in one product
                              attention: each row with its own keys and values, without padding
 
-A text must not depend, not even by rounding, on what is computed beside it. A matrix product rounds by the shapes of its
-factors, and attention by the number of columns. Here every product of a step has R rows, whether requests fill them or
+A text must not depend, not even by rounding, on what is computed beside it. A matrix product rounds by the shapes of
+its factors, and attention by the number of columns. Here every product of a step has R rows, whether requests fill them or
 not, and attention has the columns of its own request alone. So the operations on a row are the same in company and
 alone. What remains is the row's place among the R; `is_exact` tries each place on the loaded model and compares bits.
 """

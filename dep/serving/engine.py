@@ -4,8 +4,8 @@
     call(f)     -+-> jobs, in order of arrival -> requests -> rows
                         f runs between two tokens
 
-A request reads the store when its job's turn comes, not when a row is free: it sees exactly the updates that arrived before
-it. All work on the model, the embedder and the store happens in this thread.
+A request reads the store when its job's turn comes, not when a row is free: it sees exactly the updates that arrived
+before it. All work on the model, the embedder and the store happens in this thread.
 """
 
 from __future__ import annotations

@@ -66,10 +66,10 @@ class Guard:
         if self.hosts and host not in self.hosts:
             await refuse(send, 421, f"expected a host among {', '.join(self.hosts)}", "wrong_host")
             return
-        if self._header and scope["path"] != OPEN:
-            if not hmac.compare_digest(headers.get(b"authorization", b""), self._header):
-                await refuse(send, 401, "expected the key as `Authorization: Bearer …`", "invalid_api_key")
-                return
+        asked = self._header and scope["path"] != OPEN
+        if asked and not hmac.compare_digest(headers.get(b"authorization", b""), self._header):
+            await refuse(send, 401, "expected the key as `Authorization: Bearer …`", "invalid_api_key")
+            return
         try:
             body = await asyncio.wait_for(self._body(headers, receive), _BODY_SECONDS)
         except TimeoutError:

@@ -1,7 +1,7 @@
 """Does another user's request or review ever move an answer? Mixed requests, in company and alone.
 
-The same requests, posts and deletions, in the same order, go to two servers' engines with equal stores. One gets them as
-fast as they come and writes them together; the other gets each when the last is answered. Answers must be equal.
+The same requests, posts and deletions, in the same order, go to two engines with equal stores. One gets them as fast as
+they come and writes them together; the other gets each when the last is answered. Answers must be equal.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def ops(world: World, requests: int, users: int, seed: int = 0) -> list[Op]:
             result += [Op(user, new=one) for one in new]
             continue
         ask = Ask(
-            None, f"thing {item}", float(rng.randint(1, 5)), rng.choice(["", "fine", "not mine"]), seed=rng.randrange(5),
+            None, f"thing {item}", float(rng.randint(1, 5)), rng.choice(["", "fine", "bad"]), seed=rng.randrange(5),
             user=user, item_id=f"item{item}", max_new_tokens=rng.choice([4, 9, 16]),
             temperature=rng.choice([None, 0.0, 1.2]),
         )  # fmt: skip

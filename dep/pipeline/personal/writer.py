@@ -148,6 +148,7 @@ class Writer:
         return nll_B / tokens_B
 
     def settings_of(self, ask: Ask) -> GenerateConfig:
+        """Return the adapter's settings of generation with those of an ask."""
         given = {name: getattr(ask, name) for name in ("max_new_tokens", "temperature", "top_p")}
         return replace(self.settings, **{name: value for name, value in given.items() if value is not None})
 

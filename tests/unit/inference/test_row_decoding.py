@@ -29,7 +29,8 @@ def logits(decoder: RowDecoder, prompts: dict[int, torch.Tensor], follow: int, s
         assert row is not None
         found.append(row.logits_1V)
         if others:
-            rows[others[0]] = decoder.read(prompts[others.pop(0)])
+            at = others.pop()
+            rows[at] = decoder.read(prompts[at])
     return torch.cat(found)
 
 
