@@ -36,6 +36,7 @@ VERBS = {
     "evaluate": Verb("dep.commands.evaluate", "score the generated reviews"),
     "report": Verb("dep.commands.report", "write tables, intervals, comparisons and report.html from the scores"),
     "update": Verb("dep.commands.update", "put reviews into the store of a run: dep update runs/x new.jsonl"),
+    "serve": Verb("dep.commands.serve", "answer requests in OpenAI's form with a trained adapter: dep serve runs/x"),
     "fetch": Verb("dep.commands.fetch", "download a model or a public data set by name; alone: list what can be had"),
     "diff": Verb("dep.commands.diff", "print the fields in which two configurations differ: dep diff paper official"),
     "cost": Verb(

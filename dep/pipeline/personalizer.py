@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
+    from dep.store.peer_index import PeerIndex
     from dep.training.module import PersonalizationModule
+    from dep.types import Request
 
 __all__ = ["Ask", "PastReview", "Personalizer", "Strength"]
 
@@ -124,7 +126,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
             loaded.module.to(device)
         self = cls(*loaded, found.folder)
         if store is not None:
-            self.store = self._opened(store) if isinstance(store, str | Path) else store
+            self.store = self.open_store(store) if isinstance(store, str | Path) else store
         return self
 
     def generate(
@@ -234,6 +236,19 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         """Return the number of tokens in the prompt of an ask."""
         return len(self._writer.builder.build(self._requests(ask)).ids)
 
+    def request(self, ask: Ask) -> Request:
+        """Return what `generate` makes of an ask: the item, past reviews and their vectors.
+
+        Raises:
+            DepError: for the reasons of `generate`.
+        """
+        return self._requests(ask)
+
+    @property
+    def writer(self) -> Writer:
+        """What generates and scores texts; whoever runs the LLM apart from it holds its lock."""
+        return self._writer
+
     @property
     def run_users(self) -> RunUsers | None:
         """What looks users up in the adapter's run; None without a run, or with a store."""
@@ -276,9 +291,15 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         builder = PromptBuilder(self.tokenizer, of_past_reviews(self.arm.configured[0]))
         return as_history(read_past(builder, self.module.states, past))
 
-    def _opened(self, path: str | Path) -> Store:
+    def open_store(self, path: str | Path, create: bool = False) -> PeerIndex:
+        """Open a store of this adapter's embedder; set `store` to it to look users up there.
+
+        Raises:
+            MissingFile: there is no such file, and it is not to be created.
+            DepError: the file is no store, or it has vectors of another embedder.
+        """
         embedder = self._requests.embedder
-        if not Path(path).is_file():
+        if not create and not Path(path).is_file():
             raise MissingFile(
                 str(path), "a store", "none", "make it with `dep update runs/x`, or with dep.PeerIndex.open and p.store"
             )

@@ -1,1 +1,1 @@
-"""Serves a finished run to other programs and to people."""
+"""Serves a finished run: to other programs by OpenAI's API, and to people on a page."""

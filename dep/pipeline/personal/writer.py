@@ -61,7 +61,7 @@ class Writer:
         self._generate = Generate(self.settings, module.backbone, tokenizer, module.soft_prompt, kept)
         self._thinks = bool(prompt.template_arguments.get("enable_thinking"))
         self._pad = int(tokenizer.pad_token_id or 0)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def texts(self, requests: Sequence[Request], asks: Sequence[Ask]) -> list[str]:
         """Generate one text for each request, several requests at a time, with the settings of its ask."""
@@ -116,7 +116,7 @@ class Writer:
                 if token in self._generate.stop:
                     continue
                 ids.append(token)
-                text = self._so_far(ids)
+                text = self.so_far(ids)
                 if text.startswith(sent) and len(text) > len(sent):
                     yield text[len(sent) :]
                     sent = text
@@ -126,7 +126,7 @@ class Writer:
             ended.set()
             thread.join()
 
-    def _so_far(self, ids: list[int]) -> str:
+    def so_far(self, ids: list[int]) -> str:
         """Return the part of an unfinished text that further tokens cannot change."""
         text = str(self.tokenizer.decode(ids, skip_special_tokens=True))
         if (self._thinks or text.lstrip()[:1] in ("<", "[")) and "</" not in text and "[/" not in text:
@@ -143,7 +143,7 @@ class Writer:
             for some in (
                 group[at : at + self.settings.batch_size] for at in range(0, len(group), self.settings.batch_size)
             ):
-                with self._lock, torch.no_grad(), units_set(self.module.soft_prompt.adapter, dict(units)):
+                with self.lock, torch.no_grad(), units_set(self.module.soft_prompt.adapter, dict(units)):
                     values = self.loss([requests[at] for at in some], [texts[at] for at in some]).tolist()
                 for at, value in zip(some, values, strict=True):
                     found[at] = value
@@ -152,11 +152,12 @@ class Writer:
     def loss(self, requests: Sequence[Request], texts: Sequence[str]) -> Tensor:
         """Compute the negative log likelihood [B] of each text in nats per token, in one batch."""
         prompts = [self.builder.build(replace(r, text=text)) for r, text in zip(requests, texts, strict=True)]
-        with self._lock:
+        with self.lock:
             nll_B, tokens_B = self.module.example_nll(Collator(self._pad)(prompts).to(self.module.backbone.device))
         return nll_B / tokens_B
 
-    def _settings(self, ask: Ask) -> GenerateConfig:
+    def settings_of(self, ask: Ask) -> GenerateConfig:
+        """Return the adapter's settings of generation with those of an ask."""
         given = {name: getattr(ask, name) for name in ("max_new_tokens", "temperature", "top_p")}
         return replace(self.settings, **{name: value for name, value in given.items() if value is not None})
 
@@ -165,11 +166,11 @@ class Writer:
     ) -> list[str]:
         """Generate the texts of one batch; `tap` receives each token of the first text when it is chosen."""
         generate = copy(self._generate)
-        generate.config = self._settings(asks[0])
+        generate.config = self.settings_of(asks[0])
         collate = Collator(self._pad, side="left", answers=False)
         streams = [random.Random(f"{ask.seed}/{prompt.key}") for ask, prompt in zip(asks, prompts, strict=True)]
         sampler = _AskSampler(generate.config, streams, generate.suppressed, tap)
-        with self._lock, units_set(self.module.soft_prompt.adapter, asks[0].units):
+        with self.lock, units_set(self.module.soft_prompt.adapter, asks[0].units):
             return generate.texts(collate(prompts), None if plain is None else collate(plain), sampler)
 
 

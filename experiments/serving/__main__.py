@@ -1,0 +1,51 @@
+"""`python -m experiments.serving canaries|load|kill [requests=N] [users=N] [at_once=N] [tokens=N]`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from dep.utils.errors import DepError
+from dep.utils.progress import quiet
+from experiments.serving.canaries import compare
+from experiments.serving.kill import kill
+from experiments.serving.load import load
+from experiments.serving.world import build
+
+
+def main(words: list[str]) -> None:
+    """Run one measurement and print its table."""
+    quiet()
+    numbers = {"requests": 1000, "users": 50, "at_once": 16, "tokens": 8}
+    names = [word for word in words if "=" not in word]
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name not in numbers:
+            raise DepError(name, ", ".join(numbers), "another name")
+        numbers |= {name: int(value)} if equals else {}
+    if len(names) != 1 or names[0] not in ("canaries", "load", "kill"):
+        raise DepError("experiments.serving", "canaries, load or kill", " ".join(names) or "none")
+    table = Table(title=names[0], title_justify="left", show_header=False)
+    with tempfile.TemporaryDirectory() as folder:
+        world, home = build(Path(folder)), Path(folder)
+        if names[0] == "canaries":
+            rows = compare(world, home, numbers["requests"], numbers["users"]).rows()
+        elif names[0] == "load":
+            rows = load(
+                world, home, numbers["requests"], numbers["at_once"], numbers["tokens"], numbers["users"]
+            ).rows()
+        else:
+            found = [asdict(kill(world, home, seconds)) for seconds in (0.3, 1.1, 2.3)]
+            rows = [(name, ", ".join(str(one[name]) for one in found)) for name in found[0]]
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
