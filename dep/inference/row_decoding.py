@@ -5,8 +5,8 @@
                              attention: each row with its own keys and values, without padding
 
 A text must not depend, not even by rounding, on what is computed beside it. A matrix product rounds by the shapes of
-its factors, and attention by the number of columns. Here every product of a step has R rows, whether requests fill them or
-not, and attention has the columns of its own request alone. So the operations on a row are the same in company and
+its factors, and attention by the number of columns. Here every product of a step has R rows, whether requests fill them
+or not, and attention has the columns of its own request alone. So the operations on a row are the same in company and
 alone. What remains is the row's place among the R; `is_exact` tries each place on the loaded model and compares bits.
 """
 
@@ -129,9 +129,10 @@ class _RowCaches(DynamicCache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Append the keys and values of each row to its own cache."""
+        layers: list[Any] = [None if row is None else row.cache.layers[layer_idx] for row in self._rows]
         key_states.of_rows = [  # type: ignore[attr-defined]
-            None if row is None else row.cache.layers[layer_idx].update(key_states[[at]], value_states[[at]])
-            for at, row in enumerate(self._rows)
+            None if layer is None else layer.update(key_states[[at]], value_states[[at]])
+            for at, layer in enumerate(layers)
         ]
         return key_states, value_states
 

@@ -48,7 +48,7 @@ def open_run(folder: Path) -> tuple[RunConfig, dict[str, RunConfig]]:
 def _anchored(config: RunConfig, started_in: Path) -> RunConfig:
     source = config.source
     if hasattr(source, "folder"):
-        source = replace(source, folder=str(started_in / source.folder))
+        source = replace(source, **{"folder": str(started_in / source.folder)})
     warm_start = config.warm_start_config
     return replace(
         config, cache=str(started_in / config.cache), source=source,

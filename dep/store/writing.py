@@ -47,7 +47,8 @@ def add(db: sqlite3.Connection, reviews: Sequence[StoredReview], vectors_NE: Flo
     _count(db, item_N, to_integers(vectors_NE), replaced, Counter(about for about in about_N if about is not None))
     plain = np.ascontiguousarray(vectors_NE, dtype=np.float32)
     there = {(row.item, row.author) for row in replaced}
-    new, old = [], []
+    new: list[tuple[object, ...]] = []
+    old: list[tuple[object, ...]] = []
     for n, (item, author, about, review) in enumerate(zip(item_N, author_N, about_N, reviews, strict=True)):
         row = (review.time, about, review.rating, review.title, review.text, plain[n].tobytes(), item, author)
         (old if (item, author) in there else new).append(row)

@@ -53,7 +53,7 @@ def fit_compressor(
             for _ in range(steps):
                 v_1BE = e_NE[torch.randint(len(e_NE), (_BATCH,))][None].float()
                 present = {"his": torch.ones(1, _BATCH, dtype=torch.bool)}
-                losses = compressor.losses({"his": v_1BE}, {"his": compressor(v_1BE)}, present).losses  # type: ignore[arg-type, dict-item]
+                losses = compressor.losses({"his": v_1BE}, {"his": compressor(v_1BE)}, present).losses  # type: ignore[arg-type]
                 loss = losses["recon"] + gamma * losses.get("sparse", v_1BE.new_zeros(()))
                 optimizer.zero_grad()
                 loss.backward()

@@ -93,7 +93,7 @@ class BlindTab:
                         break
         except DepError as error:
             raise shown(error) from error
-        if pair is None or pair.text_a == pair.text_b:
+        if pair is None or real is None or pair.text_a == pair.text_b:
             raise gr.Error("The two texts are equal for every user that was drawn.", print_exception=False)
         before = self.reviews.before(user, item)[:_PAST]
         asked = markup.request(self.reviews.item(user, item), real.rating, real.title)

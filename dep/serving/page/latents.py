@@ -136,10 +136,10 @@ class Latents:
         category: Category = self._users.categories[name]
         vectors = category.vectors
         assert vectors is not None, "an adapter with a compressor reads vectors"
-        rows = range(len(category.corpus.reviews))
+        rows = list(range(len(category.corpus.reviews)))
         if self.branch == "diff":
             rows = (vectors.peers_N > 0).nonzero().flatten().tolist()
-        chosen = sorted(random.Random(0).sample(list(rows), min(_SAMPLE, len(rows))))
+        chosen = sorted(random.Random(0).sample(rows, min(_SAMPLE, len(rows))))
         x_NE = (vectors.diff_NE if self.branch == "diff" else vectors.his_NE)[torch.tensor(chosen)]
         return _Sample(self._latent(x_NE.clone()), [category.corpus.reviews[row].text for row in chosen])
 
