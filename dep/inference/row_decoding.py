@@ -4,9 +4,9 @@
     next token of each row   norms, projections and head: all R rows in one product
                              attention: each row with its own keys and values, without padding
 
-A text must not depend, not even by rounding, on what is computed beside it. A matrix product rounds by the shapes of
-its factors, and attention by the number of columns. Here every product of a step has R rows, whether requests fill them
-or not, and attention has the columns of its own request alone. So the operations on a row are the same in company and
+A text must not depend, not even by rounding, on what is computed beside it. A product of matrices rounds by their
+shapes, and attention by the number of columns. Here every product of a step has R rows, whether requests fill them or
+not, and attention has the columns of its own request alone. So the operations on a row are the same in company and
 alone. What remains is the row's place among the R; `is_exact` tries each place on the loaded model and compares bits.
 """
 

@@ -11,18 +11,18 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from huggingface_hub import ModelHubMixin
 
-import dep
 from dep.data.embedders.base import Embedder
 from dep.data.embedders.fitting import FITTED_FILE
 from dep.data.prompts.builder import PromptBuilder
 from dep.methods import METHODS
-from dep.methods.memory_reader import as_history, of_past_reviews, read_past
+from dep.methods.memory_reader import of_past_reviews, read_history
 from dep.pipeline.adapter_folder import FILES, load_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.personal.card import card
@@ -31,12 +31,13 @@ from dep.pipeline.personal.folders import find, run_of
 from dep.pipeline.personal.inputs import UNCHANGED, Ask, PastReview, Strength
 from dep.pipeline.personal.latents import latents
 from dep.pipeline.personal.requests import RequestBuilder
+from dep.pipeline.personal.stores import check_store, open_store
 from dep.pipeline.personal.untrained import of_arm, without_adapter
 from dep.pipeline.personal.users import RunUsers, Store, StoreUsers
 from dep.pipeline.personal.writer import Writer
-from dep.types import Branch, Item, Review, UserHistory
+from dep.types import Branch
 from dep.utils.atomic_io import read_json, write_text
-from dep.utils.errors import DepError, MissingFile
+from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,7 +82,8 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         self._requests = RequestBuilder(arm, module.soft_prompt.adapter, embedder)
         self._writer = Writer(module, tokenizer, arm)
         if (adapter := module.soft_prompt.adapter) is not None and adapter.acts_at_output:
-            self._requests.past_reader = self._read_past
+            past_builder = PromptBuilder(tokenizer, of_past_reviews(arm.configured[0]))
+            self._requests.past_reader = partial(read_history, past_builder, module.states)
         self._store: Store | None = None
         if folder is not None and run_of(folder):
             self._requests.users = RunUsers(folder, arm.needs_vectors)
@@ -237,11 +239,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         return len(self._writer.builder.build(self._requests(ask)).ids)
 
     def request(self, ask: Ask) -> Request:
-        """Return what `generate` makes of an ask: the item, past reviews and their vectors.
-
-        Raises:
-            DepError: for the reasons of `generate`.
-        """
+        """Return what `generate` makes of an ask: the item, past reviews and their vectors; it raises the same."""
         return self._requests(ask)
 
     @property
@@ -262,17 +260,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
 
     @store.setter
     def store(self, store: Store) -> None:
-        embedder = self._requests.embedder
-        if embedder is not None and store.width != embedder.dim:
-            raise DepError(
-                "store", f"vectors of width {embedder.dim} ({embedder.name})", str(store.width),
-                "make the store with the embedder of the adapter",
-            )  # fmt: skip
-        if embedder is not None and store.embedder and store.embedder != embedder.fingerprint():
-            raise DepError(
-                "store", f"vectors of {embedder.name} ({embedder.fingerprint()[:12]})", store.embedder[:12],
-                "make the store with the embedder of the adapter",
-            )  # fmt: skip
+        check_store(store, self._requests.embedder)
         self._store = store
         self._requests.users = StoreUsers(store, self._requests.prompt.reads_differences)
 
@@ -287,25 +275,13 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         plain._store, plain._requests.users = self._store, self._requests.users
         return plain
 
-    def _read_past(self, past: Sequence[tuple[Review, Item]]) -> UserHistory:
-        builder = PromptBuilder(self.tokenizer, of_past_reviews(self.arm.configured[0]))
-        return as_history(read_past(builder, self.module.states, past))
-
     def open_store(self, path: str | Path, create: bool = False) -> PeerIndex:
         """Open a store of this adapter's embedder; set `store` to it to look users up there.
 
         Raises:
-            MissingFile: there is no such file, and it is not to be created.
-            DepError: the file is no store, or it has vectors of another embedder.
+            DepError: the file is missing, is no store, or has vectors of another embedder.
         """
-        embedder = self._requests.embedder
-        if not create and not Path(path).is_file():
-            raise MissingFile(
-                str(path), "a store", "none", "make it with `dep update runs/x`, or with dep.PeerIndex.open and p.store"
-            )
-        if embedder is None:
-            return dep.PeerIndex.open(path)
-        return dep.PeerIndex.open(path, width=embedder.dim, embedder=embedder.fingerprint())
+        return open_store(path, self._requests.embedder, create)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Copy the adapter's folder, with a model card that has the results of its run.

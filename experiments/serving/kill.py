@@ -37,6 +37,12 @@ class Killed:
     """Users whose differences are not those of a store that is built anew from the same reviews."""
     served: bool
     """Whether a server that is started again answers for a user whose reviews were posted."""
+    in_flight: int
+    """Requests that the second server was writing when it got SIGTERM."""
+    answered: int
+    """Those of them that it answered."""
+    exit_code: int
+    """The exit code of the second server."""
 
 
 def kill(world: World, folder: Path, seconds: float, users: int = 8) -> Killed:
@@ -66,10 +72,13 @@ def kill(world: World, folder: Path, seconds: float, users: int = 8) -> Killed:
     with serving(world.run, f"store={path}", "threads=1") as again:
         user = posted[0][0][0].user
         served = _chat(again, user).status_code == (200 if all(found[0]) else 404)
+        in_flight, answered = _terminate(again)
+        exit_code = again.process.wait(timeout=60)
     return Killed(
         acknowledged=sum(_BATCH for _, answered in posted if answered), stored=stored,
         lost=sum(batch.count(None) for batch, (_, answered) in zip(found, posted, strict=True) if answered),
         torn=sum(0 < batch.count(None) < len(batch) for batch in found), unequal=unequal, served=served,
+        in_flight=in_flight, answered=answered, exit_code=exit_code,
     )  # fmt: skip
 
 
@@ -100,6 +109,26 @@ def _ask(server: Server, users: int) -> None:
 def _chat(server: Server, user: str) -> httpx.Response:
     body = {"user": user, "item": {"title": "thing 1", "id": "item1"}, "max_tokens": 8}
     return httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+
+
+def _terminate(server: Server) -> tuple[int, int]:
+    """Send SIGTERM while texts are written; return how many requests were in flight, and how many were answered."""
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        body = {"history": [], "item": {"title": "thing 1"}, "max_tokens": 400, "temperature": 2.0}
+        answers.append(httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while "dep_unfinished_requests 3" not in httpx.get(f"{server.url}/metrics").text and not answers:
+        time.sleep(0.005)
+    before = len(answers)
+    server.process.terminate()
+    for thread in threads:
+        thread.join()
+    return len(threads) - before, sum(answer.status_code == 200 for answer in answers[before:])
 
 
 def _unequal(store: PeerIndex, users: list[str], path: Path, anew: PeerIndex) -> int:

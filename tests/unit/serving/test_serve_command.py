@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import subprocess
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from dep.serving.settings import KEY_VARIABLE, ServeConfig, parse, read_key
 from dep.utils.errors import DepError
 from experiments.serving.kill import kill
-from experiments.serving.process import serving
 from experiments.serving.world import World
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "serve.md"
@@ -51,38 +46,18 @@ def test_a_killed_server_leaves_a_whole_store_and_a_terminated_one_answers_first
     found = kill(world, tmp_path, seconds=1.0)
     assert found.acknowledged > 0
     assert (found.lost, found.torn, found.unequal, found.served) == (0, 0, 0, True)
-
-
-def test_a_terminated_server_answers_what_is_in_flight(world: World, tmp_path: Path) -> None:
-    with serving(world.run, f"store={tmp_path / 'store.sqlite'}", "threads=1", "max_tokens=400") as server:
-        body = {"history": [], "item": {"title": "A drum"}, "max_tokens": 400, "temperature": 2.0}
-        answers: list[httpx.Response] = []
-
-        def ask() -> None:
-            answers.append(httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60))
-
-        threads = [threading.Thread(target=ask) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        while "dep_unfinished_requests 3" not in httpx.get(f"{server.url}/metrics").text and not answers:
-            time.sleep(0.01)
-        assert len(answers) < 3
-        server.process.send_signal(signal.SIGTERM)
-        for thread in threads:
-            thread.join()
-        assert [answer.status_code for answer in answers] == [200] * 3
-        assert server.process.wait(timeout=60) == 0
+    assert found.in_flight > 0
+    assert (found.answered, found.exit_code) == (found.in_flight, 0)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_curl_lines_of_the_documentation_run_as_written(start: Callable[[str], str]) -> None:
-    url, lines = start(""), re.findall(r"^curl (?:.*\\\n)*.*$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(lines) >= 6
-    for line in lines:
-        assert "http://127.0.0.1:8000" in line
-        done = subprocess.run(
-            ["bash", "-c", line.replace("http://127.0.0.1:8000", url).replace("curl ", "curl --fail-with-body -s ", 1)],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    url, blocks = start(""), re.findall(r"```bash\n(curl .*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 6
+    failing = 'set -e; curl() { command curl --fail-with-body -s "$@"; }\n'  # a refusal ends the script
+    for block in blocks:
+        assert "http://127.0.0.1:8000" in block
+        script = failing + block.replace("http://127.0.0.1:8000", url)
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
         assert done.stdout.strip()
