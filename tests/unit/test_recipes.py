@@ -108,7 +108,7 @@ def test_a_mistyped_key_of_a_user_defined_component_is_refused(my_module: Any) -
     [
         ("nowhere:Mine", "expected a module nowhere, found none on Python's path"),
         ("my_module:Absent", "expected a class Absent in my_module, found none"),
-        ("vae", "expected one of ae, none, sae, found 'vae'"),
+        ("vae", "expected one of ae, jumprelu, l1, none, sae, topk, found 'vae'"),
     ],
 )
 def test_a_missing_component_is_named_in_the_error(my_module: Any, kind: str, message: str) -> None:

@@ -53,7 +53,7 @@ def test_every_arm_is_a_file_of_at_most_five_lines_that_loads_over_the_world(pat
         ("train.lrr=1", r"train\.lrr.*Did you mean.*lr"),
         ("trian.lr=1", r"trian.*Did you mean.*train"),
         ("compressor.rhoo=0.1", r"compressor\.rhoo.*Did you mean.*rho"),
-        ("compressor.kind=vae", r"compressor\.kind: expected one of ae, none, sae, found 'vae'"),
+        ("compressor.kind=vae", r"compressor\.kind: expected one of ae, jumprelu, l1, none, sae, topk, found 'vae'"),
         ("train.lr=fast", r"train\.lr.*fast"),
         ("train.monitor=val_loss", r"train\.monitor.*val_meteor"),
         ("prompt.branches=[his]", r"prompt\.branches"),
