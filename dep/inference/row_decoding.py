@@ -130,7 +130,7 @@ class _RowCaches(DynamicCache):
     ) -> tuple[Tensor, Tensor]:
         """Append the keys and values of each row to its own cache."""
         key_states.of_rows = [  # type: ignore[attr-defined]
-            None if row is None else row.cache.layers[layer_idx].update(key_states[[at]], value_states[[at]])
+            None if row is None else row.cache.update(key_states[[at]], value_states[[at]], layer_idx)
             for at, row in enumerate(self._rows)
         ]
         return key_states, value_states

@@ -74,7 +74,11 @@ class Service:
         ask = body.ask(self.limits, self.engine.personalizer.writer.settings.max_new_tokens)
         loop, events = asyncio.get_running_loop(), asyncio.Queue[Event]()
         began = time.monotonic()
-        ticket = self.engine.submit(ask, lambda event: loop.call_soon_threadsafe(events.put_nowait, event), body.stream)
+
+        def emit(event: Event) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+        ticket = self.engine.submit(ask, emit, body.stream)
         form = Form(isinstance(body, ChatBody), self.model)
         try:
             first = await _unless_gone(events, request)
@@ -89,7 +93,7 @@ class Service:
             return StreamingResponse(self._stream(first, events, ticket, form, usage), media_type="text/event-stream")
         assert isinstance(first, Answer), "pieces come only in streams"
         self._count(first)
-        return JSONResponse(form.whole(first))
+        return JSONResponse(form.body(first))
 
     async def _stream(
         self, event: Event, events: asyncio.Queue[Event], ticket: Ticket, form: Form, usage: bool

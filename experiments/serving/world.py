@@ -44,7 +44,9 @@ def build(folder: Path) -> World:
     arm.folder.mkdir(parents=True)
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
-    width = next(iter(data.vectors().values())).his_NE.shape[1]
+    vectors = data.vectors()
+    assert vectors is not None, "the adapter reads vectors"
+    width = next(iter(vectors.values())).his_NE.shape[1]
     describe(arm.folder, arm, module, width=width, categories=len(data.prepared.corpora))
     module.save_adapter(arm.folder / "adapter.safetensors", {})
     home = folder / "runs" / "small"
