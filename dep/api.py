@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from dep.utils.errors import DepError, MissingFile
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from dep.pipeline.run_data import RunData
+    from dep.pipeline.user_gains import Gains
 
 
 def differences(vectors: Tensor, users: Sequence[str], items: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -38,7 +42,14 @@ def differences(vectors: Tensor, users: Sequence[str], items: Sequence[str]) -> 
 class Run:
     """The results of a finished run.
 
-    `rows` and `comparisons` are read from results.json.
+    `rows` and `comparisons` are read from results.json, and the rest from the run's other files when it is asked for:
+
+        run = dep.load_run("runs/demo")
+        run.labels                                  # the label of each arm by its name
+        run.nll("dep")                              # one value; `rows` has all metrics with their intervals
+        run.scores("dep"), run.predictions("dep")   # one dictionary for each test review
+        run.gains(["rag", "dep"]).halves("dep")     # what users gain
+        run.data.vectors("Books").diff_NE           # reviews, vectors, test requests
     """
 
     folder: Path
@@ -51,6 +62,58 @@ class Run:
     def report(self) -> Path:
         """Path of the HTML report."""
         return self.folder / "report.html"
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The label of each arm by the arm's name, in the order of the run."""
+        return {row["arm"]: str(row["label"]) for row in self.rows}
+
+    @property
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """The costs of each arm by its name; `dep.pipeline.request_cost.costs` documents the keys."""
+        costs: dict[str, dict[str, Any]] = read_json(self.folder / "run.json")["costs"]
+        return costs
+
+    @cached_property
+    def data(self) -> RunData:
+        """The run's reviews, vectors and test requests."""
+        from dep.pipeline.run_data import RunData
+
+        return RunData(self.folder)
+
+    def gains(self, arms: Sequence[str], baseline: str = "non_perso", metric: str = "nll") -> Gains:
+        """Compute what each user gains from some arms, averaged over the user's test reviews and the seeds.
+
+        Args:
+            arms: names of arms of the run.
+            baseline: name of the arm that gains are measured against.
+            metric: a column of scores.jsonl; not `bleu`, which is no mean over reviews.
+
+        Raises:
+            MissingFile: the run has no such arm.
+        """
+        from dep.pipeline.user_gains import Gains, user_gains
+
+        return Gains(metric, user_gains(self.folder, arms, baseline, metric))
+
+    def nll(self, arm: str, category: str = "all") -> float:
+        """Return an arm's negative log likelihood of the real reviews, in nats per token: the mean over its seeds.
+
+        Raises:
+            DepError: the run has no such arm or category.
+        """
+        found = [r["value"] for r in self.rows if (r["arm"], r["category"], r["metric"]) == (arm, category, "nll")]
+        if not found:
+            raise DepError(f"NLL of {arm} in {category}", f"one of the arms {', '.join(self.labels)}", "none")
+        return float(sum(found) / len(found))
+
+    def scores(self, arm: str, seed: int = 0) -> list[dict[str, Any]]:
+        """Read an arm's scores: one dictionary for each test review, with its key, user and value of each metric.
+
+        Raises:
+            MissingFile: the run has no such arm or seed.
+        """
+        return self._read(arm, seed, "scores.jsonl")
 
     def predictions(self, arm: str, seed: int = 0) -> list[dict[str, Any]]:
         """Read an arm's predictions.
@@ -66,9 +129,12 @@ class Run:
         Raises:
             MissingFile: the run has no such arm or seed.
         """
-        path = self.folder / arm / f"seed{seed}" / "predictions.jsonl"
+        return self._read(arm, seed, "predictions.jsonl")
+
+    def _read(self, arm: str, seed: int, name: str) -> list[dict[str, Any]]:
+        path = self.folder / arm / f"seed{seed}" / name
         if not path.is_file():
-            arms = sorted({p.parents[1].name for p in self.folder.glob("*/seed*/predictions.jsonl")})
+            arms = sorted({p.parents[1].name for p in self.folder.glob(f"*/seed*/{name}")})
             raise MissingFile(str(path), "an arm of this run", "none", f"its arms are {', '.join(arms) or 'none'}")
         return read_rows(path)
 

@@ -43,6 +43,8 @@ VERBS = {
         "dep.commands.cost", "print each arm's parameters, operations, cache and memory, from the architecture"
     ),
     "probe": Verb("dep.commands.probe", "measure, without an LLM, how often a review's vectors identify its author"),
+    "judge": Verb("dep.commands.judge", "score predictions of any system on a run: dep judge FILE --run runs/x"),
+    "page": Verb("dep.commands.page", "open a page on which a finished run can be tried: dep page runs/demo"),
 }
 
 
@@ -52,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_intermixed_args(argv)
     if args.json and args.verb != "validate":
         parser.error("--json: only `dep validate` writes it")
+    if args.run and args.verb != "judge":
+        parser.error("--run: only `dep judge` reads it")
     files = [word for word in args.words if "=" not in word]
     overrides = [word for word in args.words if "=" in word]
     overrides += [f"jobs={args.jobs}"] * (args.jobs is not None)
@@ -63,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dep.commands.base import Command
 
     console = Console(soft_wrap=True)
-    command = Command(args.verb, files, overrides, console, args.plan, args.fresh, args.json or "")
+    command = Command(args.verb, files, overrides, console, args.plan, args.fresh, args.json or "", args.run or "")
     try:
         import_module(VERBS[args.verb].module).main(command)
     except KeyboardInterrupt:
@@ -120,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fresh", action="store_true", help="train, generate and evaluate again, even where results are done or cached"
     )
     parser.add_argument("--json", metavar="FILE", help="of validate: write what it found to FILE")
+    parser.add_argument("--run", metavar="FOLDER", help="of judge: the finished run on whose requests it judges")
     parser.add_argument("--jobs", type=int, metavar="N", help="run N arms in parallel (as jobs=N)")
     parser.add_argument("words", nargs="*", metavar="file or key=value", help=argparse.SUPPRESS)
     return parser

@@ -33,6 +33,8 @@ class Command:
     """Whether training, generation and evaluation are repeated even if their results exist."""
     json: str = ""
     """The file that `validate` writes its result to as JSON; empty for none."""
+    run: str = ""
+    """The folder of the finished run that `judge` reads."""
     started: float = field(default_factory=time.time)
     """The time of the call in seconds since 1970."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dep.evaluation.judge_settings import JudgeConfig
 from dep.evaluation.metrics import MetricsConfig
 from dep.utils.fields import RUNTIME
 
@@ -26,3 +27,5 @@ class EvaluateConfig:
     """Number of resamples for each interval and each test."""
     seed: int = 0
     """Seed of the resamples."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig, metadata=RUNTIME)
+    """Settings of `dep judge`."""

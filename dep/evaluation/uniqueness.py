@@ -20,6 +20,9 @@ from torch import Tensor
 from dep.evaluation.significance import Interval, mean_interval
 from dep.utils.errors import DepError
 
+Curve = list[tuple[float, float, float, float]]
+"""Points (rank, mean, low, high), by increasing rank."""
+
 
 class Group(NamedTuple):
     """The mean gain of one half of the users, with its interval."""
@@ -67,9 +70,23 @@ def halves(gains: Mapping[str, float], rank: Mapping[str, float], n_boot: int = 
     return [Group(name, mean_interval(values, None, n_boot, seed)) for name, values in sides.items() if values]
 
 
-def curve(
-    gains: Mapping[str, float], rank: Mapping[str, float], points: int = 41, width: float = 0.15
-) -> list[tuple[float, float, float, float]]:
+def contrast(gains: Mapping[str, float], rank: Mapping[str, float], n_boot: int = 2000, seed: int = 0) -> Interval:
+    """Compute the mean gain of the unique half minus that of the other half, with a 95% bootstrap interval over users.
+
+    Args:
+        gains: the gain of each user.
+        rank: the rank of each user, from `ranks`; both halves need a user.
+        n_boot: number of resamples, each of which draws from both halves.
+        seed: seed of the resamples.
+    """
+    rng = np.random.default_rng(seed)
+    sides = [np.array([gain for user, gain in gains.items() if (rank[user] >= 0.5) == unique]) for unique in (1, 0)]
+    drawn = [side[rng.integers(0, len(side), (n_boot, len(side)))].mean(1) for side in sides]
+    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
+    return Interval(float(sides[0].mean() - sides[1].mean()), float(low), float(high), len(gains))
+
+
+def curve(gains: Mapping[str, float], rank: Mapping[str, float], points: int = 41, width: float = 0.15) -> Curve:
     """Compute the gain as a function of the rank, by Gaussian-weighted averages: a list of (rank, mean, low, high).
 
     `low` and `high` are 1.96 standard errors below and above the mean.

@@ -175,8 +175,8 @@ class Generate:
             rows = decode(own, sampler, self.stop, longest, self._reference(base.to(self.backbone.device)))
         elif (adapter := self.soft_prompt.adapter) is not None and adapter.acts_at_output:
             change = adapter.output_change(self.backbone, batch)
-            reading = ChangedReading(change, self.backbone, embeds_BTD, batch.attention_mask, rereads=mode != "cache")
-            rows = decode(reading, sampler, self.stop, longest)
+            changed = ChangedReading(change, self.backbone, embeds_BTD, batch.attention_mask, rereads=mode != "cache")
+            rows = decode(changed, sampler, self.stop, longest)
         elif mode == "cache" and self.soft_prompt.prefix_safe:
             rows = decode(self._reading(batch, embeds_BTD), sampler, self.stop, longest)
         else:

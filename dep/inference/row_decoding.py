@@ -129,9 +129,10 @@ class _RowCaches(DynamicCache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Append the keys and values of each row to its own cache."""
+        layers: list[Any] = [None if row is None else row.cache.layers[layer_idx] for row in self._rows]
         key_states.of_rows = [  # type: ignore[attr-defined]
-            None if row is None else row.cache.update(key_states[[at]], value_states[[at]], layer_idx)
-            for at, row in enumerate(self._rows)
+            None if layer is None else layer.update(key_states[[at]], value_states[[at]])
+            for at, layer in enumerate(layers)
         ]
         return key_states, value_states
 

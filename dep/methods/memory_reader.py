@@ -76,3 +76,8 @@ def as_history(memory: Sequence[Memory]) -> UserHistory:
     """Return a history that holds past reviews as the LLM read them, and no vectors."""
     nothing = torch.zeros(0)
     return UserHistory(nothing[:, None], nothing[:, None], nothing, nothing, 0, nothing, memory=tuple(memory))
+
+
+def read_history(builder: PromptBuilder, states: TargetStates, pairs: Sequence[tuple[Review, Item]]) -> UserHistory:
+    """Let the LLM read past reviews as `read_past` does; return them as a history."""
+    return as_history(read_past(builder, states, pairs))

@@ -9,33 +9,35 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from huggingface_hub import ModelHubMixin
 
-import dep
 from dep.data.embedders.base import Embedder
 from dep.data.embedders.fitting import FITTED_FILE
 from dep.data.prompts.builder import PromptBuilder
 from dep.methods import METHODS
-from dep.methods.memory_reader import as_history, of_past_reviews, read_past
+from dep.methods.memory_reader import of_past_reviews, read_history
 from dep.pipeline.adapter_folder import FILES, load_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.personal.card import card
 from dep.pipeline.personal.explain import Explanation, explain
 from dep.pipeline.personal.folders import find, run_of
 from dep.pipeline.personal.inputs import UNCHANGED, Ask, PastReview, Strength
+from dep.pipeline.personal.latents import latents
 from dep.pipeline.personal.requests import RequestBuilder
+from dep.pipeline.personal.stores import check_store, open_store
 from dep.pipeline.personal.untrained import of_arm, without_adapter
 from dep.pipeline.personal.users import RunUsers, Store, StoreUsers
 from dep.pipeline.personal.writer import Writer
-from dep.types import Item, Review, UserHistory
+from dep.types import Branch
 from dep.utils.atomic_io import read_json, write_text
-from dep.utils.errors import DepError, MissingFile
+from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +82,8 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         self._requests = RequestBuilder(arm, module.soft_prompt.adapter, embedder)
         self._writer = Writer(module, tokenizer, arm)
         if (adapter := module.soft_prompt.adapter) is not None and adapter.acts_at_output:
-            self._requests.past_reader = self._read_past
+            past_builder = PromptBuilder(tokenizer, of_past_reviews(arm.configured[0]))
+            self._requests.past_reader = partial(read_history, past_builder, module.states)
         self._store: Store | None = None
         if folder is not None and run_of(folder):
             self._requests.users = RunUsers(folder, arm.needs_vectors)
@@ -132,7 +135,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         self, history: Sequence[PastReview] | None = None, item: str = "", rating: float = math.nan, title: str = "",
         description: str = "", seed: int = 0, peers: Sequence[str] = (), *, user: str | None = None,
         category: str = "", item_id: str = "", strength: Strength = UNCHANGED, max_new_tokens: int | None = None,
-        temperature: float | None = None, top_p: float | None = None,
+        temperature: float | None = None, top_p: float | None = None, units: Mapping[int, float] | None = None,
     ) -> str:  # fmt: skip
         """Generate the review that the user would write about an item; `Ask` documents the arguments.
 
@@ -141,7 +144,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         """
         ask = Ask(
             history, item, rating, title, description, seed, peers, user, category, item_id, strength, max_new_tokens,
-            temperature, top_p,
+            temperature, top_p, units or {},
         )  # fmt: skip
         return self.generate_many([ask])[0]
 
@@ -180,7 +183,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
 
     def likelihood_many(self, asks: Sequence[Ask], texts: Sequence[str]) -> list[float]:
         """Compute `likelihood` for each ask and its text, several at a time."""
-        return self._writer.nll([self._requests(ask) for ask in asks], texts)
+        return self._writer.nll([self._requests(ask) for ask in asks], texts, asks)
 
     def explain(self, ask: Ask, text: str, latents: int = 8, peers: int = 16, progress: bool = True) -> Explanation:
         """Explain a text by the change of its NLL when past reviews, peers, vectors and latents are each left out.
@@ -208,6 +211,21 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         """
         return self._requests.encode(texts)
 
+    def latents(self, vectors_NE: Tensor, branch: Branch = "diff") -> Tensor:
+        """Compute the latents of vectors: what the adapter's compressor makes of them (Eq. 5).
+
+        Args:
+            vectors_NE: reviews' own vectors, or their differences from peers.
+            branch: which of the two they are, `his` or `diff`.
+
+        Returns:
+            The activations [N, Z] of the units.
+
+        Raises:
+            DepError: the adapter has no compressor.
+        """
+        return latents(self.module.soft_prompt.adapter, vectors_NE, branch)
+
     def warm_up(self) -> None:
         """Answer a short request, so that the first user does not wait for what is done once.
 
@@ -221,11 +239,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         return len(self._writer.builder.build(self._requests(ask)).ids)
 
     def request(self, ask: Ask) -> Request:
-        """Return what `generate` makes of an ask: the item, past reviews and their vectors.
-
-        Raises:
-            DepError: for the reasons of `generate`.
-        """
+        """Return what `generate` makes of an ask: the item, past reviews and their vectors; it raises the same."""
         return self._requests(ask)
 
     @property
@@ -234,23 +248,19 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         return self._writer
 
     @property
+    def run_users(self) -> RunUsers | None:
+        """What looks users up in the adapter's run; None without a run, or with a store."""
+        users = self._requests.users
+        return users if isinstance(users, RunUsers) else None
+
+    @property
     def store(self) -> Store | None:
         """The store in which users are looked up; None for those of the run."""
         return self._store
 
     @store.setter
     def store(self, store: Store) -> None:
-        embedder = self._requests.embedder
-        if embedder is not None and store.width != embedder.dim:
-            raise DepError(
-                "store", f"vectors of width {embedder.dim} ({embedder.name})", str(store.width),
-                "make the store with the embedder of the adapter",
-            )  # fmt: skip
-        if embedder is not None and store.embedder and store.embedder != embedder.fingerprint():
-            raise DepError(
-                "store", f"vectors of {embedder.name} ({embedder.fingerprint()[:12]})", store.embedder[:12],
-                "make the store with the embedder of the adapter",
-            )  # fmt: skip
+        check_store(store, self._requests.embedder)
         self._store = store
         self._requests.users = StoreUsers(store, self._requests.prompt.reads_differences)
 
@@ -265,25 +275,13 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         plain._store, plain._requests.users = self._store, self._requests.users
         return plain
 
-    def _read_past(self, past: Sequence[tuple[Review, Item]]) -> UserHistory:
-        builder = PromptBuilder(self.tokenizer, of_past_reviews(self.arm.configured[0]))
-        return as_history(read_past(builder, self.module.states, past))
-
     def open_store(self, path: str | Path, create: bool = False) -> PeerIndex:
         """Open a store of this adapter's embedder; set `store` to it to look users up there.
 
         Raises:
-            MissingFile: there is no such file, and it is not to be created.
-            DepError: the file is no store, or it has vectors of another embedder.
+            DepError: the file is missing, is no store, or has vectors of another embedder.
         """
-        embedder = self._requests.embedder
-        if not create and not Path(path).is_file():
-            raise MissingFile(
-                str(path), "a store", "none", "make it with `dep update runs/x`, or with dep.PeerIndex.open and p.store"
-            )
-        if embedder is None:
-            return dep.PeerIndex.open(path)
-        return dep.PeerIndex.open(path, width=embedder.dim, embedder=embedder.fingerprint())
+        return open_store(path, self._requests.embedder, create)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Copy the adapter's folder, with a model card that has the results of its run.

@@ -82,14 +82,14 @@ def _create(path: Path, resources: Resources, config: RunConfig, settings: PeerS
     with (
         replacing(path) as temporary,
         PeerIndex.open(temporary, width, settings, cache.embedder.fingerprint()) as index,
+        stage("filling the store", total, show=total > 30_000) as advance,
     ):
-        with stage("filling the store", total, show=total > 30_000) as advance:
-            for name, corpus in dataset.corpora.items():
-                reviews = stored(corpus)
-                for start in range(0, len(reviews), _FILL):
-                    part = slice(start, start + _FILL)
-                    index.add(reviews[part], his_NE[name][part])
-                    advance(len(reviews[part]))
+        for name, corpus in dataset.corpora.items():
+            reviews = stored(corpus)
+            for start in range(0, len(reviews), _FILL):
+                part = slice(start, start + _FILL)
+                index.add(reviews[part], his_NE[name][part])
+                advance(len(reviews[part]))
 
 
 def stored(corpus: Corpus) -> list[StoredReview]:

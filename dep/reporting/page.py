@@ -57,6 +57,15 @@ def write_report(run_dir: Path) -> Path:
     results = _read(run_dir / "results.json")
     if results is None:
         raise MissingFile(f"{run_dir / 'results.json'}: no results to report; make them with `dep run` or `dep report`")
+    environment = templates()
+    content = _content(run_dir, results)
+    for name in ("report.html", "report.md"):
+        write_text(run_dir / name, environment.get_template(f"{name}.j2").render(content))
+    return run_dir / "report.html"
+
+
+def templates() -> Environment:
+    """Return the environment of all templates; HTML templates escape each value."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=lambda name: name is None or ".html" in name,
@@ -67,10 +76,7 @@ def write_report(run_dir: Path) -> Path:
     environment.filters |= {"title": tables.title, "in_words": in_words}
     environment.globals |= {"metric_class": metric_class, "spread": tables.spread}
     environment.globals |= {"cost_heading": HEADING, "cost_note": NOTE}
-    content = _content(run_dir, results)
-    for name in ("report.html", "report.md"):
-        write_text(run_dir / name, environment.get_template(f"{name}.j2").render(content))
-    return run_dir / "report.html"
+    return environment
 
 
 def _by_metric(function: Callable[[str, float], str]) -> Callable[[float, str], str]:
@@ -85,18 +91,7 @@ def plain(text: object) -> str:
 
 def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
     run = _read(run_dir / "run.json") or {}
-    shown = [tables.main_table(results, category) for category in tables.categories(results)]
-    roles = {arm: facts["role"] for arm, facts in (results.get("arms") or {}).items()}
-    labels = tables.arm_labels(results)
-    panels = [
-        {
-            "table": table,
-            "pairs": verdicts(results, table.category),
-            "roles": charts.key(roles.get(arm, "other") for arm in table.arms),
-            "charts": {metric: Markup(charts.intervals(table, metric, roles)) for metric in table.metrics},
-        }
-        for table in shown
-    ]
+    labels, panels = tables.arm_labels(results), panels_of(results)
     logs = _logs(run_dir)
     seconds = run.get("seconds")
     return {
@@ -113,6 +108,21 @@ def _content(run_dir: Path, results: tables.Results) -> dict[str, Any]:
         "showcase": _read(run_dir / "showcase.json") or _from_predictions(run_dir)[:3],
         "files": [name for name in _FILES if name == "report.md" or (run_dir / name).is_file()],
     }
+
+
+def panels_of(results: tables.Results) -> list[dict[str, Any]]:
+    """Return the table, comparisons and charts of each category."""
+    shown = [tables.main_table(results, category) for category in tables.categories(results)]
+    roles = {arm: facts["role"] for arm, facts in (results.get("arms") or {}).items()}
+    return [
+        {
+            "table": table,
+            "pairs": verdicts(results, table.category),
+            "roles": charts.key(roles.get(arm, "other") for arm in table.arms),
+            "charts": {metric: Markup(charts.intervals(table, metric, roles)) for metric in table.metrics},
+        }
+        for table in shown
+    ]
 
 
 def _read(path: Path) -> Any:

@@ -1,1 +1,1 @@
-"""The server: OpenAI's API for a trained adapter, whose users are in a store."""
+"""Serves a finished run: to other programs by OpenAI's API, and to people on a page."""

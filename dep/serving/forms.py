@@ -27,7 +27,7 @@ class Form:
         self.id = f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex}"
         self.created = int(time.time())
 
-    def body(self, answer: Answer) -> Json:
+    def complete(self, answer: Answer) -> Json:
         """Return the body of a response that is not streamed."""
         text: Json = {"text": answer.text}
         if self.chat:

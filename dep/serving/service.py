@@ -93,7 +93,7 @@ class Service:
             return StreamingResponse(self._stream(first, events, ticket, form, usage), media_type="text/event-stream")
         assert isinstance(first, Answer), "pieces come only in streams"
         self._count(first)
-        return JSONResponse(form.body(first))
+        return JSONResponse(form.complete(first))
 
     async def _stream(
         self, event: Event, events: asyncio.Queue[Event], ticket: Ticket, form: Form, usage: bool

@@ -1,7 +1,7 @@
 """Adds and deletes reviews; the counts and sums of their items and categories change with them.
 
-A replaced review is deleted and added again. The work is O(width) for each review, whatever the size of the store. What
-no review names any more (items, titles, categories, users) is deleted in the same transaction.
+The work is O(width) for each review, whatever the size of the store. What no review names any more (items, titles,
+categories, users) is deleted in the same transaction.
 """
 
 from __future__ import annotations
@@ -42,16 +42,23 @@ def add(db: sqlite3.Connection, reviews: Sequence[StoredReview], vectors_NE: Flo
     item_N = _item_ids(db, [(categories[review.category], review.item) for review in reviews], vectors_NE.shape[1])
     author_N = [authors[review.user] for review in reviews]
     replaced = _rows(db, list(zip(item_N, author_N, strict=True)))
-    _delete_rows(db, replaced)
+    forget(db, {row.item for row in replaced})
     about_N = _about_ids(db, item_N, reviews)
     _count(db, item_N, to_integers(vectors_NE), replaced, Counter(about for about in about_N if about is not None))
     plain = np.ascontiguousarray(vectors_NE, dtype=np.float32)
+    there = {(row.item, row.author) for row in replaced}
+    new: list[tuple[object, ...]] = []
+    old: list[tuple[object, ...]] = []
+    for n, (item, author, about, review) in enumerate(zip(item_N, author_N, about_N, reviews, strict=True)):
+        row = (review.time, about, review.rating, review.title, review.text, plain[n].tobytes(), item, author)
+        (old if (item, author) in there else new).append(row)
     db.executemany(
-        "INSERT INTO review(item, author, time, about, rating, title, text, vector) VALUES(?,?,?,?,?,?,?,?)",
-        [
-            (item, author, review.time, about, review.rating, review.title, review.text, plain[n].tobytes())
-            for n, (item, author, about, review) in enumerate(zip(item_N, author_N, about_N, reviews, strict=True))
-        ],
+        "INSERT INTO review(time, about, rating, title, text, vector, item, author) VALUES(?,?,?,?,?,?,?,?)", new
+    )
+    db.executemany(
+        "UPDATE review SET time = ?, about = ?, rating = ?, title = ?, text = ?, vector = ? "
+        "WHERE item = ? AND author = ?",
+        old,
     )
     _delete_unnamed(db, replaced)
 
@@ -68,7 +75,8 @@ def delete(db: sqlite3.Connection, keys: Iterable[Key]) -> int:
         pairs += [pair] if pair else []
     rows = _rows(db, pairs)
     record_spent(db, [(row.author, row.item) for row in rows])
-    _delete_rows(db, rows)
+    db.executemany("DELETE FROM review WHERE id = ?", [(row.id,) for row in rows])
+    forget(db, {row.item for row in rows})
     _count(db, [], None, rows, Counter())
     _delete_unnamed(db, rows)
     return len(rows)
@@ -145,12 +153,6 @@ def _rows(db: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> list[Row]
     ).fetchall()
     db.execute("DELETE FROM batch")
     return [Row(*row) for row in found]
-
-
-def _delete_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    if rows:
-        db.executemany("DELETE FROM review WHERE id = ?", [(row.id,) for row in rows])
-        forget(db, {row.item for row in rows})
 
 
 def _count(

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from dep.types.history import UserHistoryBatch
-from dep.types.memory import Memory
+from dep.types.history import UserHistoryBatch as UserHistoryBatch
+from dep.types.memory import Memory as Memory
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import NamedTuple
 EXTRAS = {
     "datasets": "data", "evaluate": "data", "FlagEmbedding": "embed", "bitsandbytes": "quant", "openai": "endpoint",
     "optuna": "dev", "flash_attn": "gpu", "cut_cross_entropy": "gpu", "deepspeed": "gpu",
-    "torchao": "fp8", "opacus": "privacy", "fastapi": "serve", "uvicorn": "serve",
+    "torchao": "fp8", "opacus": "privacy", "gradio": "page", "fastapi": "serve", "uvicorn": "serve",
     "prometheus_client": "serve",
 }  # fmt: skip
 """For each optional package the extra that installs it."""

@@ -21,13 +21,13 @@ from rich.console import Console
 from dep import cli
 from dep.evaluation.metrics import metric_class
 from dep.evaluation.uniqueness import curve, halves
+from dep.pipeline.user_gains import user_gains
 from dep.reporting import tables
 from dep.utils.atomic_io import read_json, write_json, write_text
 from dep.utils.hashing import file_digest
 from experiments.paper import claims, cost, coverage, figures
 from experiments.paper.paper_comparison import Grid, grid
 from experiments.paper.paper_tables import LAYOUTS
-from experiments.paper.user_gains import user_gains
 
 HERE = Path(__file__).resolve().parent
 FIGURE3 = {"rag": "RAG", "dep_notext": "DEP (w/o text)", "dep": "DEP"}

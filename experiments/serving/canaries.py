@@ -72,7 +72,8 @@ class Outcome:
 
 def ops(world: World, requests: int, users: int, seed: int = 0) -> list[Op]:
     """Draw requests of known and new users, mixed with posts and deletions."""
-    rng, result = random.Random(seed), list[Op]()
+    rng = random.Random(seed)
+    result: list[Op] = []
     while sum(op.ask is not None for op in result) < requests:
         user, kind = name_of(rng.randrange(users)), rng.random()
         item, pause = rng.randrange(users), rng.choice([0.0, 0.0, 0.0, 0.002])

@@ -45,7 +45,7 @@ def build(folder: Path) -> World:
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
     vectors = data.vectors()
-    assert vectors is not None, "the adapter reads vectors"
+    assert vectors, "the arm reads vectors"
     width = next(iter(vectors.values())).his_NE.shape[1]
     describe(arm.folder, arm, module, width=width, categories=len(data.prepared.corpora))
     module.save_adapter(arm.folder / "adapter.safetensors", {})

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from dep.evaluation.significance import mean_interval
-from experiments.paper.user_gains import UserGain, user_gains
+from dep.pipeline.user_gains import UserGain, user_gains
 from experiments.study.page import Section
 
 _SPLITS: dict[str, tuple[str, str, Callable[[UserGain], float]]] = {

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,14 +81,6 @@ def test_dep_and_its_shuffled_control_share_one_adapter(finished: Path) -> None:
 def test_the_command_in_the_report_repeats_the_run(finished: Path, conf: Path, small: list[str]) -> None:
     command = json.loads((finished / "runs/arms/run.json").read_text())["command"]
     assert shlex.split(command) == ["dep", "run", str(conf / "arms.yaml"), *small]
-
-
-def test_the_notebook_runs_on_a_finished_run(finished: Path, conf: Path) -> None:
-    root = conf.parent
-    variables = {"DEP_RUN": str(finished / "runs/arms"), "DEP_METRIC": "nll", "PYTHONPATH": str(root)}
-    command = [sys.executable, "-m", "pytest", "-q", "--nbmake", "-p", "no:cacheprovider", "notebooks"]
-    done = subprocess.run(command, cwd=root, env=os.environ | variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_an_adapter_folder_is_sufficient_to_rebuild_the_trained_module(

@@ -44,6 +44,9 @@ class SyntheticSource(GeneratedSource):
         """Number of items that belong to a circle; its members mostly review these."""
         drift: float = 0.0
         """The share of a user's traits, from 0 to 1, that changes halfway through the user's reviews."""
+        permute: bool = False
+        """Whether users exchange their traits before their last review, the test target, so that a user's past says
+        nothing about it. It is a check of methods and measures: no system can gain there by using the past."""
 
     def __init__(self, config: Config) -> None:
         if not 0 <= config.seed < 900_000:
@@ -53,6 +56,8 @@ class SyntheticSource(GeneratedSource):
             )
         if not 0 <= config.drift <= 1:
             raise DepError(f"source.drift: expected a share between 0 and 1, found {config.drift}")
+        if config.permute and config.drift:
+            raise DepError("source.permute", "no drift with it", f"source.drift={config.drift:g}", "set one of the two")
         self.config = config
 
     def planted(self, corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors]) -> list[TraitRow]:
@@ -67,6 +72,8 @@ class SyntheticSource(GeneratedSource):
         size = {name: value for name, value in asdict(self.config).items() if name not in ("kind", "folder", "seed")}
         if not self.config.drift:
             del size["drift"]  # without drift, the folder is called as before drift existed
+        if not self.config.permute:
+            del size["permute"]
         short = json_digest(size)[:8]
         folder = Path(self.config.folder) / f"seed{self.config.seed}-{short}"
         write_world(folder, self.config.seed, **size)

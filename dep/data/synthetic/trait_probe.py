@@ -76,6 +76,17 @@ def traits(user: Mapping[str, Any], time: int) -> Mapping[str, Any]:
     return {**user, **later} if later and time >= later["since"] else user
 
 
+def sayings_of(folder: Path, category: str) -> dict[str, set[str]]:
+    """Return the sayings of each user of a world, by the user's name; with drift, those of the first half.
+
+    Args:
+        folder: the folder with `truth_<category>.json`.
+        category: the category.
+    """
+    truth = json.loads((folder / f"truth_{category}.json").read_text(encoding="utf-8"))
+    return {name: set(user["sayings"]) for name, user in truth["users"].items()}
+
+
 def planted(
     corpora: Mapping[str, Corpus], vectors: Mapping[str, Vectors], folder: Path, ridge: float = 1e-2
 ) -> list[TraitRow]:

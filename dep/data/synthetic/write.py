@@ -10,29 +10,36 @@ from typing import Any
 from dep.data.synthetic.drift import drifted
 from dep.data.synthetic.generator import World, make_world
 from dep.data.synthetic.language import CATEGORIES
+from dep.data.synthetic.permuted import permuted
 from dep.data.synthetic.rows import item_row, json_lines, review_row
 from dep.utils.atomic_io import write_text
 from dep.utils.hashing import text_digest
 
 MANIFEST = "world.json"
+_FIXED = ("circle", "leniency", "length")
+"""Traits that drift leaves as they are."""
 
 
-def write_world(folder: Path, seed: int, drift: float = 0.0, **size: int) -> dict[str, World]:
+def write_world(folder: Path, seed: int, drift: float = 0.0, permute: bool = False, **size: int) -> dict[str, World]:
     """Write `<Category>.jsonl`, `meta_<Category>.jsonl` and `truth_<Category>.json`, and then the manifest.
 
     Args:
         folder: the folder to write to. If it already holds a complete world of the same reviews, nothing is written.
         seed: the seed of the world.
         drift: the share of a user's traits that changes halfway; see `drifted`.
+        permute: whether users exchange their traits before their last review; see `permuted`.
         size: the sizes that `make_world` takes.
 
     Returns:
         One world for each category.
     """
     worlds = {category: drifted(make_world(category, seed, **size), seed, drift) for category in CATEGORIES}
+    if permute:
+        worlds = {category: permuted(world, seed) for category, world in worlds.items()}
     files = {name: text for category, world in worlds.items() for name, text in _files(category, world).items()}
     digest = text_digest("".join(files.values()))
-    turned = {"drift": drift} if drift else {}  # worlds that were written before drift existed stay valid
+    # Worlds that were written before these options existed stay valid.
+    turned = ({"drift": drift} if drift else {}) | ({"permute": True} if permute else {})
     manifest = {
         "seed": seed,
         **size,
@@ -66,7 +73,7 @@ def _files(category: str, world: World) -> dict[str, str]:
 def truth(world: World) -> dict[str, Any]:
     """Return the traits of each user and the facts of each item.
 
-    With drift, a user also has `later`, which holds the changed traits and the time of the change.
+    With drift or a permutation, a user also has `later`, which holds the changed traits and the time of the change.
     """
     people: dict[str, dict[str, Any]] = {
         p.name: {
@@ -75,9 +82,10 @@ def truth(world: World) -> dict[str, Any]:
         }
         for p in world.people
     }  # fmt: skip
-    for name, turn in world.later.items():
+    for name_of, turn in world.later.items():
         now = turn.person
-        people[name]["later"] = {
+        people[name_of]["later"] = {
             "since": turn.time, "sayings": list(now.sayings), "tone": now.tone, "article": now.article,
+            **{name: getattr(now, name) for name in _FIXED if getattr(now, name) != people[name_of][name]},
         }  # fmt: skip
     return {"users": people, "items": {t.name: {"facts": list(t.facts), "circle": t.circle} for t in world.things}}

@@ -64,6 +64,11 @@ class DEPAdapter(Adapter):
         latent, rebuilt = self.compressor(standardizer(v_BKE) + noise_BKE)
         return Compressed(latent, None if rebuilt is None else standardizer.undo(rebuilt))
 
+    def latents(self, v_NE: Tensor, branch: Branch) -> Tensor:
+        """Return the latents [N, Z] of a branch's vectors [N, E]."""
+        like = next(self.parameters())
+        return self._compress(v_NE.to(like)[None], 0.0, branch).latent[0]
+
     def _seen_by_losses(
         self, batch: Batch, vectors: dict[Branch, Tensor], compressed: dict[Branch, Compressed]
     ) -> tuple[dict[Branch, Tensor], dict[Branch, Compressed], dict[Branch, Tensor]]:

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dep.models.compressors.settings import AutoencoderConfig, NoCompressorConfig, SparseAutoencoderConfig
+from dep.models.compressors.settings import (
+    AutoencoderConfig,
+    JumpReLUConfig,
+    L1Config,
+    NoCompressorConfig,
+    SparseAutoencoderConfig,
+    TopKConfig,
+)
 from dep.utils.registry import Registry
 
 if TYPE_CHECKING:
@@ -16,4 +23,7 @@ if TYPE_CHECKING:
 COMPRESSORS: Registry[Compressor] = Registry("compressor", default="sae")
 COMPRESSORS.add(SparseAutoencoderConfig, "dep.models.compressors.sae:SparseAutoencoder")
 COMPRESSORS.add(AutoencoderConfig, "dep.models.compressors.ae:Autoencoder")
+COMPRESSORS.add(TopKConfig, "dep.models.compressors.topk:TopKAutoencoder")
+COMPRESSORS.add(JumpReLUConfig, "dep.models.compressors.jumprelu:JumpReLUAutoencoder")
+COMPRESSORS.add(L1Config, "dep.models.compressors.l1:L1Autoencoder")
 COMPRESSORS.add(NoCompressorConfig, "dep.models.compressors.none:NoCompressor")

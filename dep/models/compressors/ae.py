@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from dep.models.compressors.base import Compressed, CompressorLosses, PerBranch
-from dep.models.compressors.settings import AutoencoderConfig, SparseAutoencoderConfig
+from dep.models.compressors.settings import (
+    AutoencoderConfig,
+    JumpReLUConfig,
+    L1Config,
+    SparseAutoencoderConfig,
+    TopKConfig,
+)
 from dep.models.initialization import initialise
 from dep.models.losses import reconstruction_loss
 from dep.types import Branch
@@ -19,8 +25,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": nn.functional.gelu,
     "relu": torch.relu,
 }
-
-
+AnyAutoencoderConfig = AutoencoderConfig | SparseAutoencoderConfig | TopKConfig | JumpReLUConfig | L1Config
 DECODER_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": nn.Identity(), "gelu": nn.functional.gelu}
 
 
@@ -32,7 +37,7 @@ class Autoencoder(nn.Module):
     e -> e_SE   z -> latent [..., Z]   ê -> reconstruction [..., E]
     """
 
-    def __init__(self, config: AutoencoderConfig | SparseAutoencoderConfig, width: int) -> None:
+    def __init__(self, config: AnyAutoencoderConfig, width: int) -> None:
         """Create the encoder and the decoder.
 
         Args:
@@ -56,9 +61,13 @@ class Autoencoder(nn.Module):
             The latents [..., Z] and the reconstructions [..., E], in the dtype of `e_SE`.
         """
         e = e_SE.bfloat16() if self.config.dtype == "bfloat16" else e_SE
-        latent = ACTIVATIONS[self.config.activation](_linear(self.encoder, e))
+        latent = self.activate(_linear(self.encoder, e))
         rebuilt = DECODER_ACTIVATIONS[self.config.decoder_activation](_linear(self.decoder, latent))
         return Compressed(latent.to(e_SE.dtype), rebuilt.to(e_SE.dtype))
+
+    def activate(self, pre_SZ: Tensor) -> Tensor:
+        """Return the latents [..., Z] of the encoder's outputs [..., Z]."""
+        return ACTIVATIONS[self.config.activation](pre_SZ)
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
         """Return the reconstruction loss (Eq. 8).

@@ -68,6 +68,39 @@ class SparseAutoencoderConfig(_AutoencoderFields):
 
 
 @dataclass(kw_only=True)
+class TopKConfig(_AutoencoderFields):
+    """Settings of the autoencoder that keeps k units of each vector."""
+
+    kind: Literal["topk"] = "topk"
+    k: int = 32
+    """Largest number of units that are active for a vector, between 1 and `latent`."""
+    activation: Literal["relu"] = "relu"
+    """Activation after the encoder."""
+
+
+@dataclass(kw_only=True)
+class JumpReLUConfig(_AutoencoderFields):
+    """Settings of the autoencoder whose units have thresholds."""
+
+    kind: Literal["jumprelu"] = "jumprelu"
+    threshold: float = 0.1
+    """The threshold of each unit before training, above 0."""
+    bandwidth: float = 0.1
+    """ε, the width of the window above a threshold in which values move the threshold, above 0."""
+    activation: Literal["relu"] = "relu"
+    """Activation after the encoder, before the threshold."""
+
+
+@dataclass(kw_only=True)
+class L1Config(_AutoencoderFields):
+    """Settings of the autoencoder with a loss on the sum of the activations."""
+
+    kind: Literal["l1"] = "l1"
+    activation: Literal["relu"] = "relu"
+    """Activation after the encoder."""
+
+
+@dataclass(kw_only=True)
 class NoCompressorConfig(ComponentConfig):
     """The choice of no compressor, which has no settings."""
 

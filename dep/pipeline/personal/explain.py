@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from dep.models.compressors.base import Compressed
 from dep.pipeline.personal.inputs import Ask, PastReview
+from dep.pipeline.personal.latents import compressor_of
 from dep.pipeline.personal.users import Background
 from dep.utils.progress import stage
 
@@ -93,7 +94,7 @@ def explain(
     """Explain a text; `Personalizer.explain` documents the arguments."""
     known = requests.used(ask)
     variants = list(_variants(requests, ask, known, peers))
-    compressor = _compressor(writer)
+    compressor = compressor_of(writer.module.soft_prompt.adapter)
     request = requests.build(ask, known)
     units = [] if compressor is None else _units(compressor, lambda: writer.loss([request], [text]).sum(), latents)
     with stage("explain", 1 + len(variants) + len(units), show=progress) as advance:
@@ -102,7 +103,7 @@ def explain(
             found: list[float] = []
             for start in range(0, len(asked), writer.settings.batch_size):
                 some = [requests.build(*pair) for pair in asked[start : start + writer.settings.batch_size]]
-                found += writer.nll(some, [text] * len(some))
+                found += writer.nll(some, [text] * len(some), [ask] * len(some))
                 advance(len(some))
             return found
 
@@ -152,12 +153,6 @@ def _without_peers(past: PastReview) -> Iterator[tuple[str, PastReview]]:
 def _short(text: str, width: int = _WIDEST) -> str:
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _compressor(writer: Writer) -> nn.Module | None:
-    """Return the compressor of the adapter, whose output is the latents; None for an adapter without one."""
-    found = getattr(writer.module.soft_prompt.adapter, "compressor", None)
-    return found if isinstance(found, nn.Module) else None
 
 
 def _units(compressor: nn.Module, loss: Callable[[], Tensor], count: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,8 @@ class Ask:
         max_new_tokens: the largest number of tokens in the text; None for the adapter's setting.
         temperature: the temperature of the sampling, 0 for the most likely tokens; None for the adapter's setting.
         top_p: the probability mass from which tokens are drawn; None for the adapter's setting.
+        units: values that units of the adapter's compressor get for all vectors, by the unit's number. 0 takes a unit
+            away; values above `Personalizer.latents` exaggerate it.
     """
 
     history: Sequence[PastReview] | None = None
@@ -100,3 +102,4 @@ class Ask:
     max_new_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    units: Mapping[int, float] = field(default_factory=dict)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rich.console import Console
 
-from dep.config.loader import load_arms
 from dep.data.vectors.peer_means import PeerMeans
 from dep.data.vectors.settings import DifferenceConfig
 from dep.data.vectors.shown import ShownDifferences
 from dep.pipeline.personal.inputs import Ask, PastReview
 from dep.pipeline.resources import Resources
+from dep.pipeline.run_data import open_run
 from dep.types import Corpus, Item, Vectors
 from dep.utils.errors import DepError, MissingFile
 
@@ -174,34 +174,35 @@ class RunUsers:
 
     def __init__(self, folder: Path, with_vectors: bool) -> None:
         self.with_vectors = with_vectors
-        self.folder, path = folder, folder.resolve().parents[1] / "config.yaml"
-        if not path.is_file():
+        self.folder, home = folder, folder.resolve().parents[1]
+        if not (home / "config.yaml").is_file():
             raise MissingFile(
-                f"user of {folder}", f"the run's {path}", "none",
+                f"user of {folder}", f"the run's {home / 'config.yaml'}", "none",
                 "give history=[...], set Personalizer.store, or name the folder of an arm in a finished run",
             )  # fmt: skip
-        run, configs = load_arms([path])
+        run, configs = open_run(home)
         self.config = configs[folder.resolve().parent.name]
         self.resources = Resources(run, Console(quiet=True))
 
     @cached_property
-    def _categories(self) -> dict[str, _Category]:
+    def categories(self) -> dict[str, Category]:
+        """The reviews and vectors of each category of the run."""
         dataset = self.resources.prepared(self.config)
         categories = {}
         for number, (name, corpus) in enumerate(sorted(dataset.corpora.items())):
             pool_N, vectors = dataset.pool[name], None
             if self.with_vectors:
                 vectors = self.resources.cache(self.config).vectors(corpus, pool_N)
-            categories[name] = _Category(number, corpus, vectors, pool_N, self.config.difference)
+            categories[name] = Category(number, corpus, vectors, pool_N, self.config.difference)
         return categories
 
     def __call__(self, ask: Ask, newest: int) -> Background:
         """Return the newest reviews of the ask's user."""
         return self._category(ask).background(ask, newest)
 
-    def _category(self, ask: Ask) -> _Category:
+    def _category(self, ask: Ask) -> Category:
         """Return the category in which the user is looked up."""
-        found = {name: one for name, one in self._categories.items() if ask.user in one.rows_of}
+        found = {name: one for name, one in self.categories.items() if ask.user in one.rows_of}
         where = f"{self.folder.resolve().parents[1]}"
         if not found:
             raise DepError(f"user {ask.user!r}", f"a user of {where}", "none", "give history=[...]")
@@ -218,7 +219,7 @@ class RunUsers:
         return next(iter(chosen.values()))
 
 
-class _Category:
+class Category:
     """The reviews and vectors of one category of a run."""
 
     def __init__(

@@ -25,6 +25,7 @@ from dep.inference.prefix_store import PrefixStore
 from dep.inference.settings import GenerateConfig
 from dep.pipeline.arm import Arm
 from dep.pipeline.personal.inputs import Ask
+from dep.pipeline.personal.latents import units_set
 from dep.types import Prompt, Request
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Writer:
         for at, (prompt, ask) in enumerate(zip(prompts, asks, strict=True)):
             alone = (at,) if not padded and self.settings.contrast else ()
             length = 0 if padded else len(prompt.ids)
-            together[ask.max_new_tokens, ask.temperature, ask.top_p, length, alone].append(at)
+            units = tuple(sorted(ask.units.items()))
+            together[ask.max_new_tokens, ask.temperature, ask.top_p, units, length, alone].append(at)
         for group in together.values():
             group.sort(key=lambda at: -len(prompts[at].ids))
             yield from (
@@ -131,13 +133,20 @@ class Writer:
             return ""  # what may be a thought, which the finished text leaves out
         return without_thinking(text).rstrip("\ufffd")  # the token of a half character
 
-    def nll(self, requests: Sequence[Request], texts: Sequence[str]) -> list[float]:
+    def nll(self, requests: Sequence[Request], texts: Sequence[str], asks: Sequence[Ask]) -> list[float]:
         """Compute the negative log likelihood of each text in nats per token, several at a time."""
-        found: list[float] = []
-        for start in range(0, len(requests), self.settings.batch_size):
-            rows = slice(start, start + self.settings.batch_size)
-            with torch.no_grad():
-                found += self.loss(requests[rows], texts[rows]).tolist()
+        together = defaultdict[tuple[tuple[int, float], ...], list[int]](list)
+        for at, ask in enumerate(asks):
+            together[tuple(sorted(ask.units.items()))].append(at)
+        found = [0.0] * len(asks)
+        for units, group in together.items():
+            for some in (
+                group[at : at + self.settings.batch_size] for at in range(0, len(group), self.settings.batch_size)
+            ):
+                with self.lock, torch.no_grad(), units_set(self.module.soft_prompt.adapter, dict(units)):
+                    values = self.loss([requests[at] for at in some], [texts[at] for at in some]).tolist()
+                for at, value in zip(some, values, strict=True):
+                    found[at] = value
         return found
 
     def loss(self, requests: Sequence[Request], texts: Sequence[str]) -> Tensor:
@@ -161,7 +170,7 @@ class Writer:
         collate = Collator(self._pad, side="left", answers=False)
         streams = [random.Random(f"{ask.seed}/{prompt.key}") for ask, prompt in zip(asks, prompts, strict=True)]
         sampler = _AskSampler(generate.config, streams, generate.suppressed, tap)
-        with self.lock:
+        with self.lock, units_set(self.module.soft_prompt.adapter, asks[0].units):
             return generate.texts(collate(prompts), None if plain is None else collate(plain), sampler)
 
 

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from dep.config.words import read_yaml
+from dep.pipeline.user_gains import UserGain
 from dep.utils.atomic_io import write_json, write_rows, write_text
 from dep.utils.errors import DepError
-from experiments.paper.user_gains import UserGain
 from experiments.study import __main__ as study
 from experiments.study import groups, report
 from experiments.study.criteria import best_arm, criteria

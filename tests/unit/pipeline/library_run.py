@@ -13,7 +13,7 @@ from dep.pipeline.resources import Resources
 from dep.utils.atomic_io import write_json, write_text
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
-ARMS = ["dep", "dep_user", "constant", "e2p", "pplug", "user_llm_cross", "lora", "dep_memory"]
+ARMS = ["dep", "dep_user", "constant", "user_llm_cross", "lora", "dep_memory"]
 _SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "compare=[]", "name=small",
     "embedder={kind: style, dim: 8}", "generate.max_new_tokens=6", "projector.init_scale=1.0",

@@ -391,9 +391,25 @@ def test_the_lines_of_the_library_page_run_as_written(
     page = Path(__file__).resolve().parents[3] / "docs" / "library.md"
     names: dict[str, object] = {}
     p = dep.Personalizer.from_pretrained(run / "dep")
-    user = next(iter(next(iter(p._requests.users._categories.values())).rows_of))  # type: ignore[attr-defined]
+    user = next(iter(next(iter(p._requests.users.categories.values())).rows_of))  # type: ignore[attr-defined]
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
         if "owner/" not in block and "PeerIndex" not in block:
             lines = block.replace("runs/demo", str(run)).replace("u017", user)
             exec(compile(lines, "docs/library.md", "exec"), names)
     assert "NLL of the text" in capsys.readouterr().out
+
+
+def test_units_of_the_compressor_are_set_for_one_ask_and_not_for_its_neighbour(writer: dep.Personalizer) -> None:
+    latents = writer.latents(writer.embed(["a fine drum .", "a loud horn ."]), "his")
+    assert latents.shape[0] == 2
+    unit = int(latents.max(0).values.argmax())
+    changed = replace(ASK, units={unit: 50.0 * float(latents.max())})
+    plain, other, again = _nlls(writer, ASK, changed, ASK)
+    assert plain == again != pytest.approx(other, abs=1e-5)
+    assert _nlls(writer, changed) == pytest.approx([other], abs=1e-5)
+    texts = writer.generate_many([ASK, changed, replace(ASK, units={unit: 0.0})])
+    assert texts[0] == writer.generate_many([ASK])[0]
+    with pytest.raises(DepError, match="units: expected numbers from 0 to"):
+        writer.generate_many([replace(ASK, units={100_000: 0.0})])
+    with pytest.raises(DepError, match="units: expected an adapter with a compressor"):
+        writer.baseline("rag").likelihood(replace(ASK, units={0: 0.0}), "a drum")
