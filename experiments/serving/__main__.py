@@ -40,7 +40,7 @@ def main(words: list[str]) -> None:
                 world, home, numbers["requests"], numbers["at_once"], numbers["tokens"], numbers["users"]
             ).rows()
         else:
-            found = [asdict(kill(world, home, seconds)) for seconds in (0.3, 1.1, 2.3)]
+            found = [asdict(kill(world, home, posts)) for posts in (1, 7, 40)]
             rows = [(name, ", ".join(str(one[name]) for one in found)) for name in found[0]]
     for row in rows:
         table.add_row(*row)

@@ -45,8 +45,8 @@ class Killed:
     """The exit code of the second server."""
 
 
-def kill(world: World, folder: Path, seconds: float, users: int = 8) -> Killed:
-    """Kill a server after some seconds of posts and requests, and look at its store."""
+def kill(world: World, folder: Path, posts: int, users: int = 8) -> Killed:
+    """Kill a server during the post that follows so many answered ones, while it writes texts; look at its store."""
     path = folder / "killed.sqlite"
     path.unlink(missing_ok=True)
     p, index = loaded(world, path, users)
@@ -60,14 +60,16 @@ def kill(world: World, folder: Path, seconds: float, users: int = 8) -> Killed:
         ]
         for thread in threads:
             thread.start()
-        time.sleep(seconds)
+        while sum(answered for _, answered in posted) < posts and server.process.poll() is None:
+            time.sleep(0.001)
         server.process.kill()
         for thread in threads:
             thread.join()
     with p.open_store(path) as after:
         found = [after.find([one.key for one in batch]) for batch, _ in posted]
         stored = len(after) - before
-        names = sorted({one.user for batch, _ in posted for one in batch} | {name_of(user) for user in range(users)})
+        posters = {one.user for batch, _ in posted for one in batch}
+        names = sorted(posters | {name_of(user) for user in range(users)})
         unequal = _unequal(after, names, folder / "anew.sqlite", p.open_store(folder / "anew.sqlite", create=True))
     with serving(world.run, f"store={path}", "threads=1") as again:
         user = posted[0][0][0].user
