@@ -57,7 +57,7 @@ def serve(adapter: str, config: ServeConfig, console: Console) -> None:
         settings.app = build_app(Service(engine, store, config, metrics, Path(name).name), key)
         host = f"[{config.host}]" if ":" in config.host else config.host
         where = f"http://{host}:{socket.getsockname()[1]}"
-        users = store.path if store else "the run; start with store=FILE to store reviews"
+        users = store.path if store is not None else "the run; start with store=FILE to store reviews"
         console.print(f"[bold]model[/]  {Path(name).name}", highlight=False)
         console.print(f"[bold]users[/]  {users}", highlight=False)
         if not isinstance(writer, RowWriter):
@@ -68,7 +68,7 @@ def serve(adapter: str, config: ServeConfig, console: Console) -> None:
     finally:
         if engine.alive:
             engine.stop()
-        if store:
+        if store is not None:
             store.close()
     console.print("[bold]stop[/]   all requests in flight are answered")
 
