@@ -9,7 +9,6 @@ import torch
 from dep.models.compressors.ae import Autoencoder
 from dep.models.compressors.base import Compressed, CompressorLosses, PerBranch
 from dep.models.compressors.code_stats import code_stats
-from dep.models.compressors.settings import L1Config
 from dep.types import Branch
 
 
@@ -22,15 +21,6 @@ class L1Autoencoder(Autoencoder):
     w_j is column j of W_dec, and d' the number of units. Without its length, the loss would fall by small activations
     and large columns, which make nothing sparse. The loss takes the place of Eq. 10 in Eq. 11.
     """
-
-    def __init__(self, config: L1Config, width: int) -> None:
-        """Create the encoder and the decoder.
-
-        Args:
-            config: the settings of `ae`.
-            width: E, the width of the embeddings.
-        """
-        super().__init__(config, width)
 
     def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
         """Return the reconstruction loss (Eq. 8), the sparsity loss and statistics of the code.
