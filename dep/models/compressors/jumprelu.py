@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dep.models.compressors.ae import Autoencoder
-from dep.models.compressors.base import Compressed, CompressorLosses, PerBranch
-from dep.models.compressors.code_stats import code_stats
 from dep.models.compressors.settings import JumpReLUConfig
-from dep.types import Branch
+from dep.models.compressors.sparse_code import SparseCodeAutoencoder
 from dep.utils.errors import DepError
 
 
-class JumpReLUAutoencoder(Autoencoder):
+class JumpReLUAutoencoder(SparseCodeAutoencoder):
     """`jumprelu`: an autoencoder whose unit j is zero up to its threshold θ_j > 0, with a loss on the active units.
 
         z_j = a_j if a_j > θ_j else 0,   a = relu(W_enc e + b_enc),   ê = W_dec z + b_dec
@@ -54,23 +50,10 @@ class JumpReLUAutoencoder(Autoencoder):
         result: Tensor = _Jump.apply(torch.relu(pre_SZ), self.log_threshold.exp().to(pre_SZ.dtype), self.bandwidth)
         return result
 
-    def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """Return the reconstruction loss (Eq. 8), the sparsity loss and statistics of the code.
-
-        Args:
-            vectors: the embeddings [B, K, E] of each branch.
-            out: what `forward` returned for these embeddings.
-            present: for each branch a mask [B, K]; embeddings where it is False are padding and ignored.
-        """
-        losses, _ = super().losses(vectors, out, present)
-        theta_Z = self.log_threshold.exp()
-        active = [
-            _Active.apply(out[b].latent[here].detach().float(), theta_Z, self.bandwidth).mean()
-            for b, here in present.items()
-            if bool(here.any())
-        ]
-        losses["sparse"] = torch.stack(active).sum() if active else theta_Z.new_zeros(())
-        return CompressorLosses(losses, code_stats(vectors, out, present))
+    def sparsity(self, z_NZ: Tensor) -> Tensor:
+        """Return the share of active units; only the thresholds get a gradient."""
+        active_NZ: Tensor = _Active.apply(z_NZ.detach().float(), self.log_threshold.exp(), self.bandwidth)
+        return active_NZ.mean()
 
 
 def _window(value_NZ: Tensor, theta_Z: Tensor, bandwidth: float) -> Tensor:

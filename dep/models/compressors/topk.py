@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from dep.models.compressors.ae import Autoencoder
-from dep.models.compressors.base import Compressed, CompressorLosses, PerBranch
-from dep.models.compressors.code_stats import code_stats
 from dep.models.compressors.settings import TopKConfig
-from dep.types import Branch
+from dep.models.compressors.sparse_code import SparseCodeAutoencoder
 from dep.utils.errors import DepError
 
 
-class TopKAutoencoder(Autoencoder):
+class TopKAutoencoder(SparseCodeAutoencoder):
     """`topk`: an autoencoder in which at most k units are active for a vector.
 
         z = TopK(relu(W_enc e + b_enc)),   ê = W_dec z + b_dec
@@ -43,14 +38,3 @@ class TopKAutoencoder(Autoencoder):
         active_SZ = torch.relu(pre_SZ)
         largest = active_SZ.topk(self.k, dim=-1)
         return torch.zeros_like(active_SZ).scatter(-1, largest.indices, largest.values)
-
-    def losses(self, vectors: PerBranch, out: Mapping[Branch, Compressed], present: PerBranch) -> CompressorLosses:
-        """Return the reconstruction loss (Eq. 8) and statistics of the code.
-
-        Args:
-            vectors: the embeddings [B, K, E] of each branch.
-            out: what `forward` returned for these embeddings.
-            present: for each branch a mask [B, K]; embeddings where it is False are padding and ignored.
-        """
-        losses, _ = super().losses(vectors, out, present)
-        return CompressorLosses(losses, code_stats(vectors, out, present))
