@@ -105,7 +105,8 @@ class RunConfig:
 _MINIMA = {
     "protocol.targets_used": 1, "protocol.val_examples": 1, "protocol.test_examples": 1,
     "protocol.held_out_targets": 1, "prompt.history": 0, "projector.tokens": 1, "train.align.epochs": 0,
-    "train.align.held_out": 1, "train.epochs": 1, "train.effective_batch": 1, "train.micro_batch": 1,
+    "train.align.held_out": 1, "train.epochs": 1, "train.max_examples": 1,
+    "train.effective_batch": 1, "train.micro_batch": 1,
     "generate.batch_size": 1, "generate.max_new_tokens": 1, "generate.contrast": 0, "generate.contrast_floor": 0,
     "evaluate.batch_size": 1, "evaluate.n_boot": 1,
 }  # fmt: skip

@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader, Sampler
 from dep.data.arm_requests import ArmRequests, PromptDataset
 from dep.data.collate import Collator, add_noise
 from dep.data.prompts.builder import PromptBuilder
+from dep.data.prompts.requests import Requests
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
 from dep.data.vectors.store import VectorStore
-from dep.types import Batch, Example, Prompt, Request, UserHistory
+from dep.types import Batch, Example, Prompt, Request, Split, UserHistory
 from dep.utils.errors import DepError
 from dep.utils.lightning import pl
 
@@ -123,6 +124,8 @@ class Batching:
     passed: int = 0
     input_noise: float = 0.0
     fill: bool = True
+    max_examples: int | None = None
+    """Largest number of training examples; None takes all."""
 
 
 class ReviewData(ArmRequests, pl.LightningDataModule):
@@ -159,6 +162,19 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Compute and cache the vectors in one process; the other processes read the cache."""
         self.vectors()
+
+    def requests(self, split: Split) -> Requests:
+        """Return the requests of one split."""
+        return self.requests_of(self.examples(split))
+
+    def examples(self, split: Split) -> list[Example]:
+        """Return the examples of one split; those of training may be a sample, the same for every arm and seed."""
+        examples = [example for example in self.prepared.examples if example.split == split]
+        limit = self.batching.max_examples
+        if split == "train" and limit is not None and limit < len(examples):
+            chosen = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:limit]
+            examples = [examples[at] for at in sorted(chosen.tolist())]
+        return examples
 
     def training_prompts(self) -> TrainingPrompts:
         """Return the prompts of all training examples, the same object in each call."""

@@ -35,7 +35,7 @@ def build_data(resources: Resources, arm: Arm) -> ReviewData:
     batching = Batching(
         config.train.effective_batch, config.train.micro_batch, config.evaluate.batch_size, arm.seed,
         config.train.warm_start_epochs if arm.warm_start else 0, config.train.input_noise,
-        config.train.last_window == "fill",
+        config.train.last_window == "fill", arm.settings.max_examples,
     )  # fmt: skip
     builder = resources.builder(config, prompt, soft.branches, arm.frame)
     history_reader = None

@@ -43,7 +43,8 @@ def adapter_key(arm: Arm) -> str:
     prompt, soft = arm.configured
     # already applied by training_view, by warm_start and settings, and by the key of the alignment
     applied = ("history", "warm_start_epochs", "align")
-    trained = {name: value for name, value in numeric(arm.settings).items() if name not in applied}
+    settings = numeric(arm.settings).items()
+    trained = {name: value for name, value in settings if name not in applied and value is not None}
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []
     start += [alignment_key(arm)] if arm.alignment_tasks else []
     parts = [*_content(arm, arm.frame), _training_data(arm), identity(arm.config, "compressor", "projector")]

@@ -20,6 +20,9 @@ from dep.pipeline.jobs import Job, jobs, parallel_arms
 from dep.pipeline.resources import Resources
 from dep.pipeline.workload import alignment_load, arm_load, example_counts, trained_parameters
 
+PAST = "past reviews"
+"""Name of the hidden states of past reviews, which all arms of a run share."""
+
 
 def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig], console: Console) -> None:
     """Print the plan as a table with totals; if the reviews are missing, the paper's numbers are assumed.
@@ -106,14 +109,22 @@ def show(resources: Resources, run: RunConfig, configs: Mapping[str, RunConfig],
 
 
 def computed(load: Load, trains: bool) -> set[tuple[str, str]]:
-    """Name the kept beginnings that an arm leaves on disk: those of its test examples, and those that it trains on."""
-    return {(load.kept_name, split) for split in ("train", "test") if load.kept and (trains or split == "test")}
+    """Name what an arm leaves on disk of its test examples and of those that it trains on: beginnings, past reviews."""
+    splits = ("train", "test") if trains else ("test",)
+    kept = {(load.kept_name, split) for split in splits if load.kept}
+    return kept | {(PAST, split) for split in splits if load.past_tokens}
 
 
 def without_read(load: Load, read: Collection[tuple[str, str]]) -> Load:
-    """Return the load without the kept beginnings in `read`, which an arm before it computes."""
+    """Return the load without what is in `read`, which an arm before it computes."""
     left = {split: (load.kept_name, split) not in read for split in ("train", "test")}
-    return replace(load, read=load.read * left["train"], read_test=load.read_test * left["test"])
+    return replace(
+        load,
+        read=load.read * left["train"],
+        read_test=load.read_test * left["test"],
+        past=load.past * ((PAST, "train") not in read),
+        past_test=load.past_test * ((PAST, "test") not in read),
+    )
 
 
 def _job_seconds(job: Job, cost: Cost, first_s: float) -> float:

@@ -13,9 +13,12 @@ from transformers import AutoModelForCausalLM
 
 from dep.config.schema import build
 from dep.data.arm_requests import ArmRequests
+from dep.data.prompts.settings import PromptConfig
 from dep.data.training_population import training_rows
-from dep.models.adapters.base import AdapterParts
+from dep.models.adapters import ADAPTERS
+from dep.models.adapters.base import Adapter, AdapterParts
 from dep.models.backbones.cost import Load, architecture
+from dep.models.settings import SoftPromptConfig
 from dep.models.soft_prompt import build_adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.resources import Resources
@@ -76,12 +79,16 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         block = _FIELD_TOKENS + (_REVIEW_TOKENS if prompt.text else 0) + lines
         mean = min(prompt.max_input_tokens, _ITEM_TOKENS + block * prompt.history)
         longest = min(prompt.max_input_tokens, mean * 2) + min(prompt.max_target_tokens, 5 * _REVIEW_TOKENS)
-        kept, kept_name = 0.0, ""
+        kept, kept_name, read_past = 0.0, "", (0, 0, 0.0)
     else:
         lengths, kept_name = _lengths(resources, arm)
         mean, target, kept = (sum(column) / len(column) for column in zip(*lengths, strict=True))
         longest = max(ids + target_ids for ids, target_ids, _ in lengths)
+        read_past = _read_past(resources, arm)
+        if _at_output(soft):
+            kept, kept_name = mean + target, f"{kept_name} and states"
     epochs = arm.settings.epochs
+    counts = counts | {"train": min(counts["train"], arm.settings.max_examples or counts["train"])}
     users, users_train = _user_training(resources, arm, counts["test"] if assumed else None)
     return Load(
         counts["train"] * epochs, counts["val"] * epochs, counts["test"], mean, target, longest,
@@ -90,7 +97,33 @@ def arm_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> L
         arm.method.calls(prompt.history) if config.profile.writer == "backbone" else 0, config.profile.max_new_tokens,
         kept, kept_name, counts["train"] + counts["val"], counts["test"], config.evaluate.texts,
         counts["train"] if arm.settings.token_weights == "history" else 0, users, users_train,
+        *read_past,
     )  # fmt: skip
+
+
+def _at_output(soft: SoftPromptConfig) -> bool:
+    """Return whether the adapter changes the LLM's output alone, so that hidden states can be kept."""
+    kind: type[Adapter] = ADAPTERS.component(soft.adapter)
+    return kind.acts_at_output
+
+
+def _read_past(resources: Resources, arm: Arm) -> tuple[int, int, float]:
+    """Count the past reviews that the LLM reads for an adapter at its output.
+
+    Returns:
+        The number for training and validation, the number for the test, and the mean number of tokens of one.
+    """
+    prompt, soft = arm.configured
+    if not (_at_output(soft) and prompt.reads_user_history):
+        return 0, 0, 0.0
+    rows: dict[str, set[tuple[str, int]]] = {"train": set(), "val": set(), "test": set()}
+    for example in resources.prepared(arm.config).examples:
+        newest = example.profile[-prompt.max_user_history :]
+        rows.setdefault(example.split, set()).update((example.category, row) for row in newest)
+    plain = replace(prompt, history=0)
+    lengths, _ = _lengths(resources, arm, plain)
+    tokens = sum(ids + target for ids, target, _ in lengths) / len(lengths)
+    return len(rows["train"] | rows["val"]), len(rows["test"]), tokens
 
 
 def alignment_load(resources: Resources, arm: Arm, counts: dict[str, int] | None) -> Load:
@@ -123,15 +156,23 @@ def _user_training(resources: Resources, arm: Arm, assumed: int | None) -> tuple
     return len(tests), sum(min(len(profile), training.reviews) for _, profile in tests) * training.epochs
 
 
-def _lengths(resources: Resources, arm: Arm) -> tuple[list[tuple[int, int, int]], str]:
+def _lengths(
+    resources: Resources, arm: Arm, prompt: PromptConfig | None = None
+) -> tuple[list[tuple[int, int, int]], str]:
     """Count the tokens of prompt and target, and those that are kept, for a sample of test examples.
 
     No vectors are loaded for slot tokens. In prompts with soft tokens in their blocks only the system text is kept.
 
+    Args:
+        resources: the reviews and the tokenizer of the run.
+        arm: the arm.
+        prompt: settings of the prompt in place of the arm's.
+
     Returns:
         The three numbers of each example, and a digest of the kept tokens.
     """
-    prompt, soft = arm.configured
+    configured, soft = arm.configured
+    prompt = prompt or configured
     plain = replace(prompt, reads_user_history=False, user_tokens=0)
     builder = resources.builder(arm.config, plain, soft.branches)
     branches = builder.branches

@@ -53,6 +53,8 @@ class TrainConfig:
     first. Arms with the same warm start share it. With 0 every arm starts untrained."""
     align: AlignConfig = field(default_factory=AlignConfig)
     """The alignment stage before this training; off by default."""
+    max_examples: int | None = None
+    """Largest number of training examples, a sample that is the same for every arm and seed; None takes all."""
     history: int = 0
     """Number of past reviews in a training prompt; 0 takes `prompt.history`. An adapter computes each review's soft
     tokens independently of other reviews, so that an adapter trained with few reviews also works in prompts with

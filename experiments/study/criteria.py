@@ -1,6 +1,7 @@
 """Tests, on one set of real reviews, whether vectors carry enough of their user: a row for each part of the criterion.
 
-The best of our arms is the one with the lowest NLL on the validation users, so that the test users choose nothing.
+The best of our arms has the lowest NLL on the validation users, so that the test users choose nothing. It is compared
+with every control that knows nobody; where one control counts, it is the one with the lowest NLL on the test.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from experiments.validation import best_value
 
 SHARE = 1 / 3
 """How much of what past reviews as text win over a stranger's must be won without text."""
+CONSTANTS = ("constant", "memory_constant")
+"""Arms that are trained as ours are and know no user: soft tokens, and a correction at the LLM's output."""
 MOST = 8
 """The number of past reviews as text that counts for this; a smaller one where 8 were not measured."""
 
@@ -51,17 +54,19 @@ def criteria(run: Path, strangers: Mapping[str, str]) -> list[Criterion]:
     ours = {arm: control for arm, control in strangers.items() if {arm, control} <= names}
     found: list[Criterion] = []
     best = best_arm(run, [arm for arm in ours if arm.endswith("_notext")])
-    if best and "constant_notext" in names:
+    if best and (constants := [f"{arm}_notext" for arm in CONSTANTS if f"{arm}_notext" in names]):
         label = labels[best]
-        found.append(_less(run, best, "constant_notext", f"{label} better than the constant prompt"))
-        if share := _share(run, best, label):
+        found += [_less(run, best, constant, f"{label} better than {labels[constant]}") for constant in constants]
+        strongest = min(constants, key=lambda arm: _mean(run, arm))
+        if share := _share(run, best, strongest, labels):
             found.append(share)
         found.append(_less(run, best, ours[best], f"{label} better than with another user's vectors"))
-        worse = "with another user's vectors worse than the constant prompt (w/o text)"
-        found.append(_less(run, "constant_notext", ours[best], worse)._replace(counts=False))
+        for constant in constants:
+            worse = f"with another user's vectors worse than {labels[constant]}"
+            found.append(_less(run, constant, ours[best], worse)._replace(counts=constant == strongest))
     best = best_arm(run, [arm for arm in ours if not arm.endswith("_notext")])
     if best:
-        for other in ("rag", "constant"):
+        for other in ("rag", *CONSTANTS):
             if other in names:
                 found.append(_less(run, best, other, f"{labels[best]} better than {labels[other]}"))
     return found
@@ -86,8 +91,13 @@ def _less(run: Path, arm: str, other: str, text: str) -> Criterion:
     return Criterion(text, compared.delta, compared.low, compared.high)
 
 
-def _share(run: Path, best: str, label: str) -> Criterion | None:
-    """How much more `best` wins over the constant prompt than a share of what own reviews win over a stranger's."""
+def _mean(run: Path, arm: str) -> float:
+    values, _ = nll_by_request(run, arm)
+    return sum(values.values()) / len(values)
+
+
+def _share(run: Path, best: str, constant: str, labels: Mapping[str, str]) -> Criterion | None:
+    """How much more `best` wins over a control that knows nobody than a share of what own reviews win over others'."""
     path = run / "headroom.json"
     if not path.is_file():
         return None
@@ -99,11 +109,13 @@ def _share(run: Path, best: str, label: str) -> Criterion | None:
     won = {
         row["key"]: row[f"rag_stranger@history={count}"] - row[f"rag@history={count}"] for row in headroom["requests"]
     }
-    (ours, users), (constant, _) = nll_by_request(run, best), nll_by_request(run, "constant_notext")
+    (ours, users), (control, _) = nll_by_request(run, best), nll_by_request(run, constant)
     keys = [key for key in ours if key in won]
     if not keys:
         return None
-    more = [constant[key] - ours[key] - SHARE * won[key] for key in keys]
+    more = [control[key] - ours[key] - SHARE * won[key] for key in keys]
     interval = mean_interval(more, [users[key] for key in keys])
-    text = f"{label}: gain over the constant prompt less a third of what {count} past reviews win over a stranger's"
+    text = (
+        f"{labels[best]}: gain over {labels[constant]} less a third of what {count} past reviews win over a stranger's"
+    )
     return Criterion(text, interval.value, interval.low, interval.high)

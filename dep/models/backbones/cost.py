@@ -95,7 +95,8 @@ class Load:
     """Number of profile texts, of `call_tokens` tokens each, that the LLM writes per request (PAG, DPL)."""
     call_tokens: int = 0
     kept: float = 0.0
-    """Mean number of prompt tokens whose keys and values are kept (`backbone.keep_prefixes`)."""
+    """Mean number of prompt tokens whose keys and values are kept (`backbone.keep_prefixes`). For an adapter that acts
+    at the LLM's output all tokens are kept, as hidden states."""
     kept_name: str = ""
     """Name of what is kept. Arms whose prompts begin alike have the same name, and only the first computes it."""
     read: int = 0
@@ -110,6 +111,12 @@ class Load:
     """Number of test users for each of whom a LoRA is trained (OPPU)."""
     users_train: int = 0
     """Number of past reviews on which all these LoRAs are trained, times the number of epochs."""
+    past: int = 0
+    """Number of past reviews whose hidden states are computed before training: users of training and validation."""
+    past_test: int = 0
+    """Number of past reviews whose hidden states are computed before generation."""
+    past_tokens: float = 0.0
+    """Mean number of tokens of a past review with the prompt by which the LLM reads it."""
 
 
 @dataclass(frozen=True)
@@ -161,17 +168,18 @@ def estimate(config: BackboneConfig, load: Load, card: Card, trained: int) -> Co
     length, rate = load.prompt + load.target, card.flops * card.reached
     read_s = reading_flops(shape, load.kept, 0) / rate
     train_s = training_flops(shape, length - load.kept, load.target) * load.train / rate if trained else 0.0
-    train_s += read_s * load.read if trained else 0.0
+    past_s = reading_flops(shape, load.past_tokens, 0) / rate
+    train_s += read_s * load.read + past_s * load.past if trained else 0.0
     train_s += 2 * reading_flops(shape, length, load.target) * load.weighed / rate if trained else 0.0
     steps = min(load.new_tokens, 2 * load.target)  # a batch decodes until its longest text ends
-    prefill = reading_flops(shape, load.prompt - load.kept, 1) * load.batch / rate
+    prefill = reading_flops(shape, max(load.prompt - load.kept, 0.0), 1) * load.batch / rate
     a_batch = prefill + steps * weights / (card.bandwidth * card.decoding)
     likelihood = reading_flops(shape, length - load.kept, load.target) / rate
     if trained:
         train_s += load.validate * (a_batch / load.batch if load.validation_writes else likelihood)
     calls = load.calls * (prefill + load.call_tokens * weights / (card.bandwidth * card.decoding))
     writing = (a_batch * load.writes + calls) / load.batch
-    generate_s = load.test * (writing + likelihood) + load.read_test * read_s
+    generate_s = load.test * (writing + likelihood) + load.read_test * read_s + load.past_test * past_s
     generate_s += users_seconds(shape, load, card)
     longest = min(load.longest, int(load.prompt * 1.5)) + load.new_tokens
     decode = weights + kv_bytes(shape, longest, 2) * load.batch

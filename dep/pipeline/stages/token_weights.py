@@ -65,7 +65,7 @@ def plain_prompts(resources: Resources, arm: Arm, data: ReviewData) -> tuple[lis
             f"arm {arm.name}: train.token_weights=history", "prompt.history of 1 or more", "0",
             "raise it, or set train.token_weights=uniform",
         )  # fmt: skip
-    examples = [example for example in data.prepared.examples if example.split == "train"]
+    examples = data.examples("train")
     both = []
     for prompt in (replace(config, text=True), replace(config, history=0)):
         builder = resources.builder(arm.config, prompt, ())

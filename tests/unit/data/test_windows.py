@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dep.data.datamodule import WindowSampler
+from dep.data.datamodule import Batching, ReviewData, WindowSampler
+from dep.data.protocol import ReviewDataset
+from dep.types import Example
 
 LENGTHS = [7, 3, 9, 1, 5, 8, 2, 6, 4, 10, 11]
 
@@ -49,3 +51,18 @@ def test_a_training_that_goes_on_from_another_draws_a_later_epochs_order() -> No
     on = list(WindowSampler(LENGTHS, 4, 2, 0, lambda: (0, 0, 1), passed=1))
     assert on == list(WindowSampler(LENGTHS, 4, 2, 0, lambda: (1, 0, 1)))
     assert on != list(WindowSampler(LENGTHS, 4, 2, 0, lambda: (0, 0, 1)))
+
+
+def test_a_sample_of_training_examples_is_the_same_for_every_seed_and_other_splits_are_whole() -> None:
+    examples = [Example("Books", split, row, ()) for split in ("train", "val") for row in range(20)]
+    prepared = ReviewDataset({}, examples, {})
+    some = [
+        ReviewData(prepared, None, None, None, 0, Batching(4, 2, 2, seed, max_examples=limit))  # type: ignore[arg-type]
+        for seed, limit in ((0, 6), (1, 6), (0, None), (0, 99))
+    ]
+    sample, again, every, more = [data.examples("train") for data in some]
+    assert len(sample) == 6
+    assert sample == again
+    assert set(sample) < set(every)
+    assert every == more == examples[:20]
+    assert some[0].examples("val") == examples[20:]

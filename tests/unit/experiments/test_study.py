@@ -57,7 +57,8 @@ def write_run(run: Path, nll: dict[str, float], own: float = 3.7, stranger: floa
 def test_every_set_of_the_study_is_a_run_of_its_own_with_three_seeds() -> None:
     for each in study.chosen(KNOWN["sets"], [], ""):
         assert (each.config.name, each.config.seeds) == (f"study_{each.name}", [0, 1, 2])
-        assert {"rag", "rag_stranger", "constant_notext", "dep_notext", "shuffled_notext"} <= set(each.config.arms)
+        assert {"rag", "rag_stranger", "constant_notext", "dep_published_notext"} <= set(each.config.arms)
+        assert {name for pair in KNOWN["strangers"].items() for name in pair} <= set(each.config.arms)
 
 
 def test_words_choose_sets_and_change_settings_and_the_data_folder() -> None:
@@ -97,7 +98,7 @@ def test_the_criteria_compare_the_best_arm_with_its_controls_and_with_a_third_of
     found = criteria(tmp_path, KNOWN["strangers"])
     assert [round(part.value, 6) for part in found] == [0.2, round(0.2 - 0.2 / 3, 6), 0.3, 0.1, 0.2, 0.1]
     assert {part.outcome for part in found} == {"holds"}
-    assert [part.counts for part in found] == [True, True, True, False, True, True]
+    assert [part.counts for part in found] == [True, True, True, True, True, True]
     assert "DEP_NOTEXT" in found[0].text
     assert "8 past reviews" in found[1].text
 
@@ -105,10 +106,20 @@ def test_the_criteria_compare_the_best_arm_with_its_controls_and_with_a_third_of
 def test_a_small_gain_does_not_reach_a_third_of_a_large_headroom(tmp_path: Path) -> None:
     write_run(tmp_path, ARMS | {"dep_notext": 3.9}, own=3.0, stranger=3.9)
     outcomes = {part.text: part.outcome for part in criteria(tmp_path, KNOWN["strangers"])}
-    assert outcomes["DEP_NOTEXT better than the constant prompt"] == "holds"
+    assert outcomes["DEP_NOTEXT better than CONSTANT_NOTEXT"] == "holds"
     assert [text for text, outcome in outcomes.items() if outcome == "opposite"] == [
-        "DEP_NOTEXT: gain over the constant prompt less a third of what 8 past reviews win over a stranger's"
+        "DEP_NOTEXT: gain over CONSTANT_NOTEXT less a third of what 8 past reviews win over a stranger's"
     ]
+
+
+def test_the_strongest_control_decides_the_share_and_every_control_must_be_beaten(tmp_path: Path) -> None:
+    write_run(tmp_path, ARMS | {"memory_constant_notext": 3.85, "memory_constant": 3.45})
+    found = {part.text: part for part in criteria(tmp_path, KNOWN["strangers"])}
+    share = "DEP_NOTEXT: gain over MEMORY_CONSTANT_NOTEXT less a third of what 8 past reviews win over a stranger's"
+    assert found[share].value == pytest.approx(0.05 - 0.2 / 3)
+    assert found["DEP_NOTEXT better than MEMORY_CONSTANT_NOTEXT"].outcome == "holds"
+    assert found["DEP better than MEMORY_CONSTANT"].outcome == "opposite"
+    assert not found["with another user's vectors worse than CONSTANT_NOTEXT"].counts
 
 
 def test_the_best_arm_is_chosen_by_validation_and_not_by_test(tmp_path: Path) -> None:
@@ -139,7 +150,7 @@ def test_the_page_has_the_verdicts_of_all_sets_and_the_tables_of_each(
     page = report.write(tmp_path, names, KNOWN["strangers"], Console(quiet=True))
     markdown = (tmp_path / "study" / "report.md").read_text("utf-8")
     for text in (
-        "| books | all of these: 5 of 5 parts hold |  |  | holds |", "## absent", "Who gains",
+        "| books | all of these: 6 of 6 parts hold |  |  | holds |", "## absent", "Who gains",
         "| uniqueness: like the mean user (up to 0.5) | 3 | +0.1000",
         "| DEP_NOTEXT − CONSTANT_NOTEXT | NLL | −0.2000 |",
         "| 8 | 3 | 3.7000 | 3.9000 | −0.2000 (−0.3000 to −0.1000) | – | 900 |",

@@ -28,7 +28,8 @@ def loads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Load]:
         [CONF / "demo.yaml"],
         [
             "source.users=20", "source.circles=2", "source.items_per_circle=12", "compare=[]",
-            "arms=[rag,constant,dep,dep_notext]", "prompt.slots=late", "backbone.keep_prefixes=true",
+            "arms=[rag,constant,dep,dep_notext,memory_constant_notext,dep_memory_notext]",
+            "prompt.slots=late", "backbone.keep_prefixes=true",
             f"cache={folder}", f"runs={folder}",
         ],
     )  # fmt: skip
@@ -64,3 +65,19 @@ def test_a_run_without_texts_is_not_charged_for_writing_them() -> None:
     written = estimate(QWEN, KEPT, CARDS[0], trained=0)
     scored = estimate(QWEN, replace(KEPT, writes=False), CARDS[0], trained=0)
     assert 0 < scored.generate_s < 0.5 * written.generate_s
+
+
+def test_states_before_the_output_are_computed_once_and_past_reviews_only_where_they_act(
+    loads: dict[str, Load],
+) -> None:
+    control, ours = loads["memory_constant_notext"], loads["dep_memory_notext"]
+    assert ours.kept == ours.prompt + ours.target, "the LLM reads nothing anew in a step"
+    assert ours.kept_name == control.kept_name, "both arms read the same prompts"
+    assert (control.past, control.past_test) == (0, 0)
+    assert min(ours.past, ours.past_test, ours.past_tokens) > 0
+    later = without_read(ours, computed(ours, trains=True))
+    assert (later.past, later.past_test, later.read) == (0, 0, 0)
+    once, again = (
+        estimate(QWEN, load, CARDS[0], trained=1000) for load in (ours, replace(later, train=2 * later.train))
+    )
+    assert again.train_s < once.train_s, "two more epochs at the output cost less than the LLM's reading"
