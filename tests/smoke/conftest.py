@@ -12,9 +12,10 @@ from dep import cli
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
-    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1",
+    "source.users=12", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1",
     "protocol.test_examples=9", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=24",
     "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0", "wandb=disabled",
+    "compressor.latent=64",
 ]  # fmt: skip
 COMPARED = ("results.json", "predictions.jsonl", "scores.jsonl", "adapter.safetensors")
 
@@ -54,8 +55,10 @@ def outputs() -> Callable[[Path], dict[str, bytes]]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., int]) -> Path:
-    """Return a folder in which all arms of the small conf/arms.yaml have been run."""
-    folder = tmp_path_factory.mktemp("run")
-    assert run(folder) == 0
-    return folder
+def finished(made_once: Callable[..., Path], run: Callable[..., int]) -> Path:
+    """Return a folder in which all arms of the small conf/arms.yaml have been run; tests may add runs to it."""
+
+    def fill(folder: Path) -> None:
+        assert run(folder) == 0
+
+    return made_once("finished", fill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,18 +23,24 @@ def test_parallel_arms_give_the_bytes_of_sequential_arms(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    arms = ("arms=[non_perso,dep,shuffled]", "compare=[dep - shuffled]", "threads=1", "evaluate.metrics.names=[meteor]")
+    arms = ("arms=[non_perso,dep,shuffled]", "compare=[]", "threads=1", "evaluate.metrics.names=[meteor]")
     threads = torch.get_num_threads()
+    ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
+    shutil.copytree(finished / "cache", tmp_path / "cache", ignore=ignored)
+    monkeypatch.setattr(jobs, "_cores", lambda: 2)
     try:
-        for cores, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
-            ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
-            shutil.copytree(finished / "cache", folder / "cache", ignore=ignored)
-            monkeypatch.setattr(jobs, "_cores", lambda cores=cores: cores)
-            assert run(folder, "run", *arms) == 0
+        assert run(tmp_path, "run", *arms) == 0
     finally:
         torch.set_num_threads(threads)
-    assert outputs(tmp_path / "one") == outputs(tmp_path / "two")
     assert "3 arms, 2 in parallel" in capfd.readouterr().out
+    sequential, parallel = outputs(finished), outputs(tmp_path)
+    results = json.loads(parallel.pop("runs/arms/results.json"))["rows"]
+    assert {row["arm"] for row in results} == {"non_perso", "dep", "shuffled"}
+    rows = json.loads(sequential["runs/arms/results.json"])["rows"]
+    assert all(row in rows for row in results)
+    made = {path for path in parallel if not path.endswith("scores.jsonl")}  # these have one metric, those all
+    assert len(made) == 5, "three arms' predictions, two arms' adapters"
+    assert all(parallel[path] == sequential[path] for path in made)
 
 
 def test_the_error_names_a_failed_arm_and_the_other_arms_finish(
@@ -56,6 +63,7 @@ def test_every_arm_is_a_wandb_run_with_its_losses_scores_and_texts(
 ) -> None:
     import wandb
 
+    style = ["embedder={kind: style, dim: 8}"]
     started, logged = [], []
     true_init = wandb.init
 
@@ -66,7 +74,7 @@ def test_every_arm_is_a_wandb_run_with_its_losses_scores_and_texts(
         return wandb_run
 
     monkeypatch.setattr(wandb, "init", init)
-    assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2") == 0
+    assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2", *style) == 0
     (first, _), (training, _), (scoring, scored) = started
     assert (first["group"], first["tags"]) == ("arms", ["dep_notext", "dep"]), "the warm start"
     assert first["id"] != training["id"] == scoring["id"], "training and scores are in one run"
