@@ -15,7 +15,7 @@ from dep.pipeline import jobs
 Run = Callable[..., int]
 
 
-def test_parallel_arms_give_the_bytes_of_sequential_arms(
+def test_parallel_arms_give_the_bytes_of_sequential_arms_and_the_error_names_one_that_failed(
     finished: Path,
     tmp_path: Path,
     run: Run,
@@ -23,39 +23,31 @@ def test_parallel_arms_give_the_bytes_of_sequential_arms(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    arms = ("arms=[non_perso,dep,shuffled]", "compare=[]", "threads=1", "evaluate.metrics.names=[meteor]")
-    threads = torch.get_num_threads()
-    ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
-    shutil.copytree(finished / "cache", tmp_path / "cache", ignore=ignored)
-    monkeypatch.setattr(jobs, "_cores", lambda: 2)
-    try:
-        assert run(tmp_path, "run", *arms) == 0
-    finally:
-        torch.set_num_threads(threads)
-    assert "3 arms, 2 in parallel" in capfd.readouterr().out
-    sequential, parallel = outputs(finished), outputs(tmp_path)
-    results = json.loads(parallel.pop("runs/arms/results.json"))["rows"]
-    assert {row["arm"] for row in results} == {"non_perso", "dep", "shuffled"}
-    rows = json.loads(sequential["runs/arms/results.json"])["rows"]
-    assert all(row in rows for row in results)
-    made = {path for path in parallel if not path.endswith("scores.jsonl")}  # these have one metric, those all
-    assert len(made) == 5, "three arms' predictions, two arms' adapters"
-    assert all(parallel[path] == sequential[path] for path in made)
-
-
-def test_the_error_names_a_failed_arm_and_the_other_arms_finish(
-    finished: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(jobs, "_cores", lambda: 2)
     blocked = tmp_path / "runs/arms/rag/seed0"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file in place of the folder")
-    arms = ("arms=[rag,non_perso]", "compare=[]", "threads=1", f"cache={finished / 'cache'}")
-    assert run(tmp_path, "generate", *arms) == 2
-    message = capfd.readouterr().err
-    assert "1 of 2 arms failed" in message
-    assert "rag, seed 0" in message
-    assert (tmp_path / "runs/arms/non_perso/seed0/predictions.jsonl").is_file()
+    ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
+    shutil.copytree(finished / "cache", tmp_path / "cache", ignore=ignored)
+    monkeypatch.setattr(jobs, "_cores", lambda: 2)
+    arms = ("arms=[rag,non_perso,dep,shuffled]", "compare=[]", "threads=1", "evaluate.metrics.names=[meteor]")
+    threads = torch.get_num_threads()
+    try:
+        assert run(tmp_path, "run", *arms) == 2
+    finally:
+        torch.set_num_threads(threads)
+    printed = capfd.readouterr()
+    assert "4 arms, 2 in parallel" in printed.out
+    assert "1 of 4 arms failed" in printed.err
+    assert "rag, seed 0" in printed.err
+    sequential, parallel = outputs(finished), outputs(tmp_path)
+    scores = [path for path in parallel if path.endswith("scores.jsonl")]
+    assert len(scores) == 3
+    for path in scores:  # those of the finished run have all metrics
+        rows, whole = (list(map(json.loads, made[path].splitlines())) for made in (parallel, sequential))
+        assert all(row.items() <= full.items() for row, full in zip(rows, whole, strict=True))
+    made = parallel.keys() - scores
+    assert len(made) == 5, "three arms' predictions, two arms' adapters"
+    assert all(parallel[path] == sequential[path] for path in made)
 
 
 def test_every_arm_is_a_wandb_run_with_its_losses_scores_and_texts(
