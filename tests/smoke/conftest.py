@@ -13,7 +13,7 @@ from dep.pipeline import request_cost
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
-    "source.users=12", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1",
+    "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1",
     "protocol.test_examples=9", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=24",
     "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0", "wandb=disabled",
     "compressor.latent=64",
