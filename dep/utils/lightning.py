@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dep.utils.quick_imports import import_torchmetrics
+
+import_torchmetrics()
 try:
     import lightning.pytorch as pl
 except ModuleNotFoundError:

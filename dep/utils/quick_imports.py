@@ -1,4 +1,4 @@
-"""Imports transformers without packages that only its unused features need, which halves the time to import it."""
+"""Imports large packages without what only their unused features need, which halves the time to import them."""
 
 from __future__ import annotations
 
@@ -18,3 +18,20 @@ def import_transformers() -> None:
             stack.enter_context(patch.object(transformers.utils, name, lambda: False))
         import transformers.generation.candidate_generator
         import transformers.loss.loss_utils
+
+
+def import_torchmetrics() -> None:
+    """Import torchmetrics, which Lightning imports, without scipy.
+
+    torchmetrics imports `scipy.signal` only to restore a function that another package misses there. Afterwards its
+    metrics that need scipy find it as ever.
+    """
+    import_transformers()  # torchmetrics would import it whole
+    from lightning_utilities.core import imports
+
+    available, met = imports.package_available, imports.RequirementCache.__bool__
+    with (
+        patch.object(imports, "package_available", lambda name: name != "scipy" and available(name)),
+        patch.object(imports.RequirementCache, "__bool__", lambda self: self.requirement != "scipy" and met(self)),
+    ):
+        import torchmetrics  # noqa: F401

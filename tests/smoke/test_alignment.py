@@ -15,7 +15,8 @@ from dep.training.module import PersonalizationModule
 WORDS = [
     "compare=[]", "source.users=8", "protocol.test_examples=3", "evaluate.texts=false", "train.align.epochs=2",
     "train.align.max_examples=16", "train.align.held_out=4", "projector={tokens: 2, start: words}",
-    "soft_prompt.boundary_start=words", "prompt.max_target_tokens=24", "prompt.history=1",
+    "soft_prompt.boundary_start=words", "prompt.max_target_tokens=24", "prompt.history=1", "train.epochs=1",
+    "train.warm_start_epochs=0", "embedder={kind: style, dim: 8}",
 ]  # fmt: skip
 
 
@@ -57,10 +58,10 @@ def test_an_interrupted_alignment_continues_to_the_same_bytes_and_says_what_it_t
     shutil.copytree(whole / "cache", cut / "cache", ignore=shutil.ignore_patterns("aligned", "adapters", "predictions"))
     with monkeypatch.context() as patch:
         patch.setattr(PersonalizationModule, "on_before_optimizer_step", interrupted)
-        assert run(cut, "run", *WORDS, "arms=[dep_notext]") == 130
+        assert run(cut, "train", *WORDS, "arms=[dep_notext]") == 130
     assert not aligned(cut)
     assert len(list((cut / "cache/aligned").glob("*/checkpoints/last.ckpt"))) == 1
-    assert run(cut, "run", *WORDS, "arms=[dep_notext]") == 0
+    assert run(cut, "train", *WORDS, "arms=[dep_notext]") == 0
     ((name, content),) = aligned(cut).items()
     assert made[name] == content
     place = "runs/arms/dep_notext/seed0"

@@ -86,10 +86,11 @@ def test_the_plan_of_the_paper_needs_neither_its_model_nor_its_data(
 def test_prepare_embed_and_diff_work_on_their_own(
     tmp_path: Path, run: Run, conf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(tmp_path, "prepare", "arms=[dep]", "compare=[]") == 0
+    words = ("arms=[dep]", "compare=[]", "source.users=8")
+    assert run(tmp_path, "prepare", *words) == 0
     assert list((tmp_path / "cache").glob("prepared-*/manifest.json"))
     assert not list((tmp_path / "cache").glob("vectors"))
-    assert run(tmp_path, "embed", "arms=[dep]", "compare=[]") == 0
+    assert run(tmp_path, "embed", *words) == 0
     assert list((tmp_path / "cache" / "vectors").rglob("shard-*"))
     assert not (tmp_path / "cache" / "adapters").exists()
     assert cli.main(["diff", str(conf / "paper.yaml"), "official"]) == 0

@@ -13,7 +13,10 @@ import pytest
 from dep import cli
 from dep.inference.prefix_store import PrefixStore
 
-BASE = ["arms=[rag,dep_notext]", "compare=[]", "prompt.slots=late", "source.users=8", "generate.max_new_tokens=4"]
+BASE = [
+    "arms=[rag,dep_notext]", "compare=[]", "prompt.slots=late", "source.users=8", "generate.max_new_tokens=4",
+    "train.epochs=1", "train.warm_start_epochs=0", "evaluate.metrics.names=[rouge1]", "embedder={kind: style, dim: 8}",
+]  # fmt: skip
 KEPT = [*BASE, "backbone.keep_prefixes=true"]
 
 
@@ -60,7 +63,8 @@ def test_a_trained_adapter_is_used_on_people_of_another_world(
     tmp_path: Path, plain: Path, conf: Path, small: list[str]
 ) -> None:
     adapter = plain / "runs/arms/dep_notext/seed0"
-    settings = ["method.kind=trained", f"method.adapter={adapter}", "prompt.text=false", *BASE[1:]]
+    trained = ["method.kind=trained", f"method.adapter={adapter}", f"embedder.fitted={adapter}"]
+    settings = [*BASE[1:], *trained, "prompt.text=false"]
     nll = {}
     for vectors in ("own", "others"):
         with contextlib.chdir(tmp_path):

@@ -18,6 +18,7 @@ SMALL = [
     "protocol.test_examples=4", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=8",
     "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0", "wandb=disabled", "compare=[]",
     "train.effective_batch=10", "train.micro_batch=2", "train.warm_start_epochs=0", "arms=[dep]",
+    "embedder={kind: style, dim: 8}", "evaluate.metrics.names=[rouge1]",
 ]  # fmt: skip
 ELSEWHERE = ("embedder", "evaluate")
 """Slots that the small world fills otherwise."""

@@ -25,8 +25,10 @@ def refuse(*_: object, **__: object) -> None:
 
 
 def test_an_arm_with_texts_starts_from_the_adapter_of_the_arm_without_texts(
-    finished: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    finished: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
+    shutil.copytree(finished / "cache", tmp_path / "cache", ignore=ignored)
     folders: list[Path] = []
     fit = Train.fit
 
@@ -35,13 +37,14 @@ def test_an_arm_with_texts_starts_from_the_adapter_of_the_arm_without_texts(
         return fit(self, module, data, folder, *rest)
 
     monkeypatch.setattr(Train, "fit", watched)
-    assert run(finished, "train", "arms=[dep,dep_notext]", "compare=[]", "name=two", "cache=cache2") == 0
+    assert run(tmp_path, "train", "arms=[dep,dep_notext]", "compare=[]") == 0
     assert len(folders) == 2
-    runs = finished / "runs"
+    made = {}
     for name in ("dep", "dep_notext"):
-        again, first = (runs / folder / name / "seed0/adapter.safetensors" for folder in ("two", "arms"))
-        assert again.read_bytes() == first.read_bytes()
-    assert (runs / "two/dep/seed0/adapter.safetensors").read_bytes() != again.read_bytes()
+        again, first = (folder / "runs/arms" / name / "seed0/adapter.safetensors" for folder in (tmp_path, finished))
+        made[name] = again.read_bytes()
+        assert made[name] == first.read_bytes()
+    assert made["dep"] != made["dep_notext"]
 
 
 def test_a_warm_start_that_leaves_no_epoch_for_the_texts_is_refused(
@@ -68,7 +71,7 @@ def test_a_second_call_trains_generates_and_scores_nothing(
 @pytest.mark.parametrize("place", ["runs", "cache"])
 def test_truncated_files_are_made_again(finished: Path, tmp_path: Path, run: Run, outputs: Outputs, place: str) -> None:
     """Predictions, scores and adapters are truncated in the run's folder, or in the cache that other runs share."""
-    words = ("arms=[rag,dep]", "compare=[dep - rag]", "name=again")
+    words = ("arms=[rag,dep_notext]", "compare=[dep_notext - rag]", "name=again")
     shutil.copytree(finished / "cache", tmp_path / "cache")
     assert run(tmp_path, "run", *words) == 0
     before = outputs(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from dep.pipeline import jobs
 Run = Callable[..., int]
 
 
-def test_parallel_arms_give_the_bytes_of_sequential_arms(
+def test_parallel_arms_give_the_bytes_of_sequential_arms_and_the_error_names_one_that_failed(
     finished: Path,
     tmp_path: Path,
     run: Run,
@@ -22,33 +23,31 @@ def test_parallel_arms_give_the_bytes_of_sequential_arms(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    arms = ("arms=[non_perso,dep,shuffled]", "compare=[dep - shuffled]", "threads=1", "evaluate.metrics.names=[meteor]")
-    threads = torch.get_num_threads()
-    try:
-        for cores, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
-            ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
-            shutil.copytree(finished / "cache", folder / "cache", ignore=ignored)
-            monkeypatch.setattr(jobs, "_cores", lambda cores=cores: cores)
-            assert run(folder, "run", *arms) == 0
-    finally:
-        torch.set_num_threads(threads)
-    assert outputs(tmp_path / "one") == outputs(tmp_path / "two")
-    assert "3 arms, 2 in parallel" in capfd.readouterr().out
-
-
-def test_the_error_names_a_failed_arm_and_the_other_arms_finish(
-    finished: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(jobs, "_cores", lambda: 2)
     blocked = tmp_path / "runs/arms/rag/seed0"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file in place of the folder")
-    arms = ("arms=[rag,non_perso]", "compare=[]", "threads=1", f"cache={finished / 'cache'}")
-    assert run(tmp_path, "generate", *arms) == 2
-    message = capfd.readouterr().err
-    assert "1 of 2 arms failed" in message
-    assert "rag, seed 0" in message
-    assert (tmp_path / "runs/arms/non_perso/seed0/predictions.jsonl").is_file()
+    ignored = shutil.ignore_patterns("adapters", "predictions", "scores")
+    shutil.copytree(finished / "cache", tmp_path / "cache", ignore=ignored)
+    monkeypatch.setattr(jobs, "_cores", lambda: 2)
+    arms = ("arms=[rag,non_perso,dep,shuffled]", "compare=[]", "threads=1", "evaluate.metrics.names=[meteor]")
+    threads = torch.get_num_threads()
+    try:
+        assert run(tmp_path, "run", *arms) == 2
+    finally:
+        torch.set_num_threads(threads)
+    printed = capfd.readouterr()
+    assert "4 arms, 2 in parallel" in printed.out
+    assert "1 of 4 arms failed" in printed.err
+    assert "rag, seed 0" in printed.err
+    sequential, parallel = outputs(finished), outputs(tmp_path)
+    scores = [path for path in parallel if path.endswith("scores.jsonl")]
+    assert len(scores) == 3
+    for path in scores:  # those of the finished run have all metrics
+        rows, whole = (list(map(json.loads, made[path].splitlines())) for made in (parallel, sequential))
+        assert all(row.items() <= full.items() for row, full in zip(rows, whole, strict=True))
+    made = parallel.keys() - scores
+    assert len(made) == 5, "three arms' predictions, two arms' adapters"
+    assert all(parallel[path] == sequential[path] for path in made)
 
 
 def test_every_arm_is_a_wandb_run_with_its_losses_scores_and_texts(
@@ -56,6 +55,7 @@ def test_every_arm_is_a_wandb_run_with_its_losses_scores_and_texts(
 ) -> None:
     import wandb
 
+    style = ["embedder={kind: style, dim: 8}"]
     started, logged = [], []
     true_init = wandb.init
 
@@ -66,7 +66,7 @@ def test_every_arm_is_a_wandb_run_with_its_losses_scores_and_texts(
         return wandb_run
 
     monkeypatch.setattr(wandb, "init", init)
-    assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2") == 0
+    assert run(tmp_path, "run", "wandb=offline", "arms=[dep]", "compare=[]", "prompt.history=2", *style) == 0
     (first, _), (training, _), (scoring, scored) = started
     assert (first["group"], first["tags"]) == ("arms", ["dep_notext", "dep"]), "the warm start"
     assert first["id"] != training["id"] == scoring["id"], "training and scores are in one run"

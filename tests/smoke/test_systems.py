@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ SMALL = [
     "generate.max_new_tokens=12", "profile.max_new_tokens=12", "generate.progress=false", "train.progress=false",
     "seeds=[0]", "threads=0", "wandb=disabled", "compare=[]", "soft_prompt.user_llm.pretrain_epochs=2",
     f"arms=[{','.join(ARMS)}]", "evaluate.metrics.names=[rouge1]",
+    "embedder={kind: style, dim: 8}",
 ]  # fmt: skip
 
 
@@ -30,10 +32,11 @@ def run(folder: Path, *overrides: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("table1")
-    assert run(folder) == 0
-    return folder
+def finished(made_once: Callable[..., Path]) -> Path:
+    def fill(folder: Path) -> None:
+        assert run(folder) == 0
+
+    return made_once("table1", fill)
 
 
 def rows(folder: Path, arm: str) -> list[dict]:

@@ -17,7 +17,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1", "train.epochs=1",
     "train.warm_start_epochs=0", "generate.progress=false", "train.progress=false", "threads=0", "jobs=1",
-    "wandb=disabled", "compare=[]", "seeds=[0]",
+    "wandb=disabled", "compare=[]", "seeds=[0]", "embedder={kind: style, dim: 8}",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.targets_used=1",
     "protocol.test_examples=2", "protocol.val_examples=4", "evaluate.n_boot=40", "generate.max_new_tokens=12",
     "generate.progress=false", "train.progress=false", "seeds=[0]", "threads=0", "wandb=disabled", "compare=[]",
-    "evaluate.metrics.names=[rouge1]",
+    "evaluate.metrics.names=[rouge1]", "embedder={kind: style, dim: 8}",
 ]  # fmt: skip
 
 

@@ -16,7 +16,9 @@ from dep.pipeline.resources import Resources
 from dep.pipeline.workload import trained_parameters
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
-SMALL = ["source.users=20", "source.circles=2", "source.items_per_circle=12", "compare=[]", "embedder.batch_size=64"]
+SMALL = [
+    "source.users=20", "source.circles=2", "source.items_per_circle=12", "compare=[]", "embedder={kind: style, dim: 8}",
+]  # fmt: skip
 ARMS = "arms=[constant,dep,dep_ae,dep_none,pplug,user_llm,user_llm_cross]"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from experiments.bench import differences, embedding, generation, prompts, step
+from experiments.bench import differences, embedding, generation, prompts, step, world
 from experiments.bench.__main__ import main
 from experiments.bench.measure import Case, Row, measure
 from experiments.bench.table import plot, table
@@ -77,11 +77,14 @@ def test_the_bandwidth_benchmark_refuses_wrong_differences(monkeypatch: pytest.M
 def test_every_benchmark_gives_the_results_of_its_alternative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(step, "ROW", 600)
+    monkeypatch.setattr(world, "VOCABULARY", 4000)  # logits at every position are slow with a large one
+    world.backbone.cache_clear()
     for case in (
         differences.against_loop(500, 8, 4),
         step.case(2), step.demo(2), prompts.case(10), generation.case(4, 2),
     ):  # fmt: skip
         assert case.same(case.ours(), case.alternative()), case.name
+    world.backbone.cache_clear()
 
 
 def test_embedding_gives_the_vectors_of_its_alternatives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +92,7 @@ def test_embedding_gives_the_vectors_of_its_alternatives(tmp_path: Path, monkeyp
     pytest.importorskip("openvino")
     monkeypatch.chdir(tmp_path)  # this folder lacks Digital Music, so the built-in world's reviews are used
     monkeypatch.setattr(embedding, "REVIEWS", 6)
+    monkeypatch.setattr(embedding, "LONGEST", 80)  # the world's reviews have up to 60 tokens
     eight = "openvino_int8"
     in_eight_bits = [embedding.by_users(eight), embedding.by_encode(eight)] if find_spec("nncf") else []
     half = [embedding.by_users(dtype="bfloat16"), embedding.by_encode(dtype="bfloat16")]

@@ -19,6 +19,7 @@ CONF = str(Path(__file__).resolve().parents[3] / "conf" / "demo.yaml")
 SMALL = [
     "source.users=16", "source.circles=2", "source.items_per_circle=12", "protocol.test_examples=3",
     "generate.progress=false", "threads=0", "wandb=disabled", "jobs=1",
+    "embedder={kind: style, dim: 8}",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from dep.models.backbones.layers import decoder_layers
 from dep.models.compressors.settings import NoCompressorConfig
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
 from dep.models.soft_prompt import build_soft_prompt
-from dep.training.pretraining import pretrain
+from dep.training.pretraining import PretrainMetrics, pretrain
 from dep.training.settings import TrainConfig
 from dep.types import HIS_SLOT, Item, Request, UserHistory, UserHistoryBatch
 
@@ -101,16 +101,18 @@ def test_pretraining_predicts_the_next_event_better_than_frequency_and_is_reprod
         sequences.append(
             (replace(random_history(6, user), item=catalogue[items], category=0, rating=items % 5 + 1.0), items)
         )
-    metrics = []
-    for _ in range(2):
+
+    def trained(epochs: int) -> PretrainMetrics:
         torch.manual_seed(0)
         encoder = UserEncoder(SMALL, E, 1, 10)
-        metrics.append(pretrain(encoder, {"Books": sequences}, {"Books": catalogue}, epochs=30, lr=1e-2, seed=0))
-    assert metrics[0] == metrics[1]
-    assert metrics[0].events == 6 * 5
-    assert metrics[0].item_by_frequency > 1.9
-    assert metrics[0].item < 0.5 * metrics[0].item_by_frequency
-    assert metrics[0].stars < 0.5 * metrics[0].stars_by_frequency
+        return pretrain(encoder, {"Books": sequences}, {"Books": catalogue}, epochs=epochs, lr=1e-2, seed=0)
+
+    assert trained(2) == trained(2)
+    metrics = trained(30)
+    assert metrics.events == 6 * 5
+    assert metrics.item_by_frequency > 1.9
+    assert metrics.item < 0.5 * metrics.item_by_frequency
+    assert metrics.stars < 0.5 * metrics.stars_by_frequency
 
 
 def test_a_perceiver_makes_a_fixed_number_of_latents_and_ignores_padding() -> None:

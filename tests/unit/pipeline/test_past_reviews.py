@@ -40,6 +40,7 @@ def test_a_run_reports_the_past_reviews_of_training_prompts_beside_those_of_test
         "protocol.test_examples=4", "protocol.val_examples=2", "evaluate.texts=false", "threads=0", "wandb=disabled",
         "train.progress=false", "train.epochs=1", "train.warm_start_epochs=0", "evaluate.n_boot=20", "compare=[]",
         "prompt.history=4", "prompt.max_input_tokens=330", "prompt.max_review_tokens=null", "arms=[rag,dep]",
+        "embedder={kind: style, dim: 8}",
     ]  # fmt: skip
     assert cli.main(["run", str(CONF / "demo.yaml"), *settings]) == 0
     printed = capsys.readouterr().out

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
 
 import httpx
-import openai
 import pytest
 
 from dep.pipeline.personalizer import Ask, PastReview, Personalizer
 from dep.serving.service import Service
+
+if TYPE_CHECKING:
+    import openai
 
 KEY = "a key of the tests"
 ITEM = {"id": "item1", "title": "thing 1", "rating": 4, "review_title": "fine"}
@@ -19,6 +22,8 @@ ASK = Ask(None, "thing 1", 4.0, "fine", user="user1", item_id="item1", max_new_t
 
 @pytest.fixture(scope="module")
 def client(url: str) -> openai.OpenAI:
+    import openai
+
     return openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
 
 

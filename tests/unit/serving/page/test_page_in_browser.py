@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,8 +18,12 @@ from dep.serving.page.latents import Latents
 from dep.serving.page.reviews import RunReviews
 from dep.serving.page.votes import Votes
 
-gradio = pytest.importorskip("gradio")
-sync_api = pytest.importorskip("playwright.sync_api")
+if TYPE_CHECKING:
+    import gradio  # takes seconds, which other workers of pytest would pay as well
+    from playwright import sync_api
+
+NEEDED = ("gradio", "playwright")
+pytestmark = pytest.mark.skipif(None in map(importlib.util.find_spec, NEEDED), reason=f"needs {' and '.join(NEEDED)}")
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 needs_chromium = pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason="needs Chromium")
 MARKUP = "<script>window.attacked = 1</script><img src=x onerror='window.attacked = 1'> ${1 + 1} {{value}} &amp; "
@@ -69,7 +74,9 @@ def address(page: gradio.Blocks) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
@@ -116,6 +123,8 @@ class Hand:
 def test_every_control_works_and_nothing_is_loaded_from_elsewhere(
     page: gradio.Blocks, address: str, browser: sync_api.Browser, run: Path, width: int
 ) -> None:
+    import gradio
+
     tab = browser.new_page(viewport={"width": width, "height": 900})
     tab.set_default_timeout(60_000)
     hosts, errors = set[str | None](), list[str]()
