@@ -152,6 +152,11 @@ class PeerIndex:
             rows = [Reader(self._db, self.settings, self.width, key.user).one(key) for key in keys]
         return [(row.review, torch.from_numpy(row.own.his_E.copy())) if row else None for row in rows]
 
+    def reviews(self, user: str) -> list[StoredReview]:
+        """Return all reviews of a user, newest first, without vectors and differences."""
+        with self._transaction():
+            return [row.review for row in Reader(self._db, self.settings, self.width, user).past(None, -1, None)]
+
     def about(self, category: str, item: str) -> tuple[str, str]:
         """Return an item's title and description from its newest review that has them; empty if none has."""
         with self._transaction():
