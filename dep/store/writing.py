@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ def add(db: sqlite3.Connection, reviews: Sequence[StoredReview], vectors_NE: Flo
     author_N = [authors[review.user] for review in reviews]
     replaced = _rows(db, list(zip(item_N, author_N, strict=True)))
     forget(db, {row.item for row in replaced})
-    about_N = _about_ids(db, item_N, reviews)
+    about_N = _about_ids(db, item_N, author_N, reviews, {(row.item, row.author): row.about for row in replaced})
     _count(db, item_N, to_integers(vectors_NE), replaced, Counter(about for about in about_N if about is not None))
     plain = np.ascontiguousarray(vectors_NE, dtype=np.float32)
     there = {(row.item, row.author) for row in replaced}
@@ -122,8 +122,19 @@ def _item_ids(db: sqlite3.Connection, pairs: Sequence[tuple[int, str]], width: i
     return [ids[pair] for pair in pairs]
 
 
-def _about_ids(db: sqlite3.Connection, item_N: Sequence[int], reviews: Sequence[StoredReview]) -> list[int | None]:
-    """Return the row of `about` for each review; None where neither title nor description is known."""
+def _about_ids(
+    db: sqlite3.Connection, item_N: Sequence[int], author_N: Sequence[int], reviews: Sequence[StoredReview],
+    before: Mapping[tuple[int, int], int | None],
+) -> list[int | None]:  # fmt: skip
+    """Return the row of `about` for each review; None where neither title nor description is known.
+
+    Args:
+        db: the store.
+        item_N: the item of each review.
+        author_N: its author.
+        reviews: the reviews; what one of them leaves out is taken from the review that it replaces.
+        before: the row of `about` of each review that is replaced, by item and author.
+    """
     ids = {
         (item, title, description): number
         for number, item, title, description in db.execute(
@@ -131,9 +142,11 @@ def _about_ids(db: sqlite3.Connection, item_N: Sequence[int], reviews: Sequence[
             (json.dumps(sorted(set(item_N))),),
         )
     }
+    about = {number: facts[1:] for facts, number in ids.items()}
     found: list[int | None] = []
-    for item, review in zip(item_N, reviews, strict=True):
-        facts = (item, review.item_title, review.description)
+    for item, author, review in zip(item_N, author_N, reviews, strict=True):
+        title, description = about.get(before.get((item, author)), ("", ""))
+        facts = (item, review.item_title or title, review.description or description)
         if not any(facts[1:]):
             found.append(None)
             continue
