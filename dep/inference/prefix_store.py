@@ -87,6 +87,11 @@ class PrefixStore:
                 kept[row].append(segments[key])
         return kept
 
+    def forget(self) -> None:
+        """Drop the beginnings in memory; files stay."""
+        self._memory.clear()
+        self._in_memory = 0
+
     def _get(self, key: str) -> Segment | None:
         if key in self._memory:
             self._memory.move_to_end(key)

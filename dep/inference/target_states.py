@@ -64,6 +64,8 @@ class TargetStates:
         self.model, self.folder, self._limit = model, folder, in_memory
         self._memory: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
         self._in_memory = 0
+        self._review_of: dict[str, str] = {}
+        """The digest of the past review of each key in memory that `memories` has read."""
 
     def of_batch(self, batch: Batch) -> Tensor:
         """Return the states [M, D] at the M positions that predict the batch's labels, row by row.
@@ -88,11 +90,23 @@ class TargetStates:
         """
         memories = []
         for pair, states_TD in zip(pairs, self.read(pairs, title), strict=True):
-            key = f"{_digest(pair)}-expected"
+            own = _digest(pair)
+            key = f"{own}-expected"
             if (kept := self._get(key)) is None:
                 kept = self._put(key, self._expected(states_TD))
+            self._review_of |= {name: _of_review(pair.review) for name in (own, key) if name in self._memory}
             memories.append(Memory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"]))
         return memories
+
+    def forget(self, reviews: Sequence[Sequence[int]]) -> None:
+        """Drop the states of some past reviews from memory, and all that are not those of past reviews; files stay.
+
+        Args:
+            reviews: the token ids of each.
+        """
+        gone = set(map(_of_review, reviews))
+        for key in [key for key in self._memory if self._review_of.get(key) in {None, *gone}]:
+            self._drop(key)
 
     def read(self, pairs: Sequence[Written], title: str = "") -> list[Tensor]:
         """Return the states [T, D] of each review; with a title, a progress bar shows how many tokens are read."""
@@ -129,9 +143,12 @@ class TargetStates:
         self._memory[key] = kept
         self._in_memory += sum(tensor.nbytes for tensor in kept.values())
         while self._in_memory > self._limit:
-            _, oldest = self._memory.popitem(last=False)
-            self._in_memory -= sum(tensor.nbytes for tensor in oldest.values())
+            self._drop(next(iter(self._memory)))
         return kept
+
+    def _drop(self, key: str) -> None:
+        self._in_memory -= sum(tensor.nbytes for tensor in self._memory.pop(key).values())
+        self._review_of.pop(key, None)
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None, "states are kept on disk"
@@ -168,6 +185,10 @@ def _groups(keys: Sequence[str], pairs: dict[str, Written]) -> list[list[str]]:
             groups.append([])
         groups[-1].append(key)
     return groups
+
+
+def _of_review(ids: Sequence[int]) -> str:
+    return hashlib.sha256(np.array(ids, dtype="<i8").tobytes()).hexdigest()
 
 
 def _digest(pair: Written) -> str:

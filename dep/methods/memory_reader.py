@@ -78,6 +78,22 @@ def as_history(memory: Sequence[Memory]) -> UserHistory:
     return UserHistory(nothing[:, None], nothing[:, None], nothing, nothing, 0, nothing, memory=tuple(memory))
 
 
-def read_history(builder: PromptBuilder, states: TargetStates, pairs: Sequence[tuple[Review, Item]]) -> UserHistory:
-    """Let the LLM read past reviews as `read_past` does; return them as a history."""
-    return as_history(read_past(builder, states, pairs))
+class HistoryReader:
+    """Makes a `UserHistory` of past reviews as the LLM reads them, and remembers what it has read.
+
+    Args:
+        builder: builds Non-Perso's prompts.
+        states: reads them.
+    """
+
+    def __init__(self, builder: PromptBuilder, states: TargetStates) -> None:
+        self._builder, self._states = builder, states
+
+    def __call__(self, pairs: Sequence[tuple[Review, Item]]) -> UserHistory:
+        """Let the LLM read past reviews and their items, those that it has not read yet."""
+        return as_history(read_past(self._builder, self._states, pairs))
+
+    def forget(self, texts: Sequence[str]) -> None:
+        """Drop what is remembered of reviews with these texts."""
+        self._states.forget([self._builder.target(text) for text in texts])
+        self._builder.forget()

@@ -8,10 +8,8 @@ reviews -> embedder -> his (Eq. 2), diff (Eq. 4) -> prompt -> frozen LLM with th
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -19,25 +17,22 @@ import torch
 from huggingface_hub import ModelHubMixin
 
 from dep.data.embedders.base import Embedder
-from dep.data.embedders.fitting import FITTED_FILE
 from dep.data.prompts.builder import PromptBuilder
 from dep.methods import METHODS
-from dep.methods.memory_reader import of_past_reviews, read_history
-from dep.pipeline.adapter_folder import FILES, load_adapter
+from dep.methods.memory_reader import HistoryReader, of_past_reviews
+from dep.pipeline.adapter_folder import load_adapter
 from dep.pipeline.arm import Arm
-from dep.pipeline.personal.card import card
 from dep.pipeline.personal.explain import Explanation, explain
 from dep.pipeline.personal.folders import find, run_of
 from dep.pipeline.personal.inputs import UNCHANGED, Ask, PastReview, Strength
 from dep.pipeline.personal.latents import latents
 from dep.pipeline.personal.requests import RequestBuilder
+from dep.pipeline.personal.saving import save_adapter
 from dep.pipeline.personal.stores import check_store, open_store
 from dep.pipeline.personal.untrained import of_arm, without_adapter
-from dep.pipeline.personal.users import RunUsers, Store, StoreUsers
+from dep.pipeline.personal.users import RunUsers, Store, StoredItem, StoreUsers
 from dep.pipeline.personal.writer import Writer
 from dep.types import Branch
-from dep.utils.atomic_io import read_json, write_text
-from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +78,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         self._writer = Writer(module, tokenizer, arm)
         if (adapter := module.soft_prompt.adapter) is not None and adapter.acts_at_output:
             past_builder = PromptBuilder(tokenizer, of_past_reviews(arm.configured[0]))
-            self._requests.past_reader = partial(read_history, past_builder, module.states)
+            self._requests.past_reader = HistoryReader(past_builder, module.states)
         self._store: Store | None = None
         if folder is not None and run_of(folder):
             self._requests.users = RunUsers(folder, arm.needs_vectors)
@@ -209,7 +204,15 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         Raises:
             DepError: the adapter reads no vectors.
         """
-        return self._requests.encode(texts)
+        return self._requests.embed(texts)
+
+    def forget(self, reviews: Sequence[StoredItem]) -> None:
+        """Drop what is kept in memory of reviews that leave a store; read them before: `forget(store.reviews(user))`.
+
+        Vectors of other texts stay. Token ids and kept beginnings of prompts are dropped for all users.
+        """
+        self._requests.forget(reviews)
+        self._writer.forget()
 
     def latents(self, vectors_NE: Tensor, branch: Branch = "diff") -> Tensor:
         """Compute the latents of vectors: what the adapter's compressor makes of them (Eq. 5).
@@ -289,11 +292,4 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         Raises:
             DepError: the method trains no adapter.
         """
-        if self.folder is None or not (self.folder / FILES[-1]).is_file():
-            raise DepError(f"save_pretrained of {self.arm.label}", "a trained adapter", "none: the method trains none")
-        for name in (FITTED_FILE, *FILES):
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, save_directory / name)
-        if run := run_of(self.folder):
-            facts = read_json(self.folder / "adapter_config.json")
-            write_text(save_directory / "README.md", card(facts, self.folder.resolve().parent.name, run))
+        save_adapter(self.folder, self.arm.label, save_directory)

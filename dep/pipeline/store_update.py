@@ -106,7 +106,7 @@ def stored(corpus: Corpus) -> list[StoredReview]:
 def update(index: PeerIndex, reviews: Sequence[StoredReview], embedder: Embedder) -> Updated:
     """Add reviews to a store, or replace those with the same category, user and item.
 
-    A review whose text is in the store keeps its vector. If a review comes without title and description of its item,
+    A review whose text is in the store keeps its vector. If a review comes without title or description of its item,
     it keeps those that it has in the store.
 
     Args:
@@ -135,8 +135,8 @@ def _update(index: PeerIndex, batch: list[StoredReview], embedder: Embedder) -> 
             vectors.append(None)
             continue
         old, his_E = before
-        if not (review.item_title or review.description):
-            review = replace(review, item_title=old.item_title, description=old.description)
+        title, description = review.item_title or old.item_title, review.description or old.description
+        review = replace(review, item_title=title, description=description)
         if not _same(review, old):
             changed += 1
             todo.append(review)

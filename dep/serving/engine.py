@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, Queue
 from typing import TypeVar
@@ -23,6 +23,7 @@ from dep.pipeline.personalizer import Ask, Personalizer
 from dep.serving.other_writers import LoneWriter, VllmWriter
 from dep.serving.row_writer import RowWriter
 from dep.serving.tickets import Cancelled, Event, TextWriter, Ticket
+from dep.store.reviews import StoredReview
 from dep.types import Request
 from dep.utils.errors import DepError
 
@@ -52,6 +53,9 @@ class Engine:
         self._on_step = on_step
         self._jobs: Queue[Callable[[], None] | None] = Queue()
         self._ready: deque[tuple[Ticket, Request]] = deque()
+        self._held: set[Ticket] = set()
+        """What was prepared and is not answered; prompts hold the texts of their users."""
+        self._forgetting: list[tuple[set[Ticket], Sequence[StoredReview], Future[None]]] = []
         self._open, self._unfinished, self._stopping = threading.Lock(), 0, False
         self._thread = threading.Thread(target=self._work, name="dep-engine")
         self._thread.start()
@@ -77,6 +81,7 @@ class Engine:
             if not isinstance(event, str):
                 with self._open:
                     self._unfinished -= 1
+                self._held.discard(ticket)
             emit(event)
 
         ticket = Ticket(ask, finish, streams)
@@ -107,6 +112,21 @@ class Engine:
             self._jobs.put(job)
         return result
 
+    def forget(self, reviews: Sequence[StoredReview]) -> Future[None]:
+        """Drop what is kept in memory of reviews that leave the store; called in the engine's thread.
+
+        Returns:
+            What is done when nothing of them is left. Requests of their users that were prepared before hold their
+            texts, and are answered first.
+        """
+        done, users = Future[None](), {review.user for review in reviews}
+        self.personalizer.forget(reviews)
+        if held := {ticket for ticket in self._held if ticket.ask.user in users}:
+            self._forgetting.append((held, reviews, done))
+        else:
+            done.set_result(None)
+        return done
+
     def stop(self) -> None:
         """Answer what was accepted, accept no more, and end the thread."""
         with self._open:
@@ -125,6 +145,17 @@ class Engine:
             except Exception as error:
                 _log.exception("a step failed; the requests in it are answered with an error")
                 self.writer.fail(error)
+            self._forget_again()
+
+    def _forget_again(self) -> None:
+        """Forget the reviews that no request in flight holds any more."""
+        waiting, self._forgetting = self._forgetting, []
+        for tickets, reviews, done in waiting:
+            if tickets & self._held:
+                self._forgetting.append((tickets, reviews, done))
+            else:
+                self.personalizer.forget(reviews)
+                done.set_result(None)
 
     def _run_jobs(self) -> bool:
         """Run the jobs that have arrived, and wait for one if there is nothing to write; False after the last."""
@@ -132,6 +163,7 @@ class Engine:
         try:
             while (job := self._jobs.get(block=wait)) is not None:
                 job()
+                del job  # while the next one is awaited, nothing holds what this one held
                 wait = not (self._ready or self.writer.live)
         except Empty:
             return not self._stopping
@@ -141,6 +173,7 @@ class Engine:
         """Look up what a request needs, as the store is now."""
         try:
             self._ready.append((ticket, self.personalizer.request(ticket.ask)))
+            self._held.add(ticket)
         except Exception as error:
             if not isinstance(error, DepError):
                 _log.exception("a request could not be prepared")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from dep.pipeline.personalizer import Ask, PastReview, Strength
 from dep.serving.settings import ServeConfig
@@ -169,7 +169,8 @@ class ReviewBody(_Body):
     rating: Stars | None = None
     title: str = ""
     item_title: str = ""
-    description: str = ""
+    description: Annotated[str, Field(validation_alias=AliasChoices("item_description", "description"))] = ""
+    """Under the name that a table has for it (docs/own-data.md), too."""
     category: Annotated[str, Field(max_length=512)] = ""
     time: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Milliseconds since 1970; now, if it is missing."""
@@ -177,7 +178,7 @@ class ReviewBody(_Body):
     def stored(self, category: str, now: int) -> StoredReview:
         """Return the review as the store keeps it."""
         return StoredReview(
-            self.category or category, self.user, self.item, self.item_title or self.item, self.description, self.text,
+            self.category or category, self.user, self.item, self.item_title, self.description, self.text,
             _stars(self.rating), self.title, now if self.time is None else self.time,
         )  # fmt: skip
 

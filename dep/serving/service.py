@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Protocol
 
+import torch
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from torch import Tensor
@@ -19,7 +21,7 @@ from dep.serving.metrics import Metrics
 from dep.serving.schema import ChatBody, CompletionBody, ReviewsBody
 from dep.serving.settings import ServeConfig
 from dep.serving.tickets import Answer, Cancelled, Event, Ticket
-from dep.store.reviews import StoredReview
+from dep.store.reviews import Key, StoredReview
 from dep.utils.errors import DepError
 
 _CATEGORY = "reviews"
@@ -31,6 +33,12 @@ class Reviews(Protocol):
 
     def add(self, reviews: Sequence[StoredReview], vectors_NE: Tensor) -> None:
         """Add reviews [N] with their vectors [N, E]."""
+
+    def find(self, keys: Sequence[Key]) -> list[tuple[StoredReview, Tensor] | None]:
+        """Return the review and the vector [E] of each key; None for one that is not there."""
+
+    def reviews(self, user: str) -> list[StoredReview]:
+        """Return all reviews of a user."""
 
     def delete_user(self, user: str) -> int:
         """Delete a user's reviews and return their number."""
@@ -127,28 +135,37 @@ class Service:
             raise DepError("reviews", f"at most {self.limits.max_reviews} (max_reviews)", str(len(body.reviews)))
         if not body.reviews:
             return {"stored": 0}
-        for review in body.reviews:  # their vectors are remembered until all are stored
-            await asyncio.wrap_future(call(partial(self.engine.personalizer.embed, [review.text])))
+        embed = self.engine.personalizer.embed
+        vectors = [await asyncio.wrap_future(call(partial(embed, [review.text]))) for review in body.reviews]
         now = time.time_ns() // 1_000_000
 
         def store_all() -> None:
             names = {review.category for review in body.reviews}
             category = self._only_category(store.categories()) if "" in names else ""
             reviews = [review.stored(category, now) for review in body.reviews]
-            store.add(reviews, self.engine.personalizer.embed([review.text for review in reviews]))
+            replaced = [found[0] for found in store.find([review.key for review in reviews]) if found]
+            store.add(reviews, torch.cat(vectors))
+            if replaced:
+                self.engine.forget(replaced)
 
         await asyncio.wrap_future(call(store_all))
         self.metrics.reviews.inc(len(body.reviews))
         return {"stored": len(body.reviews)}
 
     async def delete(self, user: str) -> dict[str, int]:
-        """Delete all reviews of a user.
+        """Delete all reviews of a user; the answer comes when nothing of them is left in memory either.
 
         Raises:
             NotFound: the server has no store.
         """
         store = self._needed_store()
-        count = await asyncio.wrap_future(self.engine.call(lambda: store.delete_user(user)))
+
+        def delete_all() -> tuple[int, Future[None]]:
+            forgotten = self.engine.forget(store.reviews(user))
+            return store.delete_user(user), forgotten
+
+        count, forgotten = await asyncio.wrap_future(self.engine.call(delete_all))
+        await asyncio.wrap_future(forgotten)
         self.metrics.deleted.inc(count)
         return {"deleted": count}
 

@@ -27,6 +27,8 @@ _CACHE_KB = 65_536
 _MAP_BYTES = 2**31 - 65_536
 _CHECKPOINT_PAGES = 16_384
 """Pages in the write-ahead log above which SQLite moves them into the store's file: 128 MB."""
+_STATEMENTS = 64
+"""Prepared statements that a connection keeps."""
 _WAIT = 30.0
 """Seconds that a process waits for another one that writes."""
 _TABLES = """
@@ -59,7 +61,9 @@ def connect(path: Path) -> sqlite3.Connection:
         DepError: the file is no store, or a newer version of this package wrote it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(
+        path, timeout=_WAIT, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+    )
     try:
         db.execute(f"PRAGMA page_size={_PAGE}")
         for setting in (
@@ -112,6 +116,8 @@ def empty_log(db: sqlite3.Connection, path: Path) -> None:
     Raises:
         DepError: another process reads an older state of the file for longer than half a minute.
     """
+    for number in range(_STATEMENTS):  # prepared statements hold the last values they were given: close all of them
+        db.execute(f"SELECT {number}")
     busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise DepError(

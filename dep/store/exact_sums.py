@@ -20,6 +20,10 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 _SCALE = 2.0**34
+_SHIFT = 1.5 * 2.0**52
+_SHIFT_BITS = np.float64(_SHIFT).view(np.int64)
+_ROWS = 128
+"""Vectors that are converted and summed at a time, so that they stay in a processor's cache."""
 LARGEST = 64.0
 """The largest component of a vector. An int64 holds the sum of 8 million such components."""
 
@@ -36,8 +40,16 @@ def check_vectors(vectors_NE: Floats) -> None:
 
 
 def to_integers(vectors: Floats) -> Integers:
-    """Return q(x) of each component; any shape."""
-    return np.rint(vectors.astype(np.float64) * _SCALE).astype(np.int64)
+    """Return q(x) of each component; any shape.
+
+    The product with a power of two is exact. Near `_SHIFT` a float64 has no digits after the point, so the addition
+    rounds to the nearest integer, halves to the even one as `np.rint` does. The last bits are then that integer.
+    """
+    shifted = np.multiply(vectors, _SCALE, dtype=np.float64)
+    shifted += _SHIFT
+    integers: Integers = shifted.view(np.int64)
+    integers -= _SHIFT_BITS
+    return integers
 
 
 def mean(total_E: Integers, count: int) -> NDArray[np.float64]:
@@ -45,17 +57,21 @@ def mean(total_E: Integers, count: int) -> NDArray[np.float64]:
     return total_E / (_SCALE * count)
 
 
-def grouped(values_NE: Integers, group_N: Sequence[int]) -> tuple[list[int], Integers]:
-    """Sum rows by group.
+def grouped(vectors_NE: Floats, group_N: Sequence[int]) -> tuple[list[int], Integers]:
+    """Sum q(x) of vectors by group.
 
     Args:
-        values_NE: [N, E], the rows; N is 1 or more.
-        group_N: the group of each row.
+        vectors_NE: [N, E], the vectors; N is 1 or more. A vector that is subtracted is given as its negative.
+        group_N: the group of each.
 
     Returns:
         The groups in ascending order, and their sums [groups, E].
     """
-    groups = np.asarray(group_N, dtype=np.int64)
-    order = np.argsort(groups, kind="stable")
-    found, starts = np.unique(groups[order], return_index=True)
-    return found.tolist(), np.add.reduceat(values_NE[order], starts, axis=0)
+    order = np.argsort(np.asarray(group_N, dtype=np.int64), kind="stable")
+    found, place_N = np.unique(np.asarray(group_N, dtype=np.int64)[order], return_inverse=True)
+    sum_GE = np.zeros((len(found), vectors_NE.shape[1]), np.int64)
+    for start in range(0, len(order), _ROWS):
+        own = place_N[start : start + _ROWS]
+        first = np.flatnonzero(np.diff(own, prepend=-1))
+        sum_GE[own[first]] += np.add.reduceat(to_integers(vectors_NE[order[start : start + _ROWS]]), first, axis=0)
+    return found.tolist(), sum_GE

@@ -99,6 +99,8 @@ class PeerIndex:
     def add(self, reviews: Sequence[StoredReview], vectors_NE: Tensor) -> None:
         """Add reviews, or replace those with the same category, user and item; thousands in a call are fastest.
 
+        A review that comes without title or description of its item keeps those of the review that it replaces.
+
         Args:
             reviews: the N reviews; of several with one key, the last is taken.
             vectors_NE: their vectors [N, E].
@@ -152,8 +154,13 @@ class PeerIndex:
             rows = [Reader(self._db, self.settings, self.width, key.user).one(key) for key in keys]
         return [(row.review, torch.from_numpy(row.own.his_E.copy())) if row else None for row in rows]
 
+    def reviews(self, user: str) -> list[StoredReview]:
+        """Return all reviews of a user, newest first, without vectors and differences."""
+        with self._transaction():
+            return [row.review for row in Reader(self._db, self.settings, self.width, user).past(None, -1, None)]
+
     def about(self, category: str, item: str) -> tuple[str, str]:
-        """Return an item's title and description from its newest review that has them; empty if none has."""
+        """Return an item's title and description, each from the newest review that has it; empty if none has."""
         with self._transaction():
             reader = Reader(self._db, self.settings, self.width, None)
             row = reader.item(category, item)

@@ -92,7 +92,7 @@ class Reader:
         rows = self._db.execute(f"{sql} ORDER BY review.time DESC, item.name DESC LIMIT ?", [*words, newest])
         found = [_past_row(*row) for row in rows]
         return [
-            row._replace(review=self._with_about(row)) if not (row.review.item_title or row.review.description) else row
+            row if row.review.item_title and row.review.description else row._replace(review=self._with_about(row))
             for row in found
         ]
 
@@ -105,17 +105,27 @@ class Reader:
 
     def _with_about(self, row: PastRow) -> StoredReview:
         title, description = self.about(row.item.id)
-        return replace(row.review, item_title=title, description=description)
+        own = row.review
+        return replace(own, item_title=own.item_title or title, description=own.description or description)
 
     def about(self, item: int) -> tuple[str, str]:
-        """Return an item's title and description from its newest review that has them; empty if none has."""
+        """Return an item's title and description, each from the newest review that has it; empty if none has."""
+        known = self._db.execute("SELECT title, description FROM about WHERE item = ?", (item,)).fetchall()
+        title, description = (
+            next(iter(values)) if len(values) == 1 else self._newest(item, column) if values else ""
+            for column, values in (("title", {t for t, _ in known if t}), ("description", {d for _, d in known if d}))
+        )
+        return title, description
+
+    def _newest(self, item: int, column: str) -> str:
+        """Return the title or the description of an item from its newest review that has one."""
         found = self._db.execute(
-            "SELECT about.title, about.description FROM review JOIN about ON about.id = review.about "
-            "JOIN author ON author.id = review.author WHERE review.item = ? "
+            f"SELECT about.{column} FROM review JOIN about ON about.id = review.about "
+            f"JOIN author ON author.id = review.author WHERE review.item = ? AND about.{column} <> '' "
             "ORDER BY review.time DESC, author.name DESC LIMIT 1",
             (item,),
         ).fetchone()
-        return found or ("", "")
+        return str(found[0])
 
     def item(self, category: str, name: str) -> ItemRow | None:
         """Return an item by name; None if nobody has reviewed it."""

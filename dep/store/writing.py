@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from dep.store.exact_sums import Floats, Integers, grouped, to_integers
+from dep.store.exact_sums import Floats, Integers, grouped
 from dep.store.private_means import forget, record_spent
 from dep.store.reviews import Key, StoredReview
 
@@ -43,22 +44,24 @@ def add(db: sqlite3.Connection, reviews: Sequence[StoredReview], vectors_NE: Flo
     author_N = [authors[review.user] for review in reviews]
     replaced = _rows(db, list(zip(item_N, author_N, strict=True)))
     forget(db, {row.item for row in replaced})
-    about_N = _about_ids(db, item_N, reviews)
-    _count(db, item_N, to_integers(vectors_NE), replaced, Counter(about for about in about_N if about is not None))
+    about_N = _about_ids(db, item_N, author_N, reviews, {(row.item, row.author): row.about for row in replaced})
     plain = np.ascontiguousarray(vectors_NE, dtype=np.float32)
-    there = {(row.item, row.author) for row in replaced}
+    _count(db, item_N, plain, replaced, Counter(about for about in about_N if about is not None))
+    there = {(row.item, row.author): row.id for row in replaced}
     new: list[tuple[object, ...]] = []
     old: list[tuple[object, ...]] = []
     for n, (item, author, about, review) in enumerate(zip(item_N, author_N, about_N, reviews, strict=True)):
-        row = (review.time, about, review.rating, review.title, review.text, plain[n].tobytes(), item, author)
-        (old if (item, author) in there else new).append(row)
+        row = (review.time, about, review.rating, review.title, review.text, plain[n].tobytes())
+        if number := there.get((item, author)):
+            old.append((*row, number))
+        else:
+            new.append((*row, item, author))
     db.executemany(
         "INSERT INTO review(time, about, rating, title, text, vector, item, author) VALUES(?,?,?,?,?,?,?,?)", new
     )
     db.executemany(
-        "UPDATE review SET time = ?, about = ?, rating = ?, title = ?, text = ?, vector = ? "
-        "WHERE item = ? AND author = ?",
-        old,
+        "UPDATE review SET time = ?, about = ?, rating = ?, title = ?, text = ?, vector = ? WHERE id = ?",
+        sorted(old, key=itemgetter(-1)),  # neighbours in the file one after another
     )
     _delete_unnamed(db, replaced)
 
@@ -122,8 +125,19 @@ def _item_ids(db: sqlite3.Connection, pairs: Sequence[tuple[int, str]], width: i
     return [ids[pair] for pair in pairs]
 
 
-def _about_ids(db: sqlite3.Connection, item_N: Sequence[int], reviews: Sequence[StoredReview]) -> list[int | None]:
-    """Return the row of `about` for each review; None where neither title nor description is known."""
+def _about_ids(
+    db: sqlite3.Connection, item_N: Sequence[int], author_N: Sequence[int], reviews: Sequence[StoredReview],
+    before: Mapping[tuple[int, int], int | None],
+) -> list[int | None]:  # fmt: skip
+    """Return the row of `about` for each review; None where neither title nor description is known.
+
+    Args:
+        db: the store.
+        item_N: the item of each review.
+        author_N: its author.
+        reviews: the reviews; what one of them leaves out is taken from the review that it replaces.
+        before: the row of `about` of each review that is replaced, by item and author.
+    """
     ids = {
         (item, title, description): number
         for number, item, title, description in db.execute(
@@ -131,9 +145,11 @@ def _about_ids(db: sqlite3.Connection, item_N: Sequence[int], reviews: Sequence[
             (json.dumps(sorted(set(item_N))),),
         )
     }
+    about = {number: facts[1:] for facts, number in ids.items()}
     found: list[int | None] = []
-    for item, review in zip(item_N, reviews, strict=True):
-        facts = (item, review.item_title, review.description)
+    for item, author, review in zip(item_N, author_N, reviews, strict=True):
+        title, description = about.get(before.get((item, author)), ("", ""))
+        facts = (item, review.item_title or title, review.description or description)
         if not any(facts[1:]):
             found.append(None)
             continue
@@ -156,32 +172,35 @@ def _rows(db: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> list[Row]
 
 
 def _count(
-    db: sqlite3.Connection, item_N: Sequence[int], value_NE: Integers | None, gone: Sequence[Row], named: Counter[int]
+    db: sqlite3.Connection, item_N: Sequence[int], added_NE: Floats | None, gone: Sequence[Row], named: Counter[int]
 ) -> None:
     """Change the counts and sums of items and categories, and delete what no review names any more.
 
     Args:
         db: the store.
         item_N: the item of each added review.
-        value_NE: the vectors of the added reviews as integers; None if there are none.
+        added_NE: the vectors of the added reviews; None if there are none.
         gone: the deleted reviews.
         named: how many added reviews name each row of `about`.
     """
-    if value_NE is None and not gone:
+    if added_NE is None and not gone:
         return
-    minus = [-to_integers(np.stack([np.frombuffer(row.vector, np.float32) for row in gone]))] if gone else []
-    value_NE = np.concatenate([*([value_NE] if value_NE is not None else []), *minus])
+    changes = [] if added_NE is None else [added_NE]
+    if gone:
+        gone_NE = np.frombuffer(b"".join(row.vector for row in gone), np.float32)
+        changes.append(-gone_NE.reshape(len(gone), -1))
     groups = [*item_N, *(row.item for row in gone)]
     number = Counter(item_N)
     number.subtract(row.item for row in gone)
-    items, sum_IE = grouped(value_NE, groups)
+    items, sum_IE = grouped(np.concatenate(changes) if len(changes) > 1 else changes[0], groups)
     old = db.execute(
         "SELECT id, category, count, sum FROM item WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (json.dumps(items),),
     ).fetchall()
     _update(db, "item", [(at, count + number[at], total) for at, _, count, total in old], sum_IE)
     category_I = [category for _, category, _, _ in old]
-    categories, sum_CE = grouped(sum_IE, category_I)
+    categories = sorted(set(category_I))
+    sum_CE = np.stack([sum_IE[np.equal(category_I, category)].sum(0) for category in categories])
     by_category: Counter[int] = Counter()
     for item, category in zip(items, category_I, strict=True):
         by_category[category] += number[item]

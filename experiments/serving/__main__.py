@@ -14,6 +14,7 @@ from dep.utils.errors import DepError
 from dep.utils.progress import quiet
 from experiments.serving.canaries import compare
 from experiments.serving.kill import kill
+from experiments.serving.kill_update import kill_update
 from experiments.serving.load import load
 from experiments.serving.world import build
 
@@ -42,6 +43,8 @@ def main(words: list[str]) -> None:
         else:
             found = [asdict(kill(world, home, posts)) for posts in (1, 7, 40)]
             rows = [(name, ", ".join(str(one[name]) for one in found)) for name in found[0]]
+            updates = [asdict(kill_update(world, home, batches)) for batches in (1, 2, 3)]
+            rows += [(f"dep update: {name}", ", ".join(str(one[name]) for one in updates)) for name in updates[0]]
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import sys
+import threading
+import types
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
@@ -30,6 +34,39 @@ from dep.types import IGNORE, SLOT_TOKENS, SPECIAL_TOKENS, Batch, Prompt
 
 VOCAB, WIDTH, EMBEDDER = 300, 32, 6
 TEXT = "the item was good and the story is slow but the music is great i would read this book again " * 3
+
+
+@pytest.fixture
+def kept() -> Callable[..., list[str]]:
+    """Return a function that names the types of what holds a text, given backwards, below some objects.
+
+    It also looks into what other threads are doing.
+    """
+
+    def holders(backwards: str, *roots: object) -> list[str]:
+        gc.collect()
+        word, found, seen = backwards[::-1], [], {id(backwards)}
+        todo: list[tuple[object, str]] = [(root, "") for root in roots]
+        for thread, frame in sys._current_frames().items():
+            while thread != threading.get_ident() and frame is not None:
+                todo.append((dict(frame.f_locals), frame.f_code.co_name))
+                frame = frame.f_back
+        while todo:
+            one, holder = todo.pop()
+            if id(one) in seen or isinstance(one, type | types.ModuleType | types.CodeType | types.FrameType):
+                continue
+            seen.add(id(one))
+            if isinstance(one, str):
+                found += [holder] if word in one else []
+            elif isinstance(one, bytes | bytearray):
+                found += [holder] if word.encode() in one else []
+            elif isinstance(one, types.FunctionType):  # not its module's globals
+                todo += [(cell, one.__name__) for cell in (*(one.__closure__ or ()), *(one.__defaults__ or ()))]
+            else:
+                todo += [(inner, type(one).__name__) for inner in gc.get_referents(one)]
+        return found
+
+    return holders
 
 
 class HashingEmbedder:

@@ -91,6 +91,10 @@ class PromptBuilder:
         """Share the remembered token ids of texts with `other`, which must have the same tokenizer."""
         self._encoder = other._encoder
 
+    def forget(self) -> None:
+        """Drop the remembered token ids of texts."""
+        self._encoder.forget()
+
     def frame(self, system: str) -> ChatFrame:
         """Render the chat template with this system text; the result is kept."""
         if system not in self._frames:

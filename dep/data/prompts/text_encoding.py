@@ -65,6 +65,14 @@ class TextEncoder:
         self.cut = lru_cache(memo)(self._cut)
         self._skeleton = lru_cache(memo)(self._specials_of)
 
+    def forget(self) -> None:
+        """Drop all remembered results, and the words that the tokenizer remembers itself."""
+        for memo in (self.encode, self.cut, self._skeleton):
+            memo.cache_clear()
+        model = getattr(getattr(self._tokenizer, "backend_tokenizer", None), "model", None)
+        if clear := getattr(model, "_clear_cache", None):  # BPE and Unigram have one
+            clear()
+
     def encode_lines(self, lines: Sequence[Parts]) -> list[int]:
         """Return the token ids of the text that `lines` form together.
 

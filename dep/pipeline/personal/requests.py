@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from dep.data.user_history import DAY_MS, item_text
 from dep.models.adapters.base import Adapter
 from dep.pipeline.arm import Arm
 from dep.pipeline.personal.inputs import Ask, PastReview, Strength
-from dep.pipeline.personal.users import Background, Users
+from dep.pipeline.personal.users import Background, StoredItem, Users
 from dep.types import Branch, Corpus, Example, Item, Request, Review, Slot, UserHistory
 from dep.utils.errors import DepError
 
@@ -30,8 +30,14 @@ _REMEMBERED = 20_000
 """Number of texts whose vectors are remembered, 30 MB at a width of 384."""
 
 
-PastReader = Callable[[Sequence[tuple[Review, Item]]], UserHistory]
-"""Makes a history of past reviews and their items."""
+class PastReader(Protocol):
+    """Makes a history of past reviews and their items."""
+
+    def __call__(self, pairs: Sequence[tuple[Review, Item]], /) -> UserHistory:
+        """Return the history."""
+
+    def forget(self, texts: Sequence[str]) -> None:
+        """Drop what is remembered of reviews with these texts."""
 
 
 class Known(NamedTuple):
@@ -60,6 +66,8 @@ class RequestBuilder:
         """Lets the LLM read past reviews, for an adapter that acts at the LLM's output."""
         self._retriever: Retriever = build(arm.config, "retriever")
         self._memo: OrderedDict[str, Tensor] = OrderedDict()
+        self._query: tuple[str, Tensor] | None = None
+        """The item and title of the last request, with their vector."""
 
     @property
     def longest(self) -> int:
@@ -169,7 +177,7 @@ class RequestBuilder:
     def _user_history(self, known: Background, ask: Ask) -> UserHistory:
         recent = list(known.history)[-self.prompt.max_user_history :]
         vectors = [self._vectors(past) for past in recent]
-        query_E = self.encode([query_text(known.item, ask.title)])[0]
+        query_E = self._of_query(query_text(known.item, ask.title))
         nothing_LE = query_E.new_zeros(len(recent), len(query_E))
         last = max((past.time for past in recent), default=0)
         his_LE = torch.stack([one.his for one in vectors]) if vectors else nothing_LE
@@ -209,17 +217,37 @@ class RequestBuilder:
         Raises:
             DepError: the arm reads no vectors.
         """
-        if self.embedder is None:
-            raise DepError("embed", "an adapter that reads vectors", "one that reads texts alone")
         found = []
         for text in texts:
             if text not in self._memo:
-                self._memo[text] = self.embedder.encode([text])[0].float()
+                self._memo[text] = self.embed([text])[0]
             self._memo.move_to_end(text)
             found.append(self._memo[text])
             while len(self._memo) > _REMEMBERED:
                 self._memo.popitem(last=False)
+        return torch.stack(found) if found else self.embed([])
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Do what `encode` does, and remember nothing."""
+        if self.embedder is None:
+            raise DepError("embed", "an adapter that reads vectors", "one that reads texts alone")
+        found = [self.embedder.encode([text])[0].float() for text in texts]
         return torch.stack(found) if found else torch.zeros(0, self.embedder.dim)
+
+    def _of_query(self, text: str) -> Tensor:
+        """Return the vector [E] of what a request says of its item; only the last one is remembered."""
+        if self._query is None or self._query[0] != text:
+            self._query = text, self.embed([text])[0]
+        return self._query[1]
+
+    def forget(self, reviews: Sequence[StoredItem]) -> None:
+        """Drop the vectors of some reviews and of their items, and what the LLM has read of them."""
+        self._query = None
+        for review in reviews:
+            for text in (review.text, item_text(Item("", review.item_title, review.description))):
+                self._memo.pop(text, None)
+        if self.past_reader is not None:
+            self.past_reader.forget([review.text for review in reviews])
 
 
 def _nobody(ask: Ask, newest: int) -> Background:

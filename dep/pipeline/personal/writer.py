@@ -57,11 +57,17 @@ class Writer:
         tokens = arm.config.projector.tokens
         self.builder = PromptBuilder(tokenizer, prompt, soft.branches, keeps_prefixes=True, tokens=tokens)
         self.plain = PromptBuilder(tokenizer, replace(prompt, reads_user_history=False, user_tokens=0))
-        kept = PrefixStore(Path(), limit=0)
-        self._generate = Generate(self.settings, module.backbone, tokenizer, module.soft_prompt, kept)
+        self._kept = PrefixStore(Path(), limit=0)
+        self._generate = Generate(self.settings, module.backbone, tokenizer, module.soft_prompt, self._kept)
         self._thinks = bool(prompt.template_arguments.get("enable_thinking"))
         self._pad = int(tokenizer.pad_token_id or 0)
         self.lock = threading.RLock()
+
+    def forget(self) -> None:
+        """Drop what is kept of the texts in earlier prompts: token ids, and what the LLM made of their beginnings."""
+        self.builder.forget()
+        self.plain.forget()
+        self._kept.forget()
 
     def texts(self, requests: Sequence[Request], asks: Sequence[Ask]) -> list[str]:
         """Generate one text for each request, several requests at a time, with the settings of its ask."""

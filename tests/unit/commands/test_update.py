@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +130,22 @@ def test_what_cannot_be_added_is_named_in_one_line(update, rows, words, message:
     assert code == 2
     assert message in printed
     assert embedded == []
+
+
+def test_the_commands_of_the_documentation_run_as_written(folder: Path, update) -> None:
+    text = (CONF.parent / "docs" / "store.md").read_text(encoding="utf-8")
+    commands = re.findall(r"dep update runs/demo([^#`\n]*)", text)
+    assert len(commands) == 3
+    with dep.PeerIndex.open(folder / "store.sqlite") as index:
+        names = index.categories()
+    row = ROW | {"user": "documented", "item_description": "Small", "category": names[0], "time": 1}
+    for words in commands:
+        given = [word for word in words.split() if word != "new.jsonl"]
+        code, printed, _ = update([row] if "new.jsonl" in words else [], *given)
+        assert code == 0, printed
+    with dep.PeerIndex.open(folder / "store.sqlite") as index:
+        assert index.settings.tau == 5
+        assert index.delete_user("documented") == 1
 
 
 def test_a_folder_that_is_no_run_is_refused(update, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import importlib.util
 import json
 import math
 import re
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -103,6 +104,34 @@ def test_a_stream_that_nobody_reads_to_the_end_stops_writing(writer: dep.Persona
     assert isinstance(stream, Iterator)
     stream.close()  # type: ignore[attr-defined]
     assert writer.generate_many([ASK])  # the writer is free again
+
+
+@pytest.mark.parametrize("arm", ["dep", "dep_memory", "dep_user"])
+def test_forgotten_reviews_are_held_nowhere_and_what_the_llm_read_of_others_stays(
+    run: Path, arm: str, kept: Callable[..., list[str]]
+) -> None:
+    p, backwards = dep.Personalizer.from_pretrained(run / arm), secrets.token_hex(12)
+
+    def asks() -> list[dep.Ask]:
+        own = replace(PAST[0], text=f"{backwards[::-1]} a fine harp .", item=f"{backwards[::-1]} the harp")
+        return [ASK, replace(ASK, history=[own])]
+
+    def reviews() -> list[dep.StoredReview]:
+        (own,) = asks()[1].history or ()
+        return [dep.StoredReview("c", "ann", "i", own.item, own.description, own.text, 5.0, own.title, 1)]
+
+    texts = p.generate_many(asks())
+    assert p.likelihood_many(asks(), texts)
+    assert {"Part"} <= set(kept(backwards, p))
+    states, others = p.module.states, {text for text in p._requests._memo if backwards[::-1] not in text}
+    p.forget(reviews())
+    assert kept(backwards, p) == []
+    assert p._writer._kept._memory == {}
+    assert set(p._requests._memo) == others
+    left = set(states._memory)
+    assert (len(left) == 4) == (arm == "dep_memory")  # states and expected tokens of the other's two reviews
+    assert p.generate_many(asks()) == texts
+    assert left <= set(states._memory)
 
 
 def _nlls(p: dep.Personalizer, *asks: dep.Ask) -> list[float]:

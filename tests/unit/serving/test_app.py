@@ -132,12 +132,18 @@ def test_a_page_elsewhere_cannot_reach_the_server_by_a_name_of_its_own(http: htt
     assert http.get("/v1/models", headers={"Host": "localhost:8000"}).status_code == 200
 
 
-def test_a_user_is_served_after_the_first_post_and_unknown_after_the_deletion(http: httpx.Client) -> None:
+def test_a_user_is_served_after_the_first_post_and_unknown_after_the_deletion(
+    http: httpx.Client, service: Service
+) -> None:
     one = {"user": "ann/b", "item": "item1", "text": "a fine harp .", "rating": 5, "item_title": "thing 1"}
     body = {**BODY, "user": "ann/b", "item": {"title": "A drum"}}
     assert http.post("/v1/chat/completions", json=body).status_code == 404
     assert http.post("/reviews", json={"reviews": [one, {**one, "item": "item2"}]}).json() == {"stored": 2}
     assert http.post("/v1/chat/completions", json=body).status_code == 200
+    again = {name: value for name, value in one.items() if name != "item_title"}
+    assert http.post("/reviews", json={"reviews": [{**again, "text": "a finer harp ."}]}).json() == {"stored": 1}
+    history = service.store.history("ann/b")  # type: ignore[union-attr]
+    assert {past.review.item: past.review.item_title for past in history} == {"item1": "thing 1", "item2": "thing 1"}
     assert http.delete("/users/ann%2Fb").json() == {"deleted": 2}
     assert http.delete("/users/ann%2Fb").json() == {"deleted": 0}
     assert http.post("/v1/chat/completions", json=body).status_code == 404

@@ -39,6 +39,13 @@ def rebuilt_mean(
     return (weight * torch.stack(of_item).mean(0) + (1 - weight) * whole).float(), len(of_item)
 
 
+def with_known_title(row: StoredReview, rows: Rows) -> StoredReview:
+    """What replaces a review keeps the title and the description that it does not say."""
+    old = rows[row.key][0] if row.key in rows else row
+    title, description = row.item_title or old.item_title, row.description or old.description
+    return replace(row, item_title=title, description=description)
+
+
 def check_against_rebuild(index: PeerIndex, rows: Rows, before: int | None) -> int:
     """Compare every user's history with the oracle; return how many differences were compared."""
     compared, settings = 0, index.settings
@@ -76,7 +83,7 @@ def test_after_any_order_of_updates_each_read_equals_a_rebuild(
             batch = drawn_reviews(100 * seed + step, rng.randrange(1, 12))
             x = vectors(len(batch), rng.randrange(10**6))
             index.add(batch, x)
-            rows |= {row.key: (row, x[at]) for at, row in enumerate(batch)}
+            rows |= {row.key: (with_known_title(row, rows), x[at]) for at, row in enumerate(batch)}
             for key in rng.sample(sorted(rows), min(len(rows), rng.randrange(4))):
                 assert index.delete(*key)
                 del rows[key]
@@ -148,6 +155,26 @@ def test_a_second_process_s_changes_are_seen_at_the_next_read(tmp_path: Path) ->
         assert other.history("a")[0].peers == 1
         other.delete_user("b")
         assert one.history("a")[0].peers == 0
+
+
+def test_an_item_keeps_its_title_when_a_review_comes_again_without_it(tmp_path: Path) -> None:
+    def row(user: str, title: str, description: str, time: int) -> StoredReview:
+        return replace(review(user, "lamp", time), item_title=title, description=description)
+
+    with PeerIndex.open(tmp_path / "store.sqlite", E) as index:
+        index.add([row("a", "A lamp", "old", 1)], vectors(1))
+        index.add([row("a", "", "", 2)], vectors(1))
+        assert index.about("Music", "lamp") == ("A lamp", "old")
+        index.add([row("a", "", "new", 3)], vectors(1))
+        assert index.about("Music", "lamp") == ("A lamp", "new")
+        index.add([row("b", "", "", 4)], vectors(1))
+        assert index.history("b")[0].review.item_title == "A lamp"
+        index.add([row("b", "The lamp", "", 5)], vectors(1))
+        assert index.about("Music", "lamp") == ("The lamp", "new")
+        assert [index.history(user)[0].review.item_title for user in "ab"] == ["A lamp", "The lamp"]
+        assert index.history("b")[0].review.description == "new"
+        index.delete_user("a")
+        assert index.about("Music", "lamp") == ("The lamp", "")
 
 
 def test_settings_stay_with_the_file_until_others_are_given(tmp_path: Path) -> None:
