@@ -84,7 +84,9 @@ def test_the_real_reviews_are_better_than_every_control_and_missing_controls_are
 def test_on_a_permuted_world_every_test_review_has_another_user_s_traits(made: Path) -> None:
     found = judged(made, predictions(made, lambda row: row["prediction"]), "copied")
     assert found["permuted"]["permuted"] == found["permuted"]["requests"] > 20
-    assert found["made_of"]["sentences"][1].startswith("Over rag (past reviews as text), no difference is shown")
+    assert found["made_of"]["sentences"][1].startswith(
+        "Over rag, which reads past reviews as text: no difference is shown"
+    )
 
 
 def test_the_judged_system_with_a_stranger_s_past_is_its_own_control(made: Path) -> None:
@@ -166,7 +168,10 @@ def server() -> Iterator[tuple[list[dict[str, Any]], str]]:
         http.shutdown()
 
 
-def test_a_language_model_scores_and_compares_and_its_missing_answers_are_no_zeros(made: Path, server) -> None:
+def test_a_language_model_scores_and_compares_and_its_missing_answers_are_no_zeros(
+    made: Path, server, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     bodies, url = server
     words = [f"evaluate.judge.url={url}", "evaluate.judge.model=m", "evaluate.judge.requests=6"]
     rows = predictions(made, lambda row: row["reference"])
@@ -181,6 +186,10 @@ def test_a_language_model_scores_and_compares_and_its_missing_answers_are_no_zer
     assert preferred["non_perso"]["flips"] == 0
     assert [row["metric"] for row in llm["agreement"]] == ["rougeL", "bleu"]
     assert all(row["n"] == 18 and row["ci_low"] <= row["value"] <= row["ci_high"] for row in llm["agreement"])
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines() if "arms=[" not in line and "judge.html" not in line)
+    assert "…" not in printed
+    assert "no difference shown" in printed.split("Share preferred to")[1]
     raw = read_rows(made / "runs/demo/judge/llm/replies.jsonl")
     assert len(raw) == 60
     assert "I cannot say." in {row["reply"] for row in raw}
