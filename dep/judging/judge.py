@@ -102,6 +102,11 @@ def _file(run: FinishedRun, path: Path) -> _Judged:
     own = read_predictions(path, run.requests)
     stranger = read_predictions(Path(config.stranger), run.requests) if config.stranger else None
     notes = []
+    rows = [row for of_seed in own.values() for row in of_seed]
+    if empty := sum(not row["prediction"].strip() for row in rows):
+        notes.append(
+            f"{empty} of the {len(rows)} texts {'is' if empty == 1 else 'are'} empty, and an empty text scores 0."
+        )
     if "nll" in next(iter(own.values()))[0]:
         notes.append("The NLL is as the file gives it; it can be compared only if the same tokens were counted.")
     return _Judged(path.stem, own, stranger, config.past_texts, notes)

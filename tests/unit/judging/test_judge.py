@@ -82,7 +82,10 @@ def test_the_real_reviews_are_better_than_every_control_and_missing_controls_are
 
 
 def test_on_a_permuted_world_every_test_review_has_another_user_s_traits(made: Path) -> None:
-    found = judged(made, predictions(made, lambda row: row["prediction"]), "copied")
+    rows = predictions(made, lambda row: row["prediction"])
+    rows[0]["prediction"] = " "
+    found = judged(made, rows, "copied")
+    assert found["notes"] == [f"1 of the {len(rows)} texts is empty, and an empty text scores 0."]
     assert found["permuted"]["permuted"] == found["permuted"]["requests"] > 20
     assert found["made_of"]["sentences"][1].startswith(
         "Over rag, which reads past reviews as text: no difference is shown"
@@ -117,6 +120,14 @@ def test_the_judged_system_with_a_stranger_s_past_is_its_own_control(made: Path)
         (lambda rows: [{**rows[0], "nll": 2.0}, *rows[1:]], r"line 2: .*since line 1 has it"),
         (lambda rows: [{**rows[0], "user": "nobody"}, *rows[1:]], r"line 1: .*the run's user"),
         (lambda rows: [*rows[:1], "oops"], r"line 2: expected a JSON object"),
+        (lambda rows: [{"id": rows[0]["key"], "prediction": "x"}, *rows[1:]], r"line 1: .*rename 'id' to 'key'"),
+        (lambda rows: [{"key": rows[0]["key"], "text": "x"}, *rows[1:]], r"line 1: .*rename 'text' to 'prediction'"),
+        (lambda rows: [{**rows[0], "key": [1]}, *rows[1:]], r"line 1: .*found \[1\]; .*requests\.jsonl"),
+        (
+            lambda rows: [{**rows[0], "key": rows[0]["key"].split("/")[1]}, *rows[1:]],
+            r"line 1: .*did you mean \w+/\d+\?",
+        ),
+        (lambda rows: [{**rows[0], "seed": True}, *rows[1:]], r"line 1: expected a whole number as `seed`"),
     ],
 )
 def test_a_wrong_line_is_named_with_the_way_out(made: Path, capsys, change: Any, message: str) -> None:
@@ -129,6 +140,12 @@ def test_a_line_that_is_not_json_is_named(made: Path, capsys) -> None:
     (made / "broken.jsonl").write_text('\n{"key": \n')
     assert cli.main(["judge", str(made / "broken.jsonl"), "--run", str(made / "runs/demo")]) == 2
     assert "broken.jsonl, line 2: expected JSON" in capsys.readouterr().err
+
+
+def test_a_file_that_is_one_list_is_refused_with_the_command_that_mends_it(made: Path, capsys) -> None:
+    (made / "list.jsonl").write_text("[\n" + json.dumps({"key": "Books/1", "prediction": "x"}) + "\n]\n")
+    assert cli.main(["judge", str(made / "list.jsonl"), "--run", str(made / "runs/demo")]) == 2
+    assert "found the start of a list; write one object on each line, as `jq -c" in capsys.readouterr().err
 
 
 @pytest.fixture
