@@ -12,7 +12,7 @@ from dep.reporting import print_table
 from dep.reporting.tables import metrics_of, title
 
 
-@pytest.mark.parametrize("width", [160, 80, 60])
+@pytest.mark.parametrize("width", [160, 100, 80])
 def test_the_terminal_shows_every_method_and_verdict(
     width: int, results: dict[str, Any], labels: dict[str, str]
 ) -> None:
