@@ -28,40 +28,41 @@ class Compared:
     """Whether the control is the judged system itself, with another user's past."""
 
 
-def made_of(name: str, compared: list[Compared], lacking: list[Missing], command: str) -> list[str]:
+def made_of(name: str, compared: list[Compared], lacking: list[Missing], reads_user: bool = True) -> list[str]:
     """Return the sentences on the gain, in one metric.
 
     Args:
         name: the judged system's name.
         compared: its comparisons in that metric.
         lacking: the controls that the run lacks.
-        command: the command that adds them; empty if none is missing.
+        reads_user: whether the judged system reads anything of the user.
     """
     by_part: dict[Part, Compared] = {}
     for one in compared:
         if one.part not in by_part or one.own:  # its own stranger tells more than that of another system
             by_part[one.part] = one
     sentences = [_over(by_part[part]) for part in _CONTROL if part in by_part]
-    sentences.append(_sum(name, by_part))
+    sentences.append(_sum(name, by_part) if reads_user else f"In sum: {name} reads nothing of the user.")
     if lacking:
         words = _listed([part.words for part in lacking])
         verb = "is" if len(lacking) == 1 else "are"
-        sentences.append(f"{_capital(words)} {verb} missing in this run; add {_it(lacking)} with `{command}`.")
+        it = "it" if len(lacking) == 1 else "them"
+        sentences.append(f"{_capital(words)} {verb} missing in this run; the command below adds {it}.")
     return sentences
 
 
 _CONTROL: dict[Part, str] = {
-    "non_perso": "which knows nothing of the user", "rag": "past reviews as text",
-    "constant": "the same for every user",
+    "non_perso": "which knows nothing of the user", "rag": "which reads past reviews as text",
+    "constant": "which is the same for every user",
     "stranger": "another system, with a stranger's vectors", "peers": "another system, with wrong peers",
-    "stranger_texts": "a stranger's past reviews as text", "own": "the run's own method",
+    "stranger_texts": "which reads a stranger's past reviews", "own": "the run's own method",
 }  # fmt: skip
 """For each part what its arm is, in the order of the sentences."""
 
 
 def _over(one: Compared) -> str:
-    what = "the same system, with a stranger's past" if one.own else _CONTROL[one.part]
-    return f"Over {one.label} ({what}), {_verdict(one.verdict)}."
+    whom = "the same system with a stranger's past" if one.own else f"{one.label}, {_CONTROL[one.part]}"
+    return f"Over {whom}: {_verdict(one.verdict)}."
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -106,10 +107,6 @@ _TRAINED = {
     "maybe": "; that it differs from the run's constant prompt is not shown after correction",
     None: "",
 }
-
-
-def _it(lacking: list[Missing]) -> str:
-    return "it" if len(lacking) == 1 else "them"
 
 
 def _listed(words: list[str]) -> str:

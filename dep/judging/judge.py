@@ -35,6 +35,8 @@ class _Judged:
     stranger: Answers | None
     text: bool
     notes: list[str]
+    reads_user: bool = True
+    """Whether it reads anything of the user; a file of predictions does not say, and is taken to."""
 
 
 def judge(run: FinishedRun, what: Path, command: str) -> dict[str, Any]:
@@ -100,6 +102,11 @@ def _file(run: FinishedRun, path: Path) -> _Judged:
     own = read_predictions(path, run.requests)
     stranger = read_predictions(Path(config.stranger), run.requests) if config.stranger else None
     notes = []
+    rows = [row for of_seed in own.values() for row in of_seed]
+    if empty := sum(not row["prediction"].strip() for row in rows):
+        notes.append(
+            f"{empty} of the {len(rows)} texts {'is' if empty == 1 else 'are'} empty, and an empty text scores 0."
+        )
     if "nll" in next(iter(own.values()))[0]:
         notes.append("The NLL is as the file gives it; it can be compared only if the same tokens were counted.")
     return _Judged(path.stem, own, stranger, config.past_texts, notes)
@@ -111,7 +118,8 @@ def _adapter(run: FinishedRun, folder: Path, work: Path) -> _Judged:
     found = answer(run, folder, work)
     note = "The adapter was trained on another language model than the run's, so that NLLs cannot be compared."
     label = "/".join(folder.resolve().parts[-2:])
-    return _Judged(label, found.own, found.stranger, found.text, [] if found.same_backbone else [note])
+    notes = [] if found.same_backbone else [note]
+    return _Judged(label, found.own, found.stranger, found.text, notes, found.text or found.stranger is not None)
 
 
 def _scored(run: FinishedRun, rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) -> list[dict[str, Any]]:
@@ -160,7 +168,8 @@ def _made_of(
         for verdict in of_pair
         if verdict.metric == metric
     ]
-    return {"metric": metric, "sentences": made_of(judged.label, compared, lacking, command), **facts}
+    sentences = made_of(judged.label, compared, lacking, judged.reads_user)
+    return {"metric": metric, "sentences": sentences, **facts}
 
 
 def _permuted(run: FinishedRun) -> dict[str, Any] | None:

@@ -78,6 +78,9 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
         try:
             row = json.loads(line)
         except ValueError as error:
+            if number == 1 and line.lstrip().startswith("["):
+                way_out = f"write one object on each line, as `jq -c '.[]' {path}` does"
+                raise DepError(f"{path}, line 1", "a JSON object", "the start of a list", way_out) from error
             shown = line.strip()[:40] + ("…" if len(line.strip()) > 40 else "")
             way_out = 'write one JSON object on each line, such as {"key": "Books/7", "prediction": "I liked it."}'
             raise DepError(f"{path}, line {number}", "JSON", f"{shown!r} ({error})", way_out) from error
@@ -93,13 +96,14 @@ def _check(place: str, row: Row, requests: Mapping[str, Mapping[str, Any]]) -> N
     """Raise DepError if a line lacks a field, names no request, or has a value that cannot be used."""
     for name in ("key", "prediction"):
         if name not in row:
-            near = get_close_matches(name, [other for other in row if other not in _FIELDS], 1, 0.5)
+            others = [other for other in row if other not in (*_FIELDS, *_DESCRIBES)]
+            near = get_close_matches(name, others, 1, 0.5) or (others if len(others) == 1 else [])
             found = ", ".join(map(str, row)) or "no field"
             way_out = f"rename {near[0]!r} to {name!r}" if near else f"add {name!r} to the line"
             raise DepError(place, f"a field {name!r}", found, way_out)
     key = row["key"]
-    if key not in requests:
-        near = get_close_matches(str(key), requests, 1)
+    if not isinstance(key, str) or key not in requests:
+        near = [known for known in requests if known.endswith(f"/{key}")] or get_close_matches(str(key), requests, 1)
         meant = f"did you mean {near[0]}? " if near else ""
         way_out = f"{meant}the run's requests are in requests.jsonl, which `dep judge --run RUN` writes"
         raise DepError(place, f"a key of the run, as {next(iter(requests))}", repr(key), way_out)
@@ -109,7 +113,7 @@ def _check(place: str, row: Row, requests: Mapping[str, Mapping[str, Any]]) -> N
         )
     if "nll" in row and not _is_number(row["nll"]):
         raise DepError(place, "a finite number as `nll`", json.dumps(row["nll"]), "leave `nll` out of all lines")
-    if not isinstance(row.get("seed", 0), int):
+    if not isinstance(row.get("seed", 0), int) or isinstance(row.get("seed"), bool):
         raise DepError(place, "a whole number as `seed`", json.dumps(row["seed"]), "write 0, 1, …")
     for name in _DESCRIBES:
         if name in row and row[name] != requests[key][name]:

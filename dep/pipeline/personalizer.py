@@ -229,11 +229,12 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         """
         return latents(self.module.soft_prompt.adapter, vectors_NE, branch)
 
-    def warm_up(self) -> None:
-        """Answer a short request, so that the first user does not wait for what is done once.
+    def scales(self, branch: Branch) -> bool:
+        """Return whether `Strength` may be other than 1 for a branch: the adapter reads it, but not at its output."""
+        return self._requests.scales(branch)
 
-        The LLM's architecture is tried for what it allows, the embedder is loaded, and the system text is read.
-        """
+    def warm_up(self) -> None:
+        """Answer a short request, so that the first user does not wait for what is done only once."""
         past = PastReview("A lamp", "It is bright.", 5.0, peers=["It is dim."])
         self.generate([past], item="A lamp", rating=5.0, max_new_tokens=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from dep.evaluation.metrics import metric_class
 from dep.reporting import tables
 from dep.reporting.page import panels_of, templates
-from dep.reporting.terminal import print_table
+from dep.reporting.terminal import label_width, print_table, print_wrapped
 from dep.utils.atomic_io import write_text
 
 if TYPE_CHECKING:
@@ -45,16 +46,32 @@ def print_judgement(results: dict[str, Any], console: Console) -> None:
     console.print(Text("\nWhat the gain is made of", "bold"))
     permuted = [results["permuted"]["sentence"]] if results["permuted"] else []
     for sentence in [*results["made_of"]["sentences"], *permuted]:
-        console.print(Text(f"- {sentence}"))
+        print_wrapped(sentence, console, first="- ")
+    if command := results["made_of"]["add"]:
+        console.print(Text(f"  {command}"), soft_wrap=True)  # in one line, so that it can be copied
     for note in results["notes"]:
-        console.print(Text(note, "yellow"))
+        print_wrapped(note, console, "yellow")
     if rows := llm_rows(results):
-        grid = Grid(title=Text(f"\nThe judge {results['llm']['model']}"), title_justify="left", box=None)
-        for head in _HEADS:
-            grid.add_column(head)
-        for row in rows:
-            grid.add_row(*map(Text, row))
-        console.print(grid)
+        console.print(Text(f"\nThe judge {results['llm']['model']}", "bold"))
+        for what, of_kind in groupby(rows, key=lambda row: row[0]):
+            console.print(_llm_table(what, [row[1:] for row in of_kind], console.width))
+
+
+def _llm_table(what: str, rows: list[list[str]], width: int) -> Grid:
+    """Build the table of one kind of rows from `llm_rows`, in which empty columns are left out."""
+    shown = [at for at in range(len(rows[0])) if any(row[at] for row in rows)]
+    heads = [what, *_HEADS[2:]]
+    others = sum(2 + max(len(text) for text in [heads[at], *(row[at] for row in rows)]) for at in shown[1:])
+    labels = label_width([what, *(row[0] for row in rows)], max(20, width - others))
+    grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for at in shown:
+        if at == 0:
+            grid.add_column(what, min_width=labels, max_width=labels)
+        else:
+            grid.add_column(heads[at], justify="left" if heads[at] == "Judged is" else "right", no_wrap=True)
+    for row in rows:
+        grid.add_row(*(Text(row[at]) for at in shown))
+    return grid
 
 
 def llm_rows(results: dict[str, Any]) -> list[list[str]]:

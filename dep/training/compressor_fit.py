@@ -31,7 +31,7 @@ class Code(NamedTuple):
 
 
 def fit_compressor(
-    config: ComponentConfig, e_NE: Tensor, gamma: float = 0.1, steps: int = 300, lr: float = 1e-3, seed: int = 0,
+    config: ComponentConfig, e_NE: Tensor, gamma: float = 1.0, steps: int = 300, lr: float = 1e-3, seed: int = 0,
     progress: bool = True,
 ) -> Compressor:  # fmt: skip
     """Fit a compressor.
@@ -39,7 +39,7 @@ def fit_compressor(
     Args:
         config: the compressor's settings.
         e_NE: the vectors, standardised if the compressor is to see them so.
-        gamma: γ, the weight of the sparsity loss.
+        gamma: γ, the weight of the sparsity loss; 1 finds most planted traits (docs/latents.md).
         steps: number of steps of Adam, each on 64 vectors drawn with replacement.
         lr: the learning rate.
         seed: seed of initial weights and batches.

@@ -92,6 +92,10 @@ class RequestBuilder:
         in_history = self.prompt.reads_user_history and (branch == "his" or self.prompt.reads_differences)
         return branch in self.branches or in_history
 
+    def scales(self, branch: Branch) -> bool:
+        """Return whether an ask's strength for a branch may be other than 1."""
+        return self.reads(branch) and self.past_reader is None
+
     def __call__(self, ask: Ask) -> Request:
         """Build the request of an ask; `background` names the errors."""
         return self.build(ask, self.background(ask))

@@ -49,7 +49,7 @@ def launch(page: gr.Blocks, port: int | None = None, wait: bool = True) -> str:
     theme = gr.themes.Default(
         primary_hue="teal", neutral_hue="slate", radius_size="lg",
         font=[Font("system-ui"), Font("sans-serif")], font_mono=[Font("ui-monospace"), Font("monospace")],
-    )  # fmt: skip
+    ).set(body_text_color_subdued="*neutral_500")  # fmt: skip
     settings: dict[str, Any] = {"share": False, "quiet": True, "ssr_mode": False, "footer_links": [], "theme": theme}
     try:
         _, address, _ = page.launch(

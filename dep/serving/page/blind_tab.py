@@ -33,7 +33,9 @@ _PAST = 4
 """Number of the user's past reviews that a voter sees."""
 _DRAWS = 20
 """How often a user is drawn until the two texts differ."""
-_INTRO = "### Which one is theirs?\nRead what a user wrote before, and choose the text that you believe to be theirs."
+_INTRO = """### Which one is theirs?
+Read what a user wrote before, and choose the text that you believe to be theirs. The page draws the user and the item;
+the choice at the top does not matter here."""
 _HEAD = ("Question", "Share", "95% interval", "Votes")
 
 

@@ -13,6 +13,7 @@ from dep.serving.page import markup
 from dep.serving.page.difference_tab import DifferenceTab
 from dep.serving.page.reviews import RunReviews
 from dep.serving.page.systems import Systems
+from dep.types import Branch
 from dep.utils.errors import DepError
 
 QUEUE = "llm"
@@ -21,8 +22,14 @@ _SLIDERS = 3
 """Number of latents with a slider."""
 _STRENGTH = """At 1 the adapter reads the user's vectors as in its training, and at 0 it reads none. Values above 1
 exaggerate what sets the user apart."""
+_FIXED = """This adapter has no strength that could be changed: it acts at the LLM's output, after the LLM has read the
+past reviews, or it reads no vectors of the user."""
 _LATENTS = """These latents are most active for this user; the words are those of reviews in which a latent is active. A
 slider multiplies its latent in all vectors of the prompt."""
+
+
+_BRANCHES: dict[Branch, str] = {"his": "his: the reviews", "diff": "diff: differences"}
+"""The label of each branch's slider."""
 
 
 class WriteTab:
@@ -48,14 +55,19 @@ class WriteTab:
         Returns:
             What `chosen` fills.
         """
+        ours = self.systems.all[-1].personalizer
         with gr.Row():
             rating = gr.Slider(1, 5, 5, step=0.5, label="Rating", elem_id="rating", min_width=200)
             title = gr.Textbox(label="Title of the review", elem_id="title", max_lines=1, scale=2, min_width=240)
         with gr.Accordion("Strengths, latents and seed", open=False, elem_id="settings"):
-            gr.Markdown(_STRENGTH)
+            gr.Markdown(_STRENGTH if any(map(ours.scales, _BRANCHES)) else _FIXED, elem_id="on-strength")
             with gr.Row():
-                his = gr.Slider(0, 3, 1, step=0.25, label="his: the reviews", elem_id="his", min_width=220)
-                diff = gr.Slider(0, 3, 1, step=0.25, label="diff: differences", elem_id="diff", min_width=220)
+                his, diff = (
+                    gr.Slider(
+                        0, 3, 1, step=0.25, label=label, elem_id=branch, min_width=220, visible=ours.scales(branch)
+                    )
+                    for branch, label in _BRANCHES.items()
+                )
                 seed = gr.Slider(0, 99, 0, step=1, label="Seed", elem_id="seed", min_width=220)
             gr.Markdown(_LATENTS, visible=bool(self.latents))
             with gr.Row(visible=bool(self.latents)):

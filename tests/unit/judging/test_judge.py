@@ -82,9 +82,14 @@ def test_the_real_reviews_are_better_than_every_control_and_missing_controls_are
 
 
 def test_on_a_permuted_world_every_test_review_has_another_user_s_traits(made: Path) -> None:
-    found = judged(made, predictions(made, lambda row: row["prediction"]), "copied")
+    rows = predictions(made, lambda row: row["prediction"])
+    rows[0]["prediction"] = " "
+    found = judged(made, rows, "copied")
+    assert found["notes"] == [f"1 of the {len(rows)} texts is empty, and an empty text scores 0."]
     assert found["permuted"]["permuted"] == found["permuted"]["requests"] > 20
-    assert found["made_of"]["sentences"][1].startswith("Over rag (past reviews as text), no difference is shown")
+    assert found["made_of"]["sentences"][1].startswith(
+        "Over rag, which reads past reviews as text: no difference is shown"
+    )
 
 
 def test_the_judged_system_with_a_stranger_s_past_is_its_own_control(made: Path) -> None:
@@ -115,6 +120,14 @@ def test_the_judged_system_with_a_stranger_s_past_is_its_own_control(made: Path)
         (lambda rows: [{**rows[0], "nll": 2.0}, *rows[1:]], r"line 2: .*since line 1 has it"),
         (lambda rows: [{**rows[0], "user": "nobody"}, *rows[1:]], r"line 1: .*the run's user"),
         (lambda rows: [*rows[:1], "oops"], r"line 2: expected a JSON object"),
+        (lambda rows: [{"id": rows[0]["key"], "prediction": "x"}, *rows[1:]], r"line 1: .*rename 'id' to 'key'"),
+        (lambda rows: [{"key": rows[0]["key"], "text": "x"}, *rows[1:]], r"line 1: .*rename 'text' to 'prediction'"),
+        (lambda rows: [{**rows[0], "key": [1]}, *rows[1:]], r"line 1: .*found \[1\]; .*requests\.jsonl"),
+        (
+            lambda rows: [{**rows[0], "key": rows[0]["key"].split("/")[1]}, *rows[1:]],
+            r"line 1: .*did you mean \w+/\d+\?",
+        ),
+        (lambda rows: [{**rows[0], "seed": True}, *rows[1:]], r"line 1: expected a whole number as `seed`"),
     ],
 )
 def test_a_wrong_line_is_named_with_the_way_out(made: Path, capsys, change: Any, message: str) -> None:
@@ -127,6 +140,12 @@ def test_a_line_that_is_not_json_is_named(made: Path, capsys) -> None:
     (made / "broken.jsonl").write_text('\n{"key": \n')
     assert cli.main(["judge", str(made / "broken.jsonl"), "--run", str(made / "runs/demo")]) == 2
     assert "broken.jsonl, line 2: expected JSON" in capsys.readouterr().err
+
+
+def test_a_file_that_is_one_list_is_refused_with_the_command_that_mends_it(made: Path, capsys) -> None:
+    (made / "list.jsonl").write_text("[\n" + json.dumps({"key": "Books/1", "prediction": "x"}) + "\n]\n")
+    assert cli.main(["judge", str(made / "list.jsonl"), "--run", str(made / "runs/demo")]) == 2
+    assert "found the start of a list; write one object on each line, as `jq -c" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -166,7 +185,10 @@ def server() -> Iterator[tuple[list[dict[str, Any]], str]]:
         http.shutdown()
 
 
-def test_a_language_model_scores_and_compares_and_its_missing_answers_are_no_zeros(made: Path, server) -> None:
+def test_a_language_model_scores_and_compares_and_its_missing_answers_are_no_zeros(
+    made: Path, server, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     bodies, url = server
     words = [f"evaluate.judge.url={url}", "evaluate.judge.model=m", "evaluate.judge.requests=6"]
     rows = predictions(made, lambda row: row["reference"])
@@ -181,6 +203,10 @@ def test_a_language_model_scores_and_compares_and_its_missing_answers_are_no_zer
     assert preferred["non_perso"]["flips"] == 0
     assert [row["metric"] for row in llm["agreement"]] == ["rougeL", "bleu"]
     assert all(row["n"] == 18 and row["ci_low"] <= row["value"] <= row["ci_high"] for row in llm["agreement"])
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines() if "arms=[" not in line and "judge.html" not in line)
+    assert "…" not in printed
+    assert "no difference shown" in printed.split("Share preferred to")[1]
     raw = read_rows(made / "runs/demo/judge/llm/replies.jsonl")
     assert len(raw) == 60
     assert "I cannot say." in {row["reply"] for row in raw}

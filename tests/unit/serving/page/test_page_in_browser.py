@@ -16,6 +16,7 @@ import dep
 from dep.pipeline.personal.users import RunUsers
 from dep.serving.page.latents import Latents
 from dep.serving.page.reviews import RunReviews
+from dep.serving.page.systems import Systems
 from dep.serving.page.votes import Votes
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.ARMS[:] = ["dep"]
+    module.ARMS[:] = ["dep", "dep_memory"]
     folder: Path = module.build_run(tmp_path_factory.mktemp("page"))
     return folder
 
@@ -191,6 +192,25 @@ def test_every_control_works_and_nothing_is_loaded_from_elsewhere(
     assert not errors
     assert tab.evaluate("window.attacked") is None
     tab.close()
+
+
+def test_an_adapter_at_the_llm_s_output_has_no_strength_and_writes(run: Path) -> None:
+    from dep.serving.page.app import page_of
+
+    memory = dep.Personalizer.from_pretrained(run / "dep_memory")
+    built = page_of(memory)
+    by_name = {block.elem_id: block for block in built.blocks.values() if isinstance(block, gradio.blocks.Block)}
+    assert not by_name["his"].visible
+    assert not by_name["diff"].visible
+    assert "no strength that could be changed" in by_name["on-strength"].value
+    assert by_name["seed"].visible
+    assert memory.run_users is not None
+    reviews, systems = RunReviews(memory.run_users), Systems(memory)
+    name = reviews.tested[0]
+    ask = reviews.ask(name, reviews.items(name)[0][1], 4.0, "fine")
+    *_, texts = systems.write(ask, dep.Strength())
+    assert len(texts) == len(systems.likelihoods(ask, dep.Strength(), "a fine drum .")) == 3
+    built.close()
 
 
 def test_the_page_lists_test_users_first_and_only_peers_of_others(users: RunUsers) -> None:
