@@ -130,7 +130,10 @@ def review(
     missing = "user" if not who else "item" if not what else "text" if not written else "time" if when is None else ""
     if missing or when is None:
         if log is not None:
-            log.refuse(f"have no {missing}")
+            written_time = missing == "time" and time not in (None, "")
+            log.refuse(
+                "have a time that is no date (see source.time_unit_ms)" if written_time else f"have no {missing}"
+            )
         return None
     # Names recur in many rows: one copy of each saves gigabytes on a large category.
     return Review(sys.intern(who), sys.intern(what), written, stars(rating), string(title), when)
