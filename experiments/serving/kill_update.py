@@ -91,8 +91,8 @@ def _update(run: Path, *files: Path) -> None:
 def _write(path: Path, world: World, category: str, numbers: range, words: str) -> None:
     rng = random.Random(0)
     rows = [
-        {"user": f"writer{n // 16:04}", "item": f"item{n % 16:02}", "item_title": f"thing {n % 16}", "category": category,
-         "text": f"{words} {n} {rng.choice(world.texts)}", "title": f"note {n}",
+        {"user": f"writer{n // 16:04}", "item": f"item{n % 16:02}", "item_title": f"thing {n % 16}",
+         "category": category, "title": f"note {n}", "text": f"{words} {n} {rng.choice(world.texts)}",
          "rating": 1 + n % 5, "time": 1_700_000_000 + n}
         for n in numbers
     ]  # fmt: skip
