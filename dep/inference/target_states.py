@@ -11,29 +11,27 @@ of prompt and review; the folder belongs to one backbone in one dtype. A damaged
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from dep.inference.prefix_cache import positions
+from dep.inference.tensor_files import TensorFiles
 from dep.models.backbones.output_head import head_logits
 from dep.types import IGNORE, Batch
 from dep.types.memory import Memory
-from dep.utils.atomic_io import replacing
 from dep.utils.errors import DepError
 from dep.utils.progress import stage
 
 _TOKENS = 1024
 """Real tokens that are read together, at least one sequence."""
+_FULL = "further states are read by the LLM each time they are needed; raise the limit for more speed"
 _LEAST = 1e-4
 """Expected counts below this are left out."""
 
@@ -55,15 +53,15 @@ class TargetStates:
 
     Args:
         model: the frozen LLM.
-        folder: where states are kept; None keeps them in memory only.
-        in_memory: bytes of states that stay in memory; others are read from disk again, or by the LLM where there is
-            no folder.
+        folder: where states are kept.
+        limit: largest size of the folder in bytes; with 0, states are kept in memory alone.
+        in_memory: bytes of states that stay in memory; others are read from disk again, or by the LLM.
     """
 
-    def __init__(self, model: PreTrainedModel, folder: Path | None, in_memory: int = 512 << 20) -> None:
-        self.model, self.folder, self._limit = model, folder, in_memory
-        self._memory: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
-        self._in_memory = 0
+    def __init__(
+        self, model: PreTrainedModel, folder: Path = Path(), limit: float = 0, in_memory: int = 512 << 20
+    ) -> None:
+        self.model, self._files = model, TensorFiles(folder, limit, in_memory, _FULL)
         self._review_of: dict[str, str] = {}
         """The digest of the past review of each key in memory that `memories` has read."""
 
@@ -92,9 +90,9 @@ class TargetStates:
         for pair, states_TD in zip(pairs, self.read(pairs, title), strict=True):
             own = _digest(pair)
             key = f"{own}-expected"
-            if (kept := self._get(key)) is None:
-                kept = self._put(key, self._expected(states_TD))
-            self._review_of |= {name: _of_review(pair.review) for name in (own, key) if name in self._memory}
+            if (kept := self._files.get(key)) is None:
+                kept = self._files.put(key, self._expected(states_TD))
+            self._review_of |= dict.fromkeys((own, key), _of_review(pair.review))
             memories.append(Memory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"]))
         return memories
 
@@ -105,54 +103,25 @@ class TargetStates:
             reviews: the token ids of each.
         """
         gone = set(map(_of_review, reviews))
-        for key in [key for key in self._memory if self._review_of.get(key) in {None, *gone}]:
-            self._drop(key)
+        held = self._files.held()
+        for key in held:
+            if self._review_of.get(key) in {None, *gone}:
+                self._files.drop(key)
+        self._review_of = {key: own for key, own in self._review_of.items() if key in held and own not in gone}
 
     def read(self, pairs: Sequence[Written], title: str = "") -> list[Tensor]:
         """Return the states [T, D] of each review; with a title, a progress bar shows how many tokens are read."""
         keys = [_digest(pair) for pair in pairs]
-        found = {key: kept["states"] for key in keys if (kept := self._get(key)) is not None}
+        found = {key: kept["states"] for key in keys if (kept := self._files.get(key)) is not None}
         missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in found}
         order = sorted(missing, key=lambda key: -missing[key].tokens)
         total = sum(pair.tokens for pair in missing.values())
         with stage(f"reading {title}", total, bool(title and missing)) as advance:
             for some in _groups(order, missing):
                 for key, states_TD in zip(some, self._states([missing[key] for key in some]), strict=True):
-                    found[key] = self._put(key, {"states": states_TD})["states"]
+                    found[key] = self._files.put(key, {"states": states_TD})["states"]
                 advance(sum(missing[key].tokens for key in some))
         return [found[key] for key in keys]
-
-    def _get(self, key: str) -> dict[str, Tensor] | None:
-        if key in self._memory:
-            self._memory.move_to_end(key)
-            return self._memory[key]
-        if self.folder is None:
-            return None
-        try:
-            return self._remember(key, load_file(self._path(key)))
-        except (OSError, SafetensorError):  # absent or damaged
-            return None
-
-    def _put(self, key: str, kept: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self.folder is not None:
-            with replacing(self._path(key)) as temporary:
-                save_file(kept, temporary)
-        return self._remember(key, kept)
-
-    def _remember(self, key: str, kept: dict[str, Tensor]) -> dict[str, Tensor]:
-        self._memory[key] = kept
-        self._in_memory += sum(tensor.nbytes for tensor in kept.values())
-        while self._in_memory > self._limit:
-            self._drop(next(iter(self._memory)))
-        return kept
-
-    def _drop(self, key: str) -> None:
-        self._in_memory -= sum(tensor.nbytes for tensor in self._memory.pop(key).values())
-        self._review_of.pop(key, None)
-
-    def _path(self, key: str) -> Path:
-        assert self.folder is not None, "states are kept on disk"
-        return self.folder / key[:2] / f"{key}.safetensors"
 
     @torch.no_grad()
     def _states(self, pairs: Sequence[Written]) -> list[Tensor]:

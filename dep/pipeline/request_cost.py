@@ -71,7 +71,7 @@ def _without_kept_states(module: PersonalizationModule) -> Iterator[None]:
     """Let the LLM read each request, as a new one is read, also where its states are kept."""
     kept = module.states
     try:
-        module.states = TargetStates(module.backbone, None, in_memory=0)
+        module.states = TargetStates(module.backbone, in_memory=0)
         yield
     finally:
         module.states = kept

@@ -108,7 +108,8 @@ class Resources:
         key = json_digest([backbone_identity(config)])
         if key not in self._states:
             model, _ = self.backbone(config)
-            self._states[key] = TargetStates(model, Path(config.cache) / "target_states" / key[:16])
+            folder = Path(config.cache) / "target_states" / key[:16]
+            self._states[key] = TargetStates(model, folder, config.backbone.prefix_gb * 1e9)
         return self._states[key]
 
     def tokenizer(self, config: RunConfig) -> PreTrainedTokenizerBase:

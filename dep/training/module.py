@@ -81,7 +81,7 @@ class PersonalizationModule(pl.LightningModule):
         self.config = config
         self.evaluate = evaluate
         self.prefixes = prefixes
-        self.states = states or TargetStates(backbone, None)
+        self.states = states or TargetStates(backbone)
         self.fingerprint = fingerprint(backbone)
         self.strict_loading = False  # checkpoints hold only the soft prompt; on_load_checkpoint compares the names
         self.trains_llm_layers = not soft_prompt.prefix_safe

@@ -58,7 +58,7 @@ class Reading:
         return torch.stack([torch.bincount(torch.tensor(p.ids), minlength=WIDTH).float() for p in passages])
 
     def reader(self, **settings) -> StyleReader:
-        whole = TargetStates(self.model, None)
+        whole = TargetStates(self.model)
         context = ActivationContext(DATASET, self.builder, self.ask, self.states, 4, WIDTH, self.builder, whole)
         return StyleReader(StyleVectorConfig(**settings), context)
 

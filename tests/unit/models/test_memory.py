@@ -25,7 +25,7 @@ PAST = [Written([20, 21], [30, 31, 30, 1]), Written([22], [32, 1]), Written([23,
 
 def prompts(model) -> list[Prompt]:
     """Three requests: of a user with two past reviews, of one with a single one, and of one without any."""
-    memories = TargetStates(model, None).memories(PAST, "")
+    memories = TargetStates(model).memories(PAST, "")
     return [
         Prompt("a", [20, 21, 22, 23, 24], [30, 31, 1], user_history=as_history(memories[:2])),
         Prompt("b", [25, 26], [33, 40, 41, 1], user_history=as_history(memories[2:])),
@@ -77,7 +77,7 @@ def by_hand(model, adapter: MemoryAdapter, hidden_D: Tensor, past: tuple[Memory,
 @torch.no_grad()
 def test_the_likelihood_is_that_of_the_equations(model, parts: dict[str, bool]) -> None:
     adapter, some = trained(model, **parts), prompts(model)
-    batch, store = Collator(0)(some), TargetStates(model, None)
+    batch, store = Collator(0)(some), TargetStates(model)
     sums_B, counts_B = changed_nll(store, adapter.output_change(model, batch), batch)
     for prompt, total, count in zip(some, sums_B, counts_B, strict=True):
         (states,) = store.read([Written(prompt.ids, prompt.target)])
@@ -102,7 +102,7 @@ def test_all_probabilities_agree_with_those_of_the_targets_and_sum_to_one(model)
 def test_an_untrained_correction_leaves_the_llm_as_it_is(model) -> None:
     adapter = MemoryAdapter(MemoryConfig(his=False, diff=False), *reversed(model.lm_head.weight.shape))
     batch = Collator(0)(prompts(model))
-    changed, _ = changed_nll(TargetStates(model, None), adapter.output_change(model, batch), batch)
+    changed, _ = changed_nll(TargetStates(model), adapter.output_change(model, batch), batch)
     plain, _ = example_nll(model, model.get_input_embeddings()(batch.ids), batch.attention_mask, batch.labels)
     assert torch.allclose(changed, plain, atol=1e-4)
 
@@ -112,7 +112,7 @@ def test_logits_in_parts_give_the_same_gradients(model, monkeypatch) -> None:
     for logits in (1 << 24, 2 * model.lm_head.weight.shape[0]):
         monkeypatch.setattr("dep.inference.changed_output.LOGITS", logits)
         adapter, batch = trained(model), Collator(0)(prompts(model))
-        sums_B, _ = changed_nll(TargetStates(model, None), adapter.output_change(model, batch), batch)
+        sums_B, _ = changed_nll(TargetStates(model), adapter.output_change(model, batch), batch)
         sums_B.sum().backward()
         found.append([p.grad for p in adapter.parameters()])
     for whole, parts in zip(*found, strict=True):
@@ -158,21 +158,21 @@ def test_a_text_written_in_a_batch_is_the_one_written_alone(model, rereads: bool
 
 
 def test_states_are_read_once_and_survive_a_damaged_file(model, tmp_path, monkeypatch) -> None:
-    first = TargetStates(model, tmp_path).memories(PAST, "")
+    first = TargetStates(model, tmp_path, 1e9).memories(PAST, "")
     files = sorted(tmp_path.glob("*/*.safetensors"))
     assert len(files) == 6
-    again = TargetStates(model, tmp_path)
+    again = TargetStates(model, tmp_path, 1e9)
     monkeypatch.setattr(again, "_states", lambda pairs: pytest.fail("the LLM reads a review again"))
     for one, other in zip(first, again.memories(PAST, ""), strict=True):
         assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
     for path in files:
         path.write_bytes(b"damaged")
-    for one, other in zip(first, TargetStates(model, tmp_path).memories(PAST, ""), strict=True):
+    for one, other in zip(first, TargetStates(model, tmp_path, 1e9).memories(PAST, ""), strict=True):
         assert torch.equal(one.states, other.states)
 
 
 def test_the_expected_counts_are_those_of_the_llm(model) -> None:
-    (memory,) = TargetStates(model, None).memories(PAST[:1], "")
+    (memory,) = TargetStates(model).memories(PAST[:1], "")
     ids = torch.tensor([[*PAST[0].prompt, *PAST[0].review]])
     with torch.no_grad():
         p = model(input_ids=ids).logits[0, 1:5].softmax(-1).sum(0)
@@ -194,7 +194,6 @@ def test_the_past_reviews_of_each_row_are_joined(model) -> None:
 
 
 def test_the_least_recently_used_states_leave_the_memory(model) -> None:
-    store = TargetStates(model, None, in_memory=0)
+    store = TargetStates(model, in_memory=0)
     assert len(store.read(PAST)) == 3
-    assert store._memory == {}
-    assert store._in_memory == 0
+    assert store._files.held() == []

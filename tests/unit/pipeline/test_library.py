@@ -126,12 +126,12 @@ def test_forgotten_reviews_are_held_nowhere_and_what_the_llm_read_of_others_stay
     states, others = p.module.states, {text for text in p._requests._memo if backwards[::-1] not in text}
     p.forget(reviews())
     assert kept(backwards, p) == []
-    assert p._writer._kept._memory == {}
+    assert p._writer._kept._files.held() == []
     assert set(p._requests._memo) == others
-    left = set(states._memory)
+    left = set(states._files.held())
     assert (len(left) == 4) == (arm == "dep_memory")  # states and expected tokens of the other's two reviews
     assert p.generate_many(asks()) == texts
-    assert left <= set(states._memory)
+    assert left <= set(states._files.held())
 
 
 def _nlls(p: dep.Personalizer, *asks: dep.Ask) -> list[float]:
