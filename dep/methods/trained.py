@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Literal
 
 from dep.data.prompts.requests import Requests
 from dep.data.prompts.settings import PromptConfig
-from dep.methods.base import Method, Role
+from dep.methods.base import ActivationContext, Method, Role
 from dep.methods.controls.shuffled import with_others_vectors
 from dep.models.settings import SoftPromptConfig
-from dep.types import Request
+from dep.types import Example, Request, UserHistory
 from dep.utils.atomic_io import read_json
 from dep.utils.errors import DepError, MissingFile
 from dep.utils.registry import ComponentConfig
@@ -43,6 +44,8 @@ class Trained(Method):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.adapter, self.vectors = config.adapter, config.vectors
+        with suppress(MissingFile):  # which `adapter_file` raises where the adapter is needed
+            self.reads_activations = self._trained_by.reads_activations
 
     @property
     def adapter_file(self) -> Path:
@@ -75,6 +78,10 @@ class Trained(Method):
     def configure(self, prompt: PromptConfig, soft: SoftPromptConfig) -> tuple[PromptConfig, SoftPromptConfig]:
         """Configure prompt and soft prompt as the method that trained the adapter."""
         return self._trained_by.configure(prompt, soft)
+
+    def history_reader(self, soft: SoftPromptConfig, context: ActivationContext) -> Callable[[Example], UserHistory]:
+        """Return what reads the history of an example's user, as the method that trained the adapter does."""
+        return self._trained_by.history_reader(soft, context)
 
     def transform_test_requests(self, requests: Requests, seed: int) -> Sequence[Request]:
         """Give the requests another user's vectors if the settings say so."""
