@@ -138,6 +138,9 @@ class MemoryConfig:
     """Whether the LLM recalls tokens of the user's past reviews in similar contexts."""
     diff: bool = True
     """Whether words that the user writes more or less often than expected become more or less likely."""
+    others: int = 0
+    """Number of tokens of other people's reviews, a sample of the training, in which the LLM recalls for every user;
+    the adapter's file holds their states."""
     rank: int = 64
     """The rank of the correction that is the same for every user; 0 leaves a bias for each token of the vocabulary."""
     lr: float = 2e-2

@@ -2,18 +2,19 @@
 
     h'_t = h_t + B silu(A h_t) + c,   l_t = W h'_t + b            a correction that is the same for every user
     l_t(v) += λ log((C_v + a) / (Ê_v + a)),   Ê_v = E_v exp(b_v)  diff: words that set the user apart
-    p_t(v) = (1 - g (1 - w_0)) softmax(l_t)(v) + g Σ_{j: y_j = v} w_j   his: words from similar places in the past
+    p_t(v) = (1 - g (1 - w_0)) softmax(l_t)(v) + g Σ_{j: y_j = v} w_j   his: words from similar places (`recall`)
 
 h_t   the state at the input of the LLM's output head W
 C_v   how often token v occurs in the user's past reviews
 E_v   how often the LLM expected it there; Ê_v: how often it would occur there if other users wrote
-y_j   the P tokens of the past reviews, each with its state h_j; μ is the mean of these states
-w     softmax of  [θ cos(h_t - μ, h_j - μ) for each j,  θ ω + log P];  the last entry is w_0, "nothing similar"
+y_j   the tokens of the past reviews, with the weights w_j of `recall`
 
 `diff` is a difference between users (Eq. 4) in words: not from the mean of a few peers' vectors, but from what the LLM,
 corrected for all users, would have written about the same items. `his` is the continuous cache of Grave et al. (2017,
-arXiv 1612.04426) over one user's past. Everything but A, B, c and b is a single number, so that a few hundred reviews
-train the adapter. The LLM itself reads nothing else than without the adapter.
+arXiv 1612.04426) over one user's past. With `memory.others` every user, and the control, first recalls in the same way
+from a sample of other people's reviews, so that a user's past adds only what is the user's. Everything but A, B, c and
+b is a single number, so that a few hundred reviews train the adapter. The LLM itself reads nothing else than without
+the adapter.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.adapters.base import Adapter, AdapterParts
+from dep.models.adapters.recall import START, OthersReviews, Recalled, recall
 from dep.models.backbones.output_head import head_logits
 from dep.models.settings import MemoryConfig
 from dep.types import Batch, UserHistory
 from dep.types.memory import Memory
 
 _START = {
-    "diff_weight": math.log(0.5), "diff_prior": 0.7, "his_scale": math.log(15.0), "his_none": 0.6, "his_gate": -3.0,
+    "diff_weight": math.log(0.5), "diff_prior": 0.7, **{f"his_{name}": value for name, value in START.items()},
 }  # fmt: skip
-"""log λ, log a, log θ, ω and logit g before training: the past counts a little."""
+"""log λ, log a, and the numbers of `recall` before training: the past counts a little."""
 
 
 class MemoryAdapter(Adapter):
@@ -61,6 +63,7 @@ class MemoryAdapter(Adapter):
         self.shift = nn.Parameter(torch.zeros(width))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         self.numbers = nn.ParameterDict({name: nn.Parameter(torch.tensor(value)) for name, value in _START.items()})
+        self.others = OthersReviews(config.others, width) if config.others else None
 
     @classmethod
     def from_parts(cls, parts: AdapterParts) -> MemoryAdapter:
@@ -71,6 +74,7 @@ class MemoryAdapter(Adapter):
     def param_groups(self) -> list[dict[str, Any]]:
         """Return one group: the token biases and the single numbers of the parts that act."""
         used = [number for name, number in self.numbers.items() if self.is_trained(f"numbers.{name}")]
+        used += list(self.others.numbers.values()) if self.others is not None else []
         return [{"params": [self.bias, *used], "lr": self.config.lr}]
 
     def is_trained(self, name: str) -> bool:
@@ -86,7 +90,7 @@ class MemoryAdapter(Adapter):
 
     def output_change(self, model: PreTrainedModel, batch: Batch) -> MemoryChange:
         """Return what the adapter does to the logits of a batch, whose users' past may be empty."""
-        return MemoryChange(self, model, batch.memory or [None] * len(batch.ids))
+        return MemoryChange(self, model, batch.memory or [None] * len(batch.ids), batch.keys)
 
     def word_differences(self, memory: Memory) -> Tensor:
         """Return λ log((C + a) / (Ê + a)) [V] of a user."""
@@ -96,23 +100,9 @@ class MemoryAdapter(Adapter):
         prior = numbers["diff_prior"].exp()
         return numbers["diff_weight"].exp() * ((found_V + prior) / (expected_V + prior)).log()
 
-    def recall(self, memory: Memory, hidden_RD: Tensor) -> tuple[Tensor, Tensor]:
-        """Look up similar places in the past of one user.
-
-        Args:
-            memory: the user's past.
-            hidden_RD: states of R positions that predict the user's tokens.
-
-        Returns:
-            g w_j [R, P] of the past tokens, and 1 - g (1 - w_0) [R], which is left for the LLM.
-        """
-        states_PD, numbers = memory.states.to(hidden_RD), self.numbers
-        mean_D = states_PD.mean(0)
-        similar_RP = F.normalize(hidden_RD - mean_D, dim=1) @ F.normalize(states_PD - mean_D, dim=1).T
-        scale, gate = numbers["his_scale"].exp(), numbers["his_gate"].sigmoid()
-        none_R1 = (scale * numbers["his_none"] + math.log(len(states_PD))).expand(len(hidden_RD), 1)
-        weights_RQ = torch.cat([scale * similar_RP, none_R1], 1).softmax(1)
-        return gate * weights_RQ[:, :-1], 1 - gate * (1 - weights_RQ[:, -1])
+    def recall(self, memory: Memory, hidden_RD: Tensor) -> Recalled:
+        """Look up similar places in the past of one user, for states [R, D] that predict the user's tokens."""
+        return recall(hidden_RD, memory.states, {name: self.numbers[f"his_{name}"] for name in START})
 
 
 @dataclass(frozen=True)
@@ -122,10 +112,14 @@ class MemoryChange:
     adapter: MemoryAdapter
     model: PreTrainedModel
     memory: list[Memory | None]
+    keys: list[str]
 
     def log_probs(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
         """Compute log probabilities [M, V] of the next token."""
         p_MV = self._logits(hidden_MD, rows_M).softmax(-1)
+        if (others := self.adapter.others) is not None:
+            weights_MQ, left_M = self._recalled(others, hidden_MD.to(p_MV), rows_M)
+            p_MV = (left_M[:, None] * p_MV).index_add(1, others.tokens[: weights_MQ.shape[1]], weights_MQ)
         for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
             weights_RP, left_R = self.adapter.recall(memory, hidden_MD[at_R].to(p_MV))
             p_RV = (left_R[:, None] * p_MV[at_R]).index_add(1, memory.tokens, weights_RP)
@@ -135,12 +129,20 @@ class MemoryChange:
     def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
         """Compute -log P [M] of the target tokens."""
         nll_M = F.cross_entropy(self._logits(hidden_MD, rows_M), targets_M, reduction="none")
+        if (others := self.adapter.others) is not None:
+            weights_MQ, left_M = self._recalled(others, hidden_MD.to(nll_M), rows_M)
+            same_MQ = others.tokens[: weights_MQ.shape[1]] == targets_M[:, None]
+            p_M = left_M * (-nll_M).exp() + (weights_MQ * same_MQ).sum(1)
+            nll_M = -p_M.clamp_min(torch.finfo(p_M.dtype).tiny).log()
         for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
             weights_RP, left_R = self.adapter.recall(memory, hidden_MD[at_R].to(nll_M))
             same_RP = memory.tokens == targets_M[at_R][:, None]
             p_R = left_R * (-nll_M[at_R]).exp() + (weights_RP * same_RP).sum(1)
             nll_M = nll_M.index_copy(0, at_R, -p_R.clamp_min(torch.finfo(p_R.dtype).tiny).log())
         return nll_M
+
+    def _recalled(self, others: OthersReviews, hidden_MD: Tensor, rows_M: Tensor) -> Recalled:
+        return others.recall(hidden_MD, [self.keys[row] for row in rows_M.tolist()])
 
     def _users(self, rows_M: Tensor) -> Iterator[tuple[Tensor, Memory]]:
         """Yield the positions of each row that has a past, and the past."""

@@ -21,6 +21,7 @@ from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.align import REPORT, align
 from dep.pipeline.stages.generate import texts_of
+from dep.pipeline.stages.others import fill_others
 from dep.pipeline.stages.token_weights import token_weights
 from dep.pipeline.store import ArmStore
 from dep.training.module import PersonalizationModule
@@ -63,6 +64,7 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
         earlier_s = read_json(first.adapter_home / "training.json")["seconds"]
     elif arm.method.pretrains:
         earlier_s = _pretrain(resources, arm, data, module)
+    fill_others(module, data)
     if arm.alignment_tasks:
         earlier_s += align(resources, arm, data, module)
     if arm.config.train.monitor == "val_meteor":

@@ -1,0 +1,119 @@
+"""Recall: the words that stood in similar places of earlier reviews (the continuous cache of Grave et al., 2017).
+
+    w = softmax of  [θ cos(h - μ, h_j - μ) for each earlier token j,  θ ω + log P]
+    p(v) = (1 - g (1 - w_0)) p_before(v) + g Σ_{j: y_j = v} w_j
+
+h is the state that predicts the next token, h_j that which predicted the earlier token y_j, μ the mean of the h_j, P
+their number, and w_0 the last entry of w, "nothing similar". θ, ω and g are trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+START = {"scale": math.log(15.0), "none": 0.6, "gate": -3.0}
+"""log θ, ω and logit g before training: what is recalled counts a little."""
+
+
+class Recalled(NamedTuple):
+    """What R positions recall of P earlier tokens."""
+
+    weights: Tensor
+    """g w_j [R, P]."""
+    left: Tensor
+    """1 - g (1 - w_0) [R], the share of the probabilities before."""
+
+
+def recall(
+    hidden_RD: Tensor, states_PD: Tensor, numbers: Mapping[str, Tensor], hidden_from_RP: Tensor | None = None
+) -> Recalled:
+    """Look up similar places.
+
+    Args:
+        hidden_RD: states of R positions that predict tokens.
+        states_PD: states of the earlier tokens.
+        numbers: `scale`, `none` and `gate`: log θ, ω and logit g.
+        hidden_from_RP: True where a position must not see an earlier token; None where it may see all.
+    """
+    states_PD = states_PD.to(hidden_RD)
+    mean_D = states_PD.mean(0)
+    scale, gate = numbers["scale"].exp(), numbers["gate"].sigmoid()
+    scores_RP = scale * (F.normalize(hidden_RD - mean_D, dim=1) @ F.normalize(states_PD - mean_D, dim=1).T)
+    seen_R1 = hidden_RD.new_full((len(hidden_RD), 1), len(states_PD))
+    if hidden_from_RP is not None:
+        scores_RP = scores_RP.masked_fill(hidden_from_RP, -math.inf)
+        seen_R1 = seen_R1 - hidden_from_RP.sum(1, keepdim=True)
+    none_R1 = scale * numbers["none"] + seen_R1.clamp_min(1).log()
+    weights_RQ = torch.cat([scores_RP, none_R1], 1).softmax(1)
+    return Recalled(gate * weights_RQ[:, :-1], 1 - gate * (1 - weights_RQ[:, -1]))
+
+
+class OthersReview(NamedTuple):
+    """A review of the training as the LLM read it."""
+
+    author: str
+    tokens: Tensor
+    """[T]."""
+    states: Tensor
+    """[T, D], in the order of the tokens."""
+
+
+class OthersReviews(nn.Module):
+    """A sample of the training users' reviews, in which every position recalls, whoever the user is.
+
+    It is knowledge of how people write, and no one's: the control has it too. In training, a user's own reviews are
+    hidden from that user's examples.
+
+    Args:
+        size: Q, the number of tokens.
+        width: D.
+    """
+
+    tokens: Tensor
+    states: Tensor
+    authors: Tensor
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("tokens", torch.zeros(size, dtype=torch.long))
+        self.register_buffer("states", torch.zeros(size, width, dtype=torch.float16))
+        self.register_buffer("authors", torch.full((size,), -1))
+        self.numbers = nn.ParameterDict({name: nn.Parameter(torch.tensor(value)) for name, value in START.items()})
+        self._author_of: dict[str, int] = {}
+
+    def fill(self, reviews: Sequence[OthersReview], author_of: Mapping[str, str]) -> None:
+        """Keep as many tokens of the reviews as there is room for.
+
+        Args:
+            reviews: reviews of the training.
+            author_of: the author of each training example, by its key.
+        """
+        numbers = {name: at for at, name in enumerate(dict.fromkeys(author_of.values()))}
+        self._author_of = {key: numbers[name] for key, name in author_of.items()}
+        parts = [(review.tokens, review.states, numbers[review.author]) for review in reviews]
+        tokens_N, states_ND = (torch.cat(column) for column in ([p[0] for p in parts], [p[1] for p in parts]))
+        authors_N = torch.cat([torch.full((len(tokens),), author) for tokens, _, author in parts])
+        kept = min(len(tokens_N), len(self.tokens))
+        self.authors.fill_(-1)  # of places that stay empty
+        for buffer, values in ((self.tokens, tokens_N), (self.states, states_ND), (self.authors, authors_N)):
+            buffer[:kept] = values[:kept]
+
+    def recall(self, hidden_RD: Tensor, keys: Sequence[str]) -> Recalled:
+        """Look up similar places in others' reviews.
+
+        Args:
+            hidden_RD: states of R positions that predict tokens.
+            keys: the key of each position's example.
+
+        Returns:
+            Weights of the first tokens, as many as are kept.
+        """
+        kept = int((self.authors >= 0).sum())
+        own_R = torch.tensor([self._author_of.get(key, -2) for key in keys], device=self.authors.device)
+        return recall(hidden_RD, self.states[:kept], self.numbers, self.authors[:kept] == own_R[:, None])
