@@ -102,7 +102,7 @@ class MemoryAdapter(Adapter):
 
     def recall(self, memory: Memory, hidden_RD: Tensor) -> Recalled:
         """Look up similar places in the past of one user, for states [R, D] that predict the user's tokens."""
-        return recall(hidden_RD, memory.states, {name: self.numbers[f"his_{name}"] for name in START})
+        return recall(hidden_RD, memory.tokens, memory.states, {name: self.numbers[f"his_{name}"] for name in START})
 
 
 @dataclass(frozen=True)
@@ -118,27 +118,20 @@ class MemoryChange:
         """Compute log probabilities [M, V] of the next token."""
         p_MV = self._logits(hidden_MD, rows_M).softmax(-1)
         if (others := self.adapter.others) is not None:
-            weights_MQ, left_M = self._recalled(others, hidden_MD.to(p_MV), rows_M)
-            p_MV = (left_M[:, None] * p_MV).index_add(1, others.tokens[: weights_MQ.shape[1]], weights_MQ)
+            p_MV = _mixed(p_MV, self._recalled(others, hidden_MD.to(p_MV), rows_M))
         for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
-            weights_RP, left_R = self.adapter.recall(memory, hidden_MD[at_R].to(p_MV))
-            p_RV = (left_R[:, None] * p_MV[at_R]).index_add(1, memory.tokens, weights_RP)
-            p_MV = p_MV.index_copy(0, at_R, p_RV)
+            recalled = self.adapter.recall(memory, hidden_MD[at_R].to(p_MV))
+            p_MV = p_MV.index_copy(0, at_R, _mixed(p_MV[at_R], recalled))
         return p_MV.clamp_min(torch.finfo(p_MV.dtype).tiny).log()
 
     def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
         """Compute -log P [M] of the target tokens."""
         nll_M = F.cross_entropy(self._logits(hidden_MD, rows_M), targets_M, reduction="none")
         if (others := self.adapter.others) is not None:
-            weights_MQ, left_M = self._recalled(others, hidden_MD.to(nll_M), rows_M)
-            same_MQ = others.tokens[: weights_MQ.shape[1]] == targets_M[:, None]
-            p_M = left_M * (-nll_M).exp() + (weights_MQ * same_MQ).sum(1)
-            nll_M = -p_M.clamp_min(torch.finfo(p_M.dtype).tiny).log()
+            nll_M = _mixed_nll(nll_M, self._recalled(others, hidden_MD.to(nll_M), rows_M), targets_M)
         for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
-            weights_RP, left_R = self.adapter.recall(memory, hidden_MD[at_R].to(nll_M))
-            same_RP = memory.tokens == targets_M[at_R][:, None]
-            p_R = left_R * (-nll_M[at_R]).exp() + (weights_RP * same_RP).sum(1)
-            nll_M = nll_M.index_copy(0, at_R, -p_R.clamp_min(torch.finfo(p_R.dtype).tiny).log())
+            recalled = self.adapter.recall(memory, hidden_MD[at_R].to(nll_M))
+            nll_M = nll_M.index_copy(0, at_R, _mixed_nll(nll_M[at_R], recalled, targets_M[at_R]))
         return nll_M
 
     def _recalled(self, others: OthersReviews, hidden_MD: Tensor, rows_M: Tensor) -> Recalled:
@@ -158,3 +151,14 @@ class MemoryChange:
         for at_R, memory in self._users(rows_M) if adapter.config.diff else ():
             logits_MV = logits_MV.index_add(0, at_R, adapter.word_differences(memory).expand(len(at_R), -1))
         return logits_MV
+
+
+def _mixed(p_RV: Tensor, recalled: Recalled) -> Tensor:
+    """Add what is recalled to the probabilities of all tokens."""
+    return (recalled.left[:, None] * p_RV).scatter_add(1, recalled.tokens, recalled.weights)
+
+
+def _mixed_nll(nll_R: Tensor, recalled: Recalled, targets_R: Tensor) -> Tensor:
+    """Compute -log P of the targets after what is recalled is added."""
+    p_R = recalled.left * (-nll_R).exp() + (recalled.weights * (recalled.tokens == targets_R[:, None])).sum(1)
+    return -p_R.clamp_min(torch.finfo(p_R.dtype).tiny).log()

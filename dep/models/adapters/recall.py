@@ -21,37 +21,54 @@ START = {"scale": math.log(15.0), "none": 0.6, "gate": -3.0}
 """log θ, ω and logit g before training: what is recalled counts a little."""
 
 
-class Recalled(NamedTuple):
-    """What R positions recall of P earlier tokens."""
+NEAREST = 256
+"""How many of others' tokens a position recalls, the most similar ones; the others would weigh next to nothing."""
 
+
+class Recalled(NamedTuple):
+    """What R positions recall of earlier tokens, N each."""
+
+    tokens: Tensor
+    """y_j [R, N]."""
     weights: Tensor
-    """g w_j [R, P]."""
+    """g w_j [R, N]."""
     left: Tensor
     """1 - g (1 - w_0) [R], the share of the probabilities before."""
 
 
 def recall(
-    hidden_RD: Tensor, states_PD: Tensor, numbers: Mapping[str, Tensor], hidden_from_RP: Tensor | None = None
+    hidden_RD: Tensor,
+    tokens_P: Tensor,
+    states_PD: Tensor,
+    numbers: Mapping[str, Tensor],
+    hidden_from_RP: Tensor | None = None,
+    nearest: int | None = None,
 ) -> Recalled:
     """Look up similar places.
 
     Args:
         hidden_RD: states of R positions that predict tokens.
-        states_PD: states of the earlier tokens.
+        tokens_P: the earlier tokens.
+        states_PD: their states.
         numbers: `scale`, `none` and `gate`: log θ, ω and logit g.
         hidden_from_RP: True where a position must not see an earlier token; None where it may see all.
+        nearest: how many of the most similar tokens are weighed; None for all.
     """
     states_PD = states_PD.to(hidden_RD)
-    mean_D = states_PD.mean(0)
-    scale, gate = numbers["scale"].exp(), numbers["gate"].sigmoid()
-    scores_RP = scale * (F.normalize(hidden_RD - mean_D, dim=1) @ F.normalize(states_PD - mean_D, dim=1).T)
-    seen_R1 = hidden_RD.new_full((len(hidden_RD), 1), len(states_PD))
+    mean_D, count = states_PD.mean(0), len(states_PD)
+    similar_RN = F.normalize(hidden_RD - mean_D, dim=1) @ F.normalize(states_PD - mean_D, dim=1).T
+    tokens_RN = tokens_P.expand(len(hidden_RD), -1)
+    seen_R1 = hidden_RD.new_full((len(hidden_RD), 1), count)
     if hidden_from_RP is not None:
-        scores_RP = scores_RP.masked_fill(hidden_from_RP, -math.inf)
+        similar_RN = similar_RN.masked_fill(hidden_from_RP, -math.inf)
         seen_R1 = seen_R1 - hidden_from_RP.sum(1, keepdim=True)
+    if nearest is not None and nearest < count:
+        similar_RN, at_RN = similar_RN.topk(nearest, 1)
+        tokens_RN = tokens_P[at_RN]
+    scale, gate = numbers["scale"].exp(), numbers["gate"].sigmoid()
     none_R1 = scale * numbers["none"] + seen_R1.clamp_min(1).log()
-    weights_RQ = torch.cat([scores_RP, none_R1], 1).softmax(1)
-    return Recalled(gate * weights_RQ[:, :-1], 1 - gate * (1 - weights_RQ[:, -1]))
+    weights_RQ = torch.cat([scale * similar_RN, none_R1], 1).softmax(1)
+    return Recalled(tokens_RN, gate * weights_RQ[:, :-1], 1 - gate * (1 - weights_RQ[:, -1]))
 
 
 class OthersReview(NamedTuple):
@@ -110,10 +127,8 @@ class OthersReviews(nn.Module):
         Args:
             hidden_RD: states of R positions that predict tokens.
             keys: the key of each position's example.
-
-        Returns:
-            Weights of the first tokens, as many as are kept.
         """
         kept = int((self.authors >= 0).sum())
         own_R = torch.tensor([self._author_of.get(key, -2) for key in keys], device=self.authors.device)
-        return recall(hidden_RD, self.states[:kept], self.numbers, self.authors[:kept] == own_R[:, None])
+        hidden_from_RP = self.authors[:kept] == own_R[:, None]
+        return recall(hidden_RD, self.tokens[:kept], self.states[:kept], self.numbers, hidden_from_RP, NEAREST)

@@ -48,9 +48,12 @@ def filled(model, size: int) -> MemoryAdapter:
     return adapter
 
 
-@pytest.mark.parametrize("size", [9, 7, 20])
+@pytest.mark.parametrize(("size", "nearest"), [(9, 256), (7, 256), (20, 256), (9, 2)])
 @torch.no_grad()
-def test_everybody_recalls_from_all_others_and_nobody_from_their_own_review(model, size: int) -> None:
+def test_everybody_recalls_from_others_and_nobody_from_their_own_review(
+    model, monkeypatch: pytest.MonkeyPatch, size: int, nearest: int
+) -> None:
+    monkeypatch.setattr("dep.models.adapters.recall.NEAREST", nearest)
     adapter, store = filled(model, size), TargetStates(model)
     batch = Collator(0)(prompts())
     sums_B, _ = changed_nll(store, adapter.output_change(model, batch), batch)
@@ -65,6 +68,8 @@ def test_everybody_recalls_from_all_others_and_nobody_from_their_own_review(mode
         expected = 0.0
         for state, target in zip(states, prompt.target, strict=True):
             scores = [5.0 * float(F.cosine_similarity(state - mean, key - mean, dim=0)) for _, _, key in seen]
+            least = sorted(scores)[-min(nearest, len(scores))]
+            scores = [score if score >= least else -math.inf for score in scores]
             w = torch.tensor([*scores, 5.0 * 0.6 + math.log(len(seen))]).softmax(0).tolist()
             p = float((model.lm_head.weight @ state).softmax(0)[target]) * (1 - gate * (1 - w[-1]))
             p += sum(gate * weight for weight, (_, token, _) in zip(w, seen, strict=False) if token == target)
