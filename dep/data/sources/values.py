@@ -131,9 +131,7 @@ def review(
     if missing or when is None:
         if log is not None:
             written_time = missing == "time" and time not in (None, "")
-            log.refuse(
-                "have a time that is no date (see source.time_unit_ms)" if written_time else f"have no {missing}"
-            )
+            log.refuse("have a time that is no date" if written_time else f"have no {missing}")
         return None
     # Names recur in many rows: one copy of each saves gigabytes on a large category.
     return Review(sys.intern(who), sys.intern(what), written, stars(rating), string(title), when)

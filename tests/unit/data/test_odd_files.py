@@ -187,7 +187,7 @@ def test_rows_without_a_field_are_counted_and_said(tmp_path: Path) -> None:
     assert len(corpus.reviews) == 2
     assert [note.partition(": ")[2] for note in notes] == [
         "1 of 5 rows of reviews_Toys.json have no text and are left out",
-        "1 of 5 rows of reviews_Toys.json have no time and are left out",
+        "1 of 5 rows of reviews_Toys.json have a time that is no date and are left out",
         "1 of 5 rows of reviews_Toys.json have no user and are left out",
         "1 of 2 reviews have no rating from 1 to 5",
     ]

@@ -195,6 +195,8 @@ def test_every_control_works_and_nothing_is_loaded_from_elsewhere(
 
 
 def test_an_adapter_at_the_llm_s_output_has_no_strength_and_writes(run: Path) -> None:
+    import gradio
+
     from dep.serving.page.app import page_of
 
     memory = dep.Personalizer.from_pretrained(run / "dep_memory")
