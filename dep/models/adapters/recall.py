@@ -131,4 +131,6 @@ class OthersReviews(nn.Module):
         kept = int((self.authors >= 0).sum())
         own_R = torch.tensor([self._author_of.get(key, -2) for key in keys], device=self.authors.device)
         hidden_from_RP = self.authors[:kept] == own_R[:, None]
-        return recall(hidden_RD, self.tokens[:kept], self.states[:kept], self.numbers, hidden_from_RP, NEAREST)
+        return recall(
+            hidden_RD, self.tokens[:kept], self.states[:kept], dict(self.numbers.items()), hidden_from_RP, NEAREST
+        )
