@@ -94,6 +94,7 @@ class TargetStates:
                 kept = self._files.put(key, self._expected(states_TD))
             self._review_of |= dict.fromkeys((own, key), _of_review(pair.review))
             memories.append(Memory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"]))
+        self._forget_evicted()
         return memories
 
     def forget(self, reviews: Sequence[Sequence[int]]) -> None:
@@ -103,11 +104,13 @@ class TargetStates:
             reviews: the token ids of each.
         """
         gone = set(map(_of_review, reviews))
-        held = self._files.held()
-        for key in held:
+        for key in self._files.held():
             if self._review_of.get(key) in {None, *gone}:
                 self._files.drop(key)
-        self._review_of = {key: own for key, own in self._review_of.items() if key in held and own not in gone}
+        self._forget_evicted()
+
+    def _forget_evicted(self) -> None:
+        self._review_of = {key: self._review_of[key] for key in self._files.held() if key in self._review_of}
 
     def read(self, pairs: Sequence[Written], title: str = "") -> list[Tensor]:
         """Return the states [T, D] of each review; with a title, a progress bar shows how many tokens are read."""

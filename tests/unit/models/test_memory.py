@@ -197,3 +197,13 @@ def test_the_least_recently_used_states_leave_the_memory(model) -> None:
     store = TargetStates(model, in_memory=0)
     assert len(store.read(PAST)) == 3
     assert store._files.held() == []
+
+
+def test_a_store_remembers_whose_states_it_holds_only_while_it_holds_them(model) -> None:
+    store = TargetStates(model, in_memory=0)
+    assert len(store.memories(PAST, "")) == 3
+    assert store._review_of == {}
+    roomy = TargetStates(model)
+    roomy.memories(PAST, "")
+    roomy.forget([PAST[0].review])
+    assert len(roomy._review_of) == len(roomy._files.held()) == 4
