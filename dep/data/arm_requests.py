@@ -100,7 +100,11 @@ class ArmRequests:
 
     def requests(self, split: Split) -> Requests:
         """Return the requests of one split."""
-        return self.requests_of([example for example in self.prepared.examples if example.split == split])
+        return self.requests_of(self.examples(split))
+
+    def examples(self, split: Split) -> list[Example]:
+        """Return the examples of one split."""
+        return [example for example in self.prepared.examples if example.split == split]
 
     def requests_of(self, examples: Sequence[Example]) -> Requests:
         """Return the requests of some examples."""

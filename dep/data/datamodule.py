@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader, Sampler
 from dep.data.arm_requests import ArmRequests, PromptDataset
 from dep.data.collate import Collator, add_noise
 from dep.data.prompts.builder import PromptBuilder
-from dep.data.prompts.requests import Requests
 from dep.data.protocol import ReviewDataset
 from dep.data.retrievers.base import Retriever
 from dep.data.vectors.store import VectorStore
@@ -163,13 +162,9 @@ class ReviewData(ArmRequests, pl.LightningDataModule):
         """Compute and cache the vectors in one process; the other processes read the cache."""
         self.vectors()
 
-    def requests(self, split: Split) -> Requests:
-        """Return the requests of one split."""
-        return self.requests_of(self.examples(split))
-
     def examples(self, split: Split) -> list[Example]:
         """Return the examples of one split; those of training may be a sample, the same for every arm and seed."""
-        examples = [example for example in self.prepared.examples if example.split == split]
+        examples = super().examples(split)
         limit = self.batching.max_examples
         if split == "train" and limit is not None and limit < len(examples):
             chosen = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:limit]

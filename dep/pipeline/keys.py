@@ -43,7 +43,7 @@ def adapter_key(arm: Arm) -> str:
     prompt, soft = arm.configured
     # already applied by training_view, by warm_start and settings, and by the key of the alignment
     applied = ("history", "warm_start_epochs", "align")
-    settings = numeric(arm.settings).items()
+    settings = numeric(arm.settings).items()  # one that is None is off, and must not change older keys
     trained = {name: value for name, value in settings if name not in applied and value is not None}
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []
     start += [alignment_key(arm)] if arm.alignment_tasks else []
