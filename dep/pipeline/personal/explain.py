@@ -14,7 +14,7 @@ Parts interact: two past reviews that say the same have small changes each, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from dep.models.compressors.base import Compressed
 from dep.pipeline.personal.inputs import Ask, PastReview
-from dep.pipeline.personal.latents import compressor_of
+from dep.pipeline.personal.latents import compressor_of, latents_changed
 from dep.pipeline.personal.users import Background
 from dep.utils.progress import stage
 
@@ -163,12 +163,8 @@ def _units(compressor: nn.Module, loss: Callable[[], Tensor], count: int) -> lis
         if output.latent.requires_grad:
             latents.append(output.latent)
 
-    handle = compressor.register_forward_hook(watch)
-    try:
-        with torch.enable_grad():
-            gradients = torch.autograd.grad(loss(), latents, allow_unused=True) if count else ()
-    finally:
-        handle.remove()
+    with compressor.register_forward_hook(watch), torch.enable_grad():
+        gradients = torch.autograd.grad(loss(), latents, allow_unused=True) if count else ()
     if not latents:
         return []
     effects = [(z.detach() * g).flatten(0, -2).sum(0) for z, g in zip(latents, gradients, strict=True) if g is not None]
@@ -177,17 +173,10 @@ def _units(compressor: nn.Module, loss: Callable[[], Tensor], count: int) -> lis
     return [unit for unit in order[:count] if effect_Z[unit] > 0]
 
 
-@contextmanager
-def _zeroed(compressor: nn.Module, units: Sequence[int]) -> Iterator[None]:
-    """Inside the `with` statement, set the n-th of some latents to zero for all vectors of a batch's n-th row."""
+def _zeroed(compressor: nn.Module, units: Sequence[int]) -> AbstractContextManager[None]:
+    """Return a context in which the n-th of some latents is zero for all vectors of a batch's n-th row."""
 
-    def zero(module: nn.Module, args: object, output: Compressed) -> Compressed:
-        latent_BKZ = output.latent.clone()
+    def zero(latent_BKZ: Tensor) -> None:
         latent_BKZ[torch.arange(len(units)), :, torch.tensor(units)] = 0.0
-        return output._replace(latent=latent_BKZ)
 
-    handle = compressor.register_forward_hook(zero)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return latents_changed(compressor, zero)

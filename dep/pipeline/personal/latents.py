@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -30,6 +30,19 @@ def latents(adapter: Adapter | None, vectors_NE: Tensor, branch: Branch) -> Tens
 
 
 @contextmanager
+def latents_changed(compressor: nn.Module, change: Callable[[Tensor], None]) -> Iterator[None]:
+    """Inside the `with` statement, change a compressor's latents [B, K, Z] in place before anything reads them."""
+
+    def changed(module: nn.Module, args: object, output: Compressed) -> Compressed:
+        latent_BKZ = output.latent.clone()
+        change(latent_BKZ)
+        return output._replace(latent=latent_BKZ)
+
+    with compressor.register_forward_hook(changed):
+        yield
+
+
+@contextmanager
 def units_set(adapter: Adapter | None, units: Mapping[int, float]) -> Iterator[None]:
     """Inside the `with` statement, give units of the compressor the same value for all vectors of all branches.
 
@@ -46,14 +59,9 @@ def units_set(adapter: Adapter | None, units: Mapping[int, float]) -> Iterator[N
     if wrong := [unit for unit in units if not 0 <= unit < width]:
         raise DepError("units", f"numbers from 0 to {width - 1}", str(wrong[0]))
 
-    def change(module: nn.Module, args: object, output: Compressed) -> Compressed:
-        latent = output.latent.clone()
+    def set_units(latent_BKZ: Tensor) -> None:
         for unit, value in units.items():
-            latent[..., unit] = value
-        return output._replace(latent=latent)
+            latent_BKZ[..., unit] = value
 
-    handle = compressor.register_forward_hook(change)
-    try:
+    with latents_changed(compressor, set_units):
         yield
-    finally:
-        handle.remove()

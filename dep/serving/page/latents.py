@@ -10,8 +10,8 @@ otherwise the reviews' own vectors.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 import dep
 from dep.data.prompts.template import shown_branches
-from dep.models.compressors.base import Compressed
 from dep.models.compressors.none import NoCompressor
+from dep.pipeline.personal.latents import compressor_of, latents_changed
 from dep.pipeline.personal.users import Category, RunUsers
 from dep.serving.page.words import log_odds
 from dep.types import Branch
@@ -64,10 +64,8 @@ class Latents:
 
     def __init__(self, ours: dep.Personalizer, users: RunUsers) -> None:
         adapter = ours.module.soft_prompt.adapter
-        compressor = getattr(adapter, "compressor", None)
-        self._compressor = compressor if isinstance(compressor, nn.Module) else None
-        if isinstance(compressor, NoCompressor):
-            self._compressor = None
+        compressor = compressor_of(adapter)
+        self._compressor = None if isinstance(compressor, NoCompressor) else compressor
         standardizers = getattr(adapter, "standardizers", None)
         self._standardizers = standardizers if isinstance(standardizers, nn.ModuleDict) else nn.ModuleDict()
         self._users = users
@@ -102,25 +100,17 @@ class Latents:
         units = z_Z.argsort(descending=True)[:count].tolist()
         return [Latent(unit, float(z_Z[unit]), self._name(sample, unit)) for unit in units if z_Z[unit] > 0]
 
-    @contextmanager
-    def scaled(self, factors: Mapping[int, float]) -> Iterator[None]:
-        """Inside the `with` statement, multiply latents by factors in all vectors that the adapter reads."""
+    def scaled(self, factors: Mapping[int, float]) -> AbstractContextManager[None]:
+        """Return a context in which latents are multiplied by factors in all vectors that the adapter reads."""
         changed = {unit: factor for unit, factor in factors.items() if factor != 1}
         if self._compressor is None or not changed:
-            yield
-            return
+            return nullcontext()
 
-        def scale(module: nn.Module, args: object, output: Compressed) -> Compressed:
-            latent = output.latent.clone()
+        def scale(latent_BKZ: Tensor) -> None:
             for unit, factor in changed.items():
-                latent[..., unit] *= factor
-            return output._replace(latent=latent)
+                latent_BKZ[..., unit] *= factor
 
-        handle = self._compressor.register_forward_hook(scale)
-        try:
-            yield
-        finally:
-            handle.remove()
+        return latents_changed(self._compressor, scale)
 
     def _latent(self, x_NE: Tensor) -> Tensor:
         assert self._compressor is not None, "the adapter has latents"
