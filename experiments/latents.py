@@ -13,7 +13,6 @@ loaded.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 import dep
 from dep.data.synthetic.language import CONCEPTS
 from dep.data.synthetic.trait_probe import fit
+from dep.data.synthetic.truth import truth_of
 from dep.evaluation.latents import aucs, best_units
 from dep.models.compressors import COMPRESSORS
 from dep.pipeline.run_data import RunData
@@ -69,7 +69,7 @@ def read(data: RunData) -> Reviews:
     for category in data.categories:
         vectors, reviews = data.vectors(category), data.corpus(category).reviews
         source = cast(Any, data.resources.source)
-        truth = json.loads((source.path / f"truth_{category}.json").read_text(encoding="utf-8"))["users"]
+        truth = truth_of(source.path, category)["users"]
         for row in (vectors.peers_N > 0).nonzero()[:, 0].tolist():
             review, author = reviews[row], truth[reviews[row].user]
             words = set(review.text.lower().replace(".", " ").split())

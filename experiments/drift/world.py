@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import torch
 from dep.config.schema import RunConfig
 from dep.data.protocol import prepare
 from dep.data.sources import SyntheticSource
+from dep.data.synthetic.truth import truth_of
 from dep.data.user_history import UserHistoryReader
 from dep.data.vectors.store import Vectors, VectorStore
 from dep.models.adapters.user_llm.encoder import UserEncoder
@@ -80,4 +80,4 @@ def worlds(config: RunConfig) -> tuple[SyntheticSource, SyntheticSource]:
 
 
 def _truth(source: SyntheticSource, categories: Iterable[str]) -> dict[str, Any]:
-    return {c: json.loads((source.path / f"truth_{c}.json").read_text(encoding="utf-8"))["users"] for c in categories}
+    return {c: truth_of(source.path, c)["users"] for c in categories}

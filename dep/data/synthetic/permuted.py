@@ -13,7 +13,6 @@ therefore about the item with the most reviewers among those that the user revie
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dep.data.synthetic.generator import Person, Turn, World, Written, write
+from dep.data.synthetic.truth import truth_of
 from dep.types import Review
 
 
@@ -66,6 +66,6 @@ def permuted_targets(folder: Path, reviews: Iterable[tuple[str, Review]]) -> int
     truth, count = {}, 0
     for category, review in reviews:
         if category not in truth:
-            truth[category] = json.loads((folder / f"truth_{category}.json").read_text(encoding="utf-8"))["users"]
+            truth[category] = truth_of(folder, category)["users"]
         count += review.time >= truth[category][review.user]["later"]["since"]
     return count

@@ -9,7 +9,6 @@ two, one after the other. With drift, the labels are the sayings that the author
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dep.data.synthetic.language import CONCEPTS
+from dep.data.synthetic.truth import truth_of
 from dep.data.vectors.store import Vectors
 from dep.types import Corpus
 
@@ -83,8 +83,7 @@ def sayings_of(folder: Path, category: str) -> dict[str, set[str]]:
         folder: the folder with `truth_<category>.json`.
         category: the category.
     """
-    truth = json.loads((folder / f"truth_{category}.json").read_text(encoding="utf-8"))
-    return {name: set(user["sayings"]) for name, user in truth["users"].items()}
+    return {name: set(user["sayings"]) for name, user in truth_of(folder, category)["users"].items()}
 
 
 def planted(
@@ -103,7 +102,7 @@ def planted(
     Returns:
         One result for each kind of vector, all on the same reviews and users.
     """
-    truth = {c: json.loads((folder / f"truth_{c}.json").read_text(encoding="utf-8"))["users"] for c in corpora}
+    truth = {category: truth_of(folder, category)["users"] for category in corpora}
     his, diff, label, user = [], [], [], []
     for category, corpus in corpora.items():
         known = torch.tensor([r.user in truth[category] for r in corpus.reviews]) & (vectors[category].peers_N > 0)

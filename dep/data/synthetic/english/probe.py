@@ -8,7 +8,6 @@ does not have. With two values, this is the share of correct answers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from dep.data.synthetic.english.authors import CASE, CONTRACTIONS, PUNCTUATION
 from dep.data.synthetic.english.phrase_files import TONES
 from dep.data.synthetic.trait_probe import TraitRow, probe_labels
+from dep.data.synthetic.truth import truth_of
 from dep.data.vectors.store import Vectors
 from dep.types import Corpus
 
@@ -54,7 +54,7 @@ def planted(
     """
     result: dict[tuple[str, str], TraitRow] = {}
     for category, corpus in corpora.items():
-        truth = json.loads((folder / f"truth_{category}.json").read_text(encoding="utf-8"))
+        truth = truth_of(folder, category)
         users, items = truth["users"], truth["items"]
         rows = (vectors[category].peers_N > 0).nonzero()[:, 0].tolist()
         authors = [corpus.reviews[row].user for row in rows]
