@@ -201,13 +201,19 @@ def _broken_batches(path: Path) -> tuple[int, int]:
     """Return how many batches are not whole or items have a wrong sum, and how many batches there are."""
     db = sqlite3.connect(path)
     counts = [count for (count,) in db.execute("SELECT count(*) FROM review GROUP BY text")]
-    wrong = sum(count != 200 for count in counts)
-    for item, total in db.execute("SELECT id, sum FROM item").fetchall():
-        rows = b"".join(vector for (vector,) in db.execute("SELECT vector FROM review WHERE item = ?", (item,)))
-        expected = to_integers(np.frombuffer(rows, np.float32).reshape(-1, WIDTH)).sum(0)
-        wrong += not np.array_equal(np.frombuffer(total, np.int64), expected)
+    wrong = sum(count != 200 for count in counts) + wrong_sums(db)
     db.close()
     return wrong, len(counts)
+
+
+def wrong_sums(db: sqlite3.Connection) -> int:
+    """Return how many items have a count or a sum that is not that of their reviews."""
+    wrong = 0
+    for item, count, total in db.execute("SELECT id, count, sum FROM item").fetchall():
+        found = db.execute("SELECT vector FROM review WHERE item = ?", (item,))
+        rows = [np.frombuffer(row, np.float32) for (row,) in found]
+        wrong += count != len(rows) or to_integers(np.stack(rows)).sum(0).tobytes() != total
+    return wrong
 
 
 def main(total: int, folder: Path, console: Console, batch: int = _BATCH, killed: int = 10) -> list[Row]:

@@ -26,7 +26,7 @@ from dep.utils.progress import stage
 
 _FILL = 8192
 """Reviews in a transaction when a store is created."""
-_BATCH = 512
+BATCH = 512
 """Reviews in a transaction of an update; an interruption loses at most their vectors."""
 _CHUNK = 128
 """Texts in one call of the embedder."""
@@ -117,8 +117,8 @@ def update(index: PeerIndex, reviews: Sequence[StoredReview], embedder: Embedder
     reviews = list({review.key: review for review in reviews}.values())
     done = Updated(0, 0, 0, 0)
     waiting = iter(reviews)
-    with stage("updating the store", len(reviews), show=len(reviews) > _BATCH) as advance:
-        while batch := list(islice(waiting, _BATCH)):
+    with stage("updating the store", len(reviews), show=len(reviews) > BATCH) as advance:
+        while batch := list(islice(waiting, BATCH)):
             done = Updated(*(a + b for a, b in zip(done, _update(index, batch, embedder), strict=True)))
             advance(len(batch))
     return done

@@ -5,26 +5,22 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import random
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from dep import cli
-from dep.store.exact_sums import to_integers
+from dep.pipeline.store_update import BATCH
 from dep.store.peer_index import STORE_FILE, PeerIndex
 from dep.utils.atomic_io import write_text
+from experiments.serving.process import of_dep
 from experiments.serving.world import World
+from experiments.store import wrong_sums
 
-_BATCH = 512
-"""Reviews in a transaction of `dep update`."""
 _TABLES = (
     "SELECT name, count, sum FROM category",
     "SELECT c.name, i.name, i.count, i.sum FROM item i JOIN category c ON c.id = i.category",
@@ -51,7 +47,7 @@ class KilledUpdate:
     """Tables that differ from those of an update that nobody killed, after the same command again."""
 
 
-def kill_update(world: World, folder: Path, batches: int, count: int = 4 * _BATCH) -> KilledUpdate:
+def kill_update(world: World, folder: Path, batches: int, count: int = 4 * BATCH) -> KilledUpdate:
     """Kill `dep update` when so many batches are in the store, look at the store, and give the command again."""
     path = world.run / STORE_FILE
     first, second = folder / "first.jsonl", folder / "second.jsonl"
@@ -63,14 +59,13 @@ def kill_update(world: World, folder: Path, batches: int, count: int = 4 * _BATC
     _write(second, world, category, range(count), "second")
     _update(world.run, first)
     shutil.copyfile(path, folder / "before.sqlite")
-    command = [sys.executable, "-m", "dep.cli", "update", str(world.run), str(second)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "HF_HUB_OFFLINE": "1"}
+    command, environment = of_dep("update", str(world.run), str(second))
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
-        while len(_found(path)) < batches * _BATCH and process.poll() is None:
+        while len(_found(path)) < batches * BATCH and process.poll() is None:
             time.sleep(0.001)
         process.kill()
     found = _found(path)
-    torn = int(found != set(range(len(found))) or len(found) % _BATCH > 0)
+    torn = int(found != set(range(len(found))) or len(found) % BATCH > 0)
     wrong = _wrong(path)
     _update(world.run, second)
     again = _contents(path)
@@ -107,12 +102,7 @@ def _found(path: Path) -> set[int]:
 
 def _wrong(path: Path) -> int:
     with contextlib.closing(sqlite3.connect(path)) as db:
-        wrong = int(db.execute("PRAGMA integrity_check").fetchone() != ("ok",))
-        for item, count, total in db.execute("SELECT id, count, sum FROM item").fetchall():
-            rows = [np.frombuffer(row, np.float32) for (row,) in db.execute(
-                "SELECT vector FROM review WHERE item = ?", (item,))]  # fmt: skip
-            wrong += count != len(rows) or to_integers(np.stack(rows)).sum(0).tobytes() != total
-    return wrong
+        return int(db.execute("PRAGMA integrity_check").fetchone() != ("ok",)) + wrong_sums(db)
 
 
 def _contents(path: Path) -> list[list[tuple[object, ...]]]:

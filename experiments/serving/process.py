@@ -25,11 +25,16 @@ class Server(NamedTuple):
         return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
 
 
+def of_dep(*words: str) -> tuple[list[str], dict[str, str]]:
+    """Return the command line of `dep` with some words, and the environment in which it runs this source."""
+    command = [sys.executable, "-m", "dep.cli", *words]
+    return command, {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "HF_HUB_OFFLINE": "1"}
+
+
 @contextmanager
 def serving(adapter: Path, *words: str) -> Iterator[Server]:
     """Serve an adapter on a free port until the `with` block ends; the process is then killed if it still runs."""
-    command = [sys.executable, "-m", "dep.cli", "serve", str(adapter), "port=0", *words]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "HF_HUB_OFFLINE": "1"}
+    command, environment = of_dep("serve", str(adapter), "port=0", *words)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert process.stdout is not None, "it is a pipe"
     lines = []
