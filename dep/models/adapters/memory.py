@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.adapters.base import Adapter, AdapterParts
-from dep.models.adapters.recall import START, OthersReviews, Recalled, recall
+from dep.models.adapters.recall import START, OthersReviews, Places, Recalled, recall
 from dep.models.backbones.output_head import head_logits
 from dep.models.settings import MemoryConfig
 from dep.types import Batch, UserHistory
@@ -102,7 +102,8 @@ class MemoryAdapter(Adapter):
 
     def recall(self, memory: Memory, hidden_RD: Tensor) -> Recalled:
         """Look up similar places in the past of one user, for states [R, D] that predict the user's tokens."""
-        return recall(hidden_RD, memory.tokens, memory.states, {name: self.numbers[f"his_{name}"] for name in START})
+        places = Places.of(memory.tokens, memory.states.to(hidden_RD))
+        return recall(hidden_RD, places, {name: self.numbers[f"his_{name}"] for name in START})
 
 
 @dataclass(frozen=True)

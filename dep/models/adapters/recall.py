@@ -25,6 +25,23 @@ NEAREST = 256
 """How many of others' tokens a position recalls, the most similar ones; the others would weigh next to nothing."""
 
 
+class Places(NamedTuple):
+    """Earlier tokens, and where they stood."""
+
+    tokens: Tensor
+    """y_j [P]."""
+    mean: Tensor
+    """μ [D]."""
+    directions: Tensor
+    """h_j - μ [P, D], each of length 1."""
+
+    @classmethod
+    def of(cls, tokens_P: Tensor, states_PD: Tensor) -> Places:
+        """Prepare tokens and the states that predicted them."""
+        mean_D = states_PD.mean(0)
+        return cls(tokens_P, mean_D, F.normalize(states_PD - mean_D, dim=1))
+
+
 class Recalled(NamedTuple):
     """What R positions recall of earlier tokens, N each."""
 
@@ -38,8 +55,7 @@ class Recalled(NamedTuple):
 
 def recall(
     hidden_RD: Tensor,
-    tokens_P: Tensor,
-    states_PD: Tensor,
+    places: Places,
     numbers: Mapping[str, Tensor],
     hidden_from_RP: Tensor | None = None,
     nearest: int | None = None,
@@ -48,23 +64,21 @@ def recall(
 
     Args:
         hidden_RD: states of R positions that predict tokens.
-        tokens_P: the earlier tokens.
-        states_PD: their states.
+        places: the P earlier tokens, in the dtype of the states.
         numbers: `scale`, `none` and `gate`: log θ, ω and logit g.
         hidden_from_RP: True where a position must not see an earlier token; None where it may see all.
         nearest: how many of the most similar tokens are weighed; None for all.
     """
-    states_PD = states_PD.to(hidden_RD)
-    mean_D, count = states_PD.mean(0), len(states_PD)
-    similar_RN = F.normalize(hidden_RD - mean_D, dim=1) @ F.normalize(states_PD - mean_D, dim=1).T
-    tokens_RN = tokens_P.expand(len(hidden_RD), -1)
+    count = len(places.tokens)
+    similar_RN = F.normalize(hidden_RD - places.mean, dim=1) @ places.directions.T
+    tokens_RN = places.tokens.expand(len(hidden_RD), -1)
     seen_R1 = hidden_RD.new_full((len(hidden_RD), 1), count)
     if hidden_from_RP is not None:
         similar_RN = similar_RN.masked_fill(hidden_from_RP, -math.inf)
         seen_R1 = seen_R1 - hidden_from_RP.sum(1, keepdim=True)
     if nearest is not None and nearest < count:
         similar_RN, at_RN = similar_RN.topk(nearest, 1)
-        tokens_RN = tokens_P[at_RN]
+        tokens_RN = places.tokens[at_RN]
     scale, gate = numbers["scale"].exp(), numbers["gate"].sigmoid()
     none_R1 = scale * numbers["none"] + seen_R1.clamp_min(1).log()
     weights_RQ = torch.cat([scale * similar_RN, none_R1], 1).softmax(1)
@@ -103,6 +117,7 @@ class OthersReviews(nn.Module):
         self.register_buffer("authors", torch.full((size,), -1))
         self.numbers = nn.ParameterDict({name: nn.Parameter(torch.tensor(value)) for name, value in START.items()})
         self._author_of: dict[str, int] = {}
+        self._places: tuple[object, Places] | None = None
 
     def fill(self, reviews: Sequence[OthersReview], author_of: Mapping[str, str]) -> None:
         """Keep as many tokens of the reviews as there is room for.
@@ -128,9 +143,15 @@ class OthersReviews(nn.Module):
             hidden_RD: states of R positions that predict tokens.
             keys: the key of each position's example.
         """
-        kept = int((self.authors >= 0).sum())
+        places = self._prepared(hidden_RD)
         own_R = torch.tensor([self._author_of.get(key, -2) for key in keys], device=self.authors.device)
-        hidden_from_RP = self.authors[:kept] == own_R[:, None]
-        return recall(
-            hidden_RD, self.tokens[:kept], self.states[:kept], dict(self.numbers.items()), hidden_from_RP, NEAREST
-        )
+        hidden_from_RP = self.authors[: len(places.tokens)] == own_R[:, None]
+        return recall(hidden_RD, places, dict(self.numbers.items()), hidden_from_RP, NEAREST)
+
+    def _prepared(self, like: Tensor) -> Places:
+        """Return the kept tokens in the dtype and on the device of `like`; they are prepared anew when they change."""
+        made_from = self.states.data_ptr(), self.states._version, self.authors._version, like.dtype
+        if self._places is None or self._places[0] != made_from:
+            kept = int((self.authors >= 0).sum())
+            self._places = made_from, Places.of(self.tokens[:kept], self.states[:kept].to(like))
+        return self._places[1]

@@ -97,3 +97,19 @@ def test_the_sample_is_saved_with_the_adapter_and_its_three_numbers_are_trained(
     assert all(number.grad is not None and number.grad != 0 for number in adapter.others.numbers.values())
     (group,) = adapter.param_groups()
     assert len(group["params"]) == 4  # the bias and the three numbers
+
+
+@torch.no_grad()
+def test_a_sample_that_is_filled_or_loaded_again_is_recalled_and_not_the_earlier_one(model) -> None:
+    first, second = (filled(model, 9).others for _ in range(2))
+    assert first is not None
+    assert second is not None
+    hidden = torch.randn(2, model.config.hidden_size)
+    before = first.recall(hidden, ["new", "new"])
+    some = [review._replace(states=-review.states) for review in others(model.config.hidden_size)]
+    first.fill(some, AUTHORS | {"d": "dan"})
+    after = first.recall(hidden, ["new", "new"])
+    assert not torch.allclose(before.weights, after.weights)
+    assert torch.allclose(second.recall(hidden, ["new", "new"]).weights, before.weights)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(second.recall(hidden, ["new", "new"]).weights, after.weights)
