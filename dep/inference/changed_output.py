@@ -7,10 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from dep.inference.decoding import Reading
-from dep.inference.likelihood import LOGITS
 from dep.inference.target_states import TargetStates
 from dep.models.adapters.base import OutputChange
 from dep.types import IGNORE, Batch
@@ -19,8 +17,7 @@ from dep.types import IGNORE, Batch
 def changed_nll(states: TargetStates, change: OutputChange, batch: Batch) -> tuple[Tensor, Tensor]:
     """Compute the negative log likelihood of each example's target, as `likelihood.example_nll` does.
 
-    The LLM reads only examples whose states are not kept yet. Where a batch has many positions, logits are computed for
-    some at a time, and again in the backward pass.
+    The LLM reads only examples whose states are not kept yet.
 
     Args:
         states: the states at the positions that predict the targets.
@@ -34,19 +31,9 @@ def changed_nll(states: TargetStates, change: OutputChange, batch: Batch) -> tup
         DepError: an example has no target token.
     """
     hidden_MD, is_target_BT = states.of_batch(batch), batch.labels != IGNORE
-    targets_M, rows_M = batch.labels[is_target_BT], is_target_BT.nonzero()[:, 0]
-    at_once = max(1, LOGITS // states.model.get_output_embeddings().weight.shape[0])
-    parts = []
-    for part in torch.arange(len(targets_M), device=hidden_MD.device).split(at_once):
-        arguments = (hidden_MD[part], rows_M[part], targets_M[part])
-        if torch.is_grad_enabled() and len(targets_M) > at_once:
-            parts.append(checkpoint(change.nll, *arguments, use_reentrant=False))
-        else:
-            parts.append(change.nll(*arguments))
-    nll_M = torch.cat(parts)
-    if batch.weights is not None:
-        nll_M = nll_M * batch.weights[is_target_BT]
-    return nll_M.new_zeros(len(batch.labels)).index_add(0, rows_M, nll_M), is_target_BT.sum(1)
+    weights_M = hidden_MD.new_ones(len(hidden_MD)) if batch.weights is None else batch.weights[is_target_BT]
+    nll_B = change.nll(hidden_MD, is_target_BT.nonzero()[:, 0], batch.labels[is_target_BT], weights_M)
+    return nll_B, is_target_BT.sum(1)
 
 
 class ChangedReading(Reading):

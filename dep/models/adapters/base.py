@@ -108,8 +108,8 @@ class OutputChange(Protocol):
         """
         ...
 
-    def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
-        """Compute -log P [M] of the tokens `targets_M`, for less than all of `log_probs`."""
+    def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor, weights_M: Tensor) -> Tensor:
+        """Compute the weighted sum of -log P over each row's targets [B], for less than all of `log_probs`."""
         ...
 
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.adapters.base import Adapter, AdapterParts
+from dep.models.adapters.output_likelihood import row_nll
 from dep.models.adapters.recall import START, OthersReviews, Places, Recalled, recall
 from dep.models.backbones.output_head import head_logits
 from dep.models.settings import MemoryConfig
@@ -117,49 +118,44 @@ class MemoryChange:
 
     def log_probs(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
         """Compute log probabilities [M, V] of the next token."""
-        p_MV = self._logits(hidden_MD, rows_M).softmax(-1)
-        if (others := self.adapter.others) is not None:
-            p_MV = _mixed(p_MV, self._recalled(others, hidden_MD.to(p_MV), rows_M))
-        for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
-            recalled = self.adapter.recall(memory, hidden_MD[at_R].to(p_MV))
-            p_MV = p_MV.index_copy(0, at_R, _mixed(p_MV[at_R], recalled))
+        logits_MV = head_logits(self.model, self._corrected(hidden_MD)).to(self.adapter.bias)
+        p_MV = (logits_MV + self._added()[rows_M]).softmax(-1)
+        for at_R, recalled in self._recalled(hidden_MD, rows_M):
+            mixed_RV = recalled.left[:, None] * p_MV[at_R]
+            p_MV = p_MV.index_copy(0, at_R, mixed_RV.scatter_add(1, recalled.tokens, recalled.weights))
         return p_MV.clamp_min(torch.finfo(p_MV.dtype).tiny).log()
 
-    def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor) -> Tensor:
-        """Compute -log P [M] of the target tokens."""
-        nll_M = F.cross_entropy(self._logits(hidden_MD, rows_M), targets_M, reduction="none")
-        if (others := self.adapter.others) is not None:
-            nll_M = _mixed_nll(nll_M, self._recalled(others, hidden_MD.to(nll_M), rows_M), targets_M)
-        for at_R, memory in self._users(rows_M) if self.adapter.config.his else ():
-            recalled = self.adapter.recall(memory, hidden_MD[at_R].to(nll_M))
-            nll_M = nll_M.index_copy(0, at_R, _mixed_nll(nll_M[at_R], recalled, targets_M[at_R]))
-        return nll_M
+    def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor, weights_M: Tensor) -> Tensor:
+        """Compute -Σ weight log P(target) [B] of each row's positions."""
+        left_M, hit_M = (hidden_MD.new_full((len(hidden_MD),), value, dtype=torch.float32) for value in (1, 0))
+        for at_R, recalled in self._recalled(hidden_MD, rows_M):
+            found_R = (recalled.weights * (recalled.tokens == targets_M[at_R, None])).sum(1)
+            hit_M = hit_M.index_copy(0, at_R, recalled.left * hit_M[at_R] + found_R)
+            left_M = left_M.index_copy(0, at_R, recalled.left * left_M[at_R])
+        return row_nll(
+            lambda x_RD: head_logits(self.model, x_RD), self._corrected(hidden_MD), self._added(),
+            left_M, hit_M, rows_M, targets_M, weights_M,
+        )  # fmt: skip
 
-    def _recalled(self, others: OthersReviews, hidden_MD: Tensor, rows_M: Tensor) -> Recalled:
-        return others.recall(hidden_MD, [self.keys[row] for row in rows_M.tolist()])
+    def _corrected(self, hidden_MD: Tensor) -> Tensor:
+        """Return h' [M, D], corrected for all users."""
+        adapter, hidden_MD = self.adapter, hidden_MD.to(self.adapter.shift)
+        return hidden_MD + F.silu(hidden_MD @ adapter.down.T) @ adapter.up.T + adapter.shift
 
-    def _users(self, rows_M: Tensor) -> Iterator[tuple[Tensor, Memory]]:
-        """Yield the positions of each row that has a past, and the past."""
-        for row in rows_M.unique().tolist():
-            if (memory := self.memory[row]) is not None:
-                yield (rows_M == row).nonzero()[:, 0], memory
-
-    def _logits(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
+    def _added(self) -> Tensor:
+        """Return what each row of the batch adds to its logits [B, V]: the bias, and the user's word differences."""
         adapter = self.adapter
-        hidden_MD = hidden_MD.to(adapter.shift)
-        corrected_MD = hidden_MD + F.silu(hidden_MD @ adapter.down.T) @ adapter.up.T + adapter.shift
-        logits_MV = head_logits(self.model, corrected_MD).to(adapter.bias) + adapter.bias
-        for at_R, memory in self._users(rows_M) if adapter.config.diff else ():
-            logits_MV = logits_MV.index_add(0, at_R, adapter.word_differences(memory).expand(len(at_R), -1))
-        return logits_MV
+        none_V = torch.zeros_like(adapter.bias)
+        past = self.memory if adapter.config.diff else [None] * len(self.memory)
+        return adapter.bias + torch.stack([none_V if one is None else adapter.word_differences(one) for one in past])
 
-
-def _mixed(p_RV: Tensor, recalled: Recalled) -> Tensor:
-    """Add what is recalled to the probabilities of all tokens."""
-    return (recalled.left[:, None] * p_RV).scatter_add(1, recalled.tokens, recalled.weights)
-
-
-def _mixed_nll(nll_R: Tensor, recalled: Recalled, targets_R: Tensor) -> Tensor:
-    """Compute -log P of the targets after what is recalled is added."""
-    p_R = recalled.left * (-nll_R).exp() + (recalled.weights * (recalled.tokens == targets_R[:, None])).sum(1)
-    return -p_R.clamp_min(torch.finfo(p_R.dtype).tiny).log()
+    def _recalled(self, hidden_MD: Tensor, rows_M: Tensor) -> Iterator[tuple[Tensor, Recalled]]:
+        """Yield positions, and what is mixed into their probabilities: first others' words, then the user's own."""
+        hidden_MD = hidden_MD.to(self.adapter.shift)
+        if (others := self.adapter.others) is not None:
+            every_M = torch.arange(len(hidden_MD), device=hidden_MD.device)
+            yield every_M, others.recall(hidden_MD, [self.keys[row] for row in rows_M.tolist()])
+        for row in rows_M.unique().tolist() if self.adapter.config.his else ():
+            if (memory := self.memory[row]) is not None:
+                at_R = (rows_M == row).nonzero()[:, 0]
+                yield at_R, self.adapter.recall(memory, hidden_MD[at_R])

@@ -145,7 +145,8 @@ class OthersReviews(nn.Module):
         """
         places = self._prepared(hidden_RD)
         own_R = torch.tensor([self._author_of.get(key, -2) for key in keys], device=self.authors.device)
-        hidden_from_RP = self.authors[: len(places.tokens)] == own_R[:, None]
+        authors_P = self.authors[: len(places.tokens)]
+        hidden_from_RP = None if bool((own_R == -2).all()) else authors_P == own_R[:, None]
         return recall(hidden_RD, places, dict(self.numbers.items()), hidden_from_RP, NEAREST)
 
     def _prepared(self, like: Tensor) -> Places:

@@ -93,9 +93,10 @@ def test_all_probabilities_agree_with_those_of_the_targets_and_sum_to_one(model)
     adapter, batch = trained(model), Collator(0)(prompts(model))
     change, hidden = adapter.output_change(model, batch), torch.randn(5, model.config.hidden_size)
     rows, targets = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([30, 2, 33, 5, 30])
-    log_p = change.log_probs(hidden, rows)
+    log_p, weights = change.log_probs(hidden, rows), torch.tensor([1.0, 0.5, 2.0, 0.0, 1.0])
     assert torch.allclose(log_p.exp().sum(1), torch.ones(5), atol=1e-5)
-    assert torch.allclose(-log_p[torch.arange(5), targets], change.nll(hidden, rows, targets), atol=1e-5)
+    expected = torch.zeros(3).index_add(0, rows, -weights * log_p[torch.arange(5), targets])
+    assert torch.allclose(expected, change.nll(hidden, rows, targets, weights), atol=1e-5)
 
 
 @torch.no_grad()
@@ -107,10 +108,30 @@ def test_an_untrained_correction_leaves_the_llm_as_it_is(model) -> None:
     assert torch.allclose(changed, plain, atol=1e-4)
 
 
+@pytest.mark.parametrize("parts", [{}, {"his": False}, {"diff": False}, {"his": False, "diff": False}])
+def test_gradients_are_those_of_all_probabilities(model, parts: dict[str, bool]) -> None:
+    rows, targets = torch.tensor([2, 0, 0, 1, 1, 0]), torch.tensor([30, 30, 2, 33, 5, 31])
+    hidden, weights = torch.randn(6, model.config.hidden_size), torch.tensor([1.0, 0.5, 2.0, 0.0, 1.0, 1.0])
+    found = []
+    for way in ("all", "fused"):
+        adapter = trained(model, **parts)
+        change = adapter.output_change(model, Collator(0)(prompts(model)))
+        if way == "all":
+            at_targets = change.log_probs(hidden, rows)[torch.arange(6), targets]
+            nll = torch.zeros(3).index_add(0, rows, -weights * at_targets)
+        else:
+            nll = change.nll(hidden, rows, targets, weights)
+        (nll * torch.tensor([1.0, -0.3, 2.0])).sum().backward()
+        found.append({name: p.grad for name, p in adapter.named_parameters() if adapter.is_trained(name)})
+    for name, expected in found[0].items():
+        assert expected is not None, name
+        assert torch.allclose(found[1][name], expected, atol=1e-5), name
+
+
 def test_logits_in_parts_give_the_same_gradients(model, monkeypatch) -> None:
     found = []
     for logits in (1 << 24, 2 * model.lm_head.weight.shape[0]):
-        monkeypatch.setattr("dep.inference.changed_output.LOGITS", logits)
+        monkeypatch.setattr("dep.models.adapters.output_likelihood.LOGITS", logits)
         adapter, batch = trained(model), Collator(0)(prompts(model))
         sums_B, _ = changed_nll(TargetStates(model), adapter.output_change(model, batch), batch)
         sums_B.sum().backward()
