@@ -22,13 +22,25 @@ class Memory(NamedTuple):
     expected: Tensor
     """How often the LLM expected each of them [n]: the sum of its probability over the positions of a review."""
 
+    strength: tuple[float, float] = (1.0, 1.0)
+    """How strongly recall (*his*) and word differences (*diff*) count; 1 as in the training, 0 for not at all."""
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The four tensors."""
+        return self[:4]
+
     @classmethod
     def joined(cls, memories: Sequence[Memory]) -> Memory | None:
-        """Join the memories of several reviews; return None where there are none."""
+        """Join the memories of several reviews of one user; return None where there are none."""
         import torch
 
-        return cls(*map(torch.cat, zip(*memories, strict=True))) if memories else None
+        if not memories:
+            return None
+        tokens, states, ids, expected = map(torch.cat, zip(*(one.tensors for one in memories), strict=True))
+        return cls(tokens, states, ids, expected, memories[0].strength)
 
     def to(self, device: torch.device | str) -> Memory:
         """Return a copy with every tensor on `device`."""
-        return Memory(*(tensor.to(device) for tensor in self))
+        tokens, states, ids, expected = (tensor.to(device) for tensor in self.tensors)
+        return Memory(tokens, states, ids, expected, self.strength)

@@ -94,17 +94,19 @@ class MemoryAdapter(Adapter):
         return MemoryChange(self, model, batch.memory or [None] * len(batch.ids), batch.keys)
 
     def word_differences(self, memory: Memory) -> Tensor:
-        """Return λ log((C + a) / (Ê + a)) [V] of a user."""
+        """Return λ log((C + a) / (Ê + a)) [V] of a user, times the strength of *diff*."""
         empty_V, numbers = torch.zeros_like(self.bias), self.numbers
         found_V = empty_V.index_add(0, memory.tokens, torch.ones_like(memory.tokens, dtype=empty_V.dtype))
         expected_V = empty_V.index_add(0, memory.expected_ids, memory.expected.to(empty_V)) * self.bias.exp()
         prior = numbers["diff_prior"].exp()
-        return numbers["diff_weight"].exp() * ((found_V + prior) / (expected_V + prior)).log()
+        weight = memory.strength[1] * numbers["diff_weight"].exp()
+        return weight * ((found_V + prior) / (expected_V + prior)).log()
 
     def recall(self, memory: Memory, hidden_RD: Tensor) -> Recalled:
         """Look up similar places in the past of one user, for states [R, D] that predict the user's tokens."""
         places = Places.of(memory.tokens, memory.states.to(hidden_RD))
-        return recall(hidden_RD, places, {name: self.numbers[f"his_{name}"] for name in START})
+        numbers = {name: self.numbers[f"his_{name}"] for name in START}
+        return recall(hidden_RD, places, numbers, strength=memory.strength[0])
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def recall(
     numbers: Mapping[str, Tensor],
     hidden_from_RP: Tensor | None = None,
     nearest: int | None = None,
+    strength: float = 1.0,
 ) -> Recalled:
     """Look up similar places.
 
@@ -68,6 +69,7 @@ def recall(
         numbers: `scale`, `none` and `gate`: log θ, ω and logit g.
         hidden_from_RP: True where a position must not see an earlier token; None where it may see all.
         nearest: how many of the most similar tokens are weighed; None for all.
+        strength: g is multiplied by it, to at most 1.
     """
     count = len(places.tokens)
     similar_RN = F.normalize(hidden_RD - places.mean, dim=1) @ places.directions.T
@@ -79,7 +81,7 @@ def recall(
     if nearest is not None and nearest < count:
         similar_RN, at_RN = similar_RN.topk(nearest, 1)
         tokens_RN = places.tokens[at_RN]
-    scale, gate = numbers["scale"].exp(), numbers["gate"].sigmoid()
+    scale, gate = numbers["scale"].exp(), (strength * numbers["gate"].sigmoid()).clamp(max=1)
     none_R1 = scale * numbers["none"] + seen_R1.clamp_min(1).log()
     weights_RQ = torch.cat([scale * similar_RN, none_R1], 1).softmax(1)
     return Recalled(tokens_RN, gate * weights_RQ[:, :-1], 1 - gate * (1 - weights_RQ[:, -1]))

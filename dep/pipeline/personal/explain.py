@@ -123,11 +123,9 @@ def _variants(requests: RequestBuilder, ask: Ask, known: Background, peers: int)
     for at, past in enumerate(history):
         rest = known._replace(history=[*history[:at], *history[at + 1 :]])
         yield _Variant("review", _short(past.item), at, ask, rest)
-    if requests.embedder is None:
-        return
     for branch in ("his", "diff"):
         strength = getattr(ask.strength, branch)
-        if strength and requests.reads(branch):
+        if strength and requests.scales(branch):
             off = replace(ask.strength, **{branch: 0.0})
             yield _Variant("vectors", branch, None, replace(ask, strength=off), known)
     if not requests.reads("diff") or not ask.strength.diff:

@@ -46,7 +46,8 @@ class Strength:
 
     A vector v of the branch becomes m + s (v - m), where m is the mean of the vectors that the adapter was trained on
     (zero, if the adapter does not standardise vectors). With s = 1 nothing changes, and larger values exaggerate what
-    distinguishes the user. With s = 0 the prompt is that of past reviews without vectors of the branch.
+    distinguishes the user. With s = 0 the prompt is that of past reviews without vectors of the branch. At the LLM's
+    output (`dep_memory`), s multiplies the share of what is recalled (to at most all) and the word differences.
 
     Args:
         his: s for the reviews' own vectors.

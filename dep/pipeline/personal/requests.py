@@ -60,7 +60,7 @@ class RequestBuilder:
     def __init__(self, arm: Arm, adapter: Adapter | None, embedder: Embedder | None) -> None:
         self.prompt, soft = arm.configured
         self.branches: Sequence[Branch] = shown_branches(self.prompt, soft.branches)
-        self.adapter, self.embedder = adapter, embedder
+        self.adapter, self.embedder, self._at_output = adapter, embedder, soft.memory
         self.users: Users = _nobody
         self.past_reader: PastReader | None = None
         """Lets the LLM read past reviews, for an adapter that acts at the LLM's output."""
@@ -94,7 +94,7 @@ class RequestBuilder:
 
     def scales(self, branch: Branch) -> bool:
         """Return whether an ask's strength for a branch may be other than 1."""
-        return self.reads(branch) and self.past_reader is None
+        return self.reads(branch) if self.past_reader is None else getattr(self._at_output, branch)
 
     def __call__(self, ask: Ask) -> Request:
         """Build the request of an ask; `background` names the errors."""
@@ -165,10 +165,8 @@ class RequestBuilder:
     def _past(self, known: Background, ask: Ask) -> UserHistory:
         """Let the LLM read the past reviews, each after its own item, rating and title."""
         assert self.past_reader is not None, "the adapter acts at the LLM's output"
-        if (ask.strength.his, ask.strength.diff) != (1, 1):
-            raise DepError("strength", "1 for an adapter that acts at the LLM's output", str(ask.strength))
         recent = list(known.history)[-self.prompt.max_user_history :]
-        return self.past_reader(
+        history = self.past_reader(
             [
                 (
                     Review("user", str(at), past.text, past.rating, past.title, past.time),
@@ -177,6 +175,8 @@ class RequestBuilder:
                 for at, past in enumerate(recent)
             ]
         )
+        strength = ask.strength.his, ask.strength.diff
+        return replace(history, memory=tuple(one._replace(strength=strength) for one in history.memory))
 
     def _user_history(self, known: Background, ask: Ask) -> UserHistory:
         recent = list(known.history)[-self.prompt.max_user_history :]

@@ -22,8 +22,7 @@ _SLIDERS = 3
 """Number of latents with a slider."""
 _STRENGTH = """At 1 the adapter reads the user's vectors as in its training, and at 0 it reads none. Values above 1
 exaggerate what sets the user apart."""
-_FIXED = """This adapter has no strength that could be changed: it acts at the LLM's output, after the LLM has read the
-past reviews, or it reads no vectors of the user."""
+_FIXED = "This adapter reads no vectors of the user, so there is no strength that could be changed."
 _LATENTS = """These latents are most active for this user; the words are those of reviews in which a latent is active. A
 slider multiplies its latent in all vectors of the prompt."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,19 +52,20 @@ def by_hand(model, adapter: MemoryAdapter, hidden_D: Tensor, past: tuple[Memory,
     corrected = hidden_D + adapter.up @ F.silu(adapter.down @ hidden_D) + adapter.shift
     logits = head @ corrected + adapter.bias
     tokens = [int(token) for memory in past for token in memory.tokens]
+    his, diff = past[0].strength if past else (1.0, 1.0)
     if adapter.config.diff:
         expected = [0.0] * len(logits)
         for memory in past:
             for token, count in zip(memory.expected_ids.tolist(), memory.expected.tolist(), strict=True):
                 expected[token] += count * math.exp(float(adapter.bias[token]))
-        prior, weight = math.exp(numbers["diff_prior"]), math.exp(numbers["diff_weight"])
+        prior, weight = math.exp(numbers["diff_prior"]), diff * math.exp(numbers["diff_weight"])
         gains = [weight * math.log((tokens.count(v) + prior) / (expected[v] + prior)) for v in range(len(logits))]
         logits = logits + torch.tensor(gains)
     p = logits.softmax(0)
     if adapter.config.his and tokens:
         states = torch.cat([memory.states for memory in past])
         mean = states.mean(0)
-        scale, gate = math.exp(numbers["his_scale"]), 1 / (1 + math.exp(-numbers["his_gate"]))
+        scale, gate = math.exp(numbers["his_scale"]), min(1.0, his / (1 + math.exp(-numbers["his_gate"])))
         scores = [scale * float(F.cosine_similarity(hidden_D - mean, state - mean, dim=0)) for state in states]
         scores.append(scale * numbers["his_none"] + math.log(len(tokens)))
         w = torch.tensor(scores).softmax(0).tolist()
@@ -86,6 +88,23 @@ def test_the_likelihood_is_that_of_the_equations(model, parts: dict[str, bool]) 
         expected = -sum(math.log(float(p[token])) for p, token in zip(rows, prompt.target, strict=True))
         assert float(total) == pytest.approx(expected, rel=1e-4)
         assert int(count) == len(prompt.target)
+
+
+@pytest.mark.parametrize("strength", [(0.0, 1.0), (0.5, 1.5), (9.0, 0.0)])
+@torch.no_grad()
+def test_strengths_scale_the_gate_to_at_most_one_and_the_word_differences(model, strength) -> None:
+    adapter, some = trained(model), []
+    for prompt in prompts(model):
+        assert prompt.user_history is not None
+        scaled = tuple(memory._replace(strength=strength) for memory in prompt.user_history.memory)
+        some.append(replace(prompt, user_history=replace(prompt.user_history, memory=scaled)))
+    batch = Collator(0)(some)
+    log_p = adapter.output_change(model, batch).log_probs(
+        hidden := torch.randn(3, model.config.hidden_size), torch.arange(3)
+    )
+    for prompt, state, row in zip(some, hidden, log_p, strict=True):
+        assert prompt.user_history is not None
+        assert torch.allclose(row.exp(), by_hand(model, adapter, state, prompt.user_history.memory), atol=1e-5)
 
 
 @torch.no_grad()
@@ -185,7 +204,7 @@ def test_states_are_read_once_and_survive_a_damaged_file(model, tmp_path, monkey
     again = TargetStates(model, tmp_path, 1e9)
     monkeypatch.setattr(again, "_states", lambda pairs: pytest.fail("the LLM reads a review again"))
     for one, other in zip(first, again.memories(PAST, ""), strict=True):
-        assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
+        assert all(torch.equal(x, y) for x, y in zip(one.tensors, other.tensors, strict=True))
     for path in files:
         path.write_bytes(b"damaged")
     for one, other in zip(first, TargetStates(model, tmp_path, 1e9).memories(PAST, ""), strict=True):

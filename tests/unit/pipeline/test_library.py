@@ -162,6 +162,21 @@ def test_strength_scales_deviations_from_the_average_vector(writer: dep.Personal
     assert torch.allclose(half, average_E + 0.5 * (plain - average_E), atol=1e-6)
 
 
+def test_strengths_of_zero_at_the_output_leave_what_everybody_gets_and_each_is_explained(run: Path) -> None:
+    p = dep.Personalizer.from_pretrained(run / "dep_memory")
+    without_text = replace(p._requests.prompt, history=0)
+    p._requests.prompt = without_text  # so that nothing but the output depends on the past
+    empty = replace(ASK, history=[])
+    one, no_his, no_diff, neither, nobody, double = _nlls(
+        p, ASK, replace(ASK, strength=dep.Strength(his=0)), replace(ASK, strength=dep.Strength(diff=0)),
+        replace(ASK, strength=dep.Strength(0, 0)), empty, replace(ASK, strength=dep.Strength(diff=2)),
+    )  # fmt: skip
+    assert neither == pytest.approx(nobody, abs=1e-5)
+    assert len({round(value, 4) for value in (one, no_his, no_diff, neither, double)}) == 5
+    changes = {part.name: part.change for part in p.explain(ASK, "a fine drum .").of("vectors")}
+    assert changes == {"his": pytest.approx(no_his - one, abs=1e-4), "diff": pytest.approx(no_diff - one, abs=1e-4)}
+
+
 def test_without_strength_a_user_encoder_reads_a_user_without_past_reviews(run: Path) -> None:
     p = dep.Personalizer.from_pretrained(run / "e2p")
     off, empty = _nlls(p, replace(ASK, strength=dep.Strength(his=0)), ASK)
