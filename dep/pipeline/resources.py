@@ -25,12 +25,16 @@ from dep.evaluation.metrics import Metric, build_metrics
 from dep.inference.capabilities import refuse_unusable
 from dep.inference.prefix_store import PrefixStore
 from dep.inference.target_states import TargetStates
+from dep.inference.tensor_files import TensorFiles
 from dep.models.backbones.load import load as load_backbone
 from dep.models.backbones.load import load_tokenizer
 from dep.pipeline.arm import Arm
 from dep.pipeline.content import backbone_identity, ready_embedder
 from dep.types import Branch
 from dep.utils.hashing import json_digest
+
+_NEAREST_BYTES = 1 << 30
+"""Bytes of what training examples are similar to; what was used least recently is dropped."""
 
 
 class Resources:
@@ -111,6 +115,11 @@ class Resources:
             folder = Path(config.cache) / "target_states" / key[:16]
             self._states[key] = TargetStates(model, folder, config.backbone.prefix_gb * 1e9)
         return self._states[key]
+
+    @cached_property
+    def nearest(self) -> TensorFiles:
+        """What training examples are similar to in others' reviews, in memory alone."""
+        return TensorFiles(Path(), 0, _NEAREST_BYTES, "")
 
     def tokenizer(self, config: RunConfig) -> PreTrainedTokenizerBase:
         """Return the tokenizer of the configuration's backbone, without loading weights."""

@@ -30,8 +30,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dep.models.adapters.base import Adapter, AdapterParts
+from dep.models.adapters.others_reviews import OthersReviews
 from dep.models.adapters.output_likelihood import row_nll
-from dep.models.adapters.recall import START, OthersReviews, Places, Recalled, recall
+from dep.models.adapters.recall import START, Places, Recalled, recalled, similar_places
 from dep.models.backbones.output_head import head_logits
 from dep.models.settings import MemoryConfig
 from dep.types import Batch, UserHistory
@@ -106,7 +107,7 @@ class MemoryAdapter(Adapter):
         """Look up similar places in the past of one user, for states [R, D] that predict the user's tokens."""
         places = Places.of(memory.tokens, memory.states.to(hidden_RD))
         numbers = {name: self.numbers[f"his_{name}"] for name in START}
-        return recall(hidden_RD, places, numbers, strength=memory.strength[0])
+        return recalled(similar_places(hidden_RD, places), numbers, memory.strength[0])
 
 
 @dataclass(frozen=True)
@@ -122,18 +123,18 @@ class MemoryChange:
         """Compute log probabilities [M, V] of the next token."""
         logits_MV = head_logits(self.model, self._corrected(hidden_MD)).to(self.adapter.bias)
         p_MV = (logits_MV + self._added()[rows_M]).softmax(-1)
-        for at_R, recalled in self._recalled(hidden_MD, rows_M):
-            mixed_RV = recalled.left[:, None] * p_MV[at_R]
-            p_MV = p_MV.index_copy(0, at_R, mixed_RV.scatter_add(1, recalled.tokens, recalled.weights))
+        for at_R, mixed in self._recalled(hidden_MD, rows_M):
+            mixed_RV = mixed.left[:, None] * p_MV[at_R]
+            p_MV = p_MV.index_copy(0, at_R, mixed_RV.scatter_add(1, mixed.tokens, mixed.weights))
         return p_MV.clamp_min(torch.finfo(p_MV.dtype).tiny).log()
 
     def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor, weights_M: Tensor) -> Tensor:
         """Compute -Σ weight log P(target) [B] of each row's positions."""
         left_M, hit_M = (hidden_MD.new_full((len(hidden_MD),), value, dtype=torch.float32) for value in (1, 0))
-        for at_R, recalled in self._recalled(hidden_MD, rows_M):
-            found_R = (recalled.weights * (recalled.tokens == targets_M[at_R, None])).sum(1)
-            hit_M = hit_M.index_copy(0, at_R, recalled.left * hit_M[at_R] + found_R)
-            left_M = left_M.index_copy(0, at_R, recalled.left * left_M[at_R])
+        for at_R, mixed in self._recalled(hidden_MD, rows_M):
+            found_R = (mixed.weights * (mixed.tokens == targets_M[at_R, None])).sum(1)
+            hit_M = hit_M.index_copy(0, at_R, mixed.left * hit_M[at_R] + found_R)
+            left_M = left_M.index_copy(0, at_R, mixed.left * left_M[at_R])
         return row_nll(
             lambda x_RD: head_logits(self.model, x_RD), self._corrected(hidden_MD), self._added(),
             left_M, hit_M, rows_M, targets_M, weights_M,

@@ -9,14 +9,19 @@ import torch
 from dep.data.datamodule import ReviewData
 from dep.inference.target_states import Written
 from dep.models.adapters.memory import MemoryAdapter
-from dep.models.adapters.recall import OthersReview
+from dep.models.adapters.others_reviews import Kept, OthersReview
 from dep.training.module import PersonalizationModule
 
 
-def fill_others(module: PersonalizationModule, data: ReviewData) -> None:
+def fill_others(module: PersonalizationModule, data: ReviewData, kept: Kept | None = None) -> None:
     """Let the LLM read a sample of the training reviews, the same for every arm and seed, and give it to the adapter.
 
     Nothing happens where the adapter reads no others.
+
+    Args:
+        module: the module whose adapter gets the sample.
+        data: the training's reviews and prompts.
+        kept: keeps what the training's examples are similar to, for all arms and seeds; None compares in each step.
     """
     adapter = module.soft_prompt.adapter
     if not isinstance(adapter, MemoryAdapter) or adapter.others is None:
@@ -34,4 +39,5 @@ def fill_others(module: PersonalizationModule, data: ReviewData) -> None:
         OthersReview(authors[at], torch.tensor(prompts[at].target), states_TD)
         for at, states_TD in zip(chosen, states, strict=True)
     ]
+    adapter.others.kept = kept
     adapter.others.fill(reviews, {prompts[at].key: author for at, author in enumerate(authors)})

@@ -64,7 +64,7 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
         earlier_s = read_json(first.adapter_home / "training.json")["seconds"]
     elif arm.method.pretrains:
         earlier_s = _pretrain(resources, arm, data, module)
-    fill_others(module, data)
+    fill_others(module, data, resources.nearest)
     if arm.alignment_tasks:
         earlier_s += align(resources, arm, data, module)
     if arm.config.train.monitor == "val_meteor":

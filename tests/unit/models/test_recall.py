@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ import torch.nn.functional as F
 from dep.data.collate import Collator
 from dep.inference.changed_output import changed_nll
 from dep.inference.target_states import TargetStates, Written
+from dep.inference.tensor_files import TensorFiles
 from dep.methods.memory_reader import as_history
 from dep.models.adapters.memory import MemoryAdapter
-from dep.models.adapters.recall import OthersReview
+from dep.models.adapters.others_reviews import OthersReview
 from dep.models.settings import MemoryConfig
 from dep.types import Prompt
 
@@ -53,7 +55,7 @@ def filled(model, size: int) -> MemoryAdapter:
 def test_everybody_recalls_from_others_and_nobody_from_their_own_review(
     model, monkeypatch: pytest.MonkeyPatch, size: int, nearest: int
 ) -> None:
-    monkeypatch.setattr("dep.models.adapters.recall.NEAREST", nearest)
+    monkeypatch.setattr("dep.models.adapters.others_reviews.NEAREST", nearest)
     adapter, store = filled(model, size), TargetStates(model)
     batch = Collator(0)(prompts())
     sums_B, _ = changed_nll(store, adapter.output_change(model, batch), batch)
@@ -114,3 +116,22 @@ def test_a_sample_that_is_filled_or_loaded_again_is_recalled_and_not_the_earlier
     assert torch.allclose(second.recall(hidden, ["new", "new"]).weights, before.weights)
     second.load_state_dict(first.state_dict())
     assert torch.equal(second.recall(hidden, ["new", "new"]).weights, after.weights)
+
+
+def test_what_examples_are_similar_to_is_kept_for_equal_states_and_samples_and_changes_nothing(model) -> None:
+    plain, keeping, other = (filled(model, 9).others for _ in range(3))
+    assert plain is not None
+    assert keeping is not None
+    assert other is not None
+    keeping.kept = other.kept = kept = TensorFiles(Path(), 0, 1 << 20, "")
+    hidden, keys = torch.randn(6, model.config.hidden_size), ["a", "b", "a", "new", "b", "a"]
+    for _ in range(2):
+        for one, same in zip(plain.recall(hidden, keys), keeping.recall(hidden, keys), strict=True):
+            assert torch.allclose(one, same, atol=1e-6)
+    assert len(kept.held()) == 3
+    assert torch.equal(other.recall(hidden, keys).weights, keeping.recall(hidden, keys).weights)
+    assert len(kept.held()) == 3  # an equal sample of another arm finds the same
+    some = [review._replace(states=-review.states) for review in others(model.config.hidden_size)]
+    other.fill(some, AUTHORS | {"d": "dan"})
+    assert not torch.allclose(other.recall(hidden, keys).weights, keeping.recall(hidden, keys).weights)
+    assert not torch.allclose(keeping.recall(-hidden, keys).weights, keeping.recall(hidden, keys).weights)
