@@ -1,7 +1,8 @@
 """Command that trains the adapter for SmolLM2 that comes with the package, and writes its card: `make adapter`.
 
-It runs conf/smollm2_english.yaml and copies the adapter of its arm `dep`. Then it runs conf/smollm2_held_out.yaml,
-whose users are in no training. The card says what the adapter gains there, with intervals, also if it gains nothing.
+It runs conf/smollm2_english.yaml and copies the adapter of its arm `dep_memory_notext`. Then it runs
+conf/smollm2_held_out.yaml, whose users and items are in no training. The card says what the adapter gains there, with
+intervals, also if it gains nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
+from omegaconf import OmegaConf
+
 import dep
 from dep.evaluation.metrics import metric_class
 from dep.methods.trained import SHIPPED
@@ -18,25 +21,31 @@ from dep.pipeline.adapter_folder import FILES
 from dep.utils.atomic_io import read_json, replacing, write_text
 
 NAME = "smollm2_english"
+ARM = "dep_memory_notext"
+"""The arm whose adapter is shipped."""
 _CARD = """# {name}
 
-An adapter of DEP for the frozen language model SmolLM2-135M-Instruct (`dep fetch smollm2`), {trainable:,} trained
-parameters. It reads {width} numbers of `{embedder}` for each past review (*his*) and its difference from other reviews
-of the item (*diff*), and the texts of {history} past reviews.
+An adapter of DEP at the LLM's output (`method: dep_memory`) for the frozen language model SmolLM2-135M-Instruct
+(`dep fetch smollm2`), {trainable:,} trained parameters. The prompt holds no past reviews. The LLM reads each past
+review once. Where its states there resemble those of the text that it writes, the words that followed become likelier
+(*his*). Words that the user writes more often than the LLM, corrected for everybody, expects become likelier too
+(*diff*). The file also holds a sample of {others:,} tokens of the training's reviews, from which it recalls for every
+user.
 
 It was trained by `make adapter` (conf/smollm2_english.yaml) on the English world of this package, seed {world}:
-synthetic reviews of {users} users in each of three categories, {examples} examples per epoch, {epochs} epochs,
-seed {seed}:
+synthetic reviews of {users} users in each of three categories, of whom {share:.0%} train. Seed {seed}, {epochs} epochs;
+the first {first} train a correction that is the same for all, from which both arms start. Their last epoch:
 
 | training | steps | first loss | last loss | loss on validation users |
 |---|---|---|---|---|
 {training}
 
-Loss is the negative log likelihood of the real review (NLL), in nats per token. On {tests} test reviews of the users
-that it was trained on:
+Loss is the negative log likelihood of the real review (NLL), in nats per token. On {tests} reviews of {test_users}
+users of the same world, on whom nothing was trained:
 
 {trained_on}
-On {held_out_tests} reviews of {held_out_users} users of English world {held_out_world}, on whom nothing was trained:
+On {held_out_tests} reviews of {held_out_users} users of English world {held_out_world}, whose items too are in no
+training:
 
 {held_out}
 {verdict}
@@ -57,7 +66,7 @@ Licence: MIT, as the package.
 def main() -> None:
     """Run the training, its controls and the test on other users, and write the adapter's folder."""
     run = dep.run(NAME, *sys.argv[1:])
-    source = run.folder / "dep" / "seed0"
+    source = run.folder / ARM / "seed0"
     SHIPPED.mkdir(exist_ok=True)
     with replacing(SHIPPED / NAME) as folder:
         folder.mkdir()
@@ -72,22 +81,23 @@ def card(run: dep.Run, held_out: dep.Run) -> str:
     """Write the model card.
 
     Args:
-        run: the training and its controls, on the users that it was trained on.
-        held_out: the same adapter on other users.
+        run: the training and its controls.
+        held_out: the same adapter on users of another world.
     """
-    facts = read_json(run.folder / "dep" / "seed0" / "adapter_config.json")
+    facts = read_json(run.folder / ARM / "seed0" / "adapter_config.json")
     settings, other = (read_json(one.folder / "run.json")["config"] for one in (run, held_out))
-    labels = _labels(run)
-    tests = held_out.predictions("rag")
+    trained = OmegaConf.load(run.folder / ARM / "seed0" / "config.yaml").train
+    protocol, labels = settings["protocol"], _labels(run)
+    tests, held_out_tests = run.predictions("non_perso"), held_out.predictions("non_perso")
     return _CARD.format(
-        name=NAME, trainable=facts["trainable"], width=facts["width"], embedder=settings["embedder"]["kind"],
-        history=settings["prompt"]["history"], world=settings["source"]["seed"], users=settings["source"]["users"],
-        examples=len(_steps(run, "dep")) * settings["train"]["effective_batch"] // settings["train"]["epochs"],
-        epochs=settings["train"]["epochs"], seed=facts["seed"],
-        training="\n".join(_training(run, arm, labels[arm]) for arm in ("constant", "dep")),
-        tests=len(run.predictions("rag")), trained_on=_tables(run), held_out_tests=len(tests),
-        held_out_users=len({row["user"] for row in tests}), held_out_world=other["source"]["seed"],
-        held_out=_tables(held_out), verdict=_verdict(held_out),
+        name=NAME, trainable=facts["trainable"], others=settings["soft_prompt"]["memory"]["others"],
+        world=settings["source"]["seed"], users=settings["source"]["users"],
+        share=1 - protocol["val_users"] - protocol["test_users"], epochs=trained.epochs,
+        first=trained.warm_start_epochs, seed=facts["seed"],
+        training="\n".join(_training(run, arm, labels[arm]) for arm in ("memory_constant_notext", ARM)),
+        tests=len(tests), test_users=len({row["user"] for row in tests}), trained_on=_tables(run),
+        held_out_tests=len(held_out_tests), held_out_users=len({row["user"] for row in held_out_tests}),
+        held_out_world=other["source"]["seed"], held_out=_tables(held_out), verdict=_verdict(held_out),
     )  # fmt: skip
 
 
@@ -112,12 +122,12 @@ def _verdict(held_out: dep.Run) -> str:
     pairs = {
         (row["a"], row["b"]): row for row in held_out.comparisons if (row["metric"], row["category"]) == ("nll", "all")
     }
-    gain, exchange = pairs[NAME, "rag"], pairs[f"{NAME}_others", NAME]
-    gains = "gains on RAG" if gain["ci_high"] < 0 else "gains nothing on RAG that the interval shows"
+    gain, exchange = pairs[NAME, f"{NAME}_nobody"], pairs[f"{NAME}_others", NAME]
+    gains = "gains from their past" if gain["ci_high"] < 0 else "gains nothing from their past that the interval shows"
     reads = (
-        "Another user's vectors do worse: it reads who the user is."
+        "Another user's past does worse: it reads who the user is."
         if exchange["ci_low"] > 0
-        else "Another user's vectors do as well: it has learned how these reviews read, and nothing about the user."
+        else "Another user's past does as well: it has learned how these reviews read, and nothing about the user."
     )
     return f"For these people the adapter {gains}. {reads}"
 

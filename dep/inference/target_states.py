@@ -86,14 +86,19 @@ class TargetStates:
             pairs: prompt and review of each.
             title: the title of the progress bar.
         """
-        memories = []
-        for pair, states_TD in zip(pairs, self.read(pairs, title), strict=True):
-            own = _digest(pair)
-            key = f"{own}-expected"
-            if (kept := self._files.get(key)) is None:
-                kept = self._files.put(key, self._expected(states_TD))
-            self._review_of |= dict.fromkeys((own, key), _of_review(pair.review))
-            memories.append(Memory(torch.tensor(pair.review), states_TD, kept["expected_ids"].long(), kept["expected"]))
+        memories, states = [], self.read(pairs, title)
+        total, held = sum(len(pair.review) for pair in pairs), set(self._files.held())
+        show = bool(title) and any(f"{_digest(pair)}-expected" not in held for pair in pairs)
+        with stage(f"counting what the LLM expects in {title}", total, show) as advance:
+            for pair, states_TD in zip(pairs, states, strict=True):
+                own = _digest(pair)
+                key = f"{own}-expected"
+                if (kept := self._files.get(key)) is None:
+                    kept = self._files.put(key, self._expected(states_TD))
+                self._review_of |= dict.fromkeys((own, key), _of_review(pair.review))
+                ids, expected = kept["expected_ids"].long(), kept["expected"]
+                memories.append(Memory(torch.tensor(pair.review), states_TD, ids, expected))
+                advance(len(pair.review))
         self._forget_evicted()
         return memories
 
