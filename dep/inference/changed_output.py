@@ -11,6 +11,7 @@ from torch import Tensor
 from dep.inference.decoding import Reading
 from dep.inference.target_states import TargetStates
 from dep.models.adapters.base import OutputChange
+from dep.models.backbones.output_head import head_input
 from dep.types import IGNORE, Batch
 
 
@@ -59,11 +60,6 @@ class ChangedReading(Reading):
         self._rows_B = self._rows_B[rows]
 
     def _changed(self, read: Callable[[], Tensor]) -> Tensor:
-        seen: list[Tensor] = []
-        head = self.model.get_output_embeddings()
-        hook = head.register_forward_pre_hook(lambda module, args: seen.append(args[0][:, -1]))
-        try:
+        with head_input(self.model) as seen:
             read()
-        finally:
-            hook.remove()
-        return self.change.log_probs(torch.cat(seen), self._rows_B)
+        return self.change.log_probs(torch.cat([hidden_BTD[:, -1] for hidden_BTD in seen]), self._rows_B)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 
 from dep.inference.cache_layers import plain_cache
+from dep.models.backbones.output_head import head_input
 
 NAME = "sdpa_rows"
 _TRIED_TOKENS = 2
@@ -29,10 +30,12 @@ _TRIED_TOKENS = 2
 
 @dataclass
 class Row:
-    """A request in a row: its keys and values, and the logits [1, V] after its last token."""
+    """A request in a row: its keys and values, and what the LLM makes of its last token."""
 
     cache: DynamicCache
     logits_1V: Tensor
+    hidden_1D: Tensor
+    """The state at the input of the LLM's output head."""
 
 
 class RowDecoder:
@@ -51,12 +54,13 @@ class RowDecoder:
         """Read a prompt, alone."""
         cache = plain_cache(self.model)
         assert cache is not None, "`is_exact` has tried the model"
-        out = self.model(inputs_embeds=embeds_TD[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return Row(cache, out.logits[:, -1].float())
+        with head_input(self.model) as seen:
+            out = self.model(inputs_embeds=embeds_TD[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return Row(cache, out.logits[:, -1].float(), seen[0][:, -1])
 
     @torch.no_grad()
     def step(self, rows: Sequence[Row | None], tokens: Sequence[int]) -> None:
-        """Append one token to each text, and set `logits_1V` of its row.
+        """Append one token to each text, and set `logits_1V` and `hidden_1D` of its row.
 
         Args:
             rows: the R rows; None for an empty one.
@@ -67,15 +71,17 @@ class RowDecoder:
         embeds_R1D = self.model.get_input_embeddings()(torch.tensor(tokens, device=device)[:, None])
         before, self.model.config._attn_implementation = self.model.config._attn_implementation, NAME
         try:
-            logits_R1V = self.model(
-                inputs_embeds=embeds_R1D, position_ids=torch.tensor(lengths, device=device)[:, None],
-                past_key_values=_RowCaches(rows), use_cache=True,
-            ).logits  # fmt: skip
+            with head_input(self.model) as seen:
+                logits_R1V = self.model(
+                    inputs_embeds=embeds_R1D, position_ids=torch.tensor(lengths, device=device)[:, None],
+                    past_key_values=_RowCaches(rows), use_cache=True,
+                ).logits  # fmt: skip
         finally:
             self.model.config._attn_implementation = before
         for at, row in enumerate(rows):
             if row is not None:
                 row.logits_1V = logits_R1V[at].float().clone()  # not a view of all rows
+                row.hidden_1D = seen[0][at].clone()
 
     def is_exact(self) -> bool:
         """Try on the model whether a row has the same bits alone and in company, at every place."""

@@ -57,10 +57,11 @@ class VLLM(Generate):
             ValueError: the loaded model's layers differ from those in the files, which vLLM reads.
             DepError: vLLM is not installed.
         """
-        if not soft_prompt.prefix_safe:
+        adapter = soft_prompt.adapter
+        if not soft_prompt.prefix_safe or (adapter is not None and adapter.acts_at_output):
             raise DepError(
-                "generate.engine=vllm: expected a backbone as it is stored, found LoRA or gated cross-attention in its "
-                "layers; set generate.engine=hf"
+                "generate.engine=vllm: expected an adapter that acts on the prompt alone, found one that acts in the "
+                "backbone's layers (LoRA, gated cross-attention) or at its output; set generate.engine=hf"
             )
         super().__init__(config, backbone, tokenizer, soft_prompt)
         self.embedding: Any = backbone.get_input_embeddings()

@@ -28,7 +28,7 @@ from dep.pipeline.personal.inputs import UNCHANGED, Ask, PastReview, Strength
 from dep.pipeline.personal.latents import latents
 from dep.pipeline.personal.requests import RequestBuilder
 from dep.pipeline.personal.saving import save_adapter
-from dep.pipeline.personal.stores import check_store, open_store
+from dep.pipeline.personal.stores import NO_VECTORS, check_store, open_store
 from dep.pipeline.personal.untrained import of_arm, without_adapter
 from dep.pipeline.personal.users import RunUsers, Store, StoredItem, StoreUsers
 from dep.pipeline.personal.writer import Writer
@@ -199,11 +199,10 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         """Embed reviews as in the training, for a store.
 
         Returns:
-            The vectors [N, E] in float32.
-
-        Raises:
-            DepError: the adapter reads no vectors.
+            The vectors [N, E] in float32; zeros [N, 1] for an adapter that reads no vectors.
         """
+        if self._requests.embedder is None:
+            return torch.zeros(len(texts), NO_VECTORS)
         return self._requests.embed(texts)
 
     def forget(self, reviews: Sequence[StoredItem]) -> None:
@@ -230,7 +229,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         return latents(self.module.soft_prompt.adapter, vectors_NE, branch)
 
     def scales(self, branch: Branch) -> bool:
-        """Return whether `Strength` may be other than 1 for a branch: the adapter reads it, but not at its output."""
+        """Return whether the adapter reads a branch, so that its `Strength` changes texts."""
         return self._requests.scales(branch)
 
     def warm_up(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from dep.data.collate import Collator
 from dep.inference.capabilities import capabilities
 from dep.inference.generator import Generate, RequestSampler, decoded
 from dep.inference.row_decoding import Row, RowDecoder
+from dep.models.adapters.base import OutputChange
 from dep.pipeline.personalizer import Personalizer
 from dep.serving.tickets import Answer, Cancelled, Ticket
 from dep.types import Prompt, Request
@@ -24,6 +26,8 @@ class _Text:
     row: Row
     sampler: RequestSampler
     longest: int
+    change: OutputChange | None
+    """What an adapter at the LLM's output does to the text's logits."""
     ids: list[int] = field(default_factory=list)
     sent: str = ""
 
@@ -40,14 +44,14 @@ class RowWriter:
         self._writer, self._decoder = personalizer.writer, decoder
         module = personalizer.module
         self._soft_prompt, self._embed = module.soft_prompt, module.backbone.get_input_embeddings()
-        self._device = module.backbone.device
+        self._backbone, self._device = module.backbone, module.backbone.device
         self._generate = Generate(self._writer.settings, module.backbone, personalizer.tokenizer, module.soft_prompt)
         self._collate = Collator(int(personalizer.tokenizer.pad_token_id or 0), side="left", answers=False)
         self._texts: list[_Text | None] = [None] * decoder.rows
 
     @staticmethod
     def can_write(personalizer: Personalizer) -> bool:
-        """Return whether an adapter lets texts be written side by side: it acts on the prompt alone."""
+        """Return whether an adapter lets texts be written side by side: it acts on the prompt or the output."""
         module, settings = personalizer.module, personalizer.writer.settings
         return module.soft_prompt.prefix_safe and not settings.contrast and (
             capabilities(module.backbone).decoding == "cache"
@@ -72,8 +76,11 @@ class RowWriter:
         with self._writer.lock:
             batch = self._collate([prompt]).to(self._device)
             row = self._decoder.read(self._soft_prompt(batch, self._embed).inputs_embeds[0])
+        adapter = self._soft_prompt.adapter
+        acts = adapter is not None and adapter.acts_at_output
+        change = adapter.output_change(self._backbone, batch) if adapter is not None and acts else None
         at = self._texts.index(None)
-        self._texts[at] = _Text(ticket, prompt, row, sampler, settings.max_new_tokens)
+        self._texts[at] = _Text(ticket, prompt, row, sampler, settings.max_new_tokens, change)
         self._choose(at)
 
     def step(self) -> None:
@@ -101,7 +108,7 @@ class RowWriter:
         text = self._texts[at]
         if text is None:
             return
-        token = int(text.sampler.draw(text.row.logits_1V))
+        token = int(text.sampler.draw(self._logits(text)))
         text.ids.append(token)
         stopped = token in self._generate.stop
         if stopped or len(text.ids) == text.longest:
@@ -112,6 +119,13 @@ class RowWriter:
             self._texts[at] = None
         elif text.ticket.streams:
             self._emit(text, self._writer.so_far(text.ids))
+
+    def _logits(self, text: _Text) -> Tensor:
+        """Return the logits [1, V] of a text's next token; those of other texts play no part in them."""
+        if text.change is None:
+            return text.row.logits_1V
+        with torch.no_grad():
+            return text.change.log_probs(text.row.hidden_1D, torch.zeros(1, dtype=torch.long, device=self._device))
 
     def _emit(self, text: _Text, so_far: str) -> None:
         """Emit what a streamed text has more than was sent."""

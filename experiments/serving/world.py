@@ -23,36 +23,40 @@ from dep.utils.atomic_io import write_json, write_text
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "synthetic.yaml"
 _SMALL = [
-    "source.users=16", "source.circles=2", "source.items_per_circle=12", "compare=[]", "arms=[dep]", "name=small",
+    "source.users=16", "source.circles=2", "source.items_per_circle=12", "compare=[]", "name=small",
     "embedder={kind: style, dim: 8}", "projector.init_scale=1.0", "generate.max_new_tokens=16",
 ]  # fmt: skip
 CATEGORY = "reviews"
 
 
 class World(NamedTuple):
-    """The folder of a run with one adapter, and texts from which reviews are made."""
+    """The folder of a run with one adapter, texts from which reviews are made, and the name of the adapter's arm."""
 
     run: Path
     texts: list[str]
+    arm: str = "dep"
 
 
-def build(folder: Path) -> World:
+def build(folder: Path, arm_name: str = "dep") -> World:
     """Write runs/small with an adapter of the demo's LLM."""
-    run, configs = load_arms([CONF], [*_SMALL, f"cache={folder / 'cache'}", f"runs={folder / 'runs'}"])
+    run, configs = load_arms(
+        [CONF], [*_SMALL, f"arms=[{arm_name}]", f"cache={folder / 'cache'}", f"runs={folder / 'runs'}"]
+    )
     resources = Resources(run, Console(quiet=True))
     (arm,) = resources.arms(configs, [0])
     arm.folder.mkdir(parents=True)
     data = build_data(resources, arm)
     module = build_module(resources, arm, data)
     vectors = data.vectors()
-    assert vectors, "the arm reads vectors"
-    width = next(iter(vectors.values())).his_NE.shape[1]
+    width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
     describe(arm.folder, arm, module, width=width, categories=len(data.prepared.corpora))
     module.save_adapter(arm.folder / "adapter.safetensors", {})
     home = folder / "runs" / "small"
     write_text(home / "config.yaml", to_yaml(run))
-    write_json(home / "results.json", {"rows": [], "comparisons": [], "arms": {"dep": {"role": "own"}}})
-    return World(home, [review.text for corpus in data.prepared.corpora.values() for review in corpus.reviews])
+    write_json(home / "results.json", {"rows": [], "comparisons": [], "arms": {arm_name: {"role": "own"}}})
+    return World(
+        home, [review.text for corpus in data.prepared.corpora.values() for review in corpus.reviews], arm_name
+    )
 
 
 def name_of(user: int) -> str:
@@ -76,7 +80,7 @@ def review(world: World, rng: random.Random, user: str, item: int) -> StoredRevi
 
 def loaded(world: World, store: Path, users: int, each: int = 4) -> tuple[Personalizer, PeerIndex]:
     """Load the adapter with a new store, in which each user has some reviews of items that others reviewed too."""
-    p = Personalizer.from_pretrained(world.run / "dep")
+    p = Personalizer.from_pretrained(world.run / world.arm)
     index = p.open_store(store, create=True)
     rng = random.Random(0)
     reviews = [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -25,3 +28,14 @@ def head_logits(model: PreTrainedModel, hidden_MD: Tensor) -> Tensor:
         )  # fmt: skip
     logits: Tensor = head(hidden_MD.to(next(head.parameters()).dtype))
     return logits
+
+
+@contextmanager
+def head_input(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Collect the states [B, T, D] that the LLM's output head reads in this context, one for each call of the LLM."""
+    seen: list[Tensor] = []
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        hook.remove()

@@ -13,6 +13,8 @@ from dep.utils.errors import DepError, MissingFile
 if TYPE_CHECKING:
     from dep.store.peer_index import PeerIndex
 
+NO_VECTORS = 1
+"""The width of a store for an adapter that reads no vectors; they are zero."""
 _WAY_OUT = "make the store with the embedder of the adapter"
 
 
@@ -44,5 +46,5 @@ def open_store(path: str | Path, embedder: Embedder | None, create: bool) -> Pee
             str(path), "a store", "none", "make it with `dep update runs/x`, or with dep.PeerIndex.open and p.store"
         )
     if embedder is None:
-        return dep.PeerIndex.open(path)
+        return dep.PeerIndex.open(path, width=None if Path(path).is_file() else NO_VECTORS)
     return dep.PeerIndex.open(path, width=embedder.dim, embedder=embedder.fingerprint())

@@ -11,13 +11,15 @@ from queue import Queue
 import pytest
 
 from dep.inference.generator import Generate
+from dep.pipeline.personal.inputs import Strength
 from dep.pipeline.personalizer import Ask, Personalizer
-from dep.serving.engine import Busy, Engine
+from dep.serving.engine import Busy, Engine, text_writer
 from dep.serving.other_writers import LoneWriter, VllmWriter
+from dep.serving.row_writer import RowWriter
 from dep.serving.tickets import Answer, Cancelled, Event
 from dep.utils.errors import DepError
 from experiments.serving.canaries import compare
-from experiments.serving.world import World
+from experiments.serving.world import World, build, loaded
 
 ASK = Ask(None, "thing 1", 4.0, "fine", user="user1", item_id="item1", max_new_tokens=12)
 
@@ -50,6 +52,22 @@ def test_no_request_post_or_deletion_of_others_moves_an_answer(world: World, tmp
 def test_an_answer_is_the_text_that_the_library_generates(engine: Engine, personalizer: Personalizer) -> None:
     asks = [ASK, replace(ASK, user="user2", seed=3), replace(ASK, temperature=0.0), replace(ASK, max_new_tokens=2)]
     assert [text(events) for events in served(engine, *asks)] == [personalizer.generate_many([ask])[0] for ask in asks]
+
+
+def test_an_adapter_at_the_output_is_served_as_the_library_writes_and_alone_as_in_company(tmp_path: Path) -> None:
+    world = build(tmp_path, "dep_memory")
+    found = compare(world, tmp_path, requests=12, users=4)
+    assert (found.different, found.leaked, found.unequal_streams) == (0, 0, 0)
+    assert found.together > 1
+    p, index = loaded(world, tmp_path / "own.sqlite", 4)
+    engine = Engine(p, text_writer(p, 4), waiting=8)
+    assert isinstance(engine.writer, RowWriter)
+    weak, strong = ASK, replace(ASK, strength=Strength(his=30, diff=3))
+    texts = [text(events) for events in served(engine, weak, strong)]
+    engine.stop()
+    assert texts == [p.generate_many([ask])[0] for ask in (weak, strong)]
+    assert texts[0] != texts[1]  # the past acts in the server too
+    index.close()
 
 
 def test_a_stream_gives_the_text_in_pieces_and_counts_its_tokens(engine: Engine) -> None:
