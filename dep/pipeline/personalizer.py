@@ -33,6 +33,7 @@ from dep.pipeline.personal.untrained import of_arm, without_adapter
 from dep.pipeline.personal.users import RunUsers, Store, StoredItem, StoreUsers
 from dep.pipeline.personal.writer import Writer
 from dep.types import Branch
+from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -200,8 +201,16 @@ class Personalizer(ModelHubMixin, library_name="dep"):
 
         Returns:
             The vectors [N, E] in float32; zeros [N, 1] for an adapter that reads no vectors.
+
+        Raises:
+            DepError: the adapter reads no vectors, but the store has those of an embedder.
         """
         if self._requests.embedder is None:
+            if self._store is not None and self._store.embedder:
+                raise DepError(
+                    "store", "one without vectors, as this adapter reads none", "one with vectors of an embedder",
+                    "put reviews into it with `dep update`, or name a new file as the store",
+                )  # fmt: skip
             return torch.zeros(len(texts), NO_VECTORS)
         return self._requests.embed(texts)
 

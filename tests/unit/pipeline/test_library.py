@@ -162,6 +162,27 @@ def test_strength_scales_deviations_from_the_average_vector(writer: dep.Personal
     assert torch.allclose(half, average_E + 0.5 * (plain - average_E), atol=1e-6)
 
 
+def test_an_adapter_that_reads_no_vectors_stores_none_and_refuses_a_store_that_has_them(
+    run: Path, tmp_path: Path
+) -> None:
+    p = dep.Personalizer.from_pretrained(run / "dep_memory")
+    review = dep.StoredReview("c", "ann", "i", "A harp", "", "i never sleep without its strings .", 5.0, "mine", 1)
+    with p.open_store(tmp_path / "own.sqlite", create=True) as own:
+        p.store = own
+        own.add([review], p.embed([review.text]))
+        assert p.embed(["a", "b"]).tolist() == [[0.0], [0.0]]
+        with_user, without = p.likelihood_many(
+            [dep.Ask(None, "A drum", 4.0, user="ann"), dep.Ask([], "A drum", 4.0)], ["i never sleep ."] * 2
+        )
+        assert with_user != pytest.approx(without, abs=1e-4)
+    with p.open_store(tmp_path / "own.sqlite") as again:
+        assert again.width == 1
+    with dep.PeerIndex.open(tmp_path / "others.sqlite", width=8, embedder="some embedder") as others:
+        p.store = others
+        with pytest.raises(dep.DepError, match=r"store: expected one without vectors.*found one with.*`dep update`"):
+            p.embed([review.text])
+
+
 def test_strengths_of_zero_at_the_output_leave_what_everybody_gets_and_each_is_explained(run: Path) -> None:
     p = dep.Personalizer.from_pretrained(run / "dep_memory")
     without_text = replace(p._requests.prompt, history=0)
