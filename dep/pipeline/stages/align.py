@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from dep.data.alignment import AlignmentData, Task
 from dep.data.datamodule import Batching, ReviewData
 from dep.data.prompts.requests import MappedRequests
+from dep.evaluation.significance import paired
 from dep.methods.controls.shuffled import with_others_vectors
 from dep.pipeline.arm import Arm
 from dep.pipeline.keys import alignment_key
@@ -32,7 +33,6 @@ from dep.utils.progress import stage
 
 REPORT = "alignment.json"
 """The file of held-out likelihoods, beside the aligned adapter."""
-_Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Reconstruction:
     """With the vector of another user's review; None if all reviews are by one user."""
     gain: float | None = None
     """`another` - `right`: what the right vector tells about its review."""
-    gain_95: float | None = None
-    """Half the width of the 95% interval of `gain`."""
+    gain_95: tuple[float, float] | None = None
+    """The 95% interval of `gain`, over users."""
 
     @property
     def line(self) -> str:
@@ -57,7 +57,8 @@ class Reconstruction:
         text = f"right vector {self.right:.3f}, none {self.absent:.3f}"
         if self.another is None or self.gain is None or self.gain_95 is None:
             return text
-        return f"{text}, another review's {self.another:.3f} ({self.gain:+.3f} ± {self.gain_95:.3f})"
+        low, high = self.gain_95
+        return f"{text}, another review's {self.another:.3f} ({self.gain:+.3f}, 95% {low:+.3f} to {high:+.3f})"
 
 
 def align(resources: Resources, arm: Arm, data: ReviewData, module: PersonalizationModule) -> float:
@@ -144,9 +145,8 @@ def reconstruction(
     score = Reconstruction(len(plain), fmean(nll["right"]), fmean(nll["absent"]))
     if "another" not in nll:
         return score
-    gains = [another - right for right, another in zip(nll["right"], nll["another"], strict=True)]
-    half = _Z * stdev(gains) / len(gains) ** 0.5
-    return replace(score, another=fmean(nll["another"]), gain=fmean(gains), gain_95=half)
+    gain = paired(nll["another"], nll["right"], [request.user for request in plain])
+    return replace(score, another=fmean(nll["another"]), gain=gain.delta, gain_95=(gain.low, gain.high))
 
 
 @torch.no_grad()

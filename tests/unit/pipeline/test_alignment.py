@@ -80,7 +80,7 @@ def test_absent_vectors_are_the_means_of_the_training_reviews_in_slots_and_histo
 
 
 def test_the_line_of_a_task_gives_the_gain_with_its_sign_and_interval() -> None:
-    assert Reconstruction(9, 3.0, 3.5, 2.9, -0.1, 0.05).line == (
-        "right vector 3.000, none 3.500, another review's 2.900 (-0.100 ± 0.050)"
+    assert Reconstruction(9, 3.0, 3.5, 2.9, -0.1, (-0.15, -0.05)).line == (
+        "right vector 3.000, none 3.500, another review's 2.900 (-0.100, 95% -0.150 to -0.050)"
     )
     assert Reconstruction(9, 3.0, 3.5).line == "right vector 3.000, none 3.500"
