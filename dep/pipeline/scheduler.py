@@ -26,6 +26,7 @@ from rich.progress import Progress, TaskID
 
 from dep.config import preflight
 from dep.config.schema import RunConfig
+from dep.evaluation.metrics import load_metric
 from dep.pipeline.arm import Arm
 from dep.pipeline.jobs import parallel_arms
 from dep.pipeline.keys import adapter_key, alignment_key, encoder_key, users_key
@@ -60,7 +61,7 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
 
     Raises:
         ConfigError: a package or device is missing.
-        DepError: an arm's settings contradict each other.
+        DepError: an arm's settings contradict each other, or a metric's files are missing.
     """
     for arm in arms:
         parts = {stage for stage in stages if stage in ("train", "generate") and not ArmStore(arm).finished(stage)}
@@ -68,6 +69,9 @@ def check_arms(arms: Sequence[Arm], stages: Sequence[str]) -> None:
             preflight.check(arm.config, {"backbone", *parts})
         if "generate" in parts:
             _check_contrast(arm)
+        if parts and "evaluate" in stages and arm.config.evaluate.texts:
+            for name in arm.config.evaluate.metrics.names:
+                load_metric(name).check_machine()
 
 
 def _check_contrast(arm: Arm) -> None:

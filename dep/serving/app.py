@@ -11,6 +11,7 @@ from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
+from dep.serving.body_errors import describe
 from dep.serving.engine import Busy
 from dep.serving.guard import App, Guard, error_body
 from dep.serving.schema import ChatBody, CompletionBody, ReviewsBody
@@ -76,9 +77,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        found = error.errors()[0]
-        place = ".".join(str(part) for part in found["loc"][1:])
-        return JSONResponse(error_body(f"{place}: {found['msg']}" if place else found["msg"], "invalid_request"), 400)
+        return JSONResponse(error_body(describe(error.errors()[0]), "invalid_request"), 400)
 
     @app.exception_handler(DepError)
     async def refused(_: Request, error: DepError) -> JSONResponse:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from dep.pipeline.personalizer import Ask, PastReview, Strength
+from dep.serving.body_errors import check_fields
 from dep.serving.settings import ServeConfig
 from dep.store.reviews import StoredReview
 from dep.utils.errors import DepError
@@ -18,6 +19,17 @@ Name = Annotated[str, Field(min_length=1, max_length=512)]
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, found: object) -> object:
+        if isinstance(found, dict):
+            fields = cls.model_fields
+            aliases = {name: field.validation_alias for name, field in fields.items()}
+            known = [each for name, alias in aliases.items()
+                     for each in (alias.choices if isinstance(alias, AliasChoices) else [name])]  # fmt: skip
+            check_fields(found, [str(name) for name in known], [name for name in fields if fields[name].is_required()])
+        return found
 
 
 class ItemBody(_Body):
@@ -173,7 +185,7 @@ class ReviewBody(_Body):
     """Under the name that a table has for it (docs/own-data.md), too."""
     category: Annotated[str, Field(max_length=512)] = ""
     time: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    """Milliseconds since 1970; now, if it is missing."""
+    """Milliseconds since 1970; that of the post, if it is missing."""
 
     def stored(self, category: str, now: int) -> StoredReview:
         """Return the review as the store keeps it."""

@@ -67,6 +67,7 @@ class Service:
     ) -> None:
         self.engine, self.store, self.limits, self.metrics, self.model = engine, store, limits, metrics, model
         self.started = int(time.time())
+        self._next_time = 0  # milliseconds; of reviews without a time, the later in a post is the later one
         metrics.watch_unfinished(lambda: engine.unfinished)
 
     async def complete(self, body: ChatBody | CompletionBody, request: Request) -> Response:
@@ -126,6 +127,8 @@ class Service:
     async def add(self, body: ReviewsBody) -> dict[str, int]:
         """Store reviews, all or none; each is embedded by itself, between two tokens of others' texts.
 
+        Reviews without a time get that of the post, one millisecond apart, in their order.
+
         Raises:
             NotFound: the server has no store.
             DepError: there are too many reviews, or one cannot be stored.
@@ -137,12 +140,13 @@ class Service:
             return {"stored": 0}
         embed = self.engine.personalizer.embed
         vectors = [await asyncio.wrap_future(call(partial(embed, [review.text]))) for review in body.reviews]
-        now = time.time_ns() // 1_000_000
+        now = max(time.time_ns() // 1_000_000, self._next_time)
+        self._next_time = now + len(body.reviews)
 
         def store_all() -> None:
             names = {review.category for review in body.reviews}
             category = self._only_category(store.categories()) if "" in names else ""
-            reviews = [review.stored(category, now) for review in body.reviews]
+            reviews = [review.stored(category, now + place) for place, review in enumerate(body.reviews)]
             replaced = [found[0] for found in store.find([review.key for review in reviews]) if found]
             store.add(reviews, torch.cat(vectors))
             if replaced:

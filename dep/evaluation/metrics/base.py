@@ -59,6 +59,14 @@ class Metric(ABC):
     def __init__(self, config: ComponentConfig | None = None) -> None:
         self.config = config or self.Config()
 
+    @classmethod  # noqa: B027
+    def check_machine(cls) -> None:
+        """Check, before a run works for hours, that this machine has the files that the metric reads.
+
+        Raises:
+            DepError: it lacks some.
+        """
+
     @property
     @abstractmethod
     def signature(self) -> str:

@@ -24,7 +24,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from dep.evaluation.metrics.base import TextMetric, check_pairs, signed, track
-from dep.evaluation.wordnet import wordnet
+from dep.evaluation.wordnet import locate, wordnet
 from dep.utils.registry import ComponentConfig
 
 if TYPE_CHECKING:
@@ -68,6 +68,15 @@ class Meteor(TextMetric):
 
         super().__init__(config)
         self.tokenizer = NLTKWordTokenizer()
+
+    @classmethod
+    def check_machine(cls) -> None:
+        """Check that WordNet is here.
+
+        Raises:
+            MissingFile: it is not.
+        """
+        locate()
 
     @cached_property
     def lexicon(self) -> _Lexicon:

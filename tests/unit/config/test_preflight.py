@@ -8,6 +8,7 @@ import pytest
 
 from dep.config.loader import load_arms
 from dep.config.schema import ConfigError
+from dep.evaluation import wordnet
 from dep.pipeline.arm import Arm
 from dep.pipeline.scheduler import check_arms
 from dep.utils import optional_deps as extras
@@ -64,3 +65,12 @@ def test_contrast_is_refused_without_an_adapter_to_switch_off(tmp_path: Path) ->
     check_arms(_arms(tmp_path, "generate.contrast=0.5", "arms=[rag]"), ["train"])
     with pytest.raises(ConfigError, match="contrast_floor: expected a share from 0 to 1, found 2"):
         _arms(tmp_path, "generate.contrast_floor=2")
+
+
+def test_a_missing_wordnet_is_reported_before_any_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(wordnet.VARIABLE, str(tmp_path))
+    with pytest.raises(DepError, match=r"lacks WordNet's index\.noun"):
+        check_arms(_arms(tmp_path), STAGES)
+    check_arms(_arms(tmp_path), ["train", "generate"])
+    check_arms(_arms(tmp_path, "evaluate.texts=false"), STAGES)
+    check_arms(_arms(tmp_path, "evaluate.metrics.names=[rouge1]"), STAGES)

@@ -151,6 +151,16 @@ def test_a_user_is_served_after_the_first_post_and_unknown_after_the_deletion(
     assert http.post("/reviews", json={"reviews": [{**one, "rating": 6}]}).status_code == 400
 
 
+def test_reviews_of_one_post_without_a_time_are_in_the_order_of_the_post(http: httpx.Client, service: Service) -> None:
+    items = ["m", "z", "a", "k"]
+    for part in (items[:3], items[3:]):
+        body = {"reviews": [{"user": "order", "item": item, "text": "a fine harp ."} for item in part]}
+        http.post("/reviews", json=body).raise_for_status()
+    found = [past.review.item for past in service.store.history("order")]  # type: ignore[union-attr]
+    http.delete("/users/order").raise_for_status()
+    assert found == [*reversed(items)]
+
+
 def test_a_client_that_leaves_stops_its_text(http: httpx.Client, service: Service) -> None:
     with http.stream("POST", "/v1/chat/completions", json={**BODY, "max_tokens": 64, "stream": True}) as response:
         next(response.iter_lines())
