@@ -129,6 +129,8 @@ def _verdict(held_out: dep.Run) -> str:
         if exchange["ci_low"] > 0
         else "Another user's past does as well: it has learned how these reviews read, and nothing about the user."
     )
+    if pairs[f"{NAME}_others", f"{NAME}_nobody"]["ci_high"] < 0:
+        reads += " It is better than no past, so a part of the gain is how all these reviews read."
     return f"For these people the adapter {gains}. {reads}"
 
 

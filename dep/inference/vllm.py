@@ -86,6 +86,11 @@ class VLLM(Generate):
                     yield prompt.key, decoded(self.tokenizer, list(output.outputs[0].token_ids), self.stop)
                 advance(len(chunk))
 
+    def close(self) -> None:
+        """End the engine and its process; another `VLLM` of this backbone starts a new one."""
+        self.engine.llm_engine.engine_core.shutdown()
+        _engine.cache_clear()
+
     @torch.no_grad()
     def _embeds(self, prompt: Prompt, collate: Callable[[Sequence[Prompt]], Batch]) -> Tensor:
         batch = collate([prompt]).to(self.embedding.weight.device)

@@ -79,7 +79,7 @@ class VllmWriter(_Waiting):
 
     def __init__(self, personalizer: Personalizer, engine: Generate) -> None:
         super().__init__(engine.config.batch_size)
-        self._writer, self._tokenizer, self._engine = personalizer.writer, personalizer.tokenizer, engine
+        self._writer, self._tokenizer, self.engine = personalizer.writer, personalizer.tokenizer, engine
         self._collate = Collator(int(personalizer.tokenizer.pad_token_id or 0), side="left", answers=False)
 
     def step(self) -> None:
@@ -95,7 +95,7 @@ class VllmWriter(_Waiting):
                 group = groups[settings.max_new_tokens, settings.temperature, settings.top_p]
                 group.append((ticket, replace(prompt, key=f"{ticket.ask.seed}/{prompt.key}"), settings))
         for group in groups.values():
-            engine = copy(self._engine)
+            engine = copy(self.engine)
             engine.config = group[0][2]
             texts = [text for _, text in engine([prompt for _, prompt, _ in group], self._collate)]
             for (ticket, prompt, settings), text in zip(group, texts, strict=True):

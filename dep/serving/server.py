@@ -14,6 +14,7 @@ from dep.pipeline.personalizer import Personalizer
 from dep.serving.app import build_app
 from dep.serving.engine import Engine, text_writer
 from dep.serving.metrics import Metrics
+from dep.serving.other_writers import VllmWriter
 from dep.serving.row_writer import RowWriter
 from dep.serving.service import Service
 from dep.serving.settings import ServeConfig, read_key
@@ -60,7 +61,9 @@ def serve(adapter: str, config: ServeConfig, console: Console) -> None:
         users = store.path if store is not None else "the run; start with store=FILE to store reviews"
         console.print(f"[bold]model[/]  {Path(name).name}", highlight=False)
         console.print(f"[bold]users[/]  {users}", highlight=False)
-        if not isinstance(writer, RowWriter):
+        if isinstance(writer, VllmWriter):
+            console.print("[bold]texts[/]  by vLLM, whose bits may depend on what is written beside them")
+        elif not isinstance(writer, RowWriter):
             console.print("[bold]texts[/]  one after another: this adapter's cannot be written together exactly")
         console.print(f"[bold]serve[/]  {where}/v1 {'with a key' if key else 'without a key'}", highlight=False)
         signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again after its own stop

@@ -53,7 +53,7 @@ def kill(world: World, folder: Path, posts: int, users: int = 8) -> Killed:
     before = len(index)
     index.close()
     posted: list[tuple[list[StoredReview], bool]] = []
-    with serving(world.run, f"store={path}", "threads=1") as server:
+    with serving(world.served, f"store={path}", "threads=1") as server:
         threads = [
             threading.Thread(target=_post, args=(server, world, posted)),
             threading.Thread(target=_ask, args=(server, users)),
@@ -71,7 +71,7 @@ def kill(world: World, folder: Path, posts: int, users: int = 8) -> Killed:
         posters = {one.user for batch, _ in posted for one in batch}
         names = sorted(posters | {name_of(user) for user in range(users)})
         unequal = _unequal(after, names, folder / "anew.sqlite", p.open_store(folder / "anew.sqlite", create=True))
-    with serving(world.run, f"store={path}", "threads=1") as again:
+    with serving(world.served, f"store={path}", "threads=1") as again:
         user = posted[0][0][0].user
         served = _chat(again, user).status_code == (200 if all(found[0]) else 404)
         in_flight, answered = _terminate(again)

@@ -44,7 +44,7 @@ def load(world: World, folder: Path, requests: int, at_once: int, tokens: int, u
     path = folder / "load.sqlite"
     _, index = loaded(world, path, users)
     index.close()
-    with serving(world.run, f"store={path}") as server:
+    with serving(world.served, f"store={path}") as server:
         return asyncio.run(_load(server, requests, at_once, tokens, users))
 
 

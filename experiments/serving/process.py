@@ -32,9 +32,9 @@ def of_dep(*words: str) -> tuple[list[str], dict[str, str]]:
 
 
 @contextmanager
-def serving(adapter: Path, *words: str) -> Iterator[Server]:
+def serving(adapter: str, *words: str) -> Iterator[Server]:
     """Serve an adapter on a free port until the `with` block ends; the process is then killed if it still runs."""
-    command, environment = of_dep("serve", str(adapter), "port=0", *words)
+    command, environment = of_dep("serve", adapter, "port=0", *words)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert process.stdout is not None, "it is a pipe"
     lines = []

@@ -7,6 +7,7 @@ user's vectors move the texts.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,13 +35,25 @@ class World(NamedTuple):
 
     run: Path
     texts: list[str]
-    arm: str = "dep"
+    adapter: str = ""
+    """What is served instead of the run's adapter: the name of an adapter of the package, or a folder."""
+
+    @property
+    def served(self) -> str:
+        """What `dep serve` and `Personalizer.from_pretrained` get."""
+        return self.adapter or str(self.run)
 
 
-def build(folder: Path, arm_name: str = "dep") -> World:
-    """Write runs/small with an adapter of the demo's LLM."""
+def build(folder: Path, adapter: str = "", settings: Sequence[str] = ()) -> World:
+    """Write runs/small with an adapter of the demo's LLM, which is served unless `adapter` names another.
+
+    Args:
+        folder: where the run is written.
+        adapter: the name of an adapter of the package, or a folder.
+        settings: further settings of the run, as `key=value`.
+    """
     run, configs = load_arms(
-        [CONF], [*_SMALL, f"arms=[{arm_name}]", f"cache={folder / 'cache'}", f"runs={folder / 'runs'}"]
+        [CONF], [*_SMALL, "arms=[dep]", *settings, f"cache={folder / 'cache'}", f"runs={folder / 'runs'}"]
     )
     resources = Resources(run, Console(quiet=True))
     (arm,) = resources.arms(configs, [0])
@@ -53,10 +66,8 @@ def build(folder: Path, arm_name: str = "dep") -> World:
     module.save_adapter(arm.folder / "adapter.safetensors", {})
     home = folder / "runs" / "small"
     write_text(home / "config.yaml", to_yaml(run))
-    write_json(home / "results.json", {"rows": [], "comparisons": [], "arms": {arm_name: {"role": "own"}}})
-    return World(
-        home, [review.text for corpus in data.prepared.corpora.values() for review in corpus.reviews], arm_name
-    )
+    write_json(home / "results.json", {"rows": [], "comparisons": [], "arms": {arm.name: {"role": "own"}}})
+    return World(home, [review.text for corpus in data.prepared.corpora.values() for review in corpus.reviews], adapter)
 
 
 def name_of(user: int) -> str:
@@ -80,7 +91,7 @@ def review(world: World, rng: random.Random, user: str, item: int) -> StoredRevi
 
 def loaded(world: World, store: Path, users: int, each: int = 4) -> tuple[Personalizer, PeerIndex]:
     """Load the adapter with a new store, in which each user has some reviews of items that others reviewed too."""
-    p = Personalizer.from_pretrained(world.run / world.arm)
+    p = Personalizer.from_pretrained(world.served)
     index = p.open_store(store, create=True)
     rng = random.Random(0)
     reviews = [

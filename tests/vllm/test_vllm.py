@@ -62,7 +62,7 @@ def engines(parts):
     config = GenerateConfig(greedy=True, max_new_tokens=24, batch_size=5, progress=False)
     theirs = VLLM(config, str(DEMO), model, tokenizer, soft)
     yield Generate(config, model, tokenizer, soft), theirs
-    theirs.engine.llm_engine.engine_core.shutdown()  # while there is still somewhere to log to
+    theirs.close()  # while there is still somewhere to log to
 
 
 def test_greedy_texts_are_those_of_our_own_decoding(engines, prompts) -> None:

@@ -55,7 +55,7 @@ def test_an_answer_is_the_text_that_the_library_generates(engine: Engine, person
 
 
 def test_an_adapter_at_the_output_is_served_as_the_library_writes_and_alone_as_in_company(tmp_path: Path) -> None:
-    world = build(tmp_path, "dep_memory")
+    world = build(tmp_path, settings=["arms=[dep_memory]"])
     found = compare(world, tmp_path, requests=12, users=4)
     assert (found.different, found.leaked, found.unequal_streams) == (0, 0, 0)
     assert found.together > 1

@@ -65,7 +65,7 @@ def test_a_killed_update_leaves_whole_batches_and_the_same_command_completes_it(
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_curl_lines_of_the_documentation_run_as_written(start: Callable[[str], str], tmp_path: Path) -> None:
     url, blocks = start(""), re.findall(r"```bash\n(curl .*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     (lines,) = re.findall(r"```json\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "reviews.jsonl").write_text(
         lines + lines.replace("harp", "horn").replace("}", ', "item_description": ""}')
