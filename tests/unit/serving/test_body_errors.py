@@ -18,7 +18,7 @@ CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture(scope="module")
-def http() -> Iterator[httpx.Client]:
+def http() -> Iterator[TestClient]:
     """A client of the routes; no request of these tests reaches what they do."""
     engine = SimpleNamespace(stop=lambda: None)
     service = SimpleNamespace(engine=engine, limits=ServeConfig(), metrics=Metrics())
@@ -59,18 +59,18 @@ def refusal(answer: httpx.Response) -> str:
     ],
 )  # fmt: skip
 def test_a_wrong_body_is_named_with_what_was_expected_and_found(
-    http: httpx.Client, path: str, body: object, words: str
+    http: TestClient, path: str, body: object, words: str
 ) -> None:
     assert words in refusal(http.post(path, json=body))
 
 
-def test_a_body_that_is_not_json_is_named_with_the_place(http: httpx.Client) -> None:
+def test_a_body_that_is_not_json_is_named_with_the_place(http: TestClient) -> None:
     answer = http.post("/reviews", content='{"reviews": [{,}]}', headers={"Content-Type": "application/json"})
     assert "the body: expected JSON, found" in refusal(answer)
     assert "at character 14; mend it" in refusal(answer)
 
 
-def test_a_body_without_the_type_of_json_is_told_which_header_to_send(http: httpx.Client) -> None:
+def test_a_body_without_the_type_of_json_is_told_which_header_to_send(http: TestClient) -> None:
     answer = http.post(
         "/reviews", content='{"reviews": []}', headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
