@@ -58,7 +58,7 @@ def main(words: list[str]) -> None:
             updates = [asdict(kill_update(world, home, batches)) for batches in (1, 2, 3)]
             rows += [(f"dep update: {name}", ", ".join(str(one[name]) for one in updates)) for name in updates[0]]
         rates = ", ".join(f"{rate:.0f}" for rate in (before, matrix_rate()))
-        rows.append((f"GFLOP/s of a matrix product, {torch.get_num_threads()} threads, before and after", rates))
+        rows.append((f"GFLOP/s of a matrix product before and after, threads: {torch.get_num_threads()}", rates))
     for row in rows:
         table.add_row(*row)
     Console().print(table)
