@@ -22,6 +22,7 @@ from dep.serving.row_writer import RowWriter
 from dep.serving.tickets import Answer, Event
 from dep.store.peer_index import PeerIndex
 from dep.store.reviews import StoredReview
+from dep.utils.errors import DepError
 from dep.utils.progress import stage
 from experiments.serving.world import World, canary_of, loaded, name_of, review
 
@@ -105,7 +106,8 @@ def serve(world: World, store: Path, users: int, todo: list[Op], alone: bool) ->
     """Give the ops to an engine; return the events of each request, and the texts in an average step."""
     (p, index), steps = loaded(world, store, users), list[int]()
     writer = text_writer(p, 8)
-    assert isinstance(writer, RowWriter), "the demo's LLM is exact"
+    if not isinstance(writer, RowWriter):
+        raise DepError(world.served, "an adapter whose texts can be written together exactly", "another")
     engine = Engine(p, writer, len(todo) + 1, steps.append)
     answers: list[Future[list[Event]]] = []
     updates: list[Future[object]] = []

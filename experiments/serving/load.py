@@ -32,7 +32,7 @@ class Load:
         half = len(self.megabytes) // 2
         return [
             ("requests, at once", f"{self.requests:,}, {self.at_once}"),
-            ("requests a second", f"{self.requests / self.seconds:.1f}"),
+            ("requests a second", f"{self.requests / self.seconds:.3g}"),
             ("p50, p95", f"{1000 * self.p50:.0f} ms, {1000 * self.p95:.0f} ms"),
             ("memory after a tenth, half, all", ", ".join(
                 f"{self.megabytes[at]:.0f}" for at in (0, half - 1, -1)) + " MB"),

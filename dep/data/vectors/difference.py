@@ -189,7 +189,9 @@ def _from_means(
     if len(item_N):
         columns = (his_NE.float().contiguous(), item_N, source_I, user_N, pool_N, diff_NE, peers_N)
         arrays: list[Any] = [column.numpy() for column in columns]
-        subtract(torch.get_num_threads(), *arrays)
+        threads = torch.get_num_threads()
+        subtract(threads, *arrays)
+        torch.set_num_threads(threads)  # numba's first parallel call gives torch all cores
     return peers_N
 
 

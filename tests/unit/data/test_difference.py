@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
@@ -165,3 +168,15 @@ def test_wrong_sizes_and_unknown_weightings_are_named() -> None:
         differences(torch.eye(3), ["a", "b"], ["i"] * 3)
     with pytest.raises(ValueError, match="found 'cosine'"):
         differences(torch.eye(1), ["a"], ["i"], "cosine")  # type: ignore[arg-type]
+
+
+def test_the_first_differences_of_a_process_leave_torch_its_number_of_threads() -> None:
+    code = """
+        import torch
+        from dep.data.vectors.difference import differences
+        torch.set_num_threads(1)
+        differences(torch.eye(3), ["ann", "bob", "cy"], ["harp"] * 3)
+        print(torch.get_num_threads())
+    """
+    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["1"]
