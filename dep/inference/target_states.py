@@ -32,6 +32,8 @@ from dep.utils.progress import stage
 _TOKENS = 1024
 """Real tokens that are read together, at least one sequence."""
 _FULL = "further states are read by the LLM each time they are needed; raise the limit for more speed"
+_EXPECTED_AT_ONCE = 32
+"""Positions whose expected tokens are counted together, so that little memory is needed for long reviews."""
 _LEAST = 1e-4
 """Expected counts below this are left out."""
 
@@ -149,7 +151,10 @@ class TargetStates:
 
     @torch.no_grad()
     def _expected(self, states_TD: Tensor) -> dict[str, Tensor]:
-        counts_V = head_logits(self.model, states_TD.to(self.model.device)).float().softmax(-1).sum(0).cpu()
+        parts = states_TD.to(self.model.device).split(_EXPECTED_AT_ONCE)
+        counts_V = (
+            torch.stack([head_logits(self.model, part).float().softmax(-1).sum(0) for part in parts]).sum(0).cpu()
+        )
         ids_n = (counts_V >= _LEAST).nonzero()[:, 0]
         return {"expected_ids": ids_n.int(), "expected": counts_V[ids_n]}
 

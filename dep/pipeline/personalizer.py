@@ -28,12 +28,11 @@ from dep.pipeline.personal.inputs import UNCHANGED, Ask, PastReview, Strength
 from dep.pipeline.personal.latents import latents
 from dep.pipeline.personal.requests import RequestBuilder
 from dep.pipeline.personal.saving import save_adapter
-from dep.pipeline.personal.stores import NO_VECTORS, check_store, open_store
+from dep.pipeline.personal.stores import check_store, no_vectors, open_store
 from dep.pipeline.personal.untrained import of_arm, without_adapter
 from dep.pipeline.personal.users import RunUsers, Store, StoredItem, StoreUsers
 from dep.pipeline.personal.writer import Writer
 from dep.types import Branch
-from dep.utils.errors import DepError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -206,12 +205,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
             DepError: the adapter reads no vectors, but the store has those of an embedder.
         """
         if self._requests.embedder is None:
-            if self._store is not None and self._store.embedder:
-                raise DepError(
-                    "store", "one without vectors, as this adapter reads none", "one with vectors of an embedder",
-                    "put reviews into it with `dep update`, or name a new file as the store",
-                )  # fmt: skip
-            return torch.zeros(len(texts), NO_VECTORS)
+            return no_vectors(len(texts), self._store)
         return self._requests.embed(texts)
 
     def forget(self, reviews: Sequence[StoredItem]) -> None:

@@ -17,7 +17,7 @@ _NOBODY = -2
 """The number of an author who wrote nothing of the sample; -1 marks empty places."""
 
 
-class Kept(Protocol):
+class TensorStore(Protocol):
     """Keeps named tensors by key (`dep.inference.tensor_files.TensorFiles`)."""
 
     def get(self, key: str) -> dict[str, Tensor] | None:
@@ -58,7 +58,7 @@ class OthersReviews(nn.Module):
         self.register_buffer("states", torch.zeros(size, width, dtype=torch.float16))
         self.register_buffer("authors", torch.full((size,), -1))
         self.numbers = nn.ParameterDict({name: nn.Parameter(torch.tensor(value)) for name, value in START.items()})
-        self.kept: Kept | None = None
+        self.kept: TensorStore | None = None
         """Keeps what examples are similar to, for several epochs, arms and seeds; None compares anew each time."""
         self._author_of: dict[str, int] = {}
         self._sample = ""

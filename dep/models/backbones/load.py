@@ -27,6 +27,7 @@ from dep.models.backbones.number_format import resolved
 from dep.models.backbones.vocabulary import add_to_tokenizer, add_tokens
 from dep.models.settings import BackboneConfig
 from dep.types import SPECIAL_TOKENS
+from dep.utils.allocator import return_large_blocks
 from dep.utils.errors import DepError, MissingFile
 from dep.utils.optional_deps import missing_package
 
@@ -53,6 +54,7 @@ def load(
         FileNotFoundError: the model is not on this machine, and its download is not allowed or fails.
         ValueError: the tokenizer has no end token.
     """
+    return_large_blocks()
     name = files(config)
     shared: dict[str, Any] = {"local_files_only": not config.allow_download, "trust_remote_code": False}
     try:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 import dep
 from dep.data.embedders.base import Embedder
 from dep.pipeline.personal.users import Store
 from dep.utils.errors import DepError, MissingFile
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from dep.store.peer_index import PeerIndex
 
 NO_VECTORS = 1
@@ -32,6 +36,20 @@ def check_store(store: Store, embedder: Embedder | None) -> None:
     if store.embedder and store.embedder != embedder.fingerprint():
         expected = f"vectors of {embedder.name} ({embedder.fingerprint()[:12]})"
         raise DepError("store", expected, store.embedder[:12], _WAY_OUT)
+
+
+def no_vectors(count: int, store: Store | None) -> Tensor:
+    """Return what stands for the vectors [N, 1] of reviews in a store, for an adapter that reads none.
+
+    Raises:
+        DepError: the store has vectors of an embedder, among which zeros would be wrong.
+    """
+    if store is not None and store.embedder:
+        raise DepError(
+            "store", "one without vectors, as this adapter reads none", "one with vectors of an embedder",
+            "put reviews into it with `dep update`, or name a new file as the store",
+        )  # fmt: skip
+    return torch.zeros(count, NO_VECTORS)
 
 
 def open_store(path: str | Path, embedder: Embedder | None, create: bool) -> PeerIndex:

@@ -9,11 +9,11 @@ import torch
 from dep.data.datamodule import ReviewData
 from dep.inference.target_states import Written
 from dep.models.adapters.memory import MemoryAdapter
-from dep.models.adapters.others_reviews import Kept, OthersReview
+from dep.models.adapters.others_reviews import OthersReview, TensorStore
 from dep.training.module import PersonalizationModule
 
 
-def fill_others(module: PersonalizationModule, data: ReviewData, kept: Kept | None = None) -> None:
+def fill_others(module: PersonalizationModule, data: ReviewData, kept: TensorStore | None = None) -> None:
     """Let the LLM read a sample of the training reviews, the same for every arm and seed, and give it to the adapter.
 
     Nothing happens where the adapter reads no others.

@@ -136,8 +136,9 @@ def test_the_part_before_the_first_trained_token_may_be_computed_first(
         results.append((sums, torch.autograd.grad(sums.sum(), soft)[0]))
     (fast, fast_grad), (slow, slow_grad) = results
     assert torch.allclose(fast, slow, atol=1e-4)
-    assert slow_grad.abs().max() > 1e-3
-    assert torch.allclose(fast_grad, slow_grad, atol=1e-5, rtol=1e-4)
+    largest = float(slow_grad.abs().max())
+    assert largest > 1e-3
+    assert torch.allclose(fast_grad, slow_grad, atol=1e-5 * max(1.0, largest), rtol=1e-4)  # single precision rounds so
 
 
 def test_a_prefix_ends_before_slots_and_reviews_and_a_left_padded_batch_has_none(prompts, collate) -> None:

@@ -194,7 +194,7 @@ def test_every_control_works_and_nothing_is_loaded_from_elsewhere(
     tab.close()
 
 
-def test_an_adapter_at_the_llm_s_output_has_no_strength_and_writes(run: Path) -> None:
+def test_an_adapter_at_the_llm_s_output_has_strengths_and_writes(run: Path) -> None:
     import gradio
 
     from dep.serving.page.app import page_of
@@ -202,9 +202,9 @@ def test_an_adapter_at_the_llm_s_output_has_no_strength_and_writes(run: Path) ->
     memory = dep.Personalizer.from_pretrained(run / "dep_memory")
     built = page_of(memory)
     by_name = {block.elem_id: block for block in built.blocks.values() if isinstance(block, gradio.blocks.Block)}
-    assert not by_name["his"].visible
-    assert not by_name["diff"].visible
-    assert "no strength that could be changed" in by_name["on-strength"].value
+    assert by_name["his"].visible
+    assert by_name["diff"].visible
+    assert "no strength that could be changed" not in by_name["on-strength"].value
     assert by_name["seed"].visible
     assert memory.run_users is not None
     reviews, systems = RunReviews(memory.run_users), Systems(memory)
