@@ -26,6 +26,7 @@ from dep.inference.tensor_files import TensorFiles
 from dep.models.backbones.output_head import head_logits
 from dep.types import IGNORE, Batch
 from dep.types.memory import Memory
+from dep.utils.allocator import trim
 from dep.utils.errors import DepError
 from dep.utils.progress import stage
 
@@ -34,6 +35,8 @@ _TOKENS = 1024
 _FULL = "further states are read by the LLM each time they are needed; raise the limit for more speed"
 _EXPECTED_AT_ONCE = 32
 """Positions whose expected tokens are counted together, so that little memory is needed for long reviews."""
+_TRIM_EVERY = 16
+"""Reviews after which free memory is given back: the counts that are kept settle among the logits that are freed."""
 _LEAST = 1e-4
 """Expected counts below this are left out."""
 
@@ -88,7 +91,7 @@ class TargetStates:
             pairs: prompt and review of each.
             title: the title of the progress bar.
         """
-        memories, states = [], self.read(pairs, title)
+        memories, states, counted = [], self.read(pairs, title), 0
         total, held = sum(len(pair.review) for pair in pairs), set(self._files.held())
         show = bool(title) and any(f"{_digest(pair)}-expected" not in held for pair in pairs)
         with stage(f"counting what the LLM expects in {title}", total, show) as advance:
@@ -97,6 +100,9 @@ class TargetStates:
                 key = f"{own}-expected"
                 if (kept := self._files.get(key)) is None:
                     kept = self._files.put(key, self._expected(states_TD))
+                    counted += 1
+                    if counted % _TRIM_EVERY == 0:
+                        trim()
                 self._review_of |= dict.fromkeys((own, key), _of_review(pair.review))
                 ids, expected = kept["expected_ids"].long(), kept["expected"]
                 memories.append(Memory(torch.tensor(pair.review), states_TD, ids, expected))
