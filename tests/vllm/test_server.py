@@ -12,6 +12,7 @@ from queue import Queue
 import httpx
 import pytest
 
+from dep.inference.vllm import VLLM
 from dep.pipeline.personalizer import Ask, Personalizer
 from dep.serving.engine import Engine, text_writer
 from dep.serving.other_writers import VllmWriter
@@ -41,6 +42,7 @@ def personalizer(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def engine(personalizer: Personalizer) -> Iterator[Engine]:
     writer = text_writer(personalizer, 4)
     assert isinstance(writer, VllmWriter)
+    assert isinstance(writer.engine, VLLM)
     engine = Engine(personalizer, writer)
     yield engine
     engine.stop()
@@ -68,7 +70,9 @@ def test_greedy_answers_of_vllm_are_those_of_the_library(engine: Engine, persona
     assert [answer.text for _, answer in found] == expected
     assert [streamed for streamed, _ in found] == expected
     assert len(set(expected)) > 3  # users matter
-    assert all(0 < answer.completion_tokens <= ask.max_new_tokens for (_, answer), ask in zip(found, asks, strict=True))
+    assert all(
+        0 < answer.completion_tokens <= (ask.max_new_tokens or 0) for (_, answer), ask in zip(found, asks, strict=True)
+    )
 
 
 def test_a_drawn_answer_of_vllm_depends_on_its_seed_alone(engine: Engine) -> None:
