@@ -173,8 +173,7 @@ class Generate:
             assert base is not None, "the plain prompts come with those of the adapter"
             own = self._reading(batch, embeds_BTD, partial(self.soft_prompt.attached, self.backbone, batch))
             rows = decode(own, sampler, self.stop, longest, self._reference(base.to(self.backbone.device)))
-        elif (adapter := self.soft_prompt.adapter) is not None and adapter.acts_at_output:
-            change = adapter.output_change(self.backbone, batch)
+        elif (change := self.soft_prompt.output_change(self.backbone, batch)) is not None:
             changed = ChangedReading(change, self.backbone, embeds_BTD, batch.attention_mask, rereads=mode != "cache")
             rows = decode(changed, sampler, self.stop, longest)
         elif mode == "cache" and self.soft_prompt.prefix_safe:

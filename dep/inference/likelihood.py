@@ -26,12 +26,11 @@ from dep.inference.kept_prefixes import Prefix, rest_of
 from dep.inference.microbatching import in_microbatches
 from dep.inference.packing import pack
 from dep.inference.prefix_cache import PrefixSpan, keys_and_values, positions
+from dep.models.backbones.output_head import LOGITS
 from dep.types import IGNORE
 from dep.utils.errors import DepError
 
 _NO_LEAD = PrefixSpan()
-LOGITS = 1 << 24
-"""Largest number of logits in memory, 64 MB in float32; more are computed in parts, each with its gradient."""
 
 
 def example_nll(

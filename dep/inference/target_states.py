@@ -91,22 +91,13 @@ class TargetStates:
             pairs: prompt and review of each.
             title: the title of the progress bar.
         """
-        memories, states, counted = [], self.read(pairs, title), 0
-        total, held = sum(len(pair.review) for pair in pairs), set(self._files.held())
-        show = bool(title) and any(f"{_digest(pair)}-expected" not in held for pair in pairs)
-        with stage(f"counting what the LLM expects in {title}", total, show) as advance:
-            for pair, states_TD in zip(pairs, states, strict=True):
-                own = _digest(pair)
-                key = f"{own}-expected"
-                if (kept := self._files.get(key)) is None:
-                    kept = self._files.put(key, self._expected(states_TD))
-                    counted += 1
-                    if counted % _TRIM_EVERY == 0:
-                        trim()
-                self._review_of |= dict.fromkeys((own, key), _of_review(pair.review))
-                ids, expected = kept["expected_ids"].long(), kept["expected"]
-                memories.append(Memory(torch.tensor(pair.review), states_TD, ids, expected))
-                advance(len(pair.review))
+        states, keys = self.read(pairs, title), [_digest(pair) for pair in pairs]
+        counts = self._counts(dict(zip(keys, states, strict=True)), title)
+        memories = []
+        for pair, key, states_TD in zip(pairs, keys, states, strict=True):
+            ids, expected = counts[key]["expected_ids"].long(), counts[key]["expected"]
+            memories.append(Memory(torch.tensor(pair.review), states_TD, ids, expected))
+            self._review_of |= dict.fromkeys((key, _counted(key)), _of_review(pair.review))
         self._forget_evicted()
         return memories
 
@@ -155,6 +146,19 @@ class TargetStates:
             for hidden_TD, first, pair in zip(hidden_BTD, firsts, pairs, strict=True)
         ]
 
+    def _counts(self, states: dict[str, Tensor], title: str) -> dict[str, dict[str, Tensor]]:
+        """Return what the LLM expects in each review, by the key of its states; counts what is not kept yet."""
+        found = {key: kept for key in states if (kept := self._files.get(_counted(key))) is not None}
+        missing = {key: states_TD for key, states_TD in states.items() if key not in found}
+        total = sum(map(len, missing.values()))
+        with stage(f"counting what the LLM expects in {title}", total, bool(title and missing)) as advance:
+            for number, (key, states_TD) in enumerate(missing.items(), start=1):
+                found[key] = self._files.put(_counted(key), self._expected(states_TD))
+                if number % _TRIM_EVERY == 0:
+                    trim()
+                advance(len(states_TD))
+        return found
+
     @torch.no_grad()
     def _expected(self, states_TD: Tensor) -> dict[str, Tensor]:
         parts = states_TD.to(self.model.device).split(_EXPECTED_AT_ONCE)
@@ -173,6 +177,11 @@ def _groups(keys: Sequence[str], pairs: dict[str, Written]) -> list[list[str]]:
             groups.append([])
         groups[-1].append(key)
     return groups
+
+
+def _counted(key: str) -> str:
+    """Return the key of the expected counts of a review whose states have this key."""
+    return f"{key}-expected"
 
 
 def _of_review(ids: Sequence[int]) -> str:

@@ -57,8 +57,7 @@ class VLLM(Generate):
             ValueError: the loaded model's layers differ from those in the files, which vLLM reads.
             DepError: vLLM is not installed.
         """
-        adapter = soft_prompt.adapter
-        if not soft_prompt.prefix_safe or (adapter is not None and adapter.acts_at_output):
+        if not soft_prompt.prefix_safe or soft_prompt.acts_at_output:
             raise DepError(
                 "generate.engine=vllm: expected an adapter that acts on the prompt alone, found one that acts in the "
                 "backbone's layers (LoRA, gated cross-attention) or at its output; set generate.engine=hf"

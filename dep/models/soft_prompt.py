@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dep.models.adapters import ADAPTERS
-from dep.models.adapters.base import Adapter, AdapterParts, SoftTokens, Statistics
+from dep.models.adapters.base import Adapter, AdapterParts, OutputChange, SoftTokens, Statistics
 from dep.models.backbones.vocabulary import embedding_norm
 from dep.models.injection import inject, write_rows
 from dep.models.settings import ProjectorConfig, SoftPromptConfig
@@ -80,6 +80,15 @@ class SoftPrompt(nn.Module):
     def prefix_safe(self) -> bool:
         """Whether hidden states before the first soft token depend neither on the user nor on trained weights."""
         return self.adapter is None or self.adapter.prefix_safe
+
+    def output_change(self, model: PreTrainedModel, batch: Batch) -> OutputChange | None:
+        """Return what the adapter does to the logits of `model` for a batch; None if it does not act at the output."""
+        return self.adapter.output_change(model, batch) if self.adapter is not None and self.acts_at_output else None
+
+    @property
+    def acts_at_output(self) -> bool:
+        """Whether the adapter changes the LLM's logits."""
+        return self.adapter is not None and self.adapter.acts_at_output
 
     @property
     def loss_weights(self) -> Mapping[str, float]:

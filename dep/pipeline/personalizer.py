@@ -76,7 +76,7 @@ class Personalizer(ModelHubMixin, library_name="dep"):
         self.module, self.tokenizer, self.arm, self.folder = module, tokenizer, arm, folder
         self._requests = RequestBuilder(arm, module.soft_prompt.adapter, embedder)
         self._writer = Writer(module, tokenizer, arm)
-        if (adapter := module.soft_prompt.adapter) is not None and adapter.acts_at_output:
+        if module.soft_prompt.acts_at_output:
             past_builder = PromptBuilder(tokenizer, of_past_reviews(arm.configured[0]))
             self._requests.past_reader = HistoryReader(past_builder, module.states)
         self._store: Store | None = None

@@ -76,9 +76,7 @@ class RowWriter:
         with self._writer.lock:
             batch = self._collate([prompt]).to(self._device)
             row = self._decoder.read(self._soft_prompt(batch, self._embed).inputs_embeds[0])
-        adapter = self._soft_prompt.adapter
-        acts = adapter is not None and adapter.acts_at_output
-        change = adapter.output_change(self._backbone, batch) if adapter is not None and acts else None
+        change = self._soft_prompt.output_change(self._backbone, batch)
         at = self._texts.index(None)
         self._texts[at] = _Text(ticket, prompt, row, sampler, settings.max_new_tokens, change)
         self._choose(at)

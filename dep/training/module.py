@@ -118,8 +118,8 @@ class PersonalizationModule(pl.LightningModule):
         return self._nll(batch, self.embed(batch))
 
     def _nll(self, batch: Batch, soft: SoftPromptOutput) -> tuple[Tensor, Tensor]:
-        if (adapter := self.soft_prompt.adapter) is not None and adapter.acts_at_output:
-            return changed_nll(self.states, adapter.output_change(self.backbone, batch), batch)
+        if (change := self.soft_prompt.output_change(self.backbone, batch)) is not None:
+            return changed_nll(self.states, change, batch)
         kept = self._kept_prefixes(batch)
         plain = kept is not None or self.trains_llm_layers or self.packs
         lead = PrefixSpan() if plain else prefix_span(batch, self.soft_prompt.injected_ids)

@@ -19,13 +19,15 @@ def return_large_blocks() -> None:
     settle in the gaps between the logits of one review and the next, and the heap grows with every review: a run with
     long reviews reached 22 GB.
     """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    _call("mallopt", _M_MMAP_THRESHOLD, _LARGE)
 
 
 def trim() -> None:
     """Give free pages of the heap back, also those between blocks that are in use; on glibc alone."""
+    _call("malloc_trim", 0)
+
+
+def _call(function: str, *numbers: int) -> None:
     if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        with suppress(OSError, AttributeError):  # another C library
+            getattr(ctypes.CDLL("libc.so.6"), function)(*numbers)

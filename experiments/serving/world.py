@@ -24,14 +24,14 @@ from dep.utils.atomic_io import write_json, write_text
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "synthetic.yaml"
 _SMALL = [
-    "source.users=16", "source.circles=2", "source.items_per_circle=12", "compare=[]", "name=small",
+    "source.users=16", "source.circles=2", "source.items_per_circle=12", "compare=[]", "arms=[dep]", "name=small",
     "embedder={kind: style, dim: 8}", "projector.init_scale=1.0", "generate.max_new_tokens=16",
 ]  # fmt: skip
 CATEGORY = "reviews"
 
 
 class World(NamedTuple):
-    """The folder of a run with one adapter, texts from which reviews are made, and the name of the adapter's arm."""
+    """The folder of a run with one adapter, and texts from which reviews are made."""
 
     run: Path
     texts: list[str]
@@ -52,9 +52,7 @@ def build(folder: Path, adapter: str = "", settings: Sequence[str] = ()) -> Worl
         adapter: the name of an adapter of the package, or a folder.
         settings: further settings of the run, as `key=value`.
     """
-    run, configs = load_arms(
-        [CONF], [*_SMALL, "arms=[dep]", *settings, f"cache={folder / 'cache'}", f"runs={folder / 'runs'}"]
-    )
+    run, configs = load_arms([CONF], [*_SMALL, *settings, f"cache={folder / 'cache'}", f"runs={folder / 'runs'}"])
     resources = Resources(run, Console(quiet=True))
     (arm,) = resources.arms(configs, [0])
     arm.folder.mkdir(parents=True)

@@ -106,15 +106,16 @@ class OthersReviews(nn.Module):
         at_of = {key: [at for at, one in enumerate(keys) if one == key] for key in dict.fromkeys(keys)}
         digests = {key: self._digest(key, hidden_RD[at]) for key, at in at_of.items()}
         found = {key: kept for key, digest in digests.items() if (kept := self.kept.get(digest)) is not None}
-        new = [at for key in at_of if key not in found for at in at_of[key]]
+        new = [key for key in at_of if key not in found]
         if new:
-            similar = self._similar(hidden_RD[new], [keys[at] for at in new])
-            start = 0
-            for key in (key for key in at_of if key not in found):
-                end = start + len(at_of[key])
-                tensors = {"tokens": similar.tokens[start:end].int(), "cosines": similar.cosines[start:end].clone()}
-                found[key] = self.kept.put(digests[key], tensors | {"seen": similar.seen[start:end].clone()})
-                start = end
+            new_R = [at for key in new for at in at_of[key]]
+            similar, sizes = (
+                self._similar(hidden_RD[new_R], [keys[at] for at in new_R]),
+                [len(at_of[key]) for key in new],
+            )
+            for key, tokens, cosines, seen in zip(new, *(column.split(sizes) for column in similar), strict=True):
+                parts = {"tokens": tokens.int(), "cosines": cosines.clone(), "seen": seen.clone()}
+                found[key] = self.kept.put(digests[key], parts)
         order_R = torch.tensor([at for key in at_of for at in at_of[key]]).argsort()
         tokens, cosines, seen = (
             torch.cat([found[key][name] for key in at_of])[order_R] for name in ("tokens", "cosines", "seen")

@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LOGITS = 1 << 24
-"""How many logits are computed at a time."""
+from dep.models.backbones.output_head import LOGITS
 
 
 def row_nll(

@@ -10,6 +10,9 @@ from transformers import PreTrainedModel
 
 from dep.utils.errors import DepError
 
+LOGITS = 1 << 24
+"""Largest number of logits in memory, 64 MB in float32; more are computed in parts, each with its gradient."""
+
 
 def head_logits(model: PreTrainedModel, hidden_MD: Tensor) -> Tensor:
     """Return the logits [M, V] that the LLM's output head gives for hidden states.
