@@ -84,6 +84,8 @@ class Method:
     needs_peers = False
     """Whether the method reads peers' reviews; it then needs vectors even if it has no soft tokens."""
 
+    draws_donors = False
+    """Whether a control gives each request the past of a stranger, the donor."""
     reads_activations = False
     """Whether the LLM's activations on past reviews take the place of the user's history (see `history_reader`)."""
 

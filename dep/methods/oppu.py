@@ -45,6 +45,7 @@ class OPPU(LoRA):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.trains = config.task_lora
+        self.draws_donors = config.users == "others"
         self.user_training = UserTraining(
             config.rank, config.lr, config.epochs, config.batch, config.reviews, config.users == "others"
         )

@@ -30,6 +30,7 @@ from dep.utils.hashing import json_digest
 VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
     "alignment": 1, "profile": 1, "activation": 1, "decoding": 2, "scoring": 1, "user_lora": 1, "token_weights": 1,
+    "donors": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by
 one; all results that depend on the part are then computed again."""
@@ -97,7 +98,8 @@ def prediction_key(arm: Arm) -> str:
     profile = ("profile",) if writes else ()
     parts = identity(arm.config, *_DATA, "method", "generate", *profile)
     lora = ("user_lora",) if arm.method.user_training else ()
-    versions = _versions("decoding", *profile, *(("activation",) if reads else ()), *lora)
+    donors = ("donors",) if arm.method.draws_donors else ()
+    versions = _versions("decoding", *profile, *(("activation",) if reads else ()), *lora, *donors)
     return json_digest([trained, *_content(arm, arm.frame), parts, arm.seed, arm.config.evaluate.texts, versions])
 
 

@@ -29,6 +29,7 @@ class Shuffled(DEP):
     kind = "shuffled"
     label = "DEP, another user's vectors"
     role = "control"
+    draws_donors = True
 
     @dataclass(kw_only=True)
     class Config(ComponentConfig):
@@ -90,13 +91,14 @@ def donors(
     """Choose a donor for each request: another user's request of the same category.
 
     The requests of a category are put in a random circular order. The donor of a request is the next one of another
-    user that fits, or the next one of another user where none fits. If a category has a single user, as in a small run,
-    the donors come from all categories.
+    user who has not reviewed the requested item, since a peer's review of it tells what a stranger's past must not
+    tell. Where everybody has, any other user donates. If a category has a single user, as in a small run, the donors
+    come from all categories.
 
     Args:
         requests: the test requests.
         seed: seed of the order.
-        fits: whether a request's example can have another as its donor.
+        fits: what else is asked of a donor's example for a request's, where somebody can meet it.
 
     Returns:
         For each request the index of its donor.
@@ -104,7 +106,12 @@ def donors(
     Raises:
         DepError: all requests belong to one user.
     """
-    users = [request.user for request in requests]
+    targets = [requests.corpora[example.category].reviews[example.row] for example in requests.examples]
+    users = [target.user for target in targets]
+    items_of = [
+        {requests.corpora[example.category].reviews[row].item for row in example.profile}
+        for example in requests.examples
+    ]
     if len(set(users)) < 2:
         raise DepError(f"requests: expected two users or more to exchange vectors, found {len(set(users))}")
     by_category: dict[str, list[int]] = {}
@@ -120,8 +127,10 @@ def donors(
             others = (order[(place + step) % len(order)] for step in range(1, len(order)))
             if at in members:
                 strangers = [other for other in others if users[other] != users[at]]
-                fitting = (other for other in strangers if fits(requests.examples[at], requests.examples[other]))
-                donor_of[at] = next(fitting, strangers[0])
+                example, item = requests.examples[at], targets[at].item
+                no_peers = [one for one in strangers if item not in items_of[one]] or strangers
+                fitting = (other for other in no_peers if fits(example, requests.examples[other]))
+                donor_of[at] = next(fitting, no_peers[0])
     return donor_of
 
 

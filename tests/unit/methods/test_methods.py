@@ -162,6 +162,19 @@ def test_a_zeroed_branch_is_zero_and_the_other_is_unchanged(branch: str) -> None
     assert configured("zeroed") == configured("dep")
 
 
+def test_a_donor_has_not_reviewed_the_requested_item_where_anybody_has_not() -> None:
+    plain = requests(6)
+    books = plain.corpora["Books"].reviews
+    target = books[plain.examples[0].row].item
+    usual = donors(plain, 0)[0]
+    peer = plain.examples[usual].profile[0]
+    books[peer] = replace(books[peer], item=target)
+    assert donors(plain, 0)[0] not in {0, usual}
+    for example in plain.examples[1:]:
+        books[example.profile[0]] = replace(books[example.profile[0]], item=target)
+    assert donors(plain, 0)[0] == usual
+
+
 def test_a_donor_fits_where_anybody_does() -> None:
     plain = requests(6)
     chosen = donors(plain, 0, lambda example, donor: donor.row < 8)
