@@ -277,8 +277,8 @@ def _warm_start(
         )
     if not _arm_file(folder, config.warm_start).is_file():
         raise ConfigError(f"arm {name}: warm_start", f"an arm in {folder}", config.warm_start, "name one of its files")
-    epochs = merge((), [f"train.epochs={config.train.warm_start_epochs}"])
-    return _arm(config.warm_start, folder, below, _merged(above, epochs), chain)
+    first = merge((), [f"train.epochs={config.train.warm_start_epochs}", "train.calibrate=null"])
+    return _arm(config.warm_start, folder, below, _merged(above, first), chain)
 
 
 def _varied(vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:

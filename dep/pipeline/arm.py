@@ -101,6 +101,17 @@ class Arm:
         return replace(self, name=self.config.warm_start, config=config).training_view
 
     @property
+    def calibrates(self) -> bool:
+        """Whether some numbers of the trained adapter are fitted on the validation users (`train.calibrate`)."""
+        can = ADAPTERS.component(self.configured[1].adapter).calibrates
+        return bool(self.config.train.calibrate) and self.method.trains and can
+
+    @property
+    def uncalibrated(self) -> Arm:
+        """This arm as its training leaves it."""
+        return replace(self, config=replace(self.config, train=replace(self.config.train, calibrate=None)))
+
+    @property
     def first(self) -> Arm:
         """The first arm in the chain of warm starts that ends with this one, as it is trained."""
         earlier = self.training_view.warm_start

@@ -19,8 +19,8 @@ class Job:
     arm: Arm
     train: str
     """State of the adapter. `-`: nothing to train. `done` and `cached`: it exists. `with <arm>`: that arm trains the
-    same adapter. `after <arm>`: it is trained after that arm has trained the warm start. `to do`: it is trained, and
-    before it its warm start, if any."""
+    same adapter. `fitted`: it is trained, and some numbers are fitted once more. `after <arm>`: it is trained after
+    that arm has trained the warm start. `to do`: it is trained, and before it its warm start, if any."""
     generate: str
     """State of the generated reviews: `done`, `cached` or `to do`."""
     aligns: bool = False
@@ -67,6 +67,8 @@ def _training_state(arm: Arm, trainers: dict[str, str]) -> str:
         return "done"
     if ArmStore(arm).adapter_is_cached:
         return "cached"
+    if arm.calibrates and ArmStore(arm.uncalibrated).adapter_is_cached:
+        return "fitted"
     return f"with {trainer}" if trainer != arm.name else _pending_state(arm, trainers)
 
 

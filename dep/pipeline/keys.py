@@ -30,7 +30,7 @@ from dep.utils.hashing import json_digest
 VERSIONS = {
     "protocol": 2, "retrieval": 1, "difference": 1, "prompt": 4, "adapter": 1, "pretraining": 1, "training": 1,
     "alignment": 1, "profile": 1, "activation": 1, "decoding": 2, "scoring": 1, "user_lora": 1, "token_weights": 1,
-    "donors": 1,
+    "donors": 1, "calibration": 1,
 }  # fmt: skip
 """The version of each part of the code. Whoever changes a part so that its results change must raise its version by
 one; all results that depend on the part are then computed again."""
@@ -41,9 +41,11 @@ def adapter_key(arm: Arm) -> str:
     """Return the key of the trained adapter, which is equal for two arms that differ only at test time."""
     if arm.training_view is not arm:
         return adapter_key(arm.training_view)
+    if arm.calibrates:
+        return json_digest([adapter_key(arm.uncalibrated), _versions("calibration")])
     prompt, soft = arm.configured
     # already applied by training_view, by warm_start and settings, and by the key of the alignment
-    applied = ("history", "warm_start_epochs", "align")
+    applied = ("history", "warm_start_epochs", "align", "calibrate")
     settings = numeric(arm.settings).items()  # one that is None is off, and must not change older keys
     trained = {name: value for name, value in settings if name not in applied and value is not None}
     start = [adapter_key(arm.warm_start)] if arm.warm_start else []

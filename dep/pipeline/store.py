@@ -137,7 +137,8 @@ class ArmStore:
 
     def _forget_adapter(self) -> None:
         view = self.arm.training_view
-        shutil.rmtree(self.adapter_home, ignore_errors=True)
+        for home in (self.adapter_home, ArmStore(view.uncalibrated).adapter_home):
+            shutil.rmtree(home, ignore_errors=True)
         if view.warm_start:
             shutil.rmtree(ArmStore(view.warm_start).adapter_home, ignore_errors=True)
         if view.first.alignment_tasks:

@@ -55,6 +55,9 @@ class TrainConfig:
     """The alignment stage before this training; off by default."""
     max_examples: int | None = None
     """Largest number of training examples, a sample that is the same for every arm and seed; None takes all."""
+    calibrate: bool | None = None
+    """Whether an adapter at the LLM's output fits how much recall counts once more after the training, on the
+    validation users, whose reviews it has not seen; others ignore it. None: no."""
     history: int = 0
     """Number of past reviews in a training prompt; 0 takes `prompt.history`. An adapter computes each review's soft
     tokens independently of other reviews, so that an adapter trained with few reviews also works in prompts with

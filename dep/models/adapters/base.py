@@ -166,6 +166,8 @@ class Adapter(nn.Module):
         """
         return nullcontext()
 
+    calibrates: ClassVar[bool] = False
+    """Whether some of its numbers can be fitted on the validation users after the training (`train.calibrate`)."""
     acts_at_output: ClassVar[bool] = False
     """Whether the adapter acts on the LLM's logits and nowhere else (`output_change`)."""
 

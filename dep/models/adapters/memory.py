@@ -32,7 +32,7 @@ from transformers import PreTrainedModel
 from dep.models.adapters.base import Adapter, AdapterParts
 from dep.models.adapters.others_reviews import OthersReviews
 from dep.models.adapters.output_likelihood import row_nll
-from dep.models.adapters.recall import START, Places, Recalled, recalled, similar_places
+from dep.models.adapters.recall import START, Lookup, Places, similar_places
 from dep.models.backbones.output_head import head_logits
 from dep.models.settings import MemoryConfig
 from dep.types import Batch, UserHistory
@@ -56,6 +56,7 @@ class MemoryAdapter(Adapter):
     statistics_of = ()
     needs_branches = False
     acts_at_output = True
+    calibrates = True
 
     def __init__(self, config: MemoryConfig, width: int, vocabulary: int) -> None:
         super().__init__()
@@ -103,11 +104,16 @@ class MemoryAdapter(Adapter):
         weight = memory.strength[1] * numbers["diff_weight"].exp()
         return weight * ((found_V + prior) / (expected_V + prior)).log()
 
-    def recall(self, memory: Memory, hidden_RD: Tensor) -> Recalled:
-        """Look up similar places in the past of one user, for states [R, D] that predict the user's tokens."""
-        places = Places.of(memory.tokens, memory.states.to(hidden_RD))
-        numbers = {name: self.numbers[f"his_{name}"] for name in START}
-        return recalled(similar_places(hidden_RD, places), numbers, memory.strength[0])
+    @property
+    def own_numbers(self) -> dict[str, Tensor]:
+        """The numbers of recall from a user's own past."""
+        return {name: self.numbers[f"his_{name}"] for name in START}
+
+    @property
+    def recall_numbers(self) -> list[Tensor]:
+        """All numbers of recall that act: from the user's own past, and from others' reviews."""
+        own = self.own_numbers.values() if self.config.his else ()
+        return [*own, *(self.others.numbers.values() if self.others is not None else ())]
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,9 @@ class MemoryChange:
 
     def log_probs(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
         """Compute log probabilities [M, V] of the next token."""
-        logits_MV = head_logits(self.model, self._corrected(hidden_MD)).to(self.adapter.bias)
-        p_MV = (logits_MV + self._added()[rows_M]).softmax(-1)
-        for at_R, mixed in self._recalled(hidden_MD, rows_M):
+        p_MV = self.before_recall(hidden_MD, rows_M).exp()
+        for lookup in self.lookups(hidden_MD, rows_M):
+            at_R, mixed = lookup.at, lookup.recalled
             mixed_RV = mixed.left[:, None] * p_MV[at_R]
             p_MV = p_MV.index_copy(0, at_R, mixed_RV.scatter_add(1, mixed.tokens, mixed.weights))
         return p_MV.clamp_min(torch.finfo(p_MV.dtype).tiny).log()
@@ -131,7 +137,8 @@ class MemoryChange:
     def nll(self, hidden_MD: Tensor, rows_M: Tensor, targets_M: Tensor, weights_M: Tensor) -> Tensor:
         """Compute -Σ weight log P(target) [B] of each row's positions."""
         left_M, hit_M = (hidden_MD.new_full((len(hidden_MD),), value, dtype=torch.float32) for value in (1, 0))
-        for at_R, mixed in self._recalled(hidden_MD, rows_M):
+        for lookup in self.lookups(hidden_MD, rows_M):
+            at_R, mixed = lookup.at, lookup.recalled
             found_R = (mixed.weights * (mixed.tokens == targets_M[at_R, None])).sum(1)
             hit_M = hit_M.index_copy(0, at_R, mixed.left * hit_M[at_R] + found_R)
             left_M = left_M.index_copy(0, at_R, mixed.left * left_M[at_R])
@@ -139,6 +146,11 @@ class MemoryChange:
             lambda x_RD: head_logits(self.model, x_RD), self._corrected(hidden_MD), self._added(),
             left_M, hit_M, rows_M, targets_M, weights_M,
         )  # fmt: skip
+
+    def before_recall(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
+        """Compute log probabilities [M, V] of the next token, corrected and with word differences."""
+        logits_MV = head_logits(self.model, self._corrected(hidden_MD)).to(self.adapter.bias)
+        return (logits_MV + self._added()[rows_M]).log_softmax(-1)
 
     def _corrected(self, hidden_MD: Tensor) -> Tensor:
         """Return h' [M, D], corrected for all users."""
@@ -152,13 +164,15 @@ class MemoryChange:
         past = self.memory if adapter.config.diff else [None] * len(self.memory)
         return adapter.bias + torch.stack([none_V if one is None else adapter.word_differences(one) for one in past])
 
-    def _recalled(self, hidden_MD: Tensor, rows_M: Tensor) -> Iterator[tuple[Tensor, Recalled]]:
-        """Yield positions, and what is mixed into their probabilities: first others' words, then the user's own."""
+    def lookups(self, hidden_MD: Tensor, rows_M: Tensor) -> Iterator[Lookup]:
+        """Yield what is mixed into the probabilities of positions: first others' words, then the user's own."""
         hidden_MD = hidden_MD.to(self.adapter.shift)
         if (others := self.adapter.others) is not None:
-            every_M = torch.arange(len(hidden_MD), device=hidden_MD.device)
-            yield every_M, others.recall(hidden_MD, [self.keys[row] for row in rows_M.tolist()])
+            similar = others.similar(hidden_MD, [self.keys[row] for row in rows_M.tolist()])
+            yield Lookup(torch.arange(len(hidden_MD), device=hidden_MD.device), similar, dict(others.numbers.items()))
         for row in rows_M.unique().tolist() if self.adapter.config.his else ():
             if (memory := self.memory[row]) is not None:
                 at_R = (rows_M == row).nonzero()[:, 0]
-                yield at_R, self.adapter.recall(memory, hidden_MD[at_R])
+                places = Places.of(memory.tokens, memory.states.to(hidden_MD))
+                similar = similar_places(hidden_MD[at_R], places)
+                yield Lookup(at_R, similar, self.adapter.own_numbers, memory.strength[0])

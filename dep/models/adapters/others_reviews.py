@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from dep.models.adapters.recall import START, Places, Recalled, Similar, recalled, similar_places
+from dep.models.adapters.recall import START, Places, Similar, similar_places
 
 NEAREST = 256
 """How many of others' tokens a position recalls, the most similar ones; the others would weigh next to nothing."""
@@ -84,15 +84,14 @@ class OthersReviews(nn.Module):
         kept_tensors = (self.tokens, self.states, self.authors)
         self._sample = hashlib.sha256(b"".join(one.cpu().numpy().tobytes() for one in kept_tensors)).hexdigest()
 
-    def recall(self, hidden_RD: Tensor, keys: Sequence[str]) -> Recalled:
+    def similar(self, hidden_RD: Tensor, keys: Sequence[str]) -> Similar:
         """Look up similar places in others' reviews.
 
         Args:
             hidden_RD: states of R positions that predict tokens.
             keys: the key of each position's example.
         """
-        similar = self._similar(hidden_RD, keys) if self.kept is None else self._kept_similar(hidden_RD, keys)
-        return recalled(similar, dict(self.numbers.items()))
+        return self._similar(hidden_RD, keys) if self.kept is None else self._kept_similar(hidden_RD, keys)
 
     def _similar(self, hidden_RD: Tensor, keys: Sequence[str]) -> Similar:
         places = self._prepared(hidden_RD)

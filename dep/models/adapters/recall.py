@@ -60,6 +60,22 @@ class Similar(NamedTuple):
     """P [R, 1], how many earlier tokens each position sees."""
 
 
+class Lookup(NamedTuple):
+    """What some positions of a batch look up, and the numbers that weigh it."""
+
+    at: Tensor
+    """The R positions."""
+    similar: Similar
+    numbers: Mapping[str, Tensor]
+    """`scale`, `none` and `gate`: log θ, ω and logit g."""
+    strength: float = 1.0
+
+    @property
+    def recalled(self) -> Recalled:
+        """What the positions recall."""
+        return recalled(self.similar, self.numbers, self.strength)
+
+
 def similar_places(
     hidden_RD: Tensor, places: Places, hidden_from_RP: Tensor | None = None, nearest: int | None = None
 ) -> Similar:

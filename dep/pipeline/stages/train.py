@@ -20,6 +20,8 @@ from dep.pipeline.keys import adapter_key
 from dep.pipeline.past_reviews import PastReviews
 from dep.pipeline.resources import Resources
 from dep.pipeline.stages.align import REPORT, align
+from dep.pipeline.stages.calibrate import REPORT as CALIBRATED
+from dep.pipeline.stages.calibrate import calibrate
 from dep.pipeline.stages.generate import texts_of
 from dep.pipeline.stages.others import fill_others
 from dep.pipeline.stages.token_weights import token_weights
@@ -39,7 +41,7 @@ def train(resources: Resources, arm: Arm) -> None:
         _train_into_cache(resources, arm.training_view)
     arm.folder.mkdir(parents=True, exist_ok=True)
     (arm.folder / FITTED_FILE).unlink(missing_ok=True)  # of an earlier configuration
-    some = [name for name in (FITTED_FILE, REPORT) if (home / name).is_file()]
+    some = [name for name in (FITTED_FILE, REPORT, CALIBRATED) if (home / name).is_file()]
     for name in ("metrics.csv", "training.json", *some, *FILES):
         shutil.copyfile(home / name, arm.folder / f"{name}.tmp")
         (arm.folder / f"{name}.tmp").replace(arm.folder / name)
@@ -50,7 +52,10 @@ def train(resources: Resources, arm: Arm) -> None:
 
 
 def _train_into_cache(resources: Resources, arm: Arm) -> None:
-    """Train the arm, and before it its warm start or alignment if that is missing; write the results into the cache."""
+    """Train the arm, and before it what it starts from if that is missing; write the results into the cache."""
+    if arm.calibrates:
+        _calibrate_into_cache(resources, arm)
+        return
     home, earlier_s = ArmStore(arm).adapter_home, 0.0
     first = ArmStore(arm.warm_start) if arm.warm_start else None
     if first and not first.adapter_is_cached:
@@ -92,13 +97,35 @@ def _train_into_cache(resources: Resources, arm: Arm) -> None:
     start_home = ArmStore(arm).alignment_home if arm.alignment_tasks else first.adapter_home if first else home
     if start_home != home and (start_home / REPORT).is_file():
         shutil.copyfile(start_home / REPORT, home / REPORT)
-    metadata = {
-        "key": adapter_key(arm), "seed": arm.seed, "trainable": trained, "pretrained": pretrained, "frozen": frozen,
-    }  # fmt: skip
+    sizes = {"trainable": trained, "pretrained": pretrained, "frozen": frozen}
+    _save(arm, data, module, {"seed": arm.seed, **sizes})
+    shutil.rmtree(home / "checkpoints", ignore_errors=True)
+
+
+def _calibrate_into_cache(resources: Resources, arm: Arm) -> None:
+    """Fit some numbers of the arm's trained adapter on the validation users; train it first if that is missing."""
+    home, first = ArmStore(arm).adapter_home, ArmStore(arm.uncalibrated)
+    if not first.adapter_is_cached:
+        _train_into_cache(resources, first.arm)
+    data = build_data(resources, arm)
+    module = build_module(resources, arm, data)
+    metadata = module.load_adapter(first.adapter_home / "adapter.safetensors")
+    calibration = calibrate(module, data)
+    resources.console.print(f"[bold]calibrate[/] {arm.label}, seed {arm.seed}: {calibration.line}")
+    home.mkdir(parents=True, exist_ok=True)
+    for path in first.adapter_home.glob("*"):
+        if path.is_file() and not path.name.startswith("adapter"):
+            shutil.copyfile(path, home / path.name)
+    write_json(home / CALIBRATED, calibration._asdict())
+    _save(arm, data, module, metadata)
+
+
+def _save(arm: Arm, data: ReviewData, module: PersonalizationModule, metadata: dict[str, Any]) -> None:
+    """Write the adapter and what describes it into the cache; the adapter's file last, since it says all is there."""
+    home = ArmStore(arm).adapter_home
     width = next(iter((data.vectors() or {}).values())).his_NE.shape[1] if data.vectors() else 1
     describe(home, arm, module, width=width, categories=len(data.prepared.corpora))
-    module.save_adapter(home / "adapter.safetensors", metadata)
-    shutil.rmtree(home / "checkpoints", ignore_errors=True)
+    module.save_adapter(home / "adapter.safetensors", metadata | {"key": adapter_key(arm)})
 
 
 def _pretrain(resources: Resources, arm: Arm, data: ReviewData, module: PersonalizationModule) -> float:

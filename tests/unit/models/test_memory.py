@@ -34,7 +34,7 @@ def prompts(model) -> list[Prompt]:
     ]
 
 
-def trained(model, **parts: bool) -> MemoryAdapter:
+def trained(model, **parts: int) -> MemoryAdapter:
     """An adapter whose parameters are far from where they start."""
     torch.manual_seed(0)
     adapter = MemoryAdapter(MemoryConfig(rank=3, **parts), *reversed(model.lm_head.weight.shape))

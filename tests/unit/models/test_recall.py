@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from dep.data.collate import Collator
 from dep.inference.changed_output import changed_nll
@@ -15,12 +16,17 @@ from dep.inference.target_states import TargetStates, Written
 from dep.inference.tensor_files import TensorFiles
 from dep.methods.memory_reader import as_history
 from dep.models.adapters.memory import MemoryAdapter
-from dep.models.adapters.others_reviews import OthersReview
+from dep.models.adapters.others_reviews import OthersReview, OthersReviews
+from dep.models.adapters.recall import Recalled, recalled
 from dep.models.settings import MemoryConfig
 from dep.types import Prompt
 
 AUTHORS = {"a": "ann", "b": "bob", "c": "cat"}
 WRITTEN = {"ann": [30, 31, 1], "bob": [33, 30, 41, 1], "dan": [40, 1]}
+
+
+def recall(others: OthersReviews, hidden: Tensor, keys: list[str]) -> Recalled:
+    return recalled(others.similar(hidden, keys), dict(others.numbers.items()))
 
 
 def prompts() -> list[Prompt]:
@@ -108,14 +114,14 @@ def test_a_sample_that_is_filled_or_loaded_again_is_recalled_and_not_the_earlier
     assert first is not None
     assert second is not None
     hidden = torch.randn(2, model.config.hidden_size)
-    before = first.recall(hidden, ["new", "new"])
+    before = recall(first, hidden, ["new", "new"])
     some = [review._replace(states=-review.states) for review in others(model.config.hidden_size)]
     first.fill(some, AUTHORS | {"d": "dan"})
-    after = first.recall(hidden, ["new", "new"])
+    after = recall(first, hidden, ["new", "new"])
     assert not torch.allclose(before.weights, after.weights)
-    assert torch.allclose(second.recall(hidden, ["new", "new"]).weights, before.weights)
+    assert torch.allclose(recall(second, hidden, ["new", "new"]).weights, before.weights)
     second.load_state_dict(first.state_dict())
-    assert torch.equal(second.recall(hidden, ["new", "new"]).weights, after.weights)
+    assert torch.equal(recall(second, hidden, ["new", "new"]).weights, after.weights)
 
 
 def test_what_examples_are_similar_to_is_kept_for_equal_states_and_samples_and_changes_nothing(model) -> None:
@@ -126,12 +132,12 @@ def test_what_examples_are_similar_to_is_kept_for_equal_states_and_samples_and_c
     keeping.kept = other.kept = kept = TensorFiles(Path(), 0, 1 << 20, "")
     hidden, keys = torch.randn(6, model.config.hidden_size), ["a", "b", "a", "new", "b", "a"]
     for _ in range(2):
-        for one, same in zip(plain.recall(hidden, keys), keeping.recall(hidden, keys), strict=True):
+        for one, same in zip(recall(plain, hidden, keys), recall(keeping, hidden, keys), strict=True):
             assert torch.allclose(one, same, atol=1e-6)
     assert len(kept.held()) == 3
-    assert torch.equal(other.recall(hidden, keys).weights, keeping.recall(hidden, keys).weights)
+    assert torch.equal(recall(other, hidden, keys).weights, recall(keeping, hidden, keys).weights)
     assert len(kept.held()) == 3  # an equal sample of another arm finds the same
     some = [review._replace(states=-review.states) for review in others(model.config.hidden_size)]
     other.fill(some, AUTHORS | {"d": "dan"})
-    assert not torch.allclose(other.recall(hidden, keys).weights, keeping.recall(hidden, keys).weights)
-    assert not torch.allclose(keeping.recall(-hidden, keys).weights, keeping.recall(hidden, keys).weights)
+    assert not torch.allclose(recall(other, hidden, keys).weights, recall(keeping, hidden, keys).weights)
+    assert not torch.allclose(recall(keeping, -hidden, keys).weights, recall(keeping, hidden, keys).weights)

@@ -9,6 +9,7 @@ import torch
 
 from dep.inference.target_states import TargetStates
 from dep.models.adapters.memory import MemoryAdapter
+from dep.models.adapters.recall import recalled
 from dep.models.settings import MemoryConfig
 from dep.pipeline.stages.others import fill_others
 from dep.types import Prompt
@@ -59,7 +60,7 @@ def test_examples_of_one_author_hide_all_reviews_of_that_author(model) -> None:
     own = [set(others.tokens[others.authors == number].tolist()) & set(range(30, 35)) for number in range(3)]
     assert sorted(map(sorted, own)) == [[30, 33, 34], [31], [32]]
     hidden = torch.randn(1, model.config.hidden_size)
-    seen = others.recall(hidden, ["Books/3"])
+    seen = recalled(others.similar(hidden, ["Books/3"]), dict(others.numbers.items()))
     assert not {30, 33, 34} & set(seen.tokens[seen.weights > 0].tolist())
     assert {31, 32} <= set(seen.tokens[seen.weights > 0].tolist())
 
