@@ -33,7 +33,7 @@ def looked_up(model, adapter: MemoryAdapter, batch: Batch) -> KnownTokens:
 
 def loss(known: KnownTokens, numbers: list[Tensor], start: list[float]) -> float:
     moved = sum((number.item() - begun) ** 2 for number, begun in zip(numbers, start, strict=True))
-    return float(known.nll.sum()) + moved / 2
+    return float(known.nll.sum()) / 10 + moved / 2
 
 
 @torch.no_grad()
@@ -53,7 +53,7 @@ def test_the_fitted_numbers_are_a_minimum_and_nothing_else_moves(model) -> None:
     first = loss(known, numbers, start)
     fit_recall(adapter, [known])
     fitted = loss(known, numbers, start)
-    assert fitted < first - 0.01
+    assert fitted < first - 0.001
     with torch.no_grad():
         for number in numbers:
             for step in (-0.05, 0.05):
