@@ -18,6 +18,8 @@ import dep
 from dep.evaluation.metrics import metric_class
 from dep.methods.trained import SHIPPED
 from dep.pipeline.adapter_folder import FILES
+from dep.pipeline.stages.calibrate import REPORT as CALIBRATED
+from dep.pipeline.stages.calibrate import Calibration
 from dep.utils.atomic_io import read_json, replacing, write_text
 
 NAME = "smollm2_english"
@@ -40,7 +42,8 @@ the first {first} train a correction that is the same for all, from which both a
 |---|---|---|---|---|
 {training}
 
-Loss is the negative log likelihood of the real review (NLL), in nats per token. On {tests} reviews of {test_users}
+Loss is the negative log likelihood of the real review (NLL), in nats per token. How much recall counts was then fitted
+on the validation users: {calibration}. On {tests} reviews of {test_users}
 users of the same world, on whom nothing was trained:
 
 {trained_on}
@@ -95,6 +98,7 @@ def card(run: dep.Run, held_out: dep.Run) -> str:
         share=1 - protocol["val_users"] - protocol["test_users"], epochs=trained.epochs,
         first=trained.warm_start_epochs, seed=facts["seed"],
         training="\n".join(_training(run, arm, labels[arm]) for arm in ("memory_constant_notext", ARM)),
+        calibration=Calibration(**read_json(run.folder / ARM / "seed0" / CALIBRATED)).line,
         tests=len(tests), test_users=len({row["user"] for row in tests}), trained_on=_tables(run),
         held_out_tests=len(held_out_tests), held_out_users=len({row["user"] for row in held_out_tests}),
         held_out_world=other["source"]["seed"], held_out=_tables(held_out), verdict=_verdict(held_out),
