@@ -60,6 +60,6 @@ class ChangedReading(Reading):
         self._rows_B = self._rows_B[rows]
 
     def _changed(self, read: Callable[[], Tensor]) -> Tensor:
-        with head_input(self.model) as seen:
+        with head_input(self.model, computes=False) as seen:  # `change` computes logits of its own
             read()
         return self.change.log_probs(torch.cat([hidden_BTD[:, -1] for hidden_BTD in seen]), self._rows_B)

@@ -34,11 +34,21 @@ def head_logits(model: PreTrainedModel, hidden_MD: Tensor) -> Tensor:
 
 
 @contextmanager
-def head_input(model: PreTrainedModel) -> Iterator[list[Tensor]]:
-    """Collect the states [B, T, D] that the LLM's output head reads in this context, one for each call of the LLM."""
+def head_input(model: PreTrainedModel, computes: bool = True) -> Iterator[list[Tensor]]:
+    """Collect the states [B, T, D] that the LLM's output head reads in this context, one for each call of the LLM.
+
+    Args:
+        model: the LLM.
+        computes: whether the head computes its logits; without, the LLM's logits are empty in this context.
+    """
+    head: nn.Module = model.get_output_embeddings()
     seen: list[Tensor] = []
-    hook = model.get_output_embeddings().register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    hook = head.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    if not computes:
+        head.forward = lambda hidden_BTD: hidden_BTD[..., :0]  # hides the method of the class
     try:
         yield seen
     finally:
         hook.remove()
+        if not computes:
+            del head.forward

@@ -197,6 +197,19 @@ def test_a_text_written_in_a_batch_is_the_one_written_alone(model, rereads: bool
     assert texts(some[:1]) != plain
 
 
+@torch.no_grad()
+def test_the_output_head_computes_the_logits_of_each_token_once(model) -> None:
+    adapter, batch = trained(model), Collator(0, side="left", answers=False)(prompts(model))
+    widths: list[int] = []
+    hook = model.lm_head.register_forward_hook(lambda head, states, logits: widths.append(logits.shape[-1]))
+    change, embeds = adapter.output_change(model, batch), model.get_input_embeddings()(batch.ids)
+    decode(ChangedReading(change, model, embeds, batch.attention_mask), Greedy(), [], 4)
+    hook.remove()
+    assert widths.count(model.lm_head.weight.shape[0]) == 4, "once for each of four tokens, by the adapter"
+    assert set(widths) == {0, model.lm_head.weight.shape[0]}, "none by the LLM"
+    assert "forward" not in vars(model.lm_head)
+
+
 def test_states_are_read_once_and_survive_a_damaged_file(model, tmp_path, monkeypatch) -> None:
     first = TargetStates(model, tmp_path, 1e9).memories(PAST, "")
     files = sorted(tmp_path.glob("*/*.safetensors"))
