@@ -6,6 +6,7 @@ gives the names of its files and columns, and turns an entry of its metadata int
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ from dep.data.sources.row_log import RowLog
 from dep.data.sources.rows import records
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError, MissingFile
+from dep.utils.hashing import json_digest
 
 
 class Columns(NamedTuple):
@@ -32,6 +34,7 @@ class AmazonSettings(Protocol):
 
     folder: str
     categories: list[str]
+    strip_html: bool
 
 
 class Amazon:
@@ -68,8 +71,9 @@ class Amazon:
         return {category: self._corpus(category, *paths) for category, paths in self._paths().items()}
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' names and contents."""
-        return files.digest(path for paths in self._paths().values() for path in paths if path)
+        """Return the SHA-256 of the files' names and contents, and of how their texts are read."""
+        digest = files.digest(path for paths in self._paths().values() for path in paths if path)
+        return json_digest([digest, "strip_html"]) if self.config.strip_html else digest
 
     def category_of(self, file_name: str) -> str | None:
         """Return the category that a file's name gives, or None if the name is not that of a review file."""
@@ -118,7 +122,8 @@ class Amazon:
             first = first or row
             item = next((row[name] for name in c.item if row.get(name)), None)
             review = values.review(
-                row.get(c.user), item, row.get(c.text), row.get(c.rating), row.get(c.title), row.get(c.time),
+                row.get(c.user), item, self._text(row.get(c.text)), row.get(c.rating), self._text(row.get(c.title)),
+                row.get(c.time),
                 ms=self.time_unit_ms, log=log,
             )  # fmt: skip
             if review:
@@ -136,6 +141,10 @@ class Amazon:
         self.notes += files.unrated(category, reviews)
         return reviews
 
+    def _text(self, value: Any) -> Any:
+        """Return a field of text without HTML if that is asked for, else as it is."""
+        return values.without_html(values.string(value)) if self.config.strip_html else value
+
     def _items(self, category: str, path: Path, names: set[str]) -> dict[str, Item]:
         """Read the metadata of the items in `names`; several entries of one item are merged."""
         items: dict[str, Item] = {}
@@ -146,7 +155,9 @@ class Amazon:
             first = first or row
             item = values.name(next((row[field] for field in self.columns.item if row.get(field)), None))
             if item in names:
-                files.add_item(items, self.item(item, row))
+                made = self.item(item, row)
+                title, description = map(self._text, (made.title, made.description))
+                files.add_item(items, replace(made, title=title, description=description))
                 lacks = {field for field in self.rule if not row.get(field, True)}
                 empty[item] = empty.get(item, lacks) & lacks
                 filled |= {field for field in self.rule if row.get(field)}

@@ -37,6 +37,8 @@ class Amazon2014(Amazon):
         """Folder that holds `reviews_<category>.json[.gz]` and, optionally, `meta_<category>.json[.gz]`."""
         categories: list[str] = field(default_factory=list)
         """Categories to read, spelled as in the file names without `_5`; an empty list reads all in the folder."""
+        strip_html: bool = False
+        """Whether HTML tags and entities are removed from texts and titles; published files hold some."""
 
     def category_of(self, file_name: str) -> str | None:
         """Return the category of a file called `reviews_<category>[_5].json[.gz]`, or None for another file."""

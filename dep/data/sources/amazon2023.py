@@ -39,6 +39,8 @@ class Amazon2023(Amazon):
         """Folder that holds `<category>.jsonl[.gz]` and `meta_<category>.jsonl[.gz]`."""
         categories: list[str] = field(default_factory=list)
         """Categories to read; an empty list reads all in the folder."""
+        strip_html: bool = False
+        """Whether HTML tags and entities are removed from texts and titles; published files hold some."""
 
     def category_of(self, file_name: str) -> str | None:
         """Return the category of a file called `<category>.jsonl[.gz]`, or None for another file."""

@@ -7,7 +7,6 @@ Columns in brackets may be absent. The title and description of an item stand in
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Literal
 
 from dep.data.sources import files, table_files
 from dep.data.sources.row_log import RowLog
-from dep.data.sources.values import name, review, string
+from dep.data.sources.values import name, review, string, without_html
 from dep.types import Corpus, Item, Review
 from dep.utils.errors import DepError
 from dep.utils.hashing import json_digest
@@ -26,7 +25,6 @@ NEEDED = ("user", "item", "text")
 _PEEK = 100
 """How many rows show which columns a table has; a JSON row may leave some out."""
 _YEAR = re.compile(r"((?:19|20)\d\d)(?:\.0)?")
-_TAGS = re.compile(r"<br\s*/?>|</p>", re.IGNORECASE), re.compile(r"<[^<>]*>")
 
 
 class TableSource:
@@ -152,11 +150,7 @@ class TableSource:
 
     def _text(self, row: dict[str, Any], field: str) -> str:
         text = string(self._value(row, field))
-        if self.config.strip_html:
-            for tag, space in zip(_TAGS, (" ", ""), strict=True):
-                text = tag.sub(space, text)
-            text = html.unescape(text).strip()
-        return text
+        return without_html(text) if self.config.strip_html else text
 
     def _review(self, row: dict[str, Any], order: int, log: RowLog) -> Review | None:
         # without a time, the order of the file is the order of the reviews

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 import sys
@@ -14,6 +15,7 @@ from dep.types import Review
 
 _DATES = ("%m %d, %Y", "%d %B %Y", "%Y/%m/%d", "%d.%m.%Y", "%b %d, %Y", "%B %d, %Y")
 """Formats of dates that are tried besides ISO 8601; the first is that of `reviewTime` in the 2014 release."""
+_TAGS = re.compile(r"<br\s*/?>|</p>", re.IGNORECASE), re.compile(r"<[^<>]*>")
 _LAST_MS = 32_503_680_000_000
 """The year 3000 in milliseconds; a larger number is not taken for a time."""
 
@@ -26,6 +28,13 @@ def string(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(string(part) for part in value).strip()
     return well_formed(value).strip() if isinstance(value, str) else _number(value)
+
+
+def without_html(text: str) -> str:
+    """Remove tags, a line break becoming a space, and turn entities (`&#34;`) into what they stand for."""
+    for tag, space in zip(_TAGS, (" ", ""), strict=True):
+        text = tag.sub(space, text)
+    return html.unescape(text).strip()
 
 
 def _number(value: Any) -> str:

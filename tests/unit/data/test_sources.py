@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dep.data.sources import DPL, SOURCES, Amazon2014, Amazon2023, PresplitSource
+from dep.data.sources.amazon import Amazon
 
 
 def _write(path: Path, lines: list[Any]) -> None:
@@ -58,6 +59,23 @@ def test_2014_without_metadata_leaves_titles_empty(tmp_path: Path) -> None:
     _write(tmp_path / "reviews_Toys.json", [_row2014()])
     corpus = Amazon2014(Amazon2014.Config(folder=str(tmp_path), categories=["Toys"])).load()["Toys"]
     assert corpus.items["i"].title == "" == corpus.items["i"].description
+
+
+@pytest.mark.parametrize("source", [Amazon2014, Amazon2023])
+def test_html_is_removed_from_texts_and_titles_where_that_is_asked_for(tmp_path: Path, source: type[Amazon]) -> None:
+    text, title = "It&#8217;s 5&#34; long.<br />Good &amp; cheap", "<b>Fine</b>&#46;"
+    if source is Amazon2014:
+        _write(tmp_path / "reviews_Toys.json", [_row2014(reviewText=text, summary=title)])
+        _write(tmp_path / "meta_Toys.json", [{"asin": "i", "title": "A &quot;toy&quot;"}])
+    else:
+        _write(tmp_path / "Toys.jsonl", [_row2023(text=text, title=title)])
+        _write(tmp_path / "meta_Toys.jsonl", [{"parent_asin": "i", "title": "A &quot;toy&quot;"}])
+    raw, plain = (source(source.Config(folder=str(tmp_path), strip_html=strip)) for strip in (False, True))
+    (as_it_is,), (read,) = (one.load()["Toys"].reviews for one in (raw, plain))
+    assert (as_it_is.text, as_it_is.title) == (text, title)
+    assert (read.text, read.title) == ('It\u2019s 5" long. Good & cheap', "Fine.")
+    assert plain.load()["Toys"].items["i"].title == 'A "toy"'
+    assert raw.fingerprint() != plain.fingerprint()
 
 
 def test_reviews_without_author_text_or_time_are_not_read_and_odd_ratings_are_missing(tmp_path: Path) -> None:
