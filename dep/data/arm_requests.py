@@ -71,6 +71,12 @@ class ArmRequests:
             }
         return self._vectors
 
+    @property
+    def width(self) -> int:
+        """E, the width of the vectors; 1 for a method without vectors."""
+        vectors = self.vectors()
+        return next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
+
     def statistics(self, branches: Sequence[Branch]) -> dict[Branch, tuple[Tensor, Tensor]]:
         """Return each branch's mean and standard deviation [E] over the reviews in training examples' profiles.
 

@@ -69,11 +69,10 @@ def build_module(resources: Resources, arm: Arm, data: ReviewData) -> Personaliz
     config, (prompt, soft) = arm.config, arm.configured
     model, tokenizer = resources.backbone(config)
     vectors = data.vectors()
-    width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
     own_branches: tuple[Branch, ...] | None = ADAPTERS.component(soft.adapter).statistics_of
     standardized: list[Branch] = list(soft.branches if own_branches is None else own_branches)
     soft_prompt = build_soft_prompt(
-        soft, config.compressor, config.projector, width=width, model=model, tokenizer=tokenizer,
+        soft, config.compressor, config.projector, width=data.width, model=model, tokenizer=tokenizer,
         seed=arm.seed, statistics=data.statistics(standardized) if soft.standardize and vectors else None,
         categories=len(data.prepared.corpora), longest=prompt.max_user_history,
     )  # fmt: skip

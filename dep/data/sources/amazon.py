@@ -6,7 +6,6 @@ gives the names of its files and columns, and turns an entry of its metadata int
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -122,9 +121,8 @@ class Amazon:
             first = first or row
             item = next((row[name] for name in c.item if row.get(name)), None)
             review = values.review(
-                row.get(c.user), item, self._text(row.get(c.text)), row.get(c.rating), self._text(row.get(c.title)),
-                row.get(c.time),
-                ms=self.time_unit_ms, log=log,
+                row.get(c.user), item, self.text(row.get(c.text)), row.get(c.rating), self.text(row.get(c.title)),
+                row.get(c.time), ms=self.time_unit_ms, log=log,
             )  # fmt: skip
             if review:
                 reviews.append(review)
@@ -141,7 +139,7 @@ class Amazon:
         self.notes += files.unrated(category, reviews)
         return reviews
 
-    def _text(self, value: Any) -> Any:
+    def text(self, value: Any) -> Any:
         """Return a field of text without HTML if that is asked for, else as it is."""
         return values.without_html(values.string(value)) if self.config.strip_html else value
 
@@ -155,9 +153,7 @@ class Amazon:
             first = first or row
             item = values.name(next((row[field] for field in self.columns.item if row.get(field)), None))
             if item in names:
-                made = self.item(item, row)
-                title, description = map(self._text, (made.title, made.description))
-                files.add_item(items, replace(made, title=title, description=description))
+                files.add_item(items, self.item(item, row))
                 lacks = {field for field in self.rule if not row.get(field, True)}
                 empty[item] = empty.get(item, lacks) & lacks
                 filled |= {field for field in self.rule if row.get(field)}

@@ -54,4 +54,4 @@ class Amazon2014(Amazon):
 
     def item(self, name: str, row: dict[str, Any]) -> Item:
         """Turn an entry of the metadata file into an item."""
-        return Item(name, string(row.get("title")), string(row.get("description")))
+        return Item(name, string(self.text(row.get("title"))), string(self.text(row.get("description"))))

@@ -59,4 +59,4 @@ class Amazon2023(Amazon):
         description = row.get("description")
         if isinstance(description, list) and description and description[0] == "Product Description":
             description = description[1:]
-        return Item(name, string(row.get("title")), string(description))
+        return Item(name, string(self.text(row.get("title"))), string(self.text(description)))

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -118,7 +119,10 @@ class MemoryAdapter(Adapter):
 
 @dataclass(frozen=True)
 class MemoryChange:
-    """The change of one batch's logits; see `OutputChange`."""
+    """The change of one batch's logits; see `OutputChange`.
+
+    What does not depend on the position is computed once, for all tokens that are generated.
+    """
 
     adapter: MemoryAdapter
     model: PreTrainedModel
@@ -139,30 +143,36 @@ class MemoryChange:
         left_M, hit_M = (hidden_MD.new_full((len(hidden_MD),), value, dtype=torch.float32) for value in (1, 0))
         for lookup in self.lookups(hidden_MD, rows_M):
             at_R, mixed = lookup.at, lookup.recalled
-            found_R = (mixed.weights * (mixed.tokens == targets_M[at_R, None])).sum(1)
-            hit_M = hit_M.index_copy(0, at_R, mixed.left * hit_M[at_R] + found_R)
+            hit_M = hit_M.index_copy(0, at_R, mixed.left * hit_M[at_R] + mixed.probability_of(targets_M[at_R]))
             left_M = left_M.index_copy(0, at_R, mixed.left * left_M[at_R])
         return row_nll(
-            lambda x_RD: head_logits(self.model, x_RD), self._corrected(hidden_MD), self._added(),
+            lambda x_RD: head_logits(self.model, x_RD), self._corrected(hidden_MD), self._added,
             left_M, hit_M, rows_M, targets_M, weights_M,
         )  # fmt: skip
 
     def before_recall(self, hidden_MD: Tensor, rows_M: Tensor) -> Tensor:
         """Compute log probabilities [M, V] of the next token, corrected and with word differences."""
         logits_MV = head_logits(self.model, self._corrected(hidden_MD)).to(self.adapter.bias)
-        return (logits_MV + self._added()[rows_M]).log_softmax(-1)
+        return (logits_MV + self._added[rows_M]).log_softmax(-1)
 
     def _corrected(self, hidden_MD: Tensor) -> Tensor:
         """Return h' [M, D], corrected for all users."""
         adapter, hidden_MD = self.adapter, hidden_MD.to(self.adapter.shift)
         return hidden_MD + F.silu(hidden_MD @ adapter.down.T) @ adapter.up.T + adapter.shift
 
+    @cached_property
     def _added(self) -> Tensor:
-        """Return what each row of the batch adds to its logits [B, V]: the bias, and the user's word differences."""
+        """What each row of the batch adds to its logits [B, V]: the bias, and the user's word differences."""
         adapter = self.adapter
         none_V = torch.zeros_like(adapter.bias)
         past = self.memory if adapter.config.diff else [None] * len(self.memory)
         return adapter.bias + torch.stack([none_V if one is None else adapter.word_differences(one) for one in past])
+
+    @cached_property
+    def _places(self) -> list[Places | None]:
+        """The past of each row of the batch, in the dtype of the adapter."""
+        like = self.adapter.shift
+        return [None if one is None else Places.of(one.tokens, one.states.to(like)) for one in self.memory]
 
     def lookups(self, hidden_MD: Tensor, rows_M: Tensor) -> Iterator[Lookup]:
         """Yield what is mixed into the probabilities of positions: first others' words, then the user's own."""
@@ -171,8 +181,8 @@ class MemoryChange:
             similar = others.similar(hidden_MD, [self.keys[row] for row in rows_M.tolist()])
             yield Lookup(torch.arange(len(hidden_MD), device=hidden_MD.device), similar, dict(others.numbers.items()))
         for row in rows_M.unique().tolist() if self.adapter.config.his else ():
-            if (memory := self.memory[row]) is not None:
+            memory, places = self.memory[row], self._places[row]
+            if memory is not None and places is not None:
                 at_R = (rows_M == row).nonzero()[:, 0]
-                places = Places.of(memory.tokens, memory.states.to(hidden_MD))
                 similar = similar_places(hidden_MD[at_R], places)
                 yield Lookup(at_R, similar, self.adapter.own_numbers, memory.strength[0])

@@ -48,6 +48,10 @@ class Recalled(NamedTuple):
     left: Tensor
     """1 - g (1 - w_0) [R], the share of the probabilities before."""
 
+    def probability_of(self, tokens_R: Tensor) -> Tensor:
+        """Return the recalled probability [R] of one token at each position."""
+        return (self.weights * (self.tokens == tokens_R[:, None])).sum(1)
+
 
 class Similar(NamedTuple):
     """The N earlier tokens that R positions compare themselves with."""

@@ -63,9 +63,8 @@ class KnownTokens:
         """-log p [M] of each token by the numbers as they are."""
         p_M = self.before
         for lookup in self.lookups:
-            mixed = lookup.recalled
-            found_R = (mixed.weights * (mixed.tokens == self.tokens[lookup.at, None])).sum(1)
-            p_M = p_M.index_copy(0, lookup.at, mixed.left * p_M[lookup.at] + found_R)
+            at_R, mixed = lookup.at, lookup.recalled
+            p_M = p_M.index_copy(0, at_R, mixed.left * p_M[at_R] + mixed.probability_of(self.tokens[at_R]))
         return -p_M.clamp_min(torch.finfo(p_M.dtype).tiny).log()
 
     @property

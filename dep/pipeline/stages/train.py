@@ -123,8 +123,7 @@ def _calibrate_into_cache(resources: Resources, arm: Arm) -> None:
 def _save(arm: Arm, data: ReviewData, module: PersonalizationModule, metadata: dict[str, Any]) -> None:
     """Write the adapter and what describes it into the cache; the adapter's file last, since it says all is there."""
     home = ArmStore(arm).adapter_home
-    width = next(iter((data.vectors() or {}).values())).his_NE.shape[1] if data.vectors() else 1
-    describe(home, arm, module, width=width, categories=len(data.prepared.corpora))
+    describe(home, arm, module, width=data.width, categories=len(data.prepared.corpora))
     module.save_adapter(home / "adapter.safetensors", metadata | {"key": adapter_key(arm)})
 
 

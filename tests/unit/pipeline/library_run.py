@@ -31,9 +31,7 @@ def build_run(folder: Path) -> Path:
         if arm.method.trains:
             data = build_data(resources, arm)
             module = build_module(resources, arm, data)
-            vectors = data.vectors()
-            width = next(iter(vectors.values())).his_NE.shape[1] if vectors else 1
-            describe(arm.folder, arm, module, width=width, categories=len(data.prepared.corpora))
+            describe(arm.folder, arm, module, width=data.width, categories=len(data.prepared.corpora))
             module.save_adapter(arm.folder / "adapter.safetensors", {})
     home = folder / "runs" / "small"
     write_text(home / "config.yaml", to_yaml(run))
